@@ -1,0 +1,63 @@
+"""Backtests that people submit, watch and trust.
+
+The public names load their modules on first use, so that importing the package stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backtest_pipeline.backtest import run_backtest
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.errors import BacktestError
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
+    from backtest_pipeline.model.status import TaskStatus
+    from backtest_pipeline.sdk.client import BacktestClient
+    from backtest_pipeline.storage.candle_store import CandleStore
+    from backtest_pipeline.strategies.registry import register
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BacktestClient": "sdk.client",
+    "BacktestError": "model.errors",
+    "BacktestRequest": "model.request",
+    "BacktestResult": "model.result",
+    "CandleStore": "storage.candle_store",
+    "Candles": "model.candles",
+    "Signals": "model.signals",
+    "Strategy": "model.signals",
+    "StrategyParams": "model.signals",
+    "TaskStatus": "model.status",
+    "register": "strategies.registry",
+    "run_backtest": "backtest",
+}
+
+__all__ = [
+    "BacktestClient",
+    "BacktestError",
+    "BacktestRequest",
+    "BacktestResult",
+    "CandleStore",
+    "Candles",
+    "Signals",
+    "Strategy",
+    "StrategyParams",
+    "TaskStatus",
+    "register",
+    "run_backtest",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

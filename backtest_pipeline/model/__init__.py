@@ -1,0 +1,1 @@
+"""Shared vocabulary; no files, no network, no computation beyond checks."""

@@ -1,0 +1,124 @@
+"""Candles in memory: one symbol, one timeframe, six arrays of the same length."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from backtest_pipeline.model.candle_rules import check_candles
+from backtest_pipeline.model.errors import CandlesInvalid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.timeframe import Timeframe
+
+PRICE_COLUMNS = ("open", "high", "low", "close")
+CANDLE_COLUMNS = ("timestamp", *PRICE_COLUMNS, "volume")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Candles:
+    """Candles of one symbol, oldest first, checked.
+
+    Attributes:
+        symbol: as in the store, e.g. `AAPL`.
+        timeframe: length of a bar, e.g. `1d`.
+        timestamp: shape (n,), `datetime64[us]`, UTC, the bar's open time, strictly increasing.
+        open, high, low, close: shape (n,), float64, finite and positive, in quote currency.
+        volume: shape (n,), float64, finite and not negative, in units of the symbol.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    timestamp: NDArray[np.datetime64]
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: NDArray[np.float64]
+
+    @classmethod
+    def from_arrays(
+        cls, symbol: str, timeframe: Timeframe, columns: dict[str, NDArray[Any]], *, source: str = "arrays"
+    ) -> Candles:
+        """Builds candles from the six columns, copying only what has another dtype or layout.
+
+        Args:
+            symbol: the candles' symbol.
+            timeframe: the candles' timeframe.
+            columns: an array for each of `CANDLE_COLUMNS`; `timestamp` is `datetime64`, in UTC.
+            source: where the columns come from, for error messages.
+
+        Raises:
+            CandlesInvalid: a column is missing or a row breaks a rule of `check_candles`.
+        """
+        missing = [name for name in CANDLE_COLUMNS if name not in columns]
+        if missing:
+            raise CandlesInvalid(symbol, f"missing columns: {', '.join(missing)}", source=source)
+        timestamp = np.ascontiguousarray(columns["timestamp"], dtype="datetime64[us]")
+        values = {name: np.ascontiguousarray(columns[name], dtype=np.float64) for name in CANDLE_COLUMNS[1:]}
+        check_candles(symbol, timestamp, values, source=source)
+        return cls(symbol, timeframe, timestamp, **values)
+
+    @classmethod
+    def from_frame(
+        cls, frame: pd.DataFrame, *, symbol: str, timeframe: Timeframe, source: str = "frame"
+    ) -> Candles:
+        """Builds candles from a pandas frame with the six columns; further columns are ignored.
+
+        Args:
+            frame: one row a bar. `timestamp` is a column or the index; without a zone it means UTC.
+            symbol: the candles' symbol.
+            timeframe: the candles' timeframe.
+            source: where the frame comes from, for error messages.
+
+        Raises:
+            CandlesInvalid: a column is missing or a row breaks a rule of `check_candles`.
+        """
+        if "timestamp" not in frame.columns and isinstance(frame.index, pd.DatetimeIndex):
+            frame = frame.rename_axis("timestamp").reset_index()
+        columns: dict[str, NDArray[Any]] = {
+            name: frame[name].to_numpy(dtype=np.float64)
+            for name in CANDLE_COLUMNS[1:]
+            if name in frame.columns
+        }
+        if "timestamp" in frame.columns:
+            stamps = pd.to_datetime(frame["timestamp"], utc=True)
+            columns["timestamp"] = stamps.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+        return cls.from_arrays(symbol, timeframe, columns, source=source)
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    def slice(self, start: int, stop: int) -> Candles:
+        """Candles of the bars `start` to `stop` (excluded), sharing memory with these."""
+        cut = slice(start, stop)
+        return Candles(
+            self.symbol,
+            self.timeframe,
+            self.timestamp[cut],
+            self.open[cut],
+            self.high[cut],
+            self.low[cut],
+            self.close[cut],
+            self.volume[cut],
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """A frame with the six columns; `timestamp` is in UTC."""
+        frame = pd.DataFrame({name: getattr(self, name) for name in CANDLE_COLUMNS})
+        frame["timestamp"] = frame["timestamp"].dt.tz_localize("UTC")
+        return frame
+
+    def fingerprint(self) -> str:
+        """SHA-256 over timestamps (microseconds since 1970, int64) and the five columns, little-endian."""
+        digest = hashlib.sha256()
+        digest.update(self.timestamp.astype("<i8", copy=False).data)
+        for name in CANDLE_COLUMNS[1:]:
+            digest.update(getattr(self, name).astype("<f8", copy=False).data)
+        return digest.hexdigest()

@@ -1,0 +1,235 @@
+"""Everything that can go wrong, as types that carry their facts.
+
+    BacktestError
+    ├── RequestInvalid            the request cannot be run as it stands
+    │   ├── StrategyUnknown
+    │   └── ParamsInvalid
+    ├── CandlesError              the candles cannot be used
+    │   ├── SymbolsUnknown
+    │   ├── CandlesMissing
+    │   ├── CandlesInvalid
+    │   └── CandleFileUnreadable
+    ├── StrategyFaulty            a strategy broke its promise
+    ├── TaskError                 a task is not what the caller hoped
+    │   ├── TaskUnknown
+    │   ├── TaskFailed
+    │   ├── ResultMissing
+    │   ├── ResultDamaged
+    │   └── WaitTimedOut
+    └── ServiceError              the web server or the pipeline behind it
+        ├── ServerUnreachable
+        ├── ServerRefused
+        └── ServiceNotReady
+
+A message says what is wrong and what to do. `retryable` tells whether the same request may succeed
+later without anyone changing anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class BacktestError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+    retryable = False
+
+
+class RequestInvalid(BacktestError):
+    """A request breaks one or more rules.
+
+    Attributes:
+        problems: `(field, what is wrong with it)` pairs, at least one.
+    """
+
+    def __init__(
+        self, problems: Sequence[tuple[str, str]], *, heading: str = "this request cannot be run"
+    ) -> None:
+        self.problems = list(problems)
+        lines = "; ".join(f"{field}: {problem}" if field else problem for field, problem in self.problems)
+        super().__init__(f"{heading}: {lines}")
+
+
+class StrategyUnknown(RequestInvalid):
+    """No strategy has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = sorted(known)
+        super().__init__([("strategy", f"there is no {name!r}; choose one of {', '.join(self.known)}")])
+
+
+class ParamsInvalid(RequestInvalid):
+    """A strategy's parameters break its parameter model."""
+
+    def __init__(self, strategy: str, problems: Sequence[tuple[str, str]], known: Sequence[str]) -> None:
+        self.strategy = strategy
+        self.known = list(known)
+        takes = ", ".join(self.known) or "no parameters"
+        super().__init__(problems, heading=f"{strategy} cannot use these parameters (it takes {takes})")
+
+
+class CandlesError(BacktestError):
+    """The candles that a request needs are missing or unusable."""
+
+
+class SymbolsUnknown(CandlesError):
+    """The store has no candles of these symbols in this timeframe."""
+
+    def __init__(self, symbols: Sequence[str], timeframe: str, known: Sequence[str]) -> None:
+        self.symbols = list(symbols)
+        self.timeframe = timeframe
+        self.known = sorted(known)
+        has = (
+            f"it has {_listed(self.known)}"
+            if self.known
+            else "it is empty; see `backtest candles import --help`"
+        )
+        super().__init__(f"the store has no {timeframe} candles of {', '.join(self.symbols)}; {has}")
+
+
+class CandlesMissing(CandlesError):
+    """A known symbol has no candles in the requested range."""
+
+    def __init__(self, symbol: str, timeframe: str, *, asked: tuple[str, str], has: tuple[str, str]) -> None:
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.asked = asked
+        self.has = has
+        super().__init__(
+            f"no {symbol} {timeframe} candles from {asked[0]} to {asked[1]}; "
+            f"the store has {has[0]} to {has[1]}"
+        )
+
+
+class CandlesInvalid(CandlesError):
+    """Candles break a rule that the engine relies on.
+
+    Attributes:
+        row: zero-based position of the first offending row in the file or frame, or none.
+    """
+
+    def __init__(self, symbol: str, problem: str, *, source: str | Path, row: int | None = None) -> None:
+        self.symbol = symbol
+        self.problem = problem
+        self.source = str(source)
+        self.row = row
+        at = "" if row is None else f", row {row}"
+        super().__init__(f"{symbol}: {problem} ({source}{at})")
+
+
+class CandleFileUnreadable(CandlesError):
+    """A candle file exists and cannot be read."""
+
+    def __init__(self, symbol: str, path: str | Path, reason: str) -> None:
+        self.symbol = symbol
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(
+            f"{symbol}: cannot read {path}: {reason}; restore the file or import the candles again"
+        )
+
+
+class StrategyFaulty(BacktestError):
+    """A strategy returned something else than signals as long as its candles, or raised."""
+
+    def __init__(self, strategy: str, problem: str) -> None:
+        self.strategy = strategy
+        self.problem = problem
+        super().__init__(f"strategy {strategy}: {problem}")
+
+
+class TaskError(BacktestError):
+    """A task is not in the state that the caller needs."""
+
+    def __init__(self, task_id: str, message: str) -> None:
+        self.task_id = task_id
+        super().__init__(message)
+
+
+class TaskUnknown(TaskError):
+    """Neither the server nor the results folder knows this task."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id, f"there is no task {task_id!r}; `backtest list` shows the tasks there are")
+
+
+class TaskFailed(TaskError):
+    """A task ended in `failed` or `cancelled` where its result was wanted."""
+
+    def __init__(self, task_id: str, state: str, reason: str) -> None:
+        self.state = state
+        self.reason = reason
+        super().__init__(
+            task_id, f"task {task_id} {state}: {reason}" if reason else f"task {task_id} {state}"
+        )
+
+
+class ResultMissing(TaskError):
+    """A task has no published result."""
+
+    def __init__(self, task_id: str, folder: str | Path, why: str) -> None:
+        self.folder = str(folder)
+        super().__init__(task_id, f"task {task_id} has no result in {folder}: {why}")
+
+
+class ResultDamaged(TaskError):
+    """A published file differs from what its manifest says."""
+
+    def __init__(self, task_id: str, file: str | Path, problem: str) -> None:
+        self.file = str(file)
+        self.problem = problem
+        super().__init__(task_id, f"task {task_id}: {file}: {problem}")
+
+
+class WaitTimedOut(TaskError):
+    """A task had not ended when the caller's patience had."""
+
+    retryable = True
+
+    def __init__(self, task_id: str, state: str, waited_s: float) -> None:
+        self.state = state
+        self.waited_s = waited_s
+        super().__init__(
+            task_id, f"task {task_id} is still {state} after {waited_s:g} s; wait again or cancel it"
+        )
+
+
+class ServiceError(BacktestError):
+    """The pipeline's own processes did not do what was asked of them."""
+
+
+class ServerUnreachable(ServiceError):
+    """Nothing answers at the web server's address."""
+
+    retryable = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        super().__init__(f"no answer from {url} ({reason}); start it with `backtest up` or set BACKTEST_URL")
+
+
+class ServerRefused(ServiceError):
+    """The web server answered with an error."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url = url
+        self.problem = problem
+        super().__init__(f"{url} refused: {problem}")
+
+
+class ServiceNotReady(ServiceError):
+    """The local service did not come up."""
+
+    retryable = True
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem)
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,120 @@
+"""The record of a task: what was asked, on which candles, by which code, with what outcome."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
+
+FinalState = Literal["completed", "failed", "cancelled"]
+
+
+def _iso_utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[AwareDatetime, PlainSerializer(_iso_utc, return_type=str, when_used="json")]
+Metric = Annotated[float, Field(allow_inf_nan=False)] | None
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ResultFile(_Record):
+    """A file in the task's folder, as it was when published."""
+
+    name: str = Field(description="`signals`, `trades`, `equity`, …")
+    path: str = Field(description="relative to the task's folder")
+    kind: str = Field(description="`parquet`, `png` or `html`")
+    size_bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    rows: int | None = Field(ge=0, description="rows of a table; null for anything else")
+
+
+class CandleFingerprint(_Record):
+    """The candles of one symbol that the backtest saw."""
+
+    symbol: str
+    rows: int = Field(ge=1)
+    first: Moment
+    last: Moment
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="over timestamps and columns, see Candles.fingerprint"
+    )
+
+
+class Timestamps(_Record):
+    """When things happened, UTC."""
+
+    submitted_at: Moment
+    started_at: Moment | None
+    finished_at: Moment
+    expires_at: Moment | None = Field(description="when the results may be deleted; null: never")
+
+
+class Summary(_Record):
+    """Counts at a glance."""
+
+    total_signals: int = Field(ge=0)
+    total_trades: int = Field(ge=0)
+    symbols_processed: int = Field(ge=0)
+    symbols_failed: int = Field(ge=0)
+
+
+class TaskErrorRecord(_Record):
+    """Why a task did not complete."""
+
+    type: str = Field(description="name of the error's class")
+    message: str
+    retryable: bool
+    stage: str = Field(description="what the pipeline was doing")
+
+
+class Environment(_Record):
+    """The code and machine that computed the result."""
+
+    backtest_pipeline: str
+    python: str
+    dagster: str
+    numpy: str
+    pandas: str
+    pyarrow: str
+    numba: str
+    platform: str
+    host: str
+
+
+class Manifest(_Record):
+    """`manifest.json`, schema version 1. Its presence says that every listed file is there, whole."""
+
+    schema_version: Literal[1] = 1
+    task_id: str
+    status: FinalState
+    strategy_id: str
+    params: dict[str, JsonValue]
+    symbols: list[str]
+    timeframe: str
+    start: str | None
+    end: str | None
+    request: dict[str, JsonValue]
+    request_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    result_files: list[ResultFile]
+    candles: list[CandleFingerprint]
+    timestamps: Timestamps
+    duration_ms: int = Field(ge=0)
+    attempt: int = Field(ge=1)
+    run_ids: list[str] = Field(min_length=1, description="the task's Dagster runs, oldest first")
+    summary: Summary
+    metrics: dict[str, Metric]
+    by_symbol: dict[str, dict[str, Metric]]
+    checks: dict[str, Any]
+    diagnostics: list[str]
+    pinned: bool
+    environment: Environment
+    error: TaskErrorRecord | None
+
+    def to_json(self) -> str:
+        """The manifest as it stands in `manifest.json`."""
+        return self.model_dump_json(indent=2) + "\n"

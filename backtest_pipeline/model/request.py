@@ -1,0 +1,158 @@
+"""What a user asks for: the one gate that all input passes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
+
+from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
+
+Fill = Literal["next_open", "close"]
+Direction = Literal["long", "short", "both"]
+Frac = Annotated[float, Field(gt=0, lt=1)]
+Moment = date | datetime
+
+
+def _checked_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    problems = [problem for symbol in symbols if (problem := symbol_problem(symbol))]
+    if problems:
+        raise ValueError("; ".join(problems))
+    twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} named more than once")
+    return symbols
+
+
+def _parsed_moment(value: object) -> object:
+    """Reads ISO text: `2024-05-01` is a date, anything longer a datetime."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value) if len(value) == len("2024-05-01") else datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is no ISO date or datetime; write 2024-05-01 or 2024-05-01T09:30"
+        ) from None
+
+
+def _plain_values(params: object) -> object:
+    """Turns NumPy scalars, as parameter sweeps produce them, into Python numbers."""
+    if not isinstance(params, Mapping):
+        return params
+    return {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
+
+
+Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values)]
+Symbols = Annotated[tuple[str, ...], Field(min_length=1, max_length=500), AfterValidator(_checked_symbols)]
+OptionalMoment = Annotated[Moment | None, BeforeValidator(_parsed_moment)]
+
+
+class BacktestRequest(BaseModel):
+    """One backtest: strategy, candles, money, fills and how to run it. Immutable; unknown fields are refused.
+
+    Raises:
+        RequestInvalid: at construction, naming every field that is wrong. Parameters are checked against
+            the strategy's own model by `strategies.registry.resolve`, which every entrance calls.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    strategy: str = Field(min_length=1, description="registered name of a strategy")
+    params: Params = Field(default_factory=dict, description="the strategy's own parameters")
+    symbols: Symbols = Field(description="symbols in the candle store")
+    timeframe: Timeframe = Field("1d", description="length of a bar")
+    start: OptionalMoment = Field(None, description="first bar, inclusive; none: from the first candle")
+    end: OptionalMoment = Field(None, description="last bar, inclusive; a date includes that whole day")
+    initial_cash: float = Field(10_000, gt=0, description="in quote currency, split equally over the symbols")
+    fee_bps: float = Field(10, ge=0, description="fee per side, in basis points of the notional")
+    fee_fixed: float = Field(0, ge=0, description="fee per order, in quote currency")
+    slippage_bps: float = Field(
+        0, ge=0, lt=10_000, description="adverse slippage of market fills, basis points"
+    )
+    fill: Fill = Field(
+        "next_open", description="fill at the next bar's open, or (optimistic) the signal's close"
+    )
+    direction: Direction = Field("long", description="which positions may be opened")
+    position_frac: float = Field(1, gt=0, le=1, description="share of equity put into a position")
+    quantity_step: float = Field(
+        0, ge=0, description="0: fractional quantities; 1: whole units, rounded down"
+    )
+    stop_loss_frac: Frac | None = Field(None, description="stop loss, as a fraction of the entry price")
+    take_profit_frac: Frac | None = Field(None, description="take profit, as a fraction of the entry price")
+    trailing_stop_frac: Frac | None = Field(
+        None, description="trailing stop, from the best price since entry"
+    )
+    max_hold_bars: int | None = Field(None, ge=1, description="close a position after this many bars")
+    seed: int = Field(0, description="seed of everything random")
+    timeout_s: int = Field(3_600, ge=1, description="an attempt that runs longer fails, in seconds")
+    max_retries: int = Field(2, ge=0, le=10, description="further attempts after crashes and passing faults")
+    priority: int = Field(0, description="higher leaves the queue first")
+    pinned: bool = Field(False, description="keep the results for ever")
+    labels: Mapping[str, str] = Field(default_factory=dict, description="your own marks, shown as run tags")
+
+    if not TYPE_CHECKING:  # a typed signature is left to the type checker, which derives it from the fields
+
+        def __init__(self, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise RequestInvalid(problems_of(error)) from None
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.start is None or self.end is None:
+            return self
+        first, last = _as_datetime(self.start, time.min), _as_datetime(self.end, time.max)
+        if (first.tzinfo is None) != (last.tzinfo is None):
+            first, last = first.replace(tzinfo=None), last.replace(tzinfo=None)
+        if last < first:
+            raise ValueError(f"end ({self.end.isoformat()}) is before start ({self.start.isoformat()})")
+        return self
+
+    @field_serializer("start", "end")
+    def _iso(self, moment: Moment | None) -> str | None:
+        return None if moment is None else moment.isoformat()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, defaults written out, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def canonical_json(self) -> str:
+        """The request as JSON with sorted keys, no spaces and every default written out."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def digest(self) -> str:
+        """SHA-256 of `canonical_json()`, in hexadecimal."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def problems_of(error: ValidationError) -> list[tuple[str, str]]:
+    """Turns pydantic's findings into `(field, problem)` pairs that name the refused value."""
+    problems = []
+    for finding in error.errors(include_url=False):
+        field = ".".join(str(part) for part in finding["loc"])
+        message = finding["msg"].removeprefix("Value error, ")
+        if finding["type"] not in {"value_error", "missing", "extra_forbidden"}:
+            message = f"{message}, not {finding['input']!r}"
+        problems.append((field, message))
+    return problems
+
+
+def _as_datetime(moment: Moment, time_of_day: time) -> datetime:
+    return moment if isinstance(moment, datetime) else datetime.combine(moment, time_of_day)

@@ -1,0 +1,69 @@
+"""What a backtest yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.request import BacktestRequest
+
+Metrics = dict[str, float | None]
+
+SIGNAL_COLUMNS = (
+    "symbol",
+    "timestamp",
+    "side",
+    "price",
+    "confidence",
+    "exit_timestamp",
+    "exit_price",
+    "return_frac",
+    "complete",
+)
+TRADE_COLUMNS = (
+    "symbol",
+    "side",
+    "quantity",
+    "entry_time",
+    "entry_price",
+    "exit_time",
+    "exit_price",
+    "fees",
+    "slippage_cost",
+    "pnl",
+    "return_frac",
+    "bars_held",
+    "exit_reason",
+    "mae_frac",
+    "mfe_frac",
+)
+EQUITY_COLUMNS = ("timestamp", "equity", "cash", "exposure_frac", "drawdown_frac")
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestResult:
+    """A finished backtest.
+
+    Attributes:
+        signals: one row a signal, columns `SIGNAL_COLUMNS`, by symbol and time.
+        trades: one row a trade, columns `TRADE_COLUMNS`, by symbol and entry.
+        equity: one row a bar of the account, columns `EQUITY_COLUMNS`.
+        metrics: the account's metrics; fractions, not percent; none where undefined.
+        by_symbol: the same metrics for each symbol's own share of the account.
+        request: what was asked, every default written out.
+        diagnostics: remarks that a reader of the numbers should know, possibly none.
+        manifest: the record of the task, or none where the engine ran without one.
+    """
+
+    signals: pd.DataFrame
+    trades: pd.DataFrame
+    equity: pd.DataFrame
+    metrics: Metrics
+    by_symbol: dict[str, Metrics]
+    request: BacktestRequest
+    diagnostics: list[str] = field(default_factory=list)
+    manifest: Manifest | None = None

@@ -1,0 +1,130 @@
+"""What a strategy is and what it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from backtest_pipeline.model.errors import StrategyFaulty
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.candles import Candles
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Signals:
+    """A strategy's wishes, bar by bar. What stands at bar t uses bars up to and including t only.
+
+    Attributes:
+        entry: shape (n,), bool: open a long position.
+        exit: shape (n,), bool: close a long position.
+        short_entry: shape (n,), bool: open a short position; none means never.
+        short_exit: shape (n,), bool: close a short position; none means never.
+        confidence: shape (n,), float64 in 0 to 1, how good the signal at the bar is; none means 1.
+    """
+
+    entry: NDArray[np.bool_]
+    exit: NDArray[np.bool_] | None = None
+    short_entry: NDArray[np.bool_] | None = None
+    short_exit: NDArray[np.bool_] | None = None
+    confidence: NDArray[np.float64] | None = None
+
+
+class StrategyParams(BaseModel):
+    """Base of a strategy's parameters: immutable, unknown names refused.
+
+    Give every field a default, a description and, where it has one, a range, so that the launchpad, the
+    command line and error messages can explain it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Strategy(ABC):
+    """A trading idea: parameters in, signals out.
+
+    A subclass names itself and its parameter model and computes its signals with NumPy. Its docstring's
+    first line describes it to users. It keeps no state between calls.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type[StrategyParams]] = StrategyParams
+
+    @abstractmethod
+    def signals(self, candles: Candles, params: Any) -> Signals:
+        """Computes the signals of one symbol.
+
+        Args:
+            candles: n bars, oldest first.
+            params: an instance of the strategy's own `Params`.
+
+        Returns:
+            Arrays of shape (n,).
+        """
+
+    def holding_period_bars(self, params: Any) -> int | None:  # noqa: ARG002  subclasses read it
+        """Bars after which a position is closed, or none to hold until a signal says so."""
+        return None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CheckedSignals:
+    """Signals in which every array is there and has the candles' length."""
+
+    entry: NDArray[np.bool_]
+    exit: NDArray[np.bool_]
+    short_entry: NDArray[np.bool_]
+    short_exit: NDArray[np.bool_]
+    confidence: NDArray[np.float64]
+
+
+def check_signals(strategy: str, signals: object, bars: int) -> CheckedSignals:
+    """Completes a strategy's answer, or says what is wrong with it.
+
+    Raises:
+        StrategyFaulty: no `Signals`, an array of another length or dtype, or a confidence outside 0 to 1.
+    """
+    if not isinstance(signals, Signals):
+        raise StrategyFaulty(strategy, f"signals() must return Signals, not {type(signals).__name__}")
+    return CheckedSignals(
+        entry=_checked_flags(strategy, "entry", signals.entry, bars),
+        exit=_checked_flags(strategy, "exit", signals.exit, bars),
+        short_entry=_checked_flags(strategy, "short_entry", signals.short_entry, bars),
+        short_exit=_checked_flags(strategy, "short_exit", signals.short_exit, bars),
+        confidence=_checked_confidence(strategy, signals.confidence, bars),
+    )
+
+
+def _checked_flags(strategy: str, name: str, array: object, bars: int) -> NDArray[np.bool_]:
+    if array is None:
+        return np.zeros(bars, dtype=np.bool_)
+    flags = _as_array(strategy, name, array, bars)
+    if flags.dtype != np.bool_:
+        raise StrategyFaulty(strategy, f"{name} must hold bool, not {flags.dtype}")
+    return np.ascontiguousarray(flags)
+
+
+def _checked_confidence(strategy: str, array: object, bars: int) -> NDArray[np.float64]:
+    if array is None:
+        return np.ones(bars)
+    confidence = _as_array(strategy, "confidence", array, bars)
+    if not np.issubdtype(confidence.dtype, np.floating):
+        raise StrategyFaulty(strategy, f"confidence must hold float, not {confidence.dtype}")
+    outside = ~((confidence >= 0) & (confidence <= 1))
+    if outside.any():
+        bar = int(np.argmax(outside))
+        raise StrategyFaulty(strategy, f"confidence must lie in 0 to 1, not {confidence[bar]} at bar {bar}")
+    return np.ascontiguousarray(confidence, dtype=np.float64)
+
+
+def _as_array(strategy: str, name: str, array: object, bars: int) -> NDArray[Any]:
+    values = np.asarray(array)
+    if values.shape != (bars,):
+        raise StrategyFaulty(strategy, f"{name} must have shape ({bars},), not {values.shape}")
+    return values

@@ -1,0 +1,37 @@
+"""Where a task stands, as users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TaskState = Literal["queued", "running", "completed", "failed", "cancelled"]
+FINAL_STATES: frozenset[TaskState] = frozenset({"completed", "failed", "cancelled"})
+
+
+class TaskStatus(BaseModel):
+    """The state of a task's newest attempt; a failed attempt that will be retried counts as queued."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: str
+    state: TaskState
+    progress: float = Field(ge=0, le=1, description="share of the work done")
+    stage: str = Field(description="what is being done, for people")
+    attempt: int = Field(ge=1)
+    result_path: str | None = Field(description="the task's folder, once results are published")
+    error: str | None = Field(description="why the task failed; null otherwise")
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    strategy: str | None
+    symbols: list[str]
+    labels: Mapping[str, str]
+
+    @property
+    def final(self) -> bool:
+        """Whether the task has ended."""
+        return self.state in FINAL_STATES

@@ -1,0 +1,1 @@
+"""Dagster: the only rooms that import it are here and in `definitions`."""

@@ -1,0 +1,1 @@
+"""Client over HTTP and GraphQL; needs no Dagster."""

@@ -1,0 +1,64 @@
+"""The only place that joins paths below `DATA_ROOT`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from backtest_pipeline.model.errors import RequestInvalid, TaskUnknown
+from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
+
+_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where candles and results lie.
+
+    Attributes:
+        data_root: the volume that holds everything.
+    """
+
+    data_root: Path
+
+    def timeframe_folder(self, symbol: str, timeframe: Timeframe) -> Path:
+        """Folder of a symbol's yearly candle files.
+
+        Raises:
+            RequestInvalid: the text is not a symbol.
+        """
+        if problem := symbol_problem(symbol):
+            raise RequestInvalid([("symbols", problem)])
+        return self.data_root / symbol / timeframe.upper()
+
+    def candle_file(self, symbol: str, timeframe: Timeframe, year: int) -> Path:
+        """File of one year of a symbol's candles."""
+        return self.timeframe_folder(symbol, timeframe) / f"{year:04d}.parquet"
+
+    @property
+    def tasks(self) -> Path:
+        """Folder of all tasks' results."""
+        return self.data_root / "tasks"
+
+    def task(self, task_id: str) -> Path:
+        """Folder of one task's results.
+
+        Raises:
+            TaskUnknown: the text is not a task id, which are UUIDs.
+        """
+        if not _TASK_ID.fullmatch(task_id):
+            raise TaskUnknown(task_id)
+        return self.tasks / task_id
+
+    def manifest(self, task_id: str) -> Path:
+        """The file whose presence says that a task's results are whole."""
+        return self.task(task_id) / "manifest.json"
+
+    def staging(self, run_id: str) -> Path:
+        """Folder in which one attempt prepares its files, on the same file system as the tasks."""
+        return self.tasks / ".staging" / run_id
+
+    def trash(self, run_id: str) -> Path:
+        """Where a folder goes in one step before it is deleted."""
+        return self.tasks / ".trash" / run_id

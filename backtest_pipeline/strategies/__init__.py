@@ -1,0 +1,1 @@
+"""Built-in strategies, one short file each, and their registry."""
