@@ -76,31 +76,49 @@ class CandlesError(BacktestError):
 
 
 class SymbolsUnknown(CandlesError):
-    """The store has no candles of these symbols in this timeframe."""
+    """The store has no candles of these symbols in this timeframe.
 
-    def __init__(self, symbols: Sequence[str], timeframe: str, known: Sequence[str]) -> None:
+    Attributes:
+        timeframe: the timeframe asked for, or empty where any would have done.
+        known: symbols that the store has in this timeframe.
+        timeframes: timeframes of which the store has candles of any symbol.
+    """
+
+    def __init__(
+        self, symbols: Sequence[str], timeframe: str, known: Sequence[str], timeframes: Sequence[str] = ()
+    ) -> None:
         self.symbols = list(symbols)
         self.timeframe = timeframe
         self.known = sorted(known)
-        has = (
-            f"it has {_listed(self.known)}"
-            if self.known
-            else "it is empty; see `backtest candles import --help`"
-        )
-        super().__init__(f"the store has no {timeframe} candles of {', '.join(self.symbols)}; {has}")
+        self.timeframes = list(timeframes)
+        if self.known:
+            has = f"it has {_listed(self.known)}"
+        elif self.timeframes:
+            has = f"it has candles of {', '.join(self.timeframes)} only"
+        else:
+            has = "it is empty; see `backtest candles import --help`"
+        candles = f"{timeframe} candles" if timeframe else "candles"
+        super().__init__(f"the store has no {candles} of {', '.join(self.symbols)}; {has}")
 
 
 class CandlesMissing(CandlesError):
-    """A known symbol has no candles in the requested range."""
+    """A known symbol has no candles in the requested range.
 
-    def __init__(self, symbol: str, timeframe: str, *, asked: tuple[str, str], has: tuple[str, str]) -> None:
+    Attributes:
+        asked: first and last moment of the request, as text.
+        has: first and last candle of the store, as text, or none where its files hold no row.
+    """
+
+    def __init__(
+        self, symbol: str, timeframe: str, *, asked: tuple[str, str], has: tuple[str, str] | None
+    ) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
         self.asked = asked
         self.has = has
         super().__init__(
             f"no {symbol} {timeframe} candles from {asked[0]} to {asked[1]}; "
-            f"the store has {has[0]} to {has[1]}"
+            + (f"the store has {has[0]} to {has[1]}" if has else "its files hold no row")
         )
 
 
@@ -123,13 +141,18 @@ class CandlesInvalid(CandlesError):
 class CandleFileUnreadable(CandlesError):
     """A candle file exists and cannot be read."""
 
-    def __init__(self, symbol: str, path: str | Path, reason: str) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        path: str | Path,
+        reason: str,
+        *,
+        advice: str = "restore the file, or delete it and import its candles again",
+    ) -> None:
         self.symbol = symbol
         self.path = str(path)
         self.reason = reason
-        super().__init__(
-            f"{symbol}: cannot read {path}: {reason}; restore the file or import the candles again"
-        )
+        super().__init__(f"{symbol}: cannot read {path}: {reason}; {advice}")
 
 
 class StrategyFaulty(BacktestError):

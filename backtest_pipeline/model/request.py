@@ -135,11 +135,20 @@ class BacktestRequest(BaseModel):
 
     def canonical_json(self) -> str:
         """The request as JSON with sorted keys, no spaces and every default written out."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _canonical_json(self.to_dict())
 
     def digest(self) -> str:
         """SHA-256 of `canonical_json()`, in hexadecimal."""
-        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+        return digest_of(self.to_dict())
+
+
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of a request's fields, in hexadecimal."""
+    return hashlib.sha256(_canonical_json(fields).encode()).hexdigest()
+
+
+def _canonical_json(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def problems_of(error: ValidationError) -> list[tuple[str, str]]:

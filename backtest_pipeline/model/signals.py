@@ -56,6 +56,11 @@ class Strategy(ABC):
     name: ClassVar[str]
     Params: ClassVar[type[StrategyParams]] = StrategyParams
 
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the class's docstring: what users read."""
+        return (cls.__doc__ or cls.name).strip().splitlines()[0]
+
     @abstractmethod
     def signals(self, candles: Candles, params: Any) -> Signals:
         """Computes the signals of one symbol.

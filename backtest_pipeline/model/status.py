@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 TaskState = Literal["queued", "running", "completed", "failed", "cancelled"]
+WAITING_STAGE = "waiting for a free worker"
 FINAL_STATES: frozenset[TaskState] = frozenset({"completed", "failed", "cancelled"})
 
 

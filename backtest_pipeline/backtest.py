@@ -1,0 +1,43 @@
+"""The engine alone: candles and a request in, a result out; no store, no server, no Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from backtest_pipeline.engine.run import run
+from backtest_pipeline.strategies.registry import resolve
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.result import BacktestResult
+
+
+def run_backtest(
+    candles: Mapping[str, Candles],
+    request: BacktestRequest,
+    progress_callback: Callable[[float, str], None] | None = None,
+) -> BacktestResult:
+    """Runs a backtest in this process.
+
+    The candles are taken as they are: the request's `start` and `end` are for whoever loads them.
+
+    Args:
+        candles: by symbol, at least the request's, in the request's timeframe.
+        request: what to run.
+        progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
+            at most; whatever it raises stops the run and passes through.
+
+    Returns:
+        The result, its request with every parameter default written out.
+
+    Raises:
+        StrategyUnknown: nothing is registered under the request's strategy.
+        ParamsInvalid: the parameters break the strategy's own model.
+        RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
+        CandlesInvalid: a symbol's candles are empty.
+        StrategyFaulty: the strategy raised, or answered something else than signals.
+    """
+    resolved = resolve(request)
+    return run(candles, resolved.request, resolved.strategy, resolved.params, progress_callback)

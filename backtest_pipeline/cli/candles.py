@@ -1,0 +1,161 @@
+"""`backtest candles`: bring candles into the store, see what is there, check it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
+from backtest_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.gaps import Gaps
+    from backtest_pipeline.storage.candle_import import ImportReport
+    from backtest_pipeline.storage.candle_store import CandleStore
+
+candles_app = typer.Typer(no_args_is_help=True, help="Bring candles into the store, list them, check them.")
+
+DataRoot = Annotated[Path | None, typer.Option(help="The store's folder; otherwise DATA_ROOT.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _timeframe(text: str) -> str:
+    if text not in TIMEFRAMES:
+        raise typer.BadParameter(f"there is no {text!r}; choose one of {', '.join(TIMEFRAMES)}")
+    return text
+
+
+@candles_app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.", exists=True, dir_okay=False)],
+    symbol: Annotated[str, typer.Option(help="What the candles are of, e.g. AAPL.")],
+    timeframe: Annotated[
+        str, typer.Option(help=f"Length of a bar: {', '.join(TIMEFRAMES)}.", callback=_timeframe)
+    ],
+    *,
+    adjust: Annotated[
+        bool, typer.Option("--adjust", help="Scale prices and volume to the adjusted close.")
+    ] = False,
+    data_root: DataRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import candles from a CSV or Parquet file; what is there at the same time is replaced."""
+    from backtest_pipeline.storage.candle_import import import_candles  # noqa: PLC0415  keeps --help quick
+
+    report = import_candles(_store(data_root), file, symbol, cast(Timeframe, timeframe), adjust)
+    if as_json:
+        _show_json(asdict(report))
+    else:
+        _show_imports([report])
+
+
+@candles_app.command("demo")
+def demo(data_root: DataRoot = None, *, as_json: AsJson = False) -> None:
+    """Import the demo candles: AAPL, IBM, MSFT, GOOG and FB by day, adjusted."""
+    from backtest_pipeline.cli.demo_candles import import_demo  # noqa: PLC0415  keeps --help quick
+
+    reports = import_demo(_store(data_root))
+    if as_json:
+        _show_json([asdict(report) for report in reports])
+    else:
+        _show_imports(reports)
+
+
+@candles_app.command("list")
+def list_candles(data_root: DataRoot = None, *, as_json: AsJson = False) -> None:
+    """List what the store has."""
+    listings = [asdict(listing) for listing in _store(data_root).inventory()]
+    if as_json:
+        _show_json(listings)
+    elif listings:
+        _show_table(listings)
+    else:
+        typer.echo("no candles yet; see `backtest candles import --help`")
+
+
+@candles_app.command("check")
+def check(
+    symbols: Annotated[list[str] | None, typer.Argument(help="These only; otherwise all.")] = None,
+    data_root: DataRoot = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Read and validate every file of the store and report gaps; exit status 1 where one is faulty."""
+    from backtest_pipeline.storage.candle_check import check_store  # noqa: PLC0415  keeps --help quick
+
+    reports = list(check_store(_store(data_root), symbols or []))
+    faults = [fault for report in reports for fault in report.faults]
+    if as_json:
+        _show_json([asdict(report) for report in reports])
+    elif reports:
+        counts = [asdict(report) | {"faults": len(report.faults)} for report in reports]
+        _show_table([row | _gap_cells(report.gaps) for row, report in zip(counts, reports, strict=True)])
+        for fault in faults:
+            typer.echo(fault, err=True)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _store(data_root: Path | None) -> CandleStore:
+    from backtest_pipeline.storage.candle_store import CandleStore  # noqa: PLC0415  keeps --help quick
+
+    settings = get_settings()
+    return CandleStore(data_root or settings.data_root, settings.candle_timezone)
+
+
+def _show_imports(reports: Sequence[ImportReport]) -> None:
+    _show_table(
+        [asdict(report) | {"years": _years(report.years)} | _gap_cells(report.gaps) for report in reports]
+    )
+
+
+def _years(years: Sequence[int]) -> str:
+    if not years:
+        return "none"
+    whole = years[-1] - years[0] + 1 == len(years) > 1
+    return f"{years[0]}-{years[-1]}" if whole else ", ".join(str(year) for year in years)
+
+
+def _gap_cells(gaps: Gaps) -> dict[str, Any]:
+    if not gaps.count:
+        return {"gaps": 0, "largest gap": ""}
+    around = f"{_cell(gaps.largest_from)} to {_cell(gaps.largest_to)}"
+    return {"gaps": gaps.count, "largest gap": f"{around}, {gaps.largest_bars} bars"}
+
+
+def _show_json(value: object) -> None:
+    typer.echo(json.dumps(value, default=datetime.isoformat, indent=2))
+
+
+def _show_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Prints a table on a terminal, and elsewhere lines with tabs between the cells."""
+    names = [name.replace("_", " ") for name in rows[0]]
+    lines = [[_cell(value) for value in row.values()] for row in rows]
+    console = Console()
+    if not console.is_terminal:
+        for line in [names, *lines]:
+            typer.echo("\t".join(line))
+        return
+    table = Table()
+    for name, value in zip(names, rows[0].values(), strict=True):
+        table.add_column(name, justify="right" if isinstance(value, int) else "left")
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    """Times are shown in the store's time zone, midnights as dates."""
+    if isinstance(value, datetime):
+        local = value.astimezone(ZoneInfo(get_settings().candle_timezone))
+        return local.strftime("%Y-%m-%d" if local.time() == time.min else "%Y-%m-%d %H:%M")
+    return "" if value is None else str(value)

@@ -1,0 +1,43 @@
+"""The command `backtest`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from backtest_pipeline.cli.candles import candles_app
+from backtest_pipeline.cli.strategies import list_strategies
+from backtest_pipeline.cli.tasks import list_tasks, result, run, status, submit, wait
+from backtest_pipeline.cli.up import up
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+
+FAILED, USAGE = 1, 2
+
+app = typer.Typer(
+    name="backtest",
+    help="Backtests that you submit, watch and trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(up)
+app.command()(run)
+app.command()(submit)
+app.command()(status)
+app.command()(wait)
+app.command()(result)
+app.command("list")(list_tasks)
+app.command("strategies")(list_strategies)
+app.add_typer(candles_app, name="candles", help="Import, list and check candles.")
+
+
+def main() -> None:
+    """Runs the command line; errors of ours end with one line on stderr and status 1, or 2 for bad input."""
+    try:
+        app()
+    except BacktestError as error:
+        print(f"backtest: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
+        sys.exit(USAGE if isinstance(error, RequestInvalid) else FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,121 @@
+"""A backtest from candles to result: signals, simulation, study, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_symbol
+from backtest_pipeline.engine.diagnostics import diagnose
+from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
+from backtest_pipeline.engine.inputs import chosen_candles, signals_of
+from backtest_pipeline.engine.metrics import account_metrics
+from backtest_pipeline.engine.progress import Progress, ProgressCallback
+from backtest_pipeline.engine.records import settings_of
+from backtest_pipeline.engine.study import SignalStudy, study_signals
+from backtest_pipeline.model.result import BacktestResult, Metrics
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.signals import Strategy, StrategyParams
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Symbol:
+    """What became of one symbol; `metrics` is empty for an only one, whose metrics are the account's."""
+
+    candles: Candles
+    study: SignalStudy
+    outcome: Outcome
+    metrics: Metrics
+
+
+def run(
+    candles: Mapping[str, Candles],
+    request: BacktestRequest,
+    strategy: Strategy,
+    params: StrategyParams,
+    progress_callback: ProgressCallback | None = None,
+) -> BacktestResult:
+    """Runs a strategy over the request's symbols, each with an equal share of the cash.
+
+    Args:
+        candles: by symbol, at least the request's.
+        request: checked, with every default written out.
+        strategy: the request's strategy.
+        params: an instance of the strategy's own `Params`.
+        progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
+            at most; whatever it raises stops the run and passes through.
+
+    Raises:
+        RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
+        CandlesInvalid: a symbol's candles are empty.
+        StrategyFaulty: the strategy raised, or answered something else than signals.
+    """
+    chosen = chosen_candles(candles, request)
+    progress = Progress(progress_callback, sum(len(own) for own in chosen))
+    joint = JointAccount([own.timestamp for own in chosen])
+    symbols = [
+        _run_symbol(own, request, strategy, params, progress, joint, is_only_one=len(chosen) == 1)
+        for own in chosen
+    ]
+    result = _result(request, symbols, joint)
+    progress.finish()
+    return result
+
+
+def _run_symbol(
+    candles: Candles,
+    request: BacktestRequest,
+    strategy: Strategy,
+    params: StrategyParams,
+    progress: Progress,
+    joint: JointAccount,
+    *,
+    is_only_one: bool,
+) -> _Symbol:
+    signals = signals_of(strategy, params, candles)
+    progress.advance(len(candles), "signals")
+    holding_period = strategy.holding_period_bars(params)
+    study = study_signals(candles, signals, request.direction, holding_period)
+    outcome, curve = simulate_symbol(
+        candles,
+        signals,
+        settings_of(request, request.max_hold_bars or holding_period),
+        request.initial_cash / len(request.symbols),
+        progress.chunk_bars,
+        lambda bars: progress.advance(bars, "simulation"),
+    )
+    joint.add(curve)
+    if is_only_one:
+        return _Symbol(candles, study, outcome, {})
+    moments = candles.timestamp[study.bar]
+    metrics, _, _ = account_metrics(curve, request.timeframe, outcome.trades, moments, study.return_frac)
+    return _Symbol(candles, study, outcome, metrics)
+
+
+def _result(request: BacktestRequest, symbols: Sequence[_Symbol], joint: JointAccount) -> BacktestResult:
+    candles = [one.candles for one in symbols]
+    studies = [one.study for one in symbols]
+    trades = [one.outcome.trades for one in symbols]
+    curve = joint.curve(request.initial_cash)
+    metrics, exposure_frac, drawdown_frac = account_metrics(
+        curve,
+        request.timeframe,
+        np.concatenate(trades),
+        np.concatenate([one.candles.timestamp[one.study.bar] for one in symbols]),
+        np.concatenate([study.return_frac for study in studies]),
+    )
+    return BacktestResult(
+        signals=signals_frame(candles, studies),
+        trades=trades_frame(candles, trades),
+        equity=equity_frame(curve, exposure_frac, drawdown_frac),
+        metrics=metrics,
+        by_symbol={one.candles.symbol: one.metrics or dict(metrics) for one in symbols},
+        request=request,
+        diagnostics=diagnose(request, candles, [one.outcome for one in symbols]),
+    )

@@ -1,0 +1,126 @@
+"""The job `backtest`: load candles, run the engine, write the results.
+
+Annotations are evaluated here (no future import): Dagster reads them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import BacktestError
+from backtest_pipeline.model.manifest import TaskErrorRecord
+from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.launch_form import launch_form
+from backtest_pipeline.orchestration.progress import ProgressTags
+from backtest_pipeline.orchestration.recording import Attempt, completed_manifest, failed_manifest
+from backtest_pipeline.orchestration.run_page import candle_lines, materialization, request_tags, result_lines
+from backtest_pipeline.strategies.registry import strategies
+
+_FORM = launch_form(strategies())
+
+
+@dg.op(
+    config_schema=_FORM,
+    out=dg.Out(dg.Nothing),
+    required_resource_keys={"bench"},
+    description="Checks the request and loads the candles that it needs, nothing else.",
+)
+def load_candles(context: dg.OpExecutionContext) -> None:
+    bench: Bench = context.resources.bench
+    with _told(context, "loading candles"):
+        request = bench.request(context.op_config)
+        progress = ProgressTags(context.instance, context.run_id)
+        progress.write({**request_tags(request), tags.PROGRESS: "0.00", tags.STAGE: "loading candles"})
+        loaded = bench.loaded(context.op_config)
+        for line in candle_lines(loaded):
+            context.log.info(line)
+
+
+@dg.op(
+    config_schema=_FORM,
+    ins={"candles": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    required_resource_keys={"bench"},
+    description="Computes signals, simulates every fill and measures the outcome.",
+)
+def run_engine(context: dg.OpExecutionContext) -> None:
+    bench: Bench = context.resources.bench
+    with _told(context, "running the engine"):
+        progress = ProgressTags(context.instance, context.run_id)
+        result = bench.result(context.op_config, progress.part(0.1, 0.9))
+        for line in result_lines(result):
+            context.log.info(line)
+
+
+@dg.op(
+    config_schema=_FORM,
+    ins={"result": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    required_resource_keys={"bench"},
+    description="Publishes signals, trades, equity and the manifest in the task's folder.",
+)
+def write_results(context: dg.OpExecutionContext) -> None:
+    bench: Bench = context.resources.bench
+    with _told(context, "writing results"), bench.task_store.staging(context.run_id) as staged:
+        result = bench.result(context.op_config)
+        manifest = completed_manifest(
+            Attempt.of(context.instance, context.run_id),
+            result,
+            files=bench.task_store.write_tables(staged, result),
+            candles=bench.loaded(context.op_config).fingerprints,
+            finished_at=datetime.now(UTC),
+            ttl_days=bench.ttl_days,
+        )
+        folder = bench.task_store.publish(manifest, staged)
+        context.log_event(materialization(manifest, result, folder))
+        progress = ProgressTags(context.instance, context.run_id)
+        progress.write({tags.PROGRESS: "1.00", tags.STAGE: "completed", tags.RESULT_PATH: str(folder)})
+
+
+@dg.job(
+    name=tags.JOB,
+    description=(
+        "Runs one backtest. Choose a strategy and its parameters, symbols, dates, money and fills, and "
+        "launch; results appear in the task's folder and on the run's page."
+    ),
+    config=dg.ConfigMapping(
+        lambda config: {
+            "ops": {op: {"config": config} for op in ("load_candles", "run_engine", "write_results")}
+        },
+        config_schema=_FORM,
+    ),
+    executor_def=dg.in_process_executor,
+)
+def backtest() -> None:
+    write_results(run_engine(load_candles()))
+
+
+@contextmanager
+def _told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
+    """Turns an error of ours into a failed run that says our message first and has a manifest."""
+    try:
+        yield
+    except BacktestError as error:
+        _record_failure(context, error, stage)
+        ProgressTags(context.instance, context.run_id).write(
+            {tags.STAGE: f"failed: {stage}", tags.ERROR: str(error)}
+        )
+        raise dg.Failure(str(error), {"error": type(error).__name__}, allow_retries=error.retryable) from None
+
+
+def _record_failure(context: dg.OpExecutionContext, error: BacktestError, stage: str) -> None:
+    bench: Bench = context.resources.bench
+    manifest = failed_manifest(
+        Attempt.of(context.instance, context.run_id),
+        bench.asked(context.op_config),
+        error=TaskErrorRecord(
+            type=type(error).__name__, message=str(error), retryable=error.retryable, stage=stage
+        ),
+        finished_at=datetime.now(UTC),
+        ttl_days=bench.ttl_days,
+    )
+    with bench.task_store.staging(context.run_id) as staged:
+        bench.task_store.publish(manifest, staged)

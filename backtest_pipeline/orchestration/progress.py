@@ -1,0 +1,40 @@
+"""Progress as run tags: what the runs list shows and clients poll."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from backtest_pipeline.model import tags
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+MIN_INTERVAL_S = 1.0
+
+
+class ProgressTags:
+    """The only writer of a run's progress: once a second at most, as every write rewrites the run's row."""
+
+    def __init__(
+        self, instance: DagsterInstance, run_id: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._instance = instance
+        self._run_id = run_id
+        self._clock = clock
+        self._written_at = float("-inf")
+
+    def __call__(self, fraction: float, stage: str) -> None:
+        """Reports a share of the whole task's work, unless the last report is less than a second old."""
+        if self._clock() - self._written_at >= MIN_INTERVAL_S:
+            self.write({tags.PROGRESS: f"{fraction:.2f}", tags.STAGE: stage})
+
+    def write(self, values: dict[str, str]) -> None:
+        """Writes tags at once."""
+        self._instance.add_run_tags(self._run_id, values)
+        self._written_at = self._clock()
+
+    def part(self, start: float, stop: float) -> Callable[[float, str], None]:
+        """A callback for one part of the work, whose 0 to 1 is `start` to `stop` of the whole."""
+        return lambda fraction, stage: self(start + (stop - start) * fraction, stage)

@@ -1,0 +1,160 @@
+"""From a run to its manifest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.manifest import (
+    CandleFingerprint,
+    Environment,
+    Manifest,
+    ResultFile,
+    Summary,
+    TaskErrorRecord,
+    Timestamps,
+)
+from backtest_pipeline.model.request import digest_of
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from backtest_pipeline.model.result import BacktestResult
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a task, as Dagster knows it.
+
+    Attributes:
+        task_id: id of the root run.
+        run_ids: the task's runs up to this one, oldest first.
+        submitted_at: creation of the root run.
+        started_at: start of this run.
+    """
+
+    task_id: str
+    run_ids: list[str]
+    submitted_at: datetime
+    started_at: datetime | None
+
+    @classmethod
+    def of(cls, instance: DagsterInstance, run_id: str) -> Attempt:
+        """Looks a run up, with the runs it retries."""
+        record = instance.get_run_record_by_id(run_id)
+        if record is None:  # only where a run is deleted while it executes
+            now = datetime.now(UTC)
+            return cls(run_id, [run_id], now, now)
+        task_id = record.dagster_run.tags.get(tags.ROOT_RUN, run_id)
+        group = instance.get_run_group(run_id) if task_id != run_id else None
+        runs = sorted(group[1], key=lambda run: run.run_id != task_id) if group else [record.dagster_run]
+        ids = [run.run_id for run in runs]
+        root = record if task_id == run_id else instance.get_run_record_by_id(task_id)
+        started = record.start_time
+        return cls(
+            task_id=task_id,
+            run_ids=[one for one in ids if one != run_id] + [run_id],
+            submitted_at=(root or record).create_timestamp.replace(tzinfo=UTC),
+            started_at=None if started is None else datetime.fromtimestamp(started, UTC),
+        )
+
+
+def completed_manifest(
+    attempt: Attempt,
+    result: BacktestResult,
+    *,
+    files: list[ResultFile],
+    candles: list[CandleFingerprint],
+    finished_at: datetime,
+    ttl_days: int,
+) -> Manifest:
+    """The record of a task that completed."""
+    return Manifest(
+        **_asked(result.request.to_dict()),
+        **_ran(attempt, finished_at, None if result.request.pinned else ttl_days),
+        status="completed",
+        result_files=files,
+        candles=candles,
+        summary=Summary(
+            total_signals=len(result.signals),
+            total_trades=len(result.trades),
+            symbols_processed=len(candles),
+            symbols_failed=0,
+        ),
+        metrics=result.metrics,
+        by_symbol=result.by_symbol,
+        checks={},
+        diagnostics=result.diagnostics,
+        error=None,
+    )
+
+
+def failed_manifest(
+    attempt: Attempt,
+    asked: Mapping[str, Any],
+    *,
+    error: TaskErrorRecord,
+    finished_at: datetime,
+    ttl_days: int,
+) -> Manifest:
+    """The record of a task that failed; `asked` is its request as a dict, possibly one that was refused."""
+    return Manifest(
+        **_asked(asked),
+        **_ran(attempt, finished_at, None if asked.get("pinned") else ttl_days),
+        status="failed",
+        result_files=[],
+        candles=[],
+        summary=Summary(
+            total_signals=0, total_trades=0, symbols_processed=0, symbols_failed=len(asked["symbols"])
+        ),
+        metrics={},
+        by_symbol={},
+        checks={},
+        diagnostics=[],
+        error=error,
+    )
+
+
+def _asked(request: Mapping[str, Any]) -> dict[str, Any]:
+    copied = ("params", "symbols", "timeframe", "start", "end", "pinned")
+    return {
+        "strategy_id": request["strategy"],
+        **{name: request[name] for name in copied},
+        "request": dict(request),
+        "request_digest": digest_of(request),
+    }
+
+
+def _ran(attempt: Attempt, finished_at: datetime, ttl_days: int | None) -> dict[str, Any]:
+    started = attempt.started_at or finished_at
+    return {
+        "task_id": attempt.task_id,
+        "timestamps": Timestamps(
+            submitted_at=attempt.submitted_at,
+            started_at=attempt.started_at,
+            finished_at=finished_at,
+            expires_at=finished_at + timedelta(days=ttl_days) if ttl_days else None,
+        ),
+        "duration_ms": max(round((finished_at - started).total_seconds() * 1_000), 0),
+        "attempt": len(attempt.run_ids),
+        "run_ids": attempt.run_ids,
+        "environment": _environment(),
+    }
+
+
+@cache
+def _environment() -> Environment:
+    libraries = ("dagster", "numpy", "pandas", "pyarrow", "numba")
+    return Environment(
+        backtest_pipeline=version("backtest-pipeline"),
+        python=platform.python_version(),
+        **{library: version(library) for library in libraries},
+        platform=platform.platform(),
+        host=platform.node(),
+    )

@@ -1,0 +1,57 @@
+"""DAGSTER_HOME: its configuration file, its lock, its logs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backtest_pipeline.model.errors import ServiceNotReady
+
+_OWN_MARK = "# Kept up to date by `backtest up`; delete this line to keep changes of your own.\n"
+
+
+def logs_of(home: Path) -> Path:
+    """Folder of the processes' logs; not `logs`, which Dagster's telemetry empties."""
+    return home / "service_logs"
+
+
+def prepare(home: Path) -> None:
+    """Makes the folder and its `dagster.yaml`; a file without our first line is the operator's and stays."""
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    wanted = _OWN_MARK + _template().read_text()
+    if not target.exists() or (target.read_text().startswith(_OWN_MARK) and target.read_text() != wanted):
+        temporary = target.with_name(".dagster.yaml.new")
+        temporary.write_text(wanted)
+        temporary.replace(target)
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Keeps a second service away from the same folder.
+
+    Raises:
+        ServiceNotReady: one is running already.
+    """
+    with (home / ".up.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise ServiceNotReady(
+                f"`backtest up` is running already in {home} (process {lock.read().strip()}); "
+                "use it, or set another DAGSTER_HOME"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _template() -> Path:
+    package = Path(__file__).parents[1]
+    installed = package / "dagster.yaml"
+    return installed if installed.exists() else package.parent / "dagster.yaml"

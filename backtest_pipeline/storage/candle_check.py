@@ -1,0 +1,79 @@
+"""Looking through the whole store for faults and gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backtest_pipeline.model.errors import CandlesError, SymbolsUnknown
+from backtest_pipeline.model.gaps import Gaps, find_gaps
+from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
+from backtest_pipeline.storage.candle_merge import check_year
+from backtest_pipeline.storage.candle_store import CandleStore, check_files_in_order
+
+if TYPE_CHECKING:
+    from backtest_pipeline.storage.candle_file import CandleFile, CandleRows
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check of one symbol in one timeframe found.
+
+    Attributes:
+        files: year files looked at.
+        rows: candles in the files without a fault.
+        faults: what is wrong, by file; empty where all is well.
+        gaps: between the candles of the files without a fault.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    files: int
+    rows: int
+    faults: tuple[str, ...]
+    gaps: Gaps
+
+
+def check_store(store: CandleStore, symbols: Sequence[str] = ()) -> Iterator[CheckReport]:
+    """Reads and validates every file, going on after a faulty one.
+
+    Args:
+        store: to look through.
+        symbols: these only; empty: all of them.
+
+    Yields:
+        A report for each symbol and timeframe that the store has.
+
+    Raises:
+        SymbolsUnknown: naming all symbols that the store lacks in every timeframe.
+    """
+    known = {listed for timeframe in TIMEFRAMES for listed in store.symbols(timeframe)}
+    unknown = [symbol for symbol in symbols if symbol not in known]
+    if unknown:
+        raise SymbolsUnknown(unknown, "", sorted(known))
+    for symbol in dict.fromkeys(symbols) or sorted(known):
+        for timeframe in TIMEFRAMES:
+            if files := store.files(symbol, timeframe):
+                yield _report(symbol, timeframe, files)
+
+
+def _report(symbol: str, timeframe: Timeframe, files: dict[int, CandleFile]) -> CheckReport:
+    good: list[CandleRows] = []
+    faults = []
+    for year, file in files.items():
+        try:
+            rows = file.read()
+            if len(rows):
+                check_year(file, year, file.extent())
+                if good:
+                    check_files_in_order(symbol, good[-1], rows)
+                good.append(rows)
+        except CandlesError as fault:
+            faults.append(str(fault))
+    timestamp = np.concatenate([rows.timestamp for rows in good]) if good else np.empty(0, "datetime64[us]")
+    return CheckReport(
+        symbol, timeframe, len(files), len(timestamp), tuple(faults), find_gaps(timestamp, timeframe)
+    )

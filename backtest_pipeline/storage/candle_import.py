@@ -1,0 +1,138 @@
+"""Importing candles from files and tables into the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from backtest_pipeline.model.candle_rules import moment_label
+from backtest_pipeline.model.gaps import Gaps, find_gaps
+from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
+from backtest_pipeline.storage.candle_file import VALUE_COLUMNS
+from backtest_pipeline.storage.candle_merge import merge_candles
+from backtest_pipeline.storage.candle_source import CandleSource, read_source
+from backtest_pipeline.storage.candle_times import moment_of
+
+if TYPE_CHECKING:
+    from backtest_pipeline.storage.candle_file import Columns
+    from backtest_pipeline.storage.candle_store import CandleStore
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import read and what it changed.
+
+    Attributes:
+        rows_read: rows of the source, repeated ones included.
+        rows_new: candles that the store did not have.
+        rows_replaced: candles that the store had with other values.
+        years: year files written, oldest first; none where the store had everything.
+        first, last: open times of the source's first and last candle, UTC.
+        gaps: within the source's candles.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    rows_read: int
+    rows_new: int
+    rows_replaced: int
+    years: tuple[int, ...]
+    first: datetime
+    last: datetime
+    gaps: Gaps
+
+
+def import_candles(
+    store: CandleStore, path: str | Path, symbol: str, timeframe: Timeframe, adjust: bool = False
+) -> ImportReport:
+    """Imports a CSV or Parquet file; see `import_table`.
+
+    Raises:
+        CandleFileUnreadable: the file is neither, or damaged.
+        CandlesInvalid: as `import_table`.
+    """
+    store.files(symbol, timeframe)  # refuses what is no symbol or timeframe before reading anything
+    return _imported(store, read_source(Path(path), symbol, store.zone), timeframe, adjust=adjust)
+
+
+def import_table(
+    store: CandleStore,
+    table: pa.Table,
+    symbol: str,
+    timeframe: Timeframe,
+    *,
+    adjust: bool = False,
+    source: str = "table",
+) -> ImportReport:
+    """Imports a table of candles.
+
+    Rows may come in any order and repeat; imported candles replace the store's of the same time. The same
+    import again changes no file. Nothing is written if any row is bad.
+
+    Args:
+        store: where the candles go.
+        table: its columns are found by their usual names, whatever their case.
+        symbol: the candles' symbol.
+        timeframe: the candles' timeframe.
+        adjust: scale prices and volume to the adjusted close, see `CandleSource.columns`.
+        source: where the table comes from, for messages.
+
+    Raises:
+        CandlesInvalid: a column is missing, a row breaks a rule, two rows of one time differ, or the rows
+            are too close for the timeframe.
+        CandlesError: a year of the store that must be merged cannot be used.
+        RequestInvalid: this is no symbol or timeframe.
+    """
+    store.files(symbol, timeframe)
+    return _imported(store, CandleSource(symbol, source, store.zone, table), timeframe, adjust=adjust)
+
+
+def _imported(
+    store: CandleStore, source: CandleSource, timeframe: Timeframe, *, adjust: bool
+) -> ImportReport:
+    columns = _sorted_unique(source, source.columns(adjust=adjust))
+    timestamp = columns["timestamp"]
+    _check_spacing(source, columns, timeframe)
+    merged = merge_candles(store, source.symbol, timeframe, columns)
+    return ImportReport(
+        source.symbol,
+        timeframe,
+        rows_read=source.table.num_rows,
+        rows_new=merged.rows_new,
+        rows_replaced=merged.rows_replaced,
+        years=merged.years,
+        first=moment_of(timestamp[0].astype(np.int64)),
+        last=moment_of(timestamp[-1].astype(np.int64)),
+        gaps=find_gaps(timestamp, timeframe),
+    )
+
+
+def _sorted_unique(source: CandleSource, columns: Columns) -> Columns:
+    """Sorts the rows and drops repeated ones; two rows of one time that differ are refused."""
+    order = np.argsort(columns["timestamp"], kind="stable")
+    rows = {name: column[order] for name, column in columns.items()}
+    again = np.zeros(len(order), dtype=np.bool_)
+    again[1:] = rows["timestamp"][1:] == rows["timestamp"][:-1]
+    for name in VALUE_COLUMNS:
+        differs = again.copy()
+        differs[1:] &= rows[name][1:] != rows[name][:-1]
+        if differs.any():
+            row = int(np.argmax(differs))
+            raise source.fault(
+                f"{name} is {rows[name][row]}, but {rows[name][row - 1]} in row {order[row - 1]} "
+                f"of the same time, {moment_label(rows['timestamp'][row])}",
+                int(order[row]),
+            )
+    return {name: column[~again] for name, column in rows.items()}
+
+
+def _check_spacing(source: CandleSource, columns: Columns, timeframe: Timeframe) -> None:
+    steps = np.diff(columns["timestamp"]).astype("timedelta64[s]").astype(np.int64)
+    if len(steps) and np.median(steps) * 2 <= BAR_SECONDS[timeframe]:
+        problem = f"these are not {timeframe} candles: most are {np.median(steps):g} s apart"
+        raise source.fault(f"{problem}, not {BAR_SECONDS[timeframe]} s")

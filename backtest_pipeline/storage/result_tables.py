@@ -1,0 +1,88 @@
+"""The three result tables as Parquet files: fixed schemas, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backtest_pipeline.model.manifest import ResultFile
+from backtest_pipeline.storage.atomic import write_bytes_durably
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+TABLES: dict[str, pa.Schema] = {
+    "signals": pa.schema(
+        {
+            "symbol": pa.string(),
+            "timestamp": _TIME,
+            "side": pa.string(),
+            "price": pa.float64(),
+            "confidence": pa.float64(),
+            "exit_timestamp": _TIME,
+            "exit_price": pa.float64(),
+            "return_frac": pa.float64(),
+            "complete": pa.bool_(),
+        }
+    ),
+    "trades": pa.schema(
+        {
+            "symbol": pa.string(),
+            "side": pa.string(),
+            "quantity": pa.float64(),
+            "entry_time": _TIME,
+            "entry_price": pa.float64(),
+            "exit_time": _TIME,
+            "exit_price": pa.float64(),
+            "fees": pa.float64(),
+            "slippage_cost": pa.float64(),
+            "pnl": pa.float64(),
+            "return_frac": pa.float64(),
+            "bars_held": pa.int64(),
+            "exit_reason": pa.string(),
+            "mae_frac": pa.float64(),
+            "mfe_frac": pa.float64(),
+        }
+    ),
+    "equity": pa.schema(
+        {
+            "timestamp": _TIME,
+            "equity": pa.float64(),
+            "cash": pa.float64(),
+            "exposure_frac": pa.float64(),
+            "drawdown_frac": pa.float64(),
+        }
+    ),
+}
+
+
+def write_table(folder: Path, name: str, frame: pd.DataFrame) -> ResultFile:
+    """Writes one of `TABLES` as `folder/<name>.parquet`, durably.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    table = pa.Table.from_pandas(frame, schema=TABLES[name], preserve_index=False).replace_schema_metadata(
+        None
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    content = sink.getvalue().to_pybytes()
+    path = folder / f"{name}.parquet"
+    write_bytes_durably(path, content)
+    return ResultFile(
+        name=name,
+        path=path.name,
+        kind="parquet",
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        rows=table.num_rows,
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a result table as a pandas frame."""
+    return pq.read_table(path).to_pandas()

@@ -1,0 +1,136 @@
+"""Which strategies there are: built in, installed, named by the operator, or registered by hand."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from backtest_pipeline.model.errors import ParamsInvalid, StrategyFaulty, StrategyUnknown
+from backtest_pipeline.model.request import BacktestRequest, problems_of
+from backtest_pipeline.model.signals import Strategy, StrategyParams
+from backtest_pipeline.settings import get_settings
+
+ENTRY_POINT_GROUP = "backtest_pipeline.strategies"
+
+StrategyClass = TypeVar("StrategyClass", bound=type[Strategy])
+
+_by_hand: dict[str, type[Strategy]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A request whose strategy is known and whose parameters have been checked.
+
+    Attributes:
+        strategy: an instance of the strategy.
+        params: its parameters, an instance of `strategy.Params`.
+        request: the request with every parameter written out.
+    """
+
+    strategy: Strategy
+    params: StrategyParams
+    request: BacktestRequest
+
+
+def register(strategy: StrategyClass) -> StrategyClass:
+    """Makes a strategy known in this process; usable as a decorator. A later one of the same name wins.
+
+    Raises:
+        StrategyFaulty: the class has no name.
+    """
+    _by_hand[_checked(strategy, strategy.__qualname__).name] = strategy
+    return strategy
+
+
+def strategies() -> dict[str, type[Strategy]]:
+    """All strategies by name, sorted.
+
+    Raises:
+        StrategyFaulty: an entry point or a module of BACKTEST_STRATEGIES cannot be loaded, holds no strategy,
+            or uses a name that is taken.
+    """
+    found: dict[str, type[Strategy]] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        _add(found, _loaded(point))
+    for name in get_settings().strategy_modules:
+        _add(found, _strategies_of(_imported(name)))
+    return dict(sorted((found | _by_hand).items()))
+
+
+def resolve(request: BacktestRequest) -> Resolved:
+    """Finds a request's strategy and checks its parameters.
+
+    Raises:
+        StrategyUnknown: no strategy has that name.
+        ParamsInvalid: a parameter is unknown, of the wrong type or out of range.
+    """
+    known = strategies()
+    if request.strategy not in known:
+        raise StrategyUnknown(request.strategy, list(known))
+    strategy = known[request.strategy]()
+    try:
+        params = strategy.Params.model_validate(dict(request.params))
+    except ValidationError as error:
+        problems = [
+            (field, "there is no such parameter" if problem.startswith("Extra inputs") else problem)
+            for field, problem in problems_of(error)
+        ]
+        raise ParamsInvalid(strategy.name, problems, list(strategy.Params.model_fields)) from None
+    written_out = request.model_copy(update={"params": params.model_dump(mode="json")})
+    return Resolved(strategy, params, written_out)
+
+
+def _add(found: dict[str, type[Strategy]], classes: Iterable[type[Strategy]]) -> None:
+    for strategy in classes:
+        taken = found.get(strategy.name)
+        if taken is not None and taken is not strategy:
+            raise StrategyFaulty(
+                strategy.name,
+                f"{strategy.__module__} uses a name that {taken.__module__} has taken; choose another",
+            )
+        found[strategy.name] = strategy
+
+
+def _loaded(point: EntryPoint) -> list[type[Strategy]]:
+    try:
+        target = point.load()
+    except Exception as error:
+        raise StrategyFaulty(point.name, f"entry point {point.value} cannot be loaded: {error!r}") from error
+    return _strategies_of(target) if isinstance(target, ModuleType) else [_checked(target, point.value)]
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except Exception as error:
+        raise StrategyFaulty(
+            name, f"this module of BACKTEST_STRATEGIES cannot be imported: {error!r}"
+        ) from error
+
+
+def _strategies_of(module: ModuleType) -> list[type[Strategy]]:
+    classes = [
+        member
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if issubclass(member, Strategy)
+        and member.__module__ == module.__name__
+        and not inspect.isabstract(member)
+    ]
+    if not classes:
+        raise StrategyFaulty(module.__name__, "this module defines no strategy")
+    return [_checked(strategy, module.__name__) for strategy in classes]
+
+
+def _checked(strategy: object, where: str) -> type[Strategy]:
+    if not (inspect.isclass(strategy) and issubclass(strategy, Strategy)):
+        raise StrategyFaulty(where, "this is no subclass of Strategy")
+    if not isinstance(getattr(strategy, "name", None), str) or not strategy.name.isidentifier():
+        raise StrategyFaulty(where, "a strategy needs a `name` of letters, digits and underscores")
+    return strategy

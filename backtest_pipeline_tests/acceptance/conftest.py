@@ -1,0 +1,31 @@
+"""The real processes, started once for all acceptance tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backtest_pipeline.cli.demo_candles import import_demo
+from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.settings import Settings
+from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
+
+
+@pytest.fixture(scope="session")
+def demo_candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with five companies' daily candles."""
+    data_root = tmp_path_factory.mktemp("data")
+    import_demo(CandleStore(data_root))
+    return data_root
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, demo_candles: Path) -> Iterator[Pipeline]:
+    """Web server, daemon and code server over the demo's candles."""
+    home = tmp_path_factory.mktemp("home")
+    service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
+    with service.running():
+        yield Pipeline(service.url, demo_candles, home)

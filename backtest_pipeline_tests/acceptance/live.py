@@ -1,0 +1,53 @@
+"""A running pipeline, as the acceptance tests use it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backtest_pipeline import BacktestClient
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A running pipeline with the demo's candles."""
+
+    url: str
+    data_root: Path
+    dagster_home: Path
+
+    def client(self) -> BacktestClient:
+        return BacktestClient(self.url, data_root=self.data_root)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "BACKTEST_URL": self.url,
+            "DATA_ROOT": str(self.data_root),
+            "DAGSTER_HOME": str(self.dagster_home),
+        }
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `backtest …` as a user would."""
+        return run_backtest_command(arguments, self.env)
+
+
+def run_backtest_command(arguments: Sequence[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs `backtest …` in a process of its own, its output not a terminal."""
+    executable = str(Path(sys.executable).with_name("backtest"))
+    return subprocess.run(
+        [executable, *arguments], env=env, capture_output=True, text=True, check=False, timeout=120
+    )

@@ -1,0 +1,94 @@
+"""The command line against the real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
+
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+def test_run_shows_progress_prints_the_metrics_and_says_where_the_results_are(pipeline: Pipeline) -> None:
+    done = pipeline.command(
+        "run", "sma_cross", "--symbols", "AAPL,MSFT", "-p", "fast=10", "-p", "slow=20",
+        "--start", "2005-01-01", "--end", "2012-12-31", "--label", "desk=a",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = {line.split("\t")[0]: line.split("\t")[1:] for line in done.stdout.splitlines() if "\t" in line}
+    assert table["metric"] == ["account", "AAPL", "MSFT"]
+    counts = [int(cell.replace(",", "")) for cell in table["trades"]]
+    assert counts[0] == counts[1] + counts[2]
+    assert re.search(r"^completed 100% completed$", done.stderr, re.MULTILINE)
+    assert re.search(rf"results in {re.escape(str(pipeline.data_root))}/tasks/{UUID}", done.stderr)
+
+
+def test_submit_status_wait_result_and_list_speak_of_the_same_task(pipeline: Pipeline) -> None:
+    task_id = pipeline.command("submit", "buy_and_hold", "--symbols", "IBM").stdout.strip()
+    assert re.fullmatch(UUID, task_id)
+    waited = pipeline.command("wait", task_id, "--timeout-s", "60", "--json")
+    assert waited.returncode == 0
+    status = json.loads(pipeline.command("status", task_id, "--json").stdout)
+    assert status == json.loads(waited.stdout)
+    assert (status["state"], status["strategy"], status["symbols"]) == ("completed", "buy_and_hold", ["IBM"])
+    manifest = json.loads(pipeline.command("result", task_id, "--json").stdout)
+    assert manifest == json.loads((Path(status["result_path"]) / "manifest.json").read_text())
+    listed = json.loads(pipeline.command("list", "--strategy", "buy_and_hold", "--json").stdout)
+    assert status in listed
+
+
+def test_a_failed_task_ends_the_command_with_1_and_its_message(pipeline: Pipeline) -> None:
+    done = pipeline.command("run", "sma_cross", "--symbols", "TSLA")
+    assert done.returncode == 1
+    assert "failed: the store has no 1d candles of TSLA; it has AAPL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "sma_crossing", "--symbols", "AAPL"], "there is no 'sma_crossing'; choose one of"),
+        (["run", "sma_cross", "--symbols", "AAPL", "-p", "quick=3"], "quick: there is no such parameter"),
+        (["run", "sma_cross", "--symbols", "AAPL", "-p", "fast"], "write NAME=VALUE, not 'fast'"),
+        (["submit", "sma_cross", "--symbols", "../AAPL"], "'../AAPL' is not a symbol"),
+        (
+            ["submit", "sma_cross", "--symbols", "AAPL", "--fee-bps", "-1"],
+            "fee_bps: Input should be greater than",
+        ),
+        (["submit", "sma_cross", "--symbols", "AAPL", "--start", "2012", "--end", "2011"], "no ISO date"),
+        (["run", "sma_cross"], "Missing option"),
+        (["list", "--state", "done"], "'done' is none of queued, running, completed, failed, cancelled"),
+        (["strategies", "nope"], "there is no 'nope'"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_says_what_to_do(arguments: list[str], says: str) -> None:
+    done = run_backtest_command(arguments, {**os.environ, "BACKTEST_URL": f"http://127.0.0.1:{free_port()}"})
+    assert done.returncode == 2, done.stderr
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_running_ends_with_1_and_says_how_to_start_it() -> None:
+    done = run_backtest_command(["list"], {**os.environ, "BACKTEST_URL": f"http://127.0.0.1:{free_port()}"})
+    assert done.returncode == 1
+    assert "start it with `backtest up` or set BACKTEST_URL" in done.stderr
+
+
+def test_a_wrong_setting_is_named() -> None:
+    done = run_backtest_command(["list"], {**os.environ, "CANDLE_TIMEZONE": "Mars/Olympus"})
+    assert done.returncode == 1
+    assert "CANDLE_TIMEZONE: 'Mars/Olympus' is no time zone" in done.stderr
+
+
+def test_strategies_lists_parameters_with_defaults_and_ranges() -> None:
+    listed = json.loads(run_backtest_command(["strategies", "--json"], dict(os.environ)).stdout)
+    params = listed["volume_long_candle"]["params"]
+    assert params["vol_ma_window"]["default"] == 20
+    assert params["vol_ma_window"]["range"] == "1 to 500"
+    text = run_backtest_command(["strategies", "volume_long_candle"], dict(os.environ)).stdout
+    assert "vol_ma_window\t20\t1 to 500\t" in text

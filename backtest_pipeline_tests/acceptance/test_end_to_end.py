@@ -1,0 +1,246 @@
+"""A backtest through the real web server, daemon, code server and worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pyarrow.parquet as pq
+import pytest
+
+from backtest_pipeline import BacktestRequest
+from backtest_pipeline.model.errors import RequestInvalid, ResultMissing, TaskUnknown
+from backtest_pipeline.model.result import EQUITY_COLUMNS, SIGNAL_COLUMNS, TRADE_COLUMNS
+from backtest_pipeline.model.status import TaskStatus
+from backtest_pipeline_tests.acceptance.live import Pipeline
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "manifest.schema.json"
+PATIENCE_S = 60
+
+
+def _request(**changes: Any) -> BacktestRequest:
+    fields = {"strategy": "sma_cross", "params": {"fast": 10, "slow": 20}, "symbols": ["AAPL", "MSFT"]}
+    return BacktestRequest(**{**fields, **changes})
+
+
+def _post(url: str, query: str, **variables: Any) -> dict[str, Any]:
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310  http
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  http
+        data: dict[str, Any] = json.load(answer)["data"]
+        return data
+
+
+def _launch(
+    url: str, config: object, answer: str = "... on LaunchRunSuccess { run { runId } }"
+) -> dict[str, Any]:
+    """Launches the job as any GraphQL client would."""
+    selector = {
+        "jobName": "backtest",
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "backtest_pipeline",
+    }
+    mutation = (
+        f"mutation($p: ExecutionParams!) {{ launchRun(executionParams: $p) {{ __typename {answer} }} }}"
+    )
+    launched: dict[str, Any] = _post(url, mutation, p={"selector": selector, "runConfigData": config})[
+        "launchRun"
+    ]
+    return launched
+
+
+def test_a_backtest_submitted_by_the_client_completes_and_can_be_read_back(pipeline: Pipeline) -> None:
+    seen: list[TaskStatus] = []
+    request = _request(labels={"desk": "equities"}, start="2005-01-01", end="2012-12-31")
+    with pipeline.client() as client:
+        task = client.submit(request)
+        assert task.state in {"queued", "running"}
+        ended = client.wait(task.task_id, timeout_s=PATIENCE_S, on_progress=seen.append)
+        result = client.result(task.task_id)
+
+    assert (ended.state, ended.progress, ended.error, ended.attempt) == ("completed", 1.0, None, 1)
+    assert ended.labels == {"desk": "equities"}
+    assert ended.symbols == ["AAPL", "MSFT"]
+    order = {"queued": 0, "running": 1, "completed": 2}
+    states = [order[status.state] for status in seen]
+    assert states == sorted(states)
+    assert [status.progress for status in seen] == sorted(status.progress for status in seen)
+
+    assert tuple(result.signals.columns) == SIGNAL_COLUMNS
+    assert tuple(result.trades.columns) == TRADE_COLUMNS
+    assert tuple(result.equity.columns) == EQUITY_COLUMNS
+    gained = result.equity["equity"].iloc[-1] - request.initial_cash
+    assert result.trades["pnl"].sum() == pytest.approx(gained, abs=1e-6)
+    assert result.request.digest() == request.digest()
+
+
+def test_a_backtest_submitted_by_raw_graphql_goes_from_queued_over_running_to_completed(
+    pipeline: Pipeline,
+) -> None:
+    launched = _launch(pipeline.url, {"strategy": {"volume_zone_breakout": {}}, "symbols": ["IBM"]})
+    task_id = launched["run"]["runId"]
+    states: list[str] = []
+    with pipeline.client() as client:
+        deadline = time.monotonic() + PATIENCE_S
+        while states[-1:] != ["completed"] and time.monotonic() < deadline:
+            state = client.status(task_id).state
+            if states[-1:] != [state]:
+                states.append(state)
+    assert states == ["queued", "running", "completed"]
+
+
+def test_a_manifest_keeps_its_schema_and_names_every_file_with_its_checksum(pipeline: Pipeline) -> None:
+    before = datetime.now(UTC)
+    with pipeline.client() as client:
+        task_id = client.wait(client.submit(_request()).task_id, timeout_s=PATIENCE_S).task_id
+    folder = pipeline.data_root / "tasks" / task_id
+    manifest = json.loads((folder / "manifest.json").read_text())
+    jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
+
+    assert manifest["task_id"] == task_id
+    assert manifest["run_ids"] == [task_id]
+    assert manifest["status"] == "completed"
+    assert manifest["strategy_id"] == "sma_cross"
+    listed = {file["path"]: file for file in manifest["result_files"]}
+    assert {path.name for path in folder.iterdir()} == {*listed, "manifest.json"}
+    for path, file in listed.items():
+        content = (folder / path).read_bytes()
+        assert (file["size_bytes"], file["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        assert file["rows"] == pq.read_metadata(folder / path).num_rows
+    times = [datetime.fromisoformat(manifest["timestamps"][name]) for name in ("submitted_at", "finished_at")]
+    assert (
+        before.timestamp() - 1
+        <= times[0].timestamp()
+        <= times[1].timestamp()
+        <= datetime.now(UTC).timestamp()
+    )
+    assert [seen["symbol"] for seen in manifest["candles"]] == ["AAPL", "MSFT"]
+    assert list(pipeline.data_root.glob("tasks/.staging/*")) == []
+
+
+def test_the_same_request_twice_gives_the_same_bytes(pipeline: Pipeline) -> None:
+    with pipeline.client() as client:
+        tasks = [client.submit(_request(strategy="buy_and_hold", params={})) for _ in range(2)]
+        folders = [
+            pipeline.data_root / "tasks" / client.wait(task.task_id, timeout_s=PATIENCE_S).task_id
+            for task in tasks
+        ]
+    for name in ("signals.parquet", "trades.parquet", "equity.parquet"):
+        first, second = ((folder / name).read_bytes() for folder in folders)
+        assert first == second
+
+
+def test_an_unknown_symbol_fails_the_task_with_a_message_that_names_what_the_store_has(
+    pipeline: Pipeline,
+) -> None:
+    with pipeline.client() as client:
+        task = client.submit(_request(symbols=["AAPL", "TSLA", "NVDA"]))
+        ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
+        assert ended.state == "failed"
+        assert ended.error == ("the store has no 1d candles of TSLA, NVDA; it has AAPL, FB, GOOG, IBM, MSFT")
+        assert ended.attempt == 1
+        with pytest.raises(ResultMissing, match="it failed: the store has no 1d candles of TSLA, NVDA"):
+            client.result(task.task_id)
+    manifest = json.loads((pipeline.data_root / "tasks" / task.task_id / "manifest.json").read_text())
+    jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
+    assert manifest["error"]["type"] == "SymbolsUnknown"
+    assert manifest["error"]["retryable"] is False
+
+
+def test_no_candles_in_the_range_fails_the_task_with_what_the_store_has(pipeline: Pipeline) -> None:
+    with pipeline.client() as client:
+        task = client.submit(_request(symbols=["AAPL"], start="1990-01-01", end="1995-12-31"))
+        ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
+    assert ended.error is not None
+    assert "no AAPL 1d candles from 1990-01-01 to 1995-12-31; the store has 2000-03-01" in ended.error
+
+
+def test_a_parameter_out_of_range_fails_in_the_first_op_with_our_message_first(pipeline: Pipeline) -> None:
+    launched = _launch(pipeline.url, {"strategy": {"volume_long_candle": {"body_pct": 0.9}}})
+    task_id = launched["run"]["runId"]
+    with pipeline.client() as client:
+        ended = client.wait(task_id, timeout_s=PATIENCE_S)
+    assert ended.error is not None
+    assert ended.error.startswith("volume_long_candle cannot use these parameters")
+    assert "body_pct: Input should be less than or equal to 0.5, not 0.9" in ended.error
+    events = _post(
+        pipeline.url,
+        "query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename"
+        " ... on ExecutionStepFailureEvent { stepKey error { message } } } } } }",
+        id=task_id,
+    )["logsForRun"]["events"]
+    [failure] = [event for event in events if event["__typename"] == "ExecutionStepFailureEvent"]
+    assert failure["stepKey"] == "load_candles"
+    assert ended.error in failure["error"]["message"].splitlines()[0]
+    assert not [event for event in events if event["__typename"] == "ExecutionStepUpForRetryEvent"]
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"strategy": {"sma_crossing": {}}}, 'unexpected config entry "sma_crossing"'),
+        ({"strategy": {"sma_cross": {"quick": 3}}}, 'unexpected config entry "quick"'),
+        ({"symbols": [{"env": "HOME"}]}, "Invalid scalar at path root:symbols"),
+        ({"execution": {"config": {}}}, 'unexpected config entry "execution"'),
+    ],
+)
+def test_a_form_that_cannot_be_right_is_refused_before_anything_starts(
+    pipeline: Pipeline, config: dict[str, Any], says: str
+) -> None:
+    launched = _launch(pipeline.url, config, "... on RunConfigValidationInvalid { errors { message } }")
+    assert launched["__typename"] == "RunConfigValidationInvalid"
+    assert says in launched["errors"][0]["message"]
+
+
+def test_the_client_refuses_what_it_knows_to_be_wrong_without_a_task(pipeline: Pipeline) -> None:
+    with pipeline.client() as client:
+        before = len(client.list_tasks(limit=1_000))
+        with pytest.raises(RequestInvalid, match="slow"):
+            client.submit(_request(params={"slow": -5}))
+        assert len(client.list_tasks(limit=1_000)) == before
+
+
+def test_an_unknown_task_is_told_as_such(pipeline: Pipeline) -> None:
+    with pipeline.client() as client, pytest.raises(TaskUnknown):
+        client.status("00000000-0000-4000-8000-000000000000")
+
+
+def test_the_untouched_launch_form_can_be_launched(pipeline: Pipeline) -> None:
+    selector = {
+        "pipelineName": "backtest",
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "backtest_pipeline",
+    }
+    form = _post(
+        pipeline.url,
+        "query($s: PipelineSelector!) { runConfigSchemaOrError(selector: $s)"
+        " { ... on RunConfigSchema { rootDefaultYaml } } }",
+        s=selector,
+    )["runConfigSchemaOrError"]["rootDefaultYaml"]
+    assert "sma_cross" in form
+    launched = _launch(pipeline.url, form)
+    with pipeline.client() as client:
+        ended = client.wait(launched["run"]["runId"], timeout_s=PATIENCE_S)
+    assert (ended.state, ended.strategy, ended.symbols) == ("completed", "sma_cross", ["AAPL"])
+
+
+def test_a_corrupt_candle_file_fails_the_task_and_names_the_file(pipeline: Pipeline) -> None:
+    folder = pipeline.data_root / "BROKEN" / "1D"
+    folder.mkdir(parents=True)
+    (folder / "2012.parquet").write_bytes(b"PAR1 this is no Parquet")
+    try:
+        with pipeline.client() as client:
+            task = client.submit(_request(symbols=["BROKEN"]))
+            ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
+    finally:
+        shutil.rmtree(folder.parent)
+    assert ended.state == "failed"
+    assert ended.error is not None
+    assert ended.error.startswith(f"BROKEN: cannot read {folder / '2012.parquet'}")

@@ -1,0 +1,148 @@
+"""Starting and stopping the pipeline's processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from backtest_pipeline.model.errors import ServiceNotReady
+from backtest_pipeline.sdk.transport import GraphQL
+from backtest_pipeline.service.home import prepare
+from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.settings import Settings
+from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60
+
+
+def _until(happened: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for task in tasks for child in task.read_text().split()]
+    return found + [grandchild for child in found for grandchild in _children(child)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/server_info", timeout=5) as answer:  # noqa: S310  http
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_tells_when_it_is_ready_and_stops_everything_on_a_signal(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    env = {**os.environ, "DAGSTER_HOME": str(tmp_path / "home"), "DATA_ROOT": str(tmp_path / "data")}
+    command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert up.stdout.readline() == f"ready: http://127.0.0.1:{port}\n"
+        assert _answers(f"http://127.0.0.1:{port}")
+        started = _children(up.pid)
+        assert len(started) >= 3
+        up.send_signal(number)
+        assert up.wait(PATIENCE_S) == 0
+    _until(lambda: not any(_alive(pid) for pid in started), "all processes to end")
+    assert not _answers(f"http://127.0.0.1:{port}")
+
+
+def test_a_second_service_in_the_same_folder_is_refused(pipeline: Pipeline) -> None:
+    second = LocalService(
+        Settings(data_root=pipeline.data_root, dagster_home=pipeline.dagster_home), port=free_port()
+    )
+    with pytest.raises(ServiceNotReady, match="is running already in"), second.running():
+        pass
+
+
+def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        service = LocalService(Settings(data_root=tmp_path, dagster_home=tmp_path / "home"), port=port)
+        with pytest.raises(ServiceNotReady, match=f"cannot listen on 127.0.0.1:{port}"), service.running():
+            pass
+    assert service.processes == {}
+
+
+def test_a_code_location_that_does_not_load_is_told_with_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKTEST_STRATEGIES", "no_such_strategies")
+    service = LocalService(Settings(data_root=tmp_path, dagster_home=tmp_path / "home"), port=free_port())
+    with (
+        pytest.raises(
+            ServiceNotReady, match=r"code ended with status 1(.|\n)*No module named 'no_such_strategies'"
+        ),
+        service.running(),
+    ):
+        pass
+
+
+def test_an_operators_own_dagster_yaml_is_left_alone(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    ours = (tmp_path / "dagster.yaml").read_text()
+    assert ours.endswith((ROOT / "dagster.yaml").read_text())
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    prepare(tmp_path)
+    assert (tmp_path / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_dagster_dev_works_in_the_repository(tmp_path: Path) -> None:
+    port = free_port()
+    env = {**os.environ, "DATA_ROOT": str(tmp_path / "data"), "DAGSTER_HOME": str(tmp_path)}
+    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "--port",
+        str(port),
+        "--workspace",
+        str(ROOT / "workspace.yaml"),
+    ]
+    log = tmp_path / "dev.log"
+    with log.open("w") as sink:
+        dev = subprocess.Popen(command, env=env, cwd=ROOT, stdout=sink, stderr=sink, start_new_session=True)
+    try:
+        _until(lambda: _answers(f"http://127.0.0.1:{port}"), "dagster dev to answer")
+        query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"
+        with closing(GraphQL(f"http://127.0.0.1:{port}")) as graphql:
+            answer = graphql.ask(query, {})
+        assert answer["repositoriesOrError"]["nodes"][0]["jobs"] == [{"name": "backtest"}]
+    finally:
+        os.killpg(dev.pid, signal.SIGINT)
+        try:
+            dev.wait(PATIENCE_S)
+        finally:
+            if dev.poll() is None:
+                os.killpg(dev.pid, signal.SIGKILL)

@@ -1,0 +1,112 @@
+"""The one gate for input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backtest_pipeline import BacktestRequest
+from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.run_config import from_run_config, to_run_config
+
+
+def _request(**changes: Any) -> BacktestRequest:
+    return BacktestRequest(**{"strategy": "sma_cross", "symbols": ["AAPL"], **changes})
+
+
+def test_a_request_needs_only_a_strategy_and_symbols() -> None:
+    request = _request()
+    assert request.timeframe == "1d"
+    assert request.initial_cash == 10_000
+    assert request.fee_bps == 10
+    assert request.fill == "next_open"
+    assert request.direction == "long"
+    assert request.max_retries == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"symbols": []}, "symbols: .*at least 1 item"),
+        ({"symbols": ["../etc"]}, r"symbols: '\.\./etc' is not a symbol; a symbol has 1 to 32 of A-Z"),
+        ({"symbols": ["A..B"]}, r"'A\.\.B' is not a symbol"),
+        ({"symbols": ["aapl"]}, "'aapl' is not a symbol"),
+        ({"symbols": ["A" * 33]}, "is not a symbol"),
+        ({"symbols": ["AAPL", "AAPL"]}, "AAPL named more than once"),
+        ({"symbols": [f"S{i}" for i in range(501)]}, "symbols: .*at most 500 items"),
+        ({"timeframe": "2d"}, "timeframe: .*'1d'.*not '2d'"),
+        ({"start": "2012-01-02", "end": "2012-01-01"}, r"end \(2012-01-01\) is before start \(2012-01-02\)"),
+        ({"start": "yesterday"}, "'yesterday' is no ISO date or datetime; write 2024-05-01"),
+        ({"initial_cash": 0}, "initial_cash: .*greater than 0, not 0"),
+        ({"initial_cash": float("inf")}, "initial_cash: .*finite number"),
+        ({"fee_bps": -1}, "fee_bps: .*greater than or equal to 0, not -1"),
+        ({"fee_bps": float("nan")}, "fee_bps: "),
+        ({"position_frac": 1.5}, "position_frac: .*less than or equal to 1, not 1.5"),
+        ({"stop_loss_frac": 1}, "stop_loss_frac: .*less than 1, not 1"),
+        ({"max_retries": 11}, "max_retries: .*less than or equal to 10, not 11"),
+        ({"max_hold_bars": 0}, "max_hold_bars: "),
+        ({"fees": 3}, "fees: Extra inputs are not permitted"),
+        ({"direction": "up"}, "direction: .*'long', 'short' or 'both', not 'up'"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(RequestInvalid, match=says):
+        _request(**changes)
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    with pytest.raises(RequestInvalid) as caught:
+        _request(fee_bps=-1, timeframe="2d")
+    assert [field for field, _ in caught.value.problems] == ["timeframe", "fee_bps"]
+
+
+def test_an_end_on_the_day_of_the_start_is_fine_because_a_date_includes_the_whole_day() -> None:
+    request = _request(start=datetime(2024, 5, 1, 15, 30), end=date(2024, 5, 1))  # noqa: DTZ001  no zone on purpose
+    assert request.end == date(2024, 5, 1)
+
+
+def test_the_digest_is_the_sha256_of_sorted_compact_json_with_every_default() -> None:
+    request = _request(params={"slow": 20, "fast": 10})
+    fields = request.to_dict()
+    assert set(fields) == set(BacktestRequest.model_fields)
+    text = json.dumps(fields, sort_keys=True).replace(", ", ",").replace(": ", ":")
+    assert request.digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_order_of_parameters_does_not_change_the_digest_but_their_values_do() -> None:
+    one = _request(params={"fast": 10, "slow": 20})
+    assert one.digest() == _request(params={"slow": 20, "fast": 10}).digest()
+    assert one.digest() != _request(params={"fast": 11, "slow": 20}).digest()
+
+
+def test_numpy_numbers_from_a_parameter_sweep_are_the_same_request() -> None:
+    assert _request(params={"fast": np.int64(10)}).digest() == _request(params={"fast": 10}).digest()
+
+
+def test_a_request_cannot_be_changed() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        _request().fee_bps = 0  # type: ignore[misc]  # that is the point
+
+
+def test_a_request_survives_the_way_through_a_run_config() -> None:
+    request = _request(
+        params={"fast": 10},
+        start="2005-01-01",
+        end="2012-12-31T10:00:00",
+        labels={"desk": "a"},
+        stop_loss_frac=0.1,
+    )
+    config = to_run_config(request)
+    assert config["strategy"] == {"sma_cross": {"fast": 10}}
+    assert from_run_config(json.loads(json.dumps(config))) == request
+
+
+@pytest.mark.parametrize("strategy", [{}, {"a": {}, "b": {}}, "sma_cross", None])
+def test_a_run_config_selects_exactly_one_strategy(strategy: object) -> None:
+    with pytest.raises(RequestInvalid, match="select exactly one"):
+        from_run_config({"strategy": strategy, "symbols": ["AAPL"]})

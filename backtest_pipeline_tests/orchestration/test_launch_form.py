@@ -1,0 +1,88 @@
+"""The launchpad's form, as Dagster sees it (which reads annotations: no future import here)."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from backtest_pipeline import BacktestRequest
+from backtest_pipeline.model.run_config import from_run_config, to_run_config
+from backtest_pipeline.orchestration.launch_form import launch_form
+from backtest_pipeline.strategies.registry import resolve, strategies
+
+
+def _resolved(config: dict[str, Any]) -> dict[str, Any]:
+    """What an op would receive for this run config."""
+    received: list[dict[str, Any]] = []
+
+    @dg.op(config_schema=launch_form(strategies()))
+    def look(context: dg.OpExecutionContext) -> None:
+        received.append(context.op_config)
+
+    @dg.job
+    def looking() -> None:
+        look()
+
+    looking.execute_in_process(run_config={"ops": {"look": {"config": config}}})
+    return received[0]
+
+
+def test_an_empty_form_is_a_request_with_the_requests_own_defaults() -> None:
+    request = from_run_config(_resolved({}))
+    expected = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
+    assert request == resolve(expected).request
+
+
+def test_every_field_of_a_request_and_every_strategy_is_described() -> None:
+    form = launch_form(strategies())
+    assert set(form) == set(BacktestRequest.model_fields) - {"params"}
+    assert all(field.description for field in form.values())
+    options = form["strategy"].config_type.fields
+    assert set(options) == set(strategies())
+    for name, option in options.items():
+        assert option.description == strategies()[name].summary()
+        assert all(field.description for field in option.config_type.fields.values())
+
+
+def test_a_fields_range_stands_in_its_description() -> None:
+    form = launch_form(strategies())
+    assert form["position_frac"].description.endswith("(> 0, ≤ 1)")
+    params = form["strategy"].config_type.fields["volume_long_candle"].config_type.fields
+    assert "≥ 1" in params["vol_ma_window"].description
+    assert "≤ 500" in params["vol_ma_window"].description
+
+
+def test_a_full_request_passes_the_form_unchanged() -> None:
+    request = BacktestRequest(
+        strategy="volume_zone_breakout",
+        params={"num_bins": 30, "include_wicks": False},
+        symbols=["AAPL", "IBM"],
+        timeframe="1h",
+        start="2005-01-01",
+        end="2006-01-01T12:00:00",
+        fee_bps=0,
+        stop_loss_frac=0.05,
+        max_hold_bars=7,
+        direction="both",
+        labels={"desk": "a"},
+        pinned=True,
+    )
+    full = resolve(request).request
+    assert from_run_config(_resolved(to_run_config(full))) == full
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"symbols": [{"env": "HOME"}]},
+        {"start": {"env": "HOME"}},
+        {"labels": {"a": {"env": "HOME"}}},
+        {"labels": {"env": {"env": "HOME"}}},
+        {"timeframe": {"env": "HOME"}},
+        {"seed": {"env": "HOME"}},
+        {"strategy": {"sma_cross": {"fast": {"env": "HOME"}}}},
+    ],
+)
+def test_a_value_from_the_workers_environment_is_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        _resolved(config)

@@ -1,0 +1,130 @@
+"""Finding strategies and checking their parameters."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+from backtest_pipeline import BacktestRequest, Candles, Signals, Strategy, StrategyParams, register
+from backtest_pipeline.model.errors import ParamsInvalid, StrategyFaulty, StrategyUnknown
+from backtest_pipeline.settings import get_settings
+from backtest_pipeline.strategies import registry
+from backtest_pipeline.strategies.registry import resolve, strategies
+
+
+@pytest.fixture(autouse=True)
+def _clean_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "_by_hand", {})
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+class Never(Strategy):
+    """Never trades."""
+
+    name = "never"
+
+    class Params(StrategyParams):
+        patience: int = Field(3, ge=1, le=9, description="bars")
+
+    def signals(self, candles: Candles, params: Params) -> Signals:
+        return Signals(entry=np.zeros(len(candles), dtype=np.bool_))
+
+
+def test_the_built_in_strategies_are_found_by_their_entry_points() -> None:
+    assert {"sma_cross", "buy_and_hold", "volume_long_candle", "volume_zone_breakout"} <= set(strategies())
+
+
+def test_every_strategy_explains_itself_and_every_parameter() -> None:
+    for name, strategy in strategies().items():
+        assert strategy.name == name
+        assert strategy.summary() != name
+        for field in strategy.Params.model_fields.values():
+            assert field.description
+
+
+def test_every_strategy_can_be_run_with_its_defaults() -> None:
+    for name in strategies():
+        resolved = resolve(BacktestRequest(strategy=name, symbols=["AAPL"]))
+        assert dict(resolved.request.params) == resolved.params.model_dump()
+
+
+def test_an_unknown_strategy_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(
+        StrategyUnknown, match=r"there is no 'sma_crossing'; choose one of .*buy_and_hold.*sma_cross"
+    ):
+        resolve(BacktestRequest(strategy="sma_crossing", symbols=["AAPL"]))
+
+
+def test_an_unknown_parameter_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(
+        ParamsInvalid,
+        match=r"sma_cross cannot use these parameters \(it takes fast, slow\): quick: there is no such",
+    ):
+        resolve(BacktestRequest(strategy="sma_cross", symbols=["AAPL"], params={"quick": 3}))
+
+
+def test_a_parameter_out_of_range_is_refused_with_its_value() -> None:
+    with pytest.raises(ParamsInvalid, match=r"body_pct: .*less than or equal to 0.5, not 0.9"):
+        resolve(BacktestRequest(strategy="volume_long_candle", symbols=["AAPL"], params={"body_pct": 0.9}))
+
+
+def test_a_strategy_registered_by_hand_is_known_in_this_process() -> None:
+    register(Never)
+    resolved = resolve(BacktestRequest(strategy="never", symbols=["AAPL"]))
+    assert dict(resolved.request.params) == {"patience": 3}
+
+
+def test_an_operators_module_adds_its_strategies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+        import numpy as np
+        from backtest_pipeline import Signals, Strategy
+
+        class Always(Strategy):
+            "Always in."
+            name = "always"
+
+            def signals(self, candles, params):
+                return Signals(entry=np.ones(len(candles), dtype=bool))
+    """
+    (tmp_path / "desk_strategies.py").write_text(textwrap.dedent(source))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BACKTEST_STRATEGIES", "desk_strategies")
+    assert "always" in strategies()
+    del sys.modules["desk_strategies"]
+
+
+CLASS = "from backtest_pipeline import Strategy\nclass A(Strategy):\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("x = 1", "defines no strategy"),
+        ("raise RuntimeError('half a file')", "cannot be imported: RuntimeError.'half a file'"),
+        (
+            f"{CLASS}    name = 'sma_cross'\n    def signals(self, candles, params): ...",
+            "uses a name that backtest_pipeline.strategies.sma_cross has taken",
+        ),
+        (
+            f"{CLASS}    def signals(self, candles, params): ...",
+            "needs a `name`",
+        ),
+    ],
+)
+def test_a_broken_operators_module_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, says: str
+) -> None:
+    (tmp_path / "broken_strategies.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BACKTEST_STRATEGIES", "broken_strategies")
+    with pytest.raises(StrategyFaulty, match=says):
+        strategies()
+    sys.modules.pop("broken_strategies", None)
