@@ -19,12 +19,13 @@ ALLOWED = {
     "engine": {"model"},
     "strategies": {"model", "engine", "settings"},
     "backtest": {"model", "engine", "strategies"},
+    "warm": {"model", "backtest", "strategies"},
     "storage": {"model"},
     "sdk": {"model", "storage", "strategies", "settings"},
     "service": {"model", "sdk", "settings"},
     "orchestration": {"model", "engine", "strategies", "backtest", "storage", "settings"},
     "definitions": {"orchestration", "settings"},
-    "cli": {"model", "engine", "strategies", "backtest", "storage", "sdk", "service", "settings"},
+    "cli": {"model", "engine", "strategies", "backtest", "storage", "sdk", "service", "warm", "settings"},
 }
 WITHOUT_DAGSTER = sorted(set(ALLOWED) - {"orchestration", "definitions"})
 

@@ -85,4 +85,5 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame) -> ResultFile:
 
 def read_table(path: Path) -> pd.DataFrame:
     """Reads a result table as a pandas frame."""
-    return pq.read_table(path).to_pandas()
+    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    return frame

@@ -140,8 +140,9 @@ def _changed(row: int, **values: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
 
 def _same_time_twice(frame: pd.DataFrame) -> pd.DataFrame:
-    frame.loc[151, "timestamp"] = frame.loc[150, "timestamp"]
-    return frame
+    stamps = frame["timestamp"].tolist()
+    stamps[151] = stamps[150]
+    return frame.assign(timestamp=stamps)
 
 
 def _two_rows_swapped(frame: pd.DataFrame) -> pd.DataFrame:
