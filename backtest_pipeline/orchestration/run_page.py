@@ -74,7 +74,8 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
 def _gap_text(gaps: Gaps) -> str:
     if not gaps.count:
         return "no gaps"
-    return f"{gaps.count:,} gaps, the largest of about {gaps.largest_bars:,} bars after {gaps.largest_from:%Y-%m-%d %H:%M}"
+    after = f"{gaps.largest_from:%Y-%m-%d %H:%M}"
+    return f"{gaps.count:,} gaps, the largest of about {gaps.largest_bars:,} bars after {after}"
 
 
 def _metrics_table(result: BacktestResult) -> str:
