@@ -1,0 +1,55 @@
+"""Starts a pipeline with the demo's candles, runs a backtest and photographs its pages."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from backtest_pipeline import BacktestClient, BacktestRequest
+from backtest_pipeline.cli.demo_candles import import_demo
+from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.settings import Settings
+from backtest_pipeline.storage.candle_store import CandleStore
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+PORT = int(os.environ.get("PICTURES_PORT", "3390"))
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def main() -> None:
+    """Takes every picture."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = Settings(data_root=Path(scratch) / "data", dagster_home=Path(scratch) / "home")
+        import_demo(CandleStore(settings.data_root))
+        service = LocalService(settings, port=PORT)
+        with service.running(), BacktestClient(service.url, data_root=settings.data_root) as client:
+            request = BacktestRequest(
+                strategy="sma_cross",
+                params={"fast": 20, "slow": 100},
+                symbols=["AAPL", "IBM", "MSFT"],
+                labels={"idea": "trend"},
+            )
+            task_id = client.wait(client.submit(request).task_id).task_id
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+                page = browser.new_page(viewport={"width": 1400, "height": 860})
+                _photograph(page, f"{service.url}/runs/{task_id}", "run")
+                _photograph(
+                    page, f"{service.url}/locations/backtest_pipeline/jobs/backtest/playground", "launchpad"
+                )
+                browser.close()
+
+
+def _photograph(page: Page, url: str, name: str) -> None:
+    page.goto(url, wait_until="networkidle")
+    page.wait_for_timeout(2_000)
+    page.screenshot(path=IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
