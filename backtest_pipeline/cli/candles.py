@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, time
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from backtest_pipeline.cli.output import Json, print_json, print_table
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 from backtest_pipeline.settings import get_settings
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 candles_app = typer.Typer(no_args_is_help=True, help="Bring candles into the store, list them, check them.")
 
 DataRoot = Annotated[Path | None, typer.Option(help="The store's folder; otherwise DATA_ROOT.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _timeframe(text: str) -> str:
@@ -46,36 +43,36 @@ def import_file(
         bool, typer.Option("--adjust", help="Scale prices and volume to the adjusted close.")
     ] = False,
     data_root: DataRoot = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Import candles from a CSV or Parquet file; what is there at the same time is replaced."""
     from backtest_pipeline.storage.candle_import import import_candles  # noqa: PLC0415  keeps --help quick
 
     report = import_candles(_store(data_root), file, symbol, cast(Timeframe, timeframe), adjust)
     if as_json:
-        _show_json(asdict(report))
+        print_json(asdict(report))
     else:
         _show_imports([report])
 
 
 @candles_app.command("demo")
-def demo(data_root: DataRoot = None, *, as_json: AsJson = False) -> None:
+def demo(data_root: DataRoot = None, *, as_json: Json = False) -> None:
     """Import the demo candles: AAPL, IBM, MSFT, GOOG and FB by day, adjusted."""
     from backtest_pipeline.cli.demo_candles import import_demo  # noqa: PLC0415  keeps --help quick
 
     reports = import_demo(_store(data_root))
     if as_json:
-        _show_json([asdict(report) for report in reports])
+        print_json([asdict(report) for report in reports])
     else:
         _show_imports(reports)
 
 
 @candles_app.command("list")
-def list_candles(data_root: DataRoot = None, *, as_json: AsJson = False) -> None:
+def list_candles(data_root: DataRoot = None, *, as_json: Json = False) -> None:
     """List what the store has."""
     listings = [asdict(listing) for listing in _store(data_root).inventory()]
     if as_json:
-        _show_json(listings)
+        print_json(listings)
     elif listings:
         _show_table(listings)
     else:
@@ -87,7 +84,7 @@ def check(
     symbols: Annotated[list[str] | None, typer.Argument(help="These only; otherwise all.")] = None,
     data_root: DataRoot = None,
     *,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Read and validate every file of the store and report gaps; exit status 1 where one is faulty."""
     from backtest_pipeline.storage.candle_check import check_store  # noqa: PLC0415  keeps --help quick
@@ -95,7 +92,7 @@ def check(
     reports = list(check_store(_store(data_root), symbols or []))
     faults = [fault for report in reports for fault in report.faults]
     if as_json:
-        _show_json([asdict(report) for report in reports])
+        print_json([asdict(report) for report in reports])
     elif reports:
         counts = [asdict(report) | {"faults": len(report.faults)} for report in reports]
         _show_table([row | _gap_cells(report.gaps) for row, report in zip(counts, reports, strict=True)])
@@ -132,25 +129,13 @@ def _gap_cells(gaps: Gaps) -> dict[str, Any]:
     return {"gaps": gaps.count, "largest gap": f"{around}, {gaps.largest_bars} bars"}
 
 
-def _show_json(value: object) -> None:
-    typer.echo(json.dumps(value, default=datetime.isoformat, indent=2))
-
-
 def _show_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Prints a table on a terminal, and elsewhere lines with tabs between the cells."""
-    names = [name.replace("_", " ") for name in rows[0]]
-    lines = [[_cell(value) for value in row.values()] for row in rows]
-    console = Console()
-    if not console.is_terminal:
-        for line in [names, *lines]:
-            typer.echo("\t".join(line))
-        return
-    table = Table()
-    for name, value in zip(names, rows[0].values(), strict=True):
-        table.add_column(name, justify="right" if isinstance(value, int) else "left")
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
+    numbers = [name for name, value in rows[0].items() if isinstance(value, int)]
+    print_table(
+        [name.replace("_", " ") for name in rows[0]],
+        [[_cell(value) for value in row.values()] for row in rows],
+        right=[name.replace("_", " ") for name in numbers],
+    )
 
 
 def _cell(value: object) -> str:

@@ -46,7 +46,8 @@ class Gaps:
         count: how many gaps there are.
         largest_from: open time of the last candle before the longest gap, UTC, or none without gaps.
         largest_to: open time of the first candle after it.
-        largest_bars: about how many bars it lacks; for markets that close, from the usual bars per day.
+        largest_bars: about how many bars it lacks: workdays in a daily market with sessions; where an
+            intraday market was closed in between, by its usual number of bars.
     """
 
     count: int
@@ -79,18 +80,29 @@ def find_gaps(timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> Gaps:
         gap = (steps_s > bar_s) & (~closing | (steps_s > LONGEST_CLOSING_S))
     if not gap.any():
         return Gaps(0)
-
     largest = int(np.argmax(np.where(gap, steps_s, 0)))
-    step_s = int(steps_s[largest])
-    usual_bar_s = float(bar_s)
-    if closing[largest]:
-        usual_bar_s = float(steps_s[~gap].mean()) if not gap.all() else bar_s
+    before_s, after_s = int(opens_s[largest]), int(opens_s[largest + 1])
+    if not closing[largest]:
+        bars = round((after_s - before_s) / bar_s) - 1
+    elif timeframe == "1d":
+        bars = _workdays_between(before_s, after_s)
+    else:
+        usual_step_s = steps_s[~gap].mean() if not gap.all() else bar_s
+        bars = round((after_s - before_s) / usual_step_s) - 1
     return Gaps(
         count=int(gap.sum()),
-        largest_from=_moment(opens_s[largest]),
-        largest_to=_moment(opens_s[largest + 1]),
-        largest_bars=max(1, round(step_s / usual_bar_s) - 1),
+        largest_from=datetime.fromtimestamp(before_s, tz=UTC),
+        largest_to=datetime.fromtimestamp(after_s, tz=UTC),
+        largest_bars=max(1, bars),
     )
+
+
+def _workdays_between(before_s: int, after_s: int) -> int:
+    """Workdays strictly between two candles; their midnights are local, so the nearest UTC day counts."""
+    before, after = (
+        np.datetime64(moment_s + DAY_S // 2, "s").astype("datetime64[D]") for moment_s in (before_s, after_s)
+    )
+    return int(np.busday_count(before + np.timedelta64(1, "D"), after))
 
 
 def _trades_every_day(steps_s: Seconds) -> bool:
@@ -133,7 +145,3 @@ def _closes_at_weekends(opens_s: Seconds, steps_s: Seconds) -> bool:
     weeks = (opens_s[-1] - opens_s[0]) / (7 * DAY_S)
     rests = int(((steps_s >= DAY_S) & (steps_s <= LONGEST_CLOSING_S)).sum())
     return rests >= 2 and rests * 2 >= weeks
-
-
-def _moment(second: np.int64) -> datetime:
-    return datetime.fromtimestamp(int(second), tz=UTC)

@@ -90,7 +90,7 @@ class CandleFile:
             if not groups:
                 return CandleRows(_no_columns(), self.path, 0)
             self._require_values(parquet.schema_arrow)
-            table = parquet.read_row_groups(groups, columns=[name, *VALUE_COLUMNS])
+            table = parquet.read_row_groups(groups, columns=[name, *VALUE_COLUMNS], use_threads=False)
             timestamp = self._utc(table.column(name))
             check_order(self.symbol, timestamp, source=self.path, first_row=first_row)
             moments_us = timestamp.view(np.int64)
@@ -122,15 +122,16 @@ class CandleFile:
                 ends = np.array(ends_us, dtype=np.int64).view("datetime64[us]")
                 utc = ends if parquet.schema_arrow.field(name).type.tz else to_utc(ends, self.zone)
             else:
-                utc = self._utc(parquet.read(columns=[name]).column(name))
+                utc = self._utc(parquet.read(columns=[name], use_threads=False).column(name))
             first, last = utc.min(), utc.max()
             check_order(self.symbol, np.unique(np.array([first, last])), source=self.path)
             return Extent(rows, int(first.astype(np.int64)), int(last.astype(np.int64)))
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
+        """Opens the file without Arrow's threads: workers are forked from a process that has read before."""
         try:
-            with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
+            with pq.ParquetFile(self.path, page_checksum_verification=True, pre_buffer=False) as parquet:
                 yield parquet
         except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: names that are no UTF-8
             reason = str(error).partition("\n")[0] or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,10 @@ def test_a_time_without_a_zone_is_local_and_an_epoch_never_is(
         ),
         (
             [f"0,{BAR}", f"1,{BAR}"],
-            "timestamp is neither a date nor seconds, milli-, micro- or nanoseconds since 1970: 0 ({}, row 0)",
+            (
+                "timestamp is neither a date nor seconds, milli-, micro- or nanoseconds since 1970: 0 "
+                "({}, row 0)"
+            ),
         ),
         ([f"1578907800,{BAR}", f"n/a,{BAR}"], "timestamp is no number: 'n/a' ({}, row 1)"),
         ([f"2020-01-01,{BAR}", f",{BAR}"], "timestamp is missing ({}, row 1)"),
@@ -248,7 +252,7 @@ def test_compressed_csv_is_read(tmp_path: Path, store: CandleStore) -> None:
 def test_parquet_is_imported_whatever_its_times_are(kind: str, tmp_path: Path, store: CandleStore) -> None:
     days = pd.date_range("2020-01-13", periods=3, tz="UTC")
     values = {"Open": [10, 11, 12], "High": [13.0] * 3, "Low": [9.0] * 3, "Close": [11] * 3, "Vol": [5] * 3}
-    times = {
+    times: Any = {
         "index": days,
         "text": days.strftime("%d.%m.%Y"),
         "seconds": days.as_unit("s").astype("int64"),
@@ -310,7 +314,7 @@ def test_rounding_never_makes_an_adjusted_bar_invalid(bars: list[tuple[float, fl
     opens, closes, adjusted = (np.array(column) for column in zip(*bars, strict=True))
     table = pa.table(
         {
-            "date": [np.datetime64("2020-01-01") + day for day in range(len(bars))],
+            "date": pd.date_range("2020-01-01", periods=len(bars)),
             "open": opens,
             "high": np.maximum(opens, closes),  # the tightest bars that are valid
             "low": np.minimum(opens, closes),

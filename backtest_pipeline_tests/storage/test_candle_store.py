@@ -89,6 +89,20 @@ def test_the_widest_range_that_python_can_say_loads_everything(
     assert len(CandleStore(data_root, zone).load(["ACME"], "1d", start, end)["ACME"]) == 10
 
 
+def test_a_range_includes_both_hours_of_a_local_time_that_comes_twice(
+    data_root: Path, candle_frame: MakeFrame, put: Put
+) -> None:
+    put(candle_frame("2020-11-01", 24, "1h"), "ACME/1H/2020.parquet")
+    one_o_clock = datetime(2020, 11, 1, 1)  # noqa: DTZ001  naive on purpose
+
+    candles = CandleStore(data_root, "America/New_York").load(["ACME"], "1h", one_o_clock, one_o_clock)[
+        "ACME"
+    ]
+
+    # 01:00 in summer time is 05:00 UTC, 01:00 in winter time 06:00 UTC.
+    assert [str(stamp)[11:13] for stamp in candles.timestamp] == ["05", "06"]
+
+
 def test_a_corrupt_year_outside_the_range_is_never_opened(
     store: CandleStore, candle_frame: MakeFrame, put: Put
 ) -> None:
