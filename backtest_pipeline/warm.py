@@ -21,7 +21,7 @@ def warm_kernels() -> list[str]:
     Returns:
         The strategies' names.
     """
-    candles = {"WARM": _made_up_candles()}
+    candles = {"WARM": made_up_candles()}
     names = list(strategies())
     for name in names:
         run_backtest(
@@ -38,7 +38,7 @@ def warm_kernels() -> list[str]:
     return names
 
 
-def _made_up_candles() -> Candles:
+def made_up_candles() -> Candles:
     """Candles that rise and fall in waves, with a surge of volume at every turn."""
     bar = np.arange(_BARS)
     close = 100 + 10 * np.sin(bar / 7)

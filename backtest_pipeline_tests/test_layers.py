@@ -25,9 +25,10 @@ ALLOWED = {
     "service": {"model", "sdk", "settings"},
     "orchestration": {"model", "engine", "strategies", "backtest", "storage", "settings"},
     "definitions": {"orchestration", "settings"},
+    "worker_preload": {"definitions", "orchestration", "model", "settings", "storage", "warm"},
     "cli": {"model", "engine", "strategies", "backtest", "storage", "sdk", "service", "warm", "settings"},
 }
-WITHOUT_DAGSTER = sorted(set(ALLOWED) - {"orchestration", "definitions"})
+WITHOUT_DAGSTER = sorted(set(ALLOWED) - {"orchestration", "definitions", "worker_preload"})
 
 
 def _modules(room: str) -> list[str]:

@@ -13,6 +13,7 @@
     ├── TaskError                 a task is not what the caller hoped
     │   ├── TaskUnknown
     │   ├── TaskFailed
+    │   ├── TaskRepeated
     │   ├── ResultMissing
     │   ├── ResultDamaged
     │   └── WaitTimedOut
@@ -188,6 +189,14 @@ class TaskFailed(TaskError):
         super().__init__(
             task_id, f"task {task_id} {state}: {reason}" if reason else f"task {task_id} {state}"
         )
+
+
+class TaskRepeated(TaskError):
+    """A task with the same idempotency key exists; `task_id` is that one."""
+
+    def __init__(self, task_id: str, key: str) -> None:
+        self.key = key
+        super().__init__(task_id, f"task {task_id} already has the idempotency key {key!r}")
 
 
 class ResultMissing(TaskError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 STRATEGY = "backtest/strategy"
 SYMBOLS = "backtest/symbols"
 TIMEFRAME = "backtest/timeframe"
@@ -11,12 +13,22 @@ RESULT_PATH = "backtest/result_path"
 REQUEST_DIGEST = "backtest/request_digest"
 IDEMPOTENCY_KEY = "backtest/idempotency_key"
 ERROR = "backtest/error"
+NOT_BEFORE = "backtest/not_before"
 LABEL_PREFIX = "label/"
 
 ROOT_RUN = "dagster/root_run_id"
 WILL_RETRY = "dagster/will_retry"
+RETRY_NUMBER = "dagster/retry_number"
 PRIORITY = "dagster/priority"
+MAX_RETRIES = "dagster/max_retries"
+MAX_RUNTIME = "dagster/max_runtime"
 
 JOB = "backtest"
 CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"
+
+
+def symbols_value(symbols: Sequence[str], most: int = 10) -> str:
+    """Value of the tag `SYMBOLS`: the symbols, or the first of them and how many more."""
+    more = len(symbols) - most
+    return ",".join(symbols[:most]) + (f" and {more} more" if more > 0 else "")

@@ -3,19 +3,16 @@
 Annotations are evaluated here (no future import): Dagster reads them.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.model.manifest import TaskErrorRecord
 from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.failures import told
 from backtest_pipeline.orchestration.launch_form import launch_form
 from backtest_pipeline.orchestration.progress import ProgressTags
-from backtest_pipeline.orchestration.recording import Attempt, completed_manifest, failed_manifest
+from backtest_pipeline.orchestration.recording import Attempt, completed_manifest
 from backtest_pipeline.orchestration.run_page import candle_lines, materialization, request_tags, result_lines
 from backtest_pipeline.strategies.registry import strategies
 
@@ -30,7 +27,7 @@ _FORM = launch_form(strategies())
 )
 def load_candles(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
-    with _told(context, "loading candles"):
+    with told(context, "loading candles"):
         request = bench.request(context.op_config)
         progress = ProgressTags(context.instance, context.run_id)
         progress.write({**request_tags(request), tags.PROGRESS: "0.00", tags.STAGE: "loading candles"})
@@ -48,7 +45,7 @@ def load_candles(context: dg.OpExecutionContext) -> None:
 )
 def run_engine(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
-    with _told(context, "running the engine"):
+    with told(context, "running the engine"):
         progress = ProgressTags(context.instance, context.run_id)
         result = bench.result(context.op_config, progress.part(0.1, 0.9))
         for line in result_lines(result):
@@ -64,7 +61,7 @@ def run_engine(context: dg.OpExecutionContext) -> None:
 )
 def write_results(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
-    with _told(context, "writing results"), bench.task_store.staging(context.run_id) as staged:
+    with told(context, "writing results"), bench.task_store.staging(context.run_id) as staged:
         result = bench.result(context.op_config)
         manifest = completed_manifest(
             Attempt.of(context.instance, context.run_id),
@@ -96,31 +93,3 @@ def write_results(context: dg.OpExecutionContext) -> None:
 )
 def backtest() -> None:
     write_results(run_engine(load_candles()))
-
-
-@contextmanager
-def _told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
-    """Turns an error of ours into a failed run that says our message first and has a manifest."""
-    try:
-        yield
-    except BacktestError as error:
-        _record_failure(context, error, stage)
-        ProgressTags(context.instance, context.run_id).write(
-            {tags.STAGE: f"failed: {stage}", tags.ERROR: str(error)}
-        )
-        raise dg.Failure(str(error), {"error": type(error).__name__}, allow_retries=error.retryable) from None
-
-
-def _record_failure(context: dg.OpExecutionContext, error: BacktestError, stage: str) -> None:
-    bench: Bench = context.resources.bench
-    manifest = failed_manifest(
-        Attempt.of(context.instance, context.run_id),
-        bench.asked(context.op_config),
-        error=TaskErrorRecord(
-            type=type(error).__name__, message=str(error), retryable=error.retryable, stage=stage
-        ),
-        finished_at=datetime.now(UTC),
-        ttl_days=bench.ttl_days,
-    )
-    with bench.task_store.staging(context.run_id) as staged:
-        bench.task_store.publish(manifest, staged)

@@ -14,6 +14,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.manifest import (
     CandleFingerprint,
     Environment,
+    FinalState,
     Manifest,
     ResultFile,
     Summary,
@@ -95,19 +96,20 @@ def completed_manifest(
     )
 
 
-def failed_manifest(
+def unfinished_manifest(
     attempt: Attempt,
     asked: Mapping[str, Any],
     *,
-    error: TaskErrorRecord,
+    status: FinalState,
+    error: TaskErrorRecord | None,
     finished_at: datetime,
     ttl_days: int,
 ) -> Manifest:
-    """The record of a task that failed; `asked` is its request as a dict, possibly one that was refused."""
+    """The record of a task that failed or was cancelled; `asked` may be a request that was refused."""
     return Manifest(
         **_asked(asked),
         **_ran(attempt, finished_at, None if asked.get("pinned") else ttl_days),
-        status="failed",
+        status=status,
         result_files=[],
         candles=[],
         summary=Summary(

@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     from backtest_pipeline.orchestration.bench import LoadedCandles
 
 HEADLINES = ("total_return", "cagr", "sharpe", "max_drawdown", "win_rate", "trades", "final_equity")
-_SHOWN_SYMBOLS = 10
 
 
 def request_tags(request: BacktestRequest) -> dict[str, str]:
     """The tags by which a task is found in the runs list."""
-    symbols = ",".join(request.symbols[:_SHOWN_SYMBOLS])
-    more = len(request.symbols) - _SHOWN_SYMBOLS
     return {
         tags.STRATEGY: request.strategy,
-        tags.SYMBOLS: f"{symbols} and {more} more" if more > 0 else symbols,
+        tags.SYMBOLS: tags.symbols_value(request.symbols),
         tags.TIMEFRAME: request.timeframe,
         tags.REQUEST_DIGEST: request.digest(),
         **{f"{tags.LABEL_PREFIX}{key}": value for key, value in request.labels.items()},
@@ -58,7 +55,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
     }
     return dg.AssetMaterialization(
         asset_key=["backtests", manifest.strategy_id],
-        description=f"{manifest.strategy_id} on {', '.join(manifest.symbols[:_SHOWN_SYMBOLS])}",
+        description=f"{manifest.strategy_id} on {tags.symbols_value(manifest.symbols)}",
         metadata={
             **numbers,
             "metrics": dg.MetadataValue.md(_metrics_table(result)),

@@ -43,7 +43,7 @@ def status_of(runs: Sequence[Mapping[str, Any]]) -> TaskStatus:
         progress=1.0 if state == "completed" else float(marks.get(tags.PROGRESS, 0)),
         stage=_stage(state, marks.get(tags.STAGE, WAITING_STAGE)),
         attempt=len(attempts),
-        result_path=marks.get(tags.RESULT_PATH),
+        result_path=marks.get(tags.RESULT_PATH) or None,
         error=error if state == "failed" else None,
         submitted_at=_moment(attempts[0]["creationTime"]),
         started_at=_moment_or_none(newest["startTime"]),

@@ -68,11 +68,11 @@ class LocalService:
         workspace.write_text(
             f"load_from:\n  - grpc_server: {{socket: {socket_path}, location_name: {tags.CODE_LOCATION}}}\n"
         )
-        code = ["-m", "dagster", "api", "grpc", "--socket", str(socket_path)]
+        code = ["-m", "backtest_pipeline.orchestration.code_server", "--socket", str(socket_path)]
         code += ["--module-name", "backtest_pipeline.definitions", "--location-name", tags.CODE_LOCATION]
         web = ["-m", "dagster_webserver", "--host", self._host, "--port", str(self._port)]
         web += ["--workspace", str(workspace)]
-        daemon = ["-m", "dagster._daemon", "run", "--workspace", str(workspace)]
+        daemon = ["-m", "backtest_pipeline.orchestration.daemon", "run", "--workspace", str(workspace)]
         env, logs = _environment(self._settings), logs_of(self._home)
         return {
             name: Process(name, [sys.executable, *arguments], env=env, log=logs / f"{name}.log")
@@ -138,6 +138,9 @@ def _environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "DAGSTER_HOME": str(settings.dagster_home),
         "DATA_ROOT": str(settings.data_root),
+        # Workers are forked from a process that must have one thread.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }

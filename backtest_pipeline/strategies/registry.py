@@ -64,6 +64,12 @@ def strategies() -> dict[str, type[Strategy]]:
     return dict(sorted((found | _by_hand).items()))
 
 
+def strategy_modules() -> set[str]:
+    """Names of all modules that strategies come from, as far as they are named: for reloading code."""
+    points = {point.module for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return points | set(get_settings().strategy_modules)
+
+
 def resolve(request: BacktestRequest) -> Resolved:
     """Finds a request's strategy and checks its parameters.
 

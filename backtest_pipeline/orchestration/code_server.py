@@ -1,0 +1,17 @@
+"""Dagster's code server with warm workers: `python -m backtest_pipeline.orchestration.code_server`.
+
+Takes the arguments of `dagster api grpc`. Beside forking its workers it reloads code in place when asked to
+(the reload button of the web UI) and kills workers that do not stop when told to.
+"""
+
+from __future__ import annotations
+
+from dagster._cli.api import grpc_command
+from dagster._grpc import server as dagster_server
+
+from backtest_pipeline.orchestration.warm_server import WarmApiServer
+
+if __name__ == "__main__":
+    dagster_server.DagsterApiServer = WarmApiServer  # type: ignore[assignment, misc]  # what grpc_command looks up
+    dagster_server.EVENT_QUEUE_POLL_INTERVAL = 0.01  # how soon a started worker is noticed, in seconds
+    grpc_command()

@@ -1,0 +1,134 @@
+"""Submitting runs: tags, one task for one idempotency key, and a start at once where a slot is free."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._utils.tags import TagConcurrencyLimitsCounter
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import TaskRepeated
+from backtest_pipeline.orchestration.launch_lock import launch_lock
+
+if TYPE_CHECKING:
+    from dagster._core.workspace.context import BaseWorkspaceRequestContext
+
+FIRST_RETRY_WAIT_S = 1.0
+LONGEST_RETRY_WAIT_S = 300.0
+
+
+class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
+    """Dagster's queue, with a short cut past it when nothing waits and a slot is free."""
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Queues a run and starts it at once where that is fair.
+
+        Raises:
+            TaskRepeated: another task has the run's idempotency key; the run is gone again.
+        """
+        run = context.dagster_run
+        if run.job_name == tags.JOB:
+            self._instance.add_run_tags(run.run_id, submission_tags(run, now_s=time.time()))
+        with _key_lock(self._instance, run):
+            self._refuse_repeated(run)
+            queued = super().submit_run(context)
+        self._start_if_free(queued, context.workspace)
+        return self._instance.get_run_by_id(run.run_id) or queued
+
+    def _refuse_repeated(self, run: DagsterRun) -> None:
+        key = run.tags.get(tags.IDEMPOTENCY_KEY)
+        if key is None:
+            return
+        task_id = task_of(run)
+        for other in self._instance.get_runs(RunsFilter(tags={tags.IDEMPOTENCY_KEY: key})):
+            if task_of(other) != task_id and other.status != DagsterRunStatus.NOT_STARTED:
+                self._instance.delete_run(run.run_id)
+                raise TaskRepeated(task_of(other), key)
+
+    def _start_if_free(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
+        """Starts a queued run unless others wait, the limits are reached or its code is out of reach."""
+        if run.status != DagsterRunStatus.QUEUED or tags.NOT_BEFORE in run.tags:
+            return
+        with launch_lock(self._instance, wait=False) as locked:
+            if locked and self._is_free(run) and _code_answers(run, workspace):
+                self._instance.launch_run(run.run_id, workspace)
+
+    def _is_free(self, run: DagsterRun) -> bool:
+        waiting = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED]), limit=2)
+        if [other.run_id for other in waiting] != [run.run_id]:
+            return False
+        limits = self.get_run_queue_config()
+        running = self._instance.get_runs(RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
+        if limits.max_concurrent_runs != -1 and len(running) >= limits.max_concurrent_runs:
+            return False
+        return not TagConcurrencyLimitsCounter(limits.tag_concurrency_limits, running).is_blocked(run)
+
+
+def task_of(run: DagsterRun) -> str:
+    """Id of the task that a run is an attempt of."""
+    return run.root_run_id or run.run_id
+
+
+def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
+    """What a run's config says that Dagster reads from tags, wherever the run was launched.
+
+    Args:
+        run: a run that is being submitted.
+        now_s: seconds since 1970, from which a retry's wait counts.
+    """
+    config: Mapping[str, Any] = run.run_config
+    selected = config.get("strategy")
+    marks = {tags.PROGRESS: "0.00"}
+    if isinstance(selected, Mapping) and len(selected) == 1:
+        marks[tags.STRATEGY] = str(next(iter(selected)))
+    for field, tag in (
+        (("priority"), tags.PRIORITY),
+        ("max_retries", tags.MAX_RETRIES),
+        ("timeout_s", tags.MAX_RUNTIME),
+    ):
+        if isinstance(config.get(field), int):
+            marks[tag] = str(config[field])
+    if isinstance(config.get("symbols"), list):
+        marks[tags.SYMBOLS] = tags.symbols_value(config["symbols"])
+    if isinstance(config.get("labels"), Mapping):
+        marks |= {f"{tags.LABEL_PREFIX}{key}": str(value) for key, value in config["labels"].items()}
+    return marks | _retry_tags(run, now_s)
+
+
+def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
+    number = int(run.tags.get(tags.RETRY_NUMBER, 0))
+    marks = {tags.STAGE: "waiting for a free worker", tags.ERROR: "", tags.RESULT_PATH: ""}
+    if not number:
+        return {tags.STAGE: marks[tags.STAGE]} if task_of(run) == run.run_id else marks
+    wait_s = min(FIRST_RETRY_WAIT_S * 2 ** (number - 1), LONGEST_RETRY_WAIT_S)
+    stage = f"waiting {wait_s:g} s before attempt {number + 1}"
+    return marks | {tags.NOT_BEFORE: f"{now_s + wait_s:.3f}", tags.STAGE: stage}
+
+
+@contextmanager
+def _key_lock(instance: DagsterInstance, run: DagsterRun) -> Iterator[None]:
+    """Makes runs with an idempotency key pass one after another; others need not wait."""
+    if tags.IDEMPOTENCY_KEY not in run.tags:
+        yield
+        return
+    with launch_lock(instance, wait=True):
+        yield
+
+
+def _code_answers(run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> bool:
+    """Whether the code server is there: a launch that fails would fail the run, the queue can wait."""
+    origin = run.remote_job_origin
+    if origin is None:
+        return False
+    try:
+        location = workspace.get_code_location(origin.location_name)
+        location.client.ping("")  # type: ignore[attr-defined]  # of a location behind gRPC, as ours is
+    except Exception:  # noqa: BLE001  whatever it is, the run stays in the queue
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""What becomes of an error in an op: our message first, a retry where it may help, a manifest at the end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from sqlalchemy.exc import SQLAlchemyError
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
+from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.progress import ProgressTags
+from backtest_pipeline.orchestration.recording import Attempt, unfinished_manifest
+
+
+@contextmanager
+def told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
+    """Runs an op's work and tells of its failure in our words.
+
+    An error of ours is retried if it says so; trouble with disks and databases is, as it may pass; anything
+    else is not, as the same code on the same candles would fail again.
+    """
+    try:
+        yield
+    except DagsterExecutionInterruptedError:
+        _record_interruption(context, stage)
+        raise
+    except BacktestError as error:
+        raise _failure(context, stage, error, str(error), retryable=error.retryable) from None
+    except (OSError, SQLAlchemyError) as error:
+        message = f"{stage} failed: {str(error).partition(chr(10))[0]}"
+        raise _failure(context, stage, error, message, retryable=True) from error
+    except Exception as error:
+        message = f"{stage} failed unexpectedly: {error!r}"
+        raise _failure(context, stage, error, message, retryable=False) from error
+
+
+def _failure(
+    context: dg.OpExecutionContext, stage: str, error: Exception, message: str, *, retryable: bool
+) -> dg.Failure:
+    """Writes down what happened as far as the disk and the database let it, and makes the op's failure."""
+    retried = retryable and _retries_left(context)
+    record = TaskErrorRecord(type=type(error).__name__, message=message, retryable=retryable, stage=stage)
+    marks = {tags.STAGE: f"failed: {stage}", tags.ERROR: message}
+    if not retried:
+        marks[tags.MAX_RETRIES] = "0"
+        with suppress(OSError):
+            publish_unfinished(context, "failed", record)
+    with suppress(SQLAlchemyError):
+        ProgressTags(context.instance, context.run_id).write(marks)
+    return dg.Failure(message, {"error": record.type}, allow_retries=False)
+
+
+def _record_interruption(context: dg.OpExecutionContext, stage: str) -> None:
+    """A worker is interrupted by a cancellation, at the timeout, or because the service stops."""
+    run = context.instance.get_run_by_id(context.run_id)
+    if run is None or run.status != dg.DagsterRunStatus.CANCELING or _timed_out(context):
+        return  # not final, or told by whoever declares the timeout
+    with suppress(OSError):
+        publish_unfinished(context, "cancelled", None)
+    with suppress(SQLAlchemyError):
+        ProgressTags(context.instance, context.run_id).write({tags.STAGE: f"cancelled: {stage}"})
+
+
+def publish_unfinished(
+    context: dg.OpExecutionContext, status: FinalState, error: TaskErrorRecord | None
+) -> None:
+    """Publishes the manifest of a task that did not complete, unless nothing can be said of its request."""
+    bench: Bench = context.resources.bench
+    try:
+        asked = bench.asked(context.op_config)
+    except RequestInvalid:
+        return
+    manifest = unfinished_manifest(
+        Attempt.of(context.instance, context.run_id),
+        asked,
+        status=status,
+        error=error,
+        finished_at=datetime.now(UTC),
+        ttl_days=bench.ttl_days,
+    )
+    with bench.task_store.staging(context.run_id) as staged:
+        bench.task_store.publish(manifest, staged)
+
+
+def _retries_left(context: dg.OpExecutionContext) -> bool:
+    most = int(context.run.tags.get(tags.MAX_RETRIES, 0))
+    return len(Attempt.of(context.instance, context.run_id).run_ids) <= most
+
+
+def _timed_out(context: dg.OpExecutionContext) -> bool:
+    record = context.instance.get_run_record_by_id(context.run_id)
+    most_s = float(context.run.tags.get(tags.MAX_RUNTIME, "inf"))
+    started_s = record.start_time if record and record.start_time else float("inf")
+    return datetime.now(UTC).timestamp() - started_s > most_s

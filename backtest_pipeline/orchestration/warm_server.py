@@ -1,0 +1,124 @@
+"""The code server's side of warm workers: start, reload, and the end of those that do not stop."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import sys
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._grpc.__generated__ import dagster_api_pb2
+from dagster._grpc.server import DagsterApiServer, LoadedRepositories
+from dagster._utils.error import serializable_error_info_from_exc_info
+
+from backtest_pipeline.orchestration import warm_workers
+
+if TYPE_CHECKING:
+    import grpc
+
+KILL_AFTER_S = 10.0
+_OURS = "backtest_pipeline."
+_STAYS = {
+    "backtest_pipeline.orchestration",
+    "backtest_pipeline.orchestration.code_server",
+    "backtest_pipeline.orchestration.warm_server",
+    "backtest_pipeline.orchestration.warm_workers",
+}
+
+
+class WarmApiServer(DagsterApiServer):
+    """Dagster's API server, its workers forked from a preloaded process."""
+
+    def __init__(self, **arguments: Any) -> None:
+        warming = _InBackground(arguments["logger"])
+        super().__init__(**arguments)
+        self._load_arguments = arguments
+        self._mp_ctx = warming.context()  # type: ignore[assignment]  # Dagster has spawn only
+
+    def ReloadCode(  # noqa: N802  gRPC's name
+        self, _request: dagster_api_pb2.ReloadCodeRequest, _context: grpc.ServicerContext
+    ) -> dagster_api_pb2.ReloadCodeReply:
+        """Imports the pipeline's and the operator's modules anew, for this server and for its workers.
+
+        Code that does not load leaves no definitions, so that nothing runs on the old code unnoticed.
+        """
+        with self._reload_lock:
+            _forget_modules()
+            warming = _InBackground(self._logger)
+            try:
+                self._loaded_repositories = self._load()
+                self._serializable_load_error = None
+            except Exception:  # noqa: BLE001  whatever user code raises is shown in the web UI
+                self._loaded_repositories = None
+                self._serializable_load_error = serializable_error_info_from_exc_info(sys.exc_info())
+            self._mp_ctx = warming.context()  # type: ignore[assignment]  # as above
+            self._server_id = str(uuid.uuid4())
+        return dagster_api_pb2.ReloadCodeReply()
+
+    def _load(self) -> LoadedRepositories:
+        given = self._load_arguments
+        return LoadedRepositories(
+            given["loadable_target_origin"],
+            entry_point=self._entry_point,
+            container_image=self._container_image,
+            container_context=self._container_context,
+            defs_state_info=self._defs_state_info,
+            code_location_name=given.get("location_name"),
+        )
+
+    def _check_for_orphaned_runs(self) -> None:
+        """Looks after the workers, twice a second: kills the stuck, then lets Dagster report the dead."""
+        self._kill_stuck()
+        self._report_cancelled()
+        super()._check_for_orphaned_runs()
+
+    def _kill_stuck(self) -> None:
+        """Kills workers that were told to stop and are still there: native code sees no interrupt."""
+        with self._execution_lock:
+            for run_id, told_at in self._termination_times.items():
+                process, _ = self._executions[run_id]
+                if time.time() - told_at > KILL_AFTER_S and process.is_alive():
+                    self._logger.warning("the worker of run %s does not stop; killing it", run_id)
+                    process.kill()
+
+    def _report_cancelled(self) -> None:
+        """A worker that died while its run was being cancelled is a cancelled run, not a crashed one."""
+        with self._execution_lock:
+            dead = [
+                (run_id, reference)
+                for run_id, (process, reference) in self._executions.items()
+                if run_id in self._termination_times and not process.is_alive()
+            ]
+        for run_id, reference in dead:
+            with DagsterInstance.from_ref(reference) as instance:
+                run = instance.get_run_by_id(run_id)
+                if run is not None and run.status == DagsterRunStatus.CANCELING:
+                    instance.report_run_canceled(run, message="The worker was stopped.")
+
+
+class _InBackground:
+    """Starts the fork server while this process does its own imports."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._found: list[multiprocessing.context.BaseContext] = []
+        self._thread = threading.Thread(target=lambda: self._found.append(warm_workers.context(logger)))
+        self._thread.start()
+
+    def context(self) -> multiprocessing.context.BaseContext:
+        """Waits for the workers' context."""
+        self._thread.join()
+        return self._found[0] if self._found else multiprocessing.get_context("spawn")
+
+
+def _forget_modules() -> None:
+    """Makes the next import read the source again, of the pipeline and of the operator's strategies."""
+    from backtest_pipeline.strategies.registry import strategy_modules  # noqa: PLC0415  forgotten below
+
+    operators = strategy_modules()
+    for name in list(sys.modules):
+        if (name.startswith(_OURS) and name not in _STAYS) or name in operators:
+            del sys.modules[name]

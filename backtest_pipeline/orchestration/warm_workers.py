@@ -1,0 +1,107 @@
+"""Worker processes forked from a preloaded server, so that nothing is imported again for a run.
+
+Python's own fork server does the work. What is added: a *generation* of it can be replaced by a fresh one
+when code is reloaded, while runs of the old one finish in peace; and a probe tells whether the preload
+really worked, as a failing one is ignored without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import threading
+from multiprocessing import forkserver, popen_forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext
+from multiprocessing.process import BaseProcess
+
+PRELOAD = "backtest_pipeline.worker_preload"
+_PROBE_TIMEOUT_S = 60.0
+
+_launching = threading.Lock()
+_generation = forkserver.ForkServer()
+
+
+class _WarmPopen(popen_forkserver.Popen):
+    """Starts a process from the newest generation instead of the module's only fork server."""
+
+    def _launch(self, process: BaseProcess) -> None:
+        with _launching:
+            usual = forkserver.connect_to_new_process
+            forkserver.connect_to_new_process = _generation.connect_to_new_process
+            try:
+                super()._launch(process)  # type: ignore[misc]  # typeshed does not know it
+            finally:
+                forkserver.connect_to_new_process = usual
+
+
+class WarmProcess(ForkServerProcess):
+    """A process forked from the newest generation."""
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> _WarmPopen:  # noqa: N802  multiprocessing's name
+        return _WarmPopen(process)
+
+
+class WarmContext(ForkServerContext):
+    """Where multiprocessing objects come from when workers are warm."""
+
+    Process = WarmProcess
+
+
+def renew() -> None:
+    """Lets the next worker come from a fresh fork server, which imports the code as it is now.
+
+    The old one ends by itself once the last of its workers has.
+    """
+    global _generation  # noqa: PLW0603  there is one fork server a process
+    fresh = forkserver.ForkServer()
+    fresh.set_forkserver_preload([PRELOAD])
+    with _launching:
+        _generation = fresh
+
+
+def context(logger: logging.Logger) -> WarmContext | SpawnContext:
+    """A context whose workers are warm, or where they cannot be, one that starts each afresh.
+
+    It starts the fork server, waits for its imports and looks whether a worker really has them.
+    """
+    renew()
+    warm = WarmContext()
+    problem = _problem_of(warm)
+    if problem is None:
+        return warm
+    logger.warning("workers start cold, some seconds later each: %s", problem)
+    return multiprocessing.get_context("spawn")
+
+
+def _problem_of(warm: WarmContext) -> str | None:
+    """Why a worker of this context would not be warm, or none."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    probe = warm.Process(target=_probe, args=(theirs,))
+    try:
+        probe.start()
+        theirs.close()
+        told = ours.recv() if ours.poll(_PROBE_TIMEOUT_S) else "the fork server did not answer"
+        probe.join(_PROBE_TIMEOUT_S)
+    except (OSError, EOFError) as error:
+        return f"the fork server failed: {error!r}"
+    finally:
+        ours.close()
+    return str(told) or None
+
+
+def _probe(answer: Connection) -> None:
+    """Runs in a forked worker: tells what is wrong with the preload, or an empty text."""
+    import os  # noqa: PLC0415  the worker's own view
+    import sys  # noqa: PLC0415
+
+    preload = sys.modules.get(PRELOAD)
+    if preload is None:
+        answer.send(f"{PRELOAD} could not be imported; see the code server's log")
+    elif os.getpid() == preload.LOADED_BY_PID:
+        answer.send("the worker imported everything itself")
+    elif preload.THREADS_AFTER_LOADING != 1:
+        answer.send(f"the fork server has {preload.THREADS_AFTER_LOADING} threads, which is not safe to fork")
+    else:
+        answer.send("")
