@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     backtest_url: str = "http://127.0.0.1:3000"
     backtest_strategies: str = ""
     backtest_token: str = ""
+    alert_urls: str = ""
     dagster_home: Path = Field(default_factory=lambda: Path.home() / ".backtest")
 
     @field_validator("candle_timezone")

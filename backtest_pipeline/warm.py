@@ -10,10 +10,13 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.strategies.registry import strategies
 
 _BARS = 600
+_BUILT_IN = "backtest_pipeline.strategies."
 
 
 def warm_kernels() -> list[str]:
-    """Runs every strategy once on made-up candles, long and short, with every kind of stop.
+    """Runs every built-in strategy once on made-up candles, long and short, with every kind of stop.
+
+    An operator's own strategies are left alone: they may take long, or crash.
 
     The machine code is kept in Numba's cache beside the source (or in the user's cache folder where that
     cannot be written), so a second call only loads it.
@@ -22,7 +25,7 @@ def warm_kernels() -> list[str]:
         The strategies' names.
     """
     candles = {"WARM": made_up_candles()}
-    names = list(strategies())
+    names = [name for name, strategy in strategies().items() if strategy.__module__.startswith(_BUILT_IN)]
     for name in names:
         run_backtest(
             candles,

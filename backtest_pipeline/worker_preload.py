@@ -44,7 +44,7 @@ def rehearse() -> None:
         year = Layout(settings.data_root).candle_file(candles.symbol, candles.timeframe, 2020)
         year.parent.mkdir(parents=True)
         year.write_bytes(parquet_bytes({name: getattr(candles, name) for name in CANDLE_COLUMNS}))
-        overrides = {"telemetry": {"enabled": False}}
+        overrides = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "ERROR"}}
         with DagsterInstance.local_temp(scratch, overrides=overrides) as instance:
             config = {"symbols": [candles.symbol]}
             backtest.execute_in_process(config, instance=instance, resources={"bench": Bench(settings)})

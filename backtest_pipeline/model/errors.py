@@ -14,6 +14,7 @@
     │   ├── TaskUnknown
     │   ├── TaskFailed
     │   ├── TaskRepeated
+    │   ├── AttemptSuperseded
     │   ├── ResultMissing
     │   ├── ResultDamaged
     │   └── WaitTimedOut
@@ -197,6 +198,17 @@ class TaskRepeated(TaskError):
     def __init__(self, task_id: str, key: str) -> None:
         self.key = key
         super().__init__(task_id, f"task {task_id} already has the idempotency key {key!r}")
+
+
+class AttemptSuperseded(TaskError):
+    """A later attempt of the task has published; what this one has may not replace it."""
+
+    def __init__(self, task_id: str, attempt: int, published: int) -> None:
+        self.attempt = attempt
+        self.published = published
+        super().__init__(
+            task_id, f"attempt {attempt} of task {task_id} comes too late: attempt {published} has published"
+        )
 
 
 class ResultMissing(TaskError):

@@ -13,6 +13,7 @@ RESULT_PATH = "backtest/result_path"
 REQUEST_DIGEST = "backtest/request_digest"
 IDEMPOTENCY_KEY = "backtest/idempotency_key"
 ERROR = "backtest/error"
+TOLD = "backtest/told"
 NOT_BEFORE = "backtest/not_before"
 LABEL_PREFIX = "label/"
 

@@ -63,14 +63,16 @@ def write_results(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
     with told(context, "writing results"), bench.task_store.staging(context.run_id) as staged:
         result = bench.result(context.op_config)
+        attempt = Attempt.of(context.instance, context.run_id)
         manifest = completed_manifest(
-            Attempt.of(context.instance, context.run_id),
+            attempt,
             result,
             files=bench.task_store.write_tables(staged, result),
             candles=bench.loaded(context.op_config).fingerprints,
             finished_at=datetime.now(UTC),
             ttl_days=bench.ttl_days,
         )
+        attempt.refuse_given_up(context.instance)
         folder = bench.task_store.publish(manifest, staged)
         context.log_event(materialization(manifest, result, folder))
         progress = ProgressTags(context.instance, context.run_id)

@@ -1,5 +1,6 @@
 """What becomes of an error in an op: our message first, a retry where it may help, a manifest at the end."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -9,9 +10,10 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from sqlalchemy.exc import SQLAlchemyError
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+from backtest_pipeline.model.errors import AttemptSuperseded, BacktestError, RequestInvalid, StrategyFaulty
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.launcher import timed_out
 from backtest_pipeline.orchestration.progress import ProgressTags
 from backtest_pipeline.orchestration.recording import Attempt, unfinished_manifest
 
@@ -28,14 +30,21 @@ def told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
     except DagsterExecutionInterruptedError:
         _record_interruption(context, stage)
         raise
+    except AttemptSuperseded as error:
+        raise dg.Failure(str(error), allow_retries=False) from None  # the task goes on without this attempt
     except BacktestError as error:
-        raise _failure(context, stage, error, str(error), retryable=error.retryable) from None
+        raise _failure(context, stage, error, str(error), retryable=_may_pass(error)) from None
     except (OSError, SQLAlchemyError) as error:
         message = f"{stage} failed: {str(error).partition(chr(10))[0]}"
         raise _failure(context, stage, error, message, retryable=True) from error
     except Exception as error:
         message = f"{stage} failed unexpectedly: {error!r}"
         raise _failure(context, stage, error, message, retryable=False) from error
+
+
+def _may_pass(error: BacktestError) -> bool:
+    """Whether another attempt may succeed: as the error says, or a strategy met trouble with a disk."""
+    return error.retryable or (isinstance(error, StrategyFaulty) and isinstance(error.__cause__, OSError))
 
 
 def _failure(
@@ -56,9 +65,11 @@ def _failure(
 
 def _record_interruption(context: dg.OpExecutionContext, stage: str) -> None:
     """A worker is interrupted by a cancellation, at the timeout, or because the service stops."""
-    run = context.instance.get_run_by_id(context.run_id)
-    if run is None or run.status != dg.DagsterRunStatus.CANCELING or _timed_out(context):
-        return  # not final, or told by whoever declares the timeout
+    record = context.instance.get_run_record_by_id(context.run_id)
+    if record is None or record.dagster_run.status != dg.DagsterRunStatus.CANCELING:
+        return  # not final
+    if timed_out(record, time.time()):
+        return  # told by whoever declares the timeout
     with suppress(OSError):
         publish_unfinished(context, "cancelled", None)
     with suppress(SQLAlchemyError):
@@ -89,10 +100,3 @@ def publish_unfinished(
 def _retries_left(context: dg.OpExecutionContext) -> bool:
     most = int(context.run.tags.get(tags.MAX_RETRIES, 0))
     return len(Attempt.of(context.instance, context.run_id).run_ids) <= most
-
-
-def _timed_out(context: dg.OpExecutionContext) -> bool:
-    record = context.instance.get_run_record_by_id(context.run_id)
-    most_s = float(context.run.tags.get(tags.MAX_RUNTIME, "inf"))
-    started_s = record.start_time if record and record.start_time else float("inf")
-    return datetime.now(UTC).timestamp() - started_s > most_s

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from dagster import DagsterRun
+import time
+
+from dagster import DagsterRun, RunRecord
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+
+from backtest_pipeline.model import tags
+
+
+def timed_out(record: RunRecord, now_s: float) -> bool:
+    """Whether a run has been running for longer than it may; `now_s` in seconds since 1970."""
+    most_s = float(record.dagster_run.tags.get(tags.MAX_RUNTIME, "inf"))
+    return record.start_time is not None and now_s - record.start_time > most_s
 
 
 class BacktestRunLauncher(DefaultRunLauncher):
@@ -13,6 +23,17 @@ class BacktestRunLauncher(DefaultRunLauncher):
     def supports_check_run_worker_health(self) -> bool:
         """Yes."""
         return True
+
+    def terminate(self, run_id: str) -> bool:
+        """Stops a worker. Past its timeout a run is not tried again: it would take as long once more."""
+        record = self._instance.get_run_record_by_id(run_id)
+        if record is not None and timed_out(record, time.time()):
+            most_s = record.dagster_run.tags[tags.MAX_RUNTIME]
+            message = f"took longer than its timeout_s of {most_s} s; raise it, or ask for less at once"
+            marks = {tags.MAX_RETRIES: "0", tags.STAGE: "timed out", tags.ERROR: message}
+            self._instance.add_run_tags(run_id, marks)
+        stopped: bool = super().terminate(run_id)  # type: ignore[no-untyped-call]  # untyped in Dagster
+        return stopped
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Asks the code server that started a run whether it has it.

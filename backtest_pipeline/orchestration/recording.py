@@ -10,7 +10,10 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from dagster import DagsterRunStatus, RunsFilter
+
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import AttemptSuperseded
 from backtest_pipeline.model.manifest import (
     CandleFingerprint,
     Environment,
@@ -24,9 +27,11 @@ from backtest_pipeline.model.manifest import (
 from backtest_pipeline.model.request import digest_of
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, RunRecord
 
     from backtest_pipeline.model.result import BacktestResult
+
+_ALIVE = {DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +52,43 @@ class Attempt:
 
     @classmethod
     def of(cls, instance: DagsterInstance, run_id: str) -> Attempt:
-        """Looks a run up, with the runs it retries."""
-        record = instance.get_run_record_by_id(run_id)
-        if record is None:  # only where a run is deleted while it executes
+        """Looks a run up, with the attempts before it."""
+        records = attempts_of(instance, run_id)
+        if not records:  # only where a run is deleted while it executes
             now = datetime.now(UTC)
             return cls(run_id, [run_id], now, now)
-        task_id = record.dagster_run.tags.get(tags.ROOT_RUN, run_id)
-        group = instance.get_run_group(run_id) if task_id != run_id else None
-        runs = sorted(group[1], key=lambda run: run.run_id != task_id) if group else [record.dagster_run]
-        ids = [run.run_id for run in runs]
-        root = record if task_id == run_id else instance.get_run_record_by_id(task_id)
-        started = record.start_time
+        ids = [record.dagster_run.run_id for record in records]
+        here = ids.index(run_id)
+        started = records[here].start_time
         return cls(
-            task_id=task_id,
-            run_ids=[one for one in ids if one != run_id] + [run_id],
-            submitted_at=(root or record).create_timestamp.replace(tzinfo=UTC),
+            task_id=ids[0],
+            run_ids=ids[: here + 1],
+            submitted_at=records[0].create_timestamp.replace(tzinfo=UTC),
             started_at=None if started is None else datetime.fromtimestamp(started, UTC),
         )
+
+    def refuse_given_up(self, instance: DagsterInstance) -> None:
+        """Stops an attempt that Dagster has declared dead and that lives on: it may publish nothing.
+
+        Raises:
+            AttemptSuperseded: there is a later attempt, or this one counts as failed or cancelled.
+        """
+        records = attempts_of(instance, self.run_ids[-1])
+        own = next((one for one in records if one.dagster_run.run_id == self.run_ids[-1]), None)
+        given_up = own is None or own.dagster_run.status not in _ALIVE
+        if given_up or len(records) > len(self.run_ids):
+            raise AttemptSuperseded(self.task_id, len(self.run_ids), len(records))
+
+
+def attempts_of(instance: DagsterInstance, run_id: str) -> list[RunRecord]:
+    """All runs of a run's task, oldest first; empty where the run is unknown."""
+    record = instance.get_run_record_by_id(run_id)
+    if record is None:
+        return []
+    task_id = record.dagster_run.root_run_id or run_id
+    root = record if task_id == run_id else instance.get_run_record_by_id(task_id)
+    later = instance.get_run_records(RunsFilter(tags={tags.ROOT_RUN: task_id}))
+    return [*([root] if root else []), *sorted(later, key=lambda one: one.create_timestamp)]
 
 
 def completed_manifest(

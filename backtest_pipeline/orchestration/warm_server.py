@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import signal
 import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.server import DagsterApiServer, LoadedRepositories
+from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult
+from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from backtest_pipeline.orchestration import warm_workers
@@ -58,6 +63,26 @@ class WarmApiServer(DagsterApiServer):
             self._mp_ctx = warming.context()  # type: ignore[assignment]  # as above
             self._server_id = str(uuid.uuid4())
         return dagster_api_pb2.ReloadCodeReply()
+
+    def CancelExecution(  # noqa: N802  gRPC's name
+        self, request: dagster_api_pb2.CancelExecutionRequest, _context: grpc.ServicerContext
+    ) -> dagster_api_pb2.CancelExecutionReply:
+        """Interrupts a run's worker by a signal.
+
+        Dagster sets a multiprocessing event instead, which waits until the worker has noticed: a worker stuck
+        in native code would hold up this whole server.
+        """
+        asked = deserialize_value(request.serialized_cancel_execution_request, CancelExecutionRequest)
+        with self._execution_lock:
+            known = asked.run_id in self._executions
+            if known:
+                self._termination_times.setdefault(asked.run_id, time.time())
+                process, _ = self._executions[asked.run_id]
+                if process.pid is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGINT)
+        result = serialize_value(CancelExecutionResult(known, message=None, serializable_error_info=None))
+        return dagster_api_pb2.CancelExecutionReply(serialized_cancel_execution_result=result)
 
     def _load(self) -> LoadedRepositories:
         given = self._load_arguments
@@ -111,7 +136,7 @@ class _InBackground:
     def context(self) -> multiprocessing.context.BaseContext:
         """Waits for the workers' context."""
         self._thread.join()
-        return self._found[0] if self._found else multiprocessing.get_context("spawn")
+        return self._found[0] if self._found else warm_workers.ColdContext()
 
 
 def _forget_modules() -> None:

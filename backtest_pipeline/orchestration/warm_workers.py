@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import sys
 import threading
 from multiprocessing import forkserver, popen_forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 
 PRELOAD = "backtest_pipeline.worker_preload"
@@ -35,7 +37,19 @@ class _WarmPopen(popen_forkserver.Popen):
                 forkserver.connect_to_new_process = usual
 
 
-class WarmProcess(ForkServerProcess):
+class _EndsWithServer(BaseProcess):
+    """Ends at once when the code server dies: nobody could stop the worker then, and its run is given up."""
+
+    def run(self) -> None:
+        threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
+        super().run()
+
+
+class ColdProcess(_EndsWithServer, SpawnProcess):
+    """A process that starts from nothing."""
+
+
+class WarmProcess(_EndsWithServer, ForkServerProcess):
     """A process forked from the newest generation."""
 
     @staticmethod
@@ -47,6 +61,19 @@ class WarmContext(ForkServerContext):
     """Where multiprocessing objects come from when workers are warm."""
 
     Process = WarmProcess
+
+
+class ColdContext(SpawnContext):
+    """Where multiprocessing objects come from when workers cannot be warm."""
+
+    Process = ColdProcess
+
+
+def _end_with_server() -> None:
+    server = multiprocessing.parent_process()
+    if server is not None:
+        server.join()
+        os._exit(1)
 
 
 def renew() -> None:
@@ -61,7 +88,7 @@ def renew() -> None:
         _generation = fresh
 
 
-def context(logger: logging.Logger) -> WarmContext | SpawnContext:
+def context(logger: logging.Logger) -> WarmContext | ColdContext:
     """A context whose workers are warm, or where they cannot be, one that starts each afresh.
 
     It starts the fork server, waits for its imports and looks whether a worker really has them.
@@ -72,7 +99,7 @@ def context(logger: logging.Logger) -> WarmContext | SpawnContext:
     if problem is None:
         return warm
     logger.warning("workers start cold, some seconds later each: %s", problem)
-    return multiprocessing.get_context("spawn")
+    return ColdContext()
 
 
 def _problem_of(warm: WarmContext) -> str | None:
@@ -93,9 +120,6 @@ def _problem_of(warm: WarmContext) -> str | None:
 
 def _probe(answer: Connection) -> None:
     """Runs in a forked worker: tells what is wrong with the preload, or an empty text."""
-    import os  # noqa: PLC0415  the worker's own view
-    import sys  # noqa: PLC0415
-
     preload = sys.modules.get(PRELOAD)
     if preload is None:
         answer.send(f"{PRELOAD} could not be imported; see the code server's log")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 from backtest_pipeline.model.errors import ServiceNotReady
 
 _OWN_MARK = "# Kept up to date by `backtest up`; delete this line to keep changes of your own.\n"
+_LONGEST_SOCKET_NAME = 100
+
 # One database for all runs' events: Dagster's default makes a file a run, which costs each run 0.1 s.
 _ONE_EVENT_LOG = """
 event_log_storage:
@@ -24,6 +28,18 @@ event_log_storage:
 def logs_of(home: Path) -> Path:
     """Folder of the processes' logs; not `logs`, which Dagster's telemetry empties."""
     return home / "service_logs"
+
+
+def socket_of(home: Path) -> Path:
+    """The code server's socket, always at the same place: a restarted server is asked about earlier runs.
+
+    Names of sockets are short (108 bytes on Linux), so a deep home has its socket in the temporary folder.
+    """
+    inside = home / "code.sock"
+    if len(os.fsencode(inside)) < _LONGEST_SOCKET_NAME:
+        return inside
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"backtest-{os.getuid()}-{digest}.sock"
 
 
 def prepare(home: Path) -> None:

@@ -15,7 +15,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import ServerRefused, ServerUnreachable, ServiceNotReady
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.transport import GraphQL
-from backtest_pipeline.service.home import locked, logs_of, prepare
+from backtest_pipeline.service.home import locked, logs_of, prepare, socket_of
 from backtest_pipeline.service.process import Process
 from backtest_pipeline.settings import Settings
 
@@ -50,7 +50,7 @@ class LocalService:
         prepare(self._home)
         with locked(self._home), tempfile.TemporaryDirectory(prefix="backtest-") as scratch:
             self._refuse_taken_port()
-            socket_path = Path(scratch) / "code.sock"
+            socket_path = socket_of(self._home)
             self.processes = self._made_processes(socket_path, Path(scratch) / "workspace.yaml")
             deadline = time.monotonic() + timeout_s
             try:

@@ -59,6 +59,11 @@ class Layout:
         """Folder in which one attempt prepares its files, on the same file system as the tasks."""
         return self.tasks / ".staging" / run_id
 
+    @property
+    def publish_lock(self) -> Path:
+        """File that is locked while a task's folder is put in place or taken away."""
+        return self.tasks / ".lock"
+
     def trash(self, run_id: str) -> Path:
         """Where a folder goes in one step before it is deleted."""
         return self.tasks / ".trash" / run_id

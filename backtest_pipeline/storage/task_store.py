@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
+from backtest_pipeline.model.errors import AttemptSuperseded, ResultDamaged, ResultMissing
 from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
@@ -48,16 +49,23 @@ class TaskStore:
     def publish(self, manifest: Manifest, staged: Path) -> Path:
         """Makes staged files the task's results: one rename, the manifest inside.
 
-        An earlier attempt's folder is moved away first, so that nobody ever sees files of two attempts.
+        An earlier attempt's folder is moved away first, so that nobody ever sees files of two attempts. An
+        attempt that was given up but still lives cannot replace what a later one has published.
 
         Returns:
             The task's folder.
 
         Raises:
+            AttemptSuperseded: a later attempt has published.
             OSError: the disk refuses; the earlier attempt's results, if any, are still there.
         """
         write_bytes_durably(staged / self.layout.manifest(manifest.task_id).name, manifest.to_json().encode())
         fsync_folder(staged)
+        with self._publishing():
+            self._refuse_superseded(manifest)
+            return self._put_in_place(manifest, staged)
+
+    def _put_in_place(self, manifest: Manifest, staged: Path) -> Path:
         target = self.layout.task(manifest.task_id)
         replaced = self.layout.trash(manifest.run_ids[-1])
         if target.exists():
@@ -72,6 +80,20 @@ class TaskStore:
         fsync_folder(target.parent)
         shutil.rmtree(replaced, ignore_errors=True)
         return target
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        with self.layout.publish_lock.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _refuse_superseded(self, manifest: Manifest) -> None:
+        try:
+            published = self.manifest(manifest.task_id)
+        except (ResultMissing, ResultDamaged):
+            return
+        if published.attempt > manifest.attempt:
+            raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
 
     def task_ids(self) -> list[str]:
         """Ids of the tasks that have a manifest, sorted."""

@@ -1,0 +1,53 @@
+"""Telling people that a task failed, over whatever Apprise can reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import apprise
+
+from backtest_pipeline.model import tags
+
+if TYPE_CHECKING:
+    import logging
+
+    from dagster import DagsterRun
+
+
+class Alerts:
+    """Notifies all of ALERT_URLS. A notifier that fails is logged and never in the way."""
+
+    def __init__(self, urls: str, web_url: str, log: logging.Logger) -> None:
+        """Prepares the notifiers.
+
+        Args:
+            urls: comma-separated Apprise URLs; empty for none.
+            web_url: the web server, for the link to the run.
+            log: where failures of a notifier are told.
+        """
+        self._web_url = web_url.rstrip("/")
+        self._log = log
+        self._notifier = apprise.Apprise()
+        for number, url in enumerate(part.strip() for part in urls.split(",") if part.strip()):
+            if not self._notifier.add(url):
+                log.warning("entry %d of ALERT_URLS is no notification URL", number + 1)
+
+    def failed(self, run: DagsterRun, message: str) -> None:
+        """Tells that a task has failed for good."""
+        if not len(self._notifier):
+            return
+        task_id = run.root_run_id or run.run_id
+        body = (
+            f"{message}\n\n"
+            f"strategy: {run.tags.get(tags.STRATEGY, '?')}\n"
+            f"symbols: {run.tags.get(tags.SYMBOLS, '?')}\n"
+            f"task: {task_id}\n"
+            f"run: {self._web_url}/runs/{run.run_id}"
+        )
+        try:
+            sent = self._notifier.notify(title=f"backtest {task_id[:8]} failed", body=body)
+        except Exception as error:  # noqa: BLE001  whatever a notifier raises, the service goes on
+            self._log.warning("the alert for task %s could not be sent: %r", task_id, error)
+            return
+        if not sent:
+            self._log.warning("the alert for task %s could not be sent to every address", task_id)

@@ -1,0 +1,122 @@
+"""What a dead worker could not do itself: the manifest of a task that failed or was cancelled, and the alert.
+
+Dagster's own failure sensor forgets what happened before its first tick and fires for attempts that will be
+retried. This one reads the runs themselves from where it stopped, and leaves a mark on each that it
+has told of.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ResultDamaged, ResultMissing
+from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
+from backtest_pipeline.orchestration.alerts import Alerts
+from backtest_pipeline.orchestration.backtest import backtest
+from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.recording import Attempt, attempts_of, unfinished_manifest
+from backtest_pipeline.settings import get_settings
+
+LOOK_EVERY_S = 5
+UNDECIDED_S = 10.0
+_OVERLAP = timedelta(seconds=60)
+_ENDED: dict[dg.DagsterRunStatus, FinalState] = {
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+}
+
+
+@dg.sensor(
+    name="final_states",
+    minimum_interval_seconds=LOOK_EVERY_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes the manifests of tasks whose worker could not, and tells of failures (ALERT_URLS).",
+)
+def final_states(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    now = datetime.now(UTC)
+    since = datetime.fromisoformat(context.cursor) if context.cursor else datetime.fromtimestamp(0, UTC)
+    alerts = Alerts(get_settings().alert_urls, get_settings().backtest_url, context.log)
+    told = [
+        record.dagster_run.run_id
+        for record in _ended_since(context.instance, since - _OVERLAP)
+        if _is_final(context.instance, record, now) and _tell(context, record, alerts)
+    ]
+    context.update_cursor(now.isoformat())
+    return dg.SkipReason(f"told of {len(told)} tasks that failed or were cancelled")
+
+
+def _ended_since(instance: dg.DagsterInstance, since: datetime) -> Iterator[dg.RunRecord]:
+    """Runs that failed or were cancelled and have no mark yet, oldest first."""
+    wanted = dg.RunsFilter(
+        job_name=tags.JOB, statuses=list(_ENDED), updated_after=since if since.year > 1970 else None
+    )
+    records = instance.get_run_records(wanted, ascending=True)
+    return (record for record in records if not record.dagster_run.tags.get(tags.TOLD))
+
+
+def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool:
+    """Whether no retry is coming; Dagster says so by a tag, a moment after the failure itself."""
+    run = record.dagster_run
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        return True
+    decided = run.tags.get(tags.WILL_RETRY)
+    if decided is None:
+        return now.timestamp() - (record.end_time or 0) > UNDECIDED_S
+    return decided == "false" and attempts_of(instance, run.run_id)[-1].dagster_run.run_id == run.run_id
+
+
+def _tell(context: dg.SensorEvaluationContext, record: dg.RunRecord, alerts: Alerts) -> bool:
+    run = record.dagster_run
+    status = _ENDED[run.status]
+    message = run.tags.get(tags.ERROR) or "the worker ended without a message, as after a crash or a kill"
+    try:
+        _write_manifest(context.instance, record, status, message)
+    except (OSError, BacktestError) as error:
+        context.log.warning("no manifest for run %s yet: %s", run.run_id, error)
+        return False  # without a mark it is tried again
+    if status == "failed":
+        alerts.failed(run, message)
+    context.instance.add_run_tags(run.run_id, {tags.TOLD: "true"})
+    return True
+
+
+def _write_manifest(
+    instance: dg.DagsterInstance, record: dg.RunRecord, status: FinalState, message: str
+) -> None:
+    """Writes the manifest unless the worker has; a request that makes no sense leaves none."""
+    bench = Bench(get_settings())
+    run = record.dagster_run
+    attempt = Attempt.of(instance, run.run_id)
+    try:
+        published = bench.task_store.manifest(attempt.task_id)
+        if published.status == status and published.run_ids[-1] == run.run_id:
+            return
+    except (ResultMissing, ResultDamaged):
+        pass
+    error = TaskErrorRecord(
+        type="WorkerDied", message=message, retryable=True, stage=run.tags.get(tags.STAGE, "")
+    )
+    ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else datetime.now(UTC)
+    try:
+        asked = bench.asked(_config_of(run))
+    except (RequestInvalid, dg.DagsterInvalidConfigError):
+        return
+    manifest = unfinished_manifest(
+        attempt,
+        asked,
+        status=status,
+        error=error if status == "failed" else None,
+        finished_at=ended,
+        ttl_days=bench.ttl_days,
+    )
+    with bench.task_store.staging(f"{run.run_id}.final") as staged:
+        bench.task_store.publish(manifest, staged)
+
+
+def _config_of(run: dg.DagsterRun) -> dict[str, object]:
+    """The config as the ops saw it, every default filled in."""
+    resolved = dg.validate_run_config(backtest, run.run_config)
+    config: dict[str, object] = resolved["ops"]["load_candles"]["config"]
+    return config

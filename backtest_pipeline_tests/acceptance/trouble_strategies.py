@@ -1,0 +1,84 @@
+"""Strategies that make trouble, for the tests of what the pipeline does about it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from abc import abstractmethod
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from backtest_pipeline import Candles, Signals, Strategy, StrategyParams
+
+
+class _Trouble(Strategy):
+    """Base: buys at the first bar."""
+
+    class Params(StrategyParams):
+        seconds: float = Field(30.0, ge=0, description="how long it lasts")
+        mark: str = Field("", description="file that remembers the first time")
+
+    def signals(self, candles: Candles, params: Params) -> Signals:
+        self.trouble(params)
+        entry = np.zeros(len(candles), dtype=np.bool_)
+        entry[0] = True
+        return Signals(entry=entry)
+
+    @abstractmethod
+    def trouble(self, params: Params) -> None: ...
+
+
+class Slow(_Trouble):
+    """Takes its time, in Python."""
+
+    name = "slow"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        until = time.monotonic() + params.seconds
+        while time.monotonic() < until:
+            time.sleep(0.02)
+
+
+class Stuck(_Trouble):
+    """Is stuck in native code, which holds the interpreter's lock and sees no signal."""
+
+    name = "stuck"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # else usleep ends early
+        ctypes.PyDLL(None).usleep(ctypes.c_uint(int(params.seconds * 1e6)))
+
+
+class DiesOnce(_Trouble):
+    """Kills its worker the first time, as the kernel does when memory is short."""
+
+    name = "dies_once"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        if not Path(params.mark).exists():
+            Path(params.mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DiesAlways(_Trouble):
+    """Kills its worker every time."""
+
+    name = "dies_always"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DiskTroubleOnce(_Trouble):
+    """Meets a disk error the first time."""
+
+    name = "disk_trouble_once"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        if not Path(params.mark).exists():
+            Path(params.mark).touch()
+            raise OSError(5, "Input/output error", params.mark)
