@@ -81,7 +81,9 @@ class WarmApiServer(DagsterApiServer):
                 if process.pid is not None:
                     with suppress(ProcessLookupError):
                         os.kill(process.pid, signal.SIGINT)
-        result = serialize_value(CancelExecutionResult(known, message=None, serializable_error_info=None))
+        result = serialize_value(
+            CancelExecutionResult(success=known, message=None, serializable_error_info=None)
+        )
         return dagster_api_pb2.CancelExecutionReply(serialized_cancel_execution_result=result)
 
     def _load(self) -> LoadedRepositories:
@@ -96,10 +98,17 @@ class WarmApiServer(DagsterApiServer):
         )
 
     def _check_for_orphaned_runs(self) -> None:
-        """Looks after the workers, twice a second: kills the stuck, then lets Dagster report the dead."""
-        self._kill_stuck()
-        self._report_cancelled()
-        super()._check_for_orphaned_runs()
+        """Looks after the workers, twice a second: kills the stuck, then lets Dagster report the dead.
+
+        Whatever goes wrong, as with the database away, is tried again at the next look: this thread must live.
+        """
+        try:
+            self._kill_stuck()
+            self._report_cancelled()
+            super()._check_for_orphaned_runs()
+        except Exception as error:  # noqa: BLE001  see above
+            reason = str(error).partition("\n")[0]
+            self._logger.warning("cannot look after the workers now: %s", reason)
 
     def _kill_stuck(self) -> None:
         """Kills workers that were told to stop and are still there: native code sees no interrupt."""

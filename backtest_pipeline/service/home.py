@@ -24,6 +24,20 @@ event_log_storage:
     base_dir: {home}/history
 """
 
+# Wanted where DAGSTER_PG_HOST is set. The scheme is spelled out: SQLAlchemy 2.1 reads a bare `postgresql` as
+# psycopg 3, which dagster-postgres does not bring.
+_POSTGRES = """
+storage:
+  postgres:
+    postgres_db:
+      hostname: {env: DAGSTER_PG_HOST}
+      port: {env: DAGSTER_PG_PORT}
+      username: {env: DAGSTER_PG_USERNAME}
+      password: {env: DAGSTER_PG_PASSWORD}
+      db_name: {env: DAGSTER_PG_DB}
+      scheme: postgresql+psycopg2
+"""
+
 
 def logs_of(home: Path) -> Path:
     """Folder of the processes' logs; not `logs`, which Dagster's telemetry empties."""
@@ -43,10 +57,14 @@ def socket_of(home: Path) -> Path:
 
 
 def prepare(home: Path) -> None:
-    """Makes the folder and its `dagster.yaml`; a file without our first line is the operator's and stays."""
+    """Makes the folder and its `dagster.yaml`; a file without our first line is the operator's and stays.
+
+    The database is PostgreSQL where DAGSTER_PG_HOST is set, and SQLite in this folder otherwise.
+    """
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
-    wanted = _OWN_MARK + _template().read_text() + _ONE_EVENT_LOG.format(home=home)
+    storage = _POSTGRES if os.environ.get("DAGSTER_PG_HOST") else _ONE_EVENT_LOG.format(home=home)
+    wanted = _OWN_MARK + _template().read_text() + storage
     if not target.exists() or (target.read_text().startswith(_OWN_MARK) and target.read_text() != wanted):
         temporary = target.with_name(".dagster.yaml.new")
         temporary.write_text(wanted)

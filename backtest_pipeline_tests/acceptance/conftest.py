@@ -12,6 +12,7 @@ from backtest_pipeline.service.local import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
+from backtest_pipeline_tests.acceptance.postgres import postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +23,25 @@ def demo_candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_root
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Environment of each database in turn: whatever uses it is tested on both."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    with postgres_server() as server:
+        yield server.env
+
+
 @pytest.fixture(scope="session")
-def pipeline(tmp_path_factory: pytest.TempPathFactory, demo_candles: Path) -> Iterator[Pipeline]:
+def pipeline(
+    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, database: dict[str, str]
+) -> Iterator[Pipeline]:
     """Web server, daemon and code server over the demo's candles."""
     home = tmp_path_factory.mktemp("home")
     service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
-    with service.running():
-        yield Pipeline(service.url, demo_candles, home)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in database.items():
+            patch.setenv(name, value)
+        with service.running():
+            yield Pipeline(service.url, demo_candles, home)

@@ -1,0 +1,112 @@
+"""Workers are forked warm, start cold where that is not safe, and never run old code after a reload."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from backtest_pipeline import BacktestClient, BacktestRequest
+from backtest_pipeline.sdk.transport import GraphQL
+from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.settings import Settings
+from backtest_pipeline_tests.acceptance.live import free_port
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60
+RELOAD = """
+mutation { reloadRepositoryLocation(repositoryLocationName: "backtest_pipeline") {
+  __typename ... on WorkspaceLocationEntry { loadStatus locationOrLoadError { __typename } } } }
+"""
+EVENTS = """
+query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { ... on MessageEvent { message } } } } }
+"""
+ENTERS_AT = """
+import numpy as np
+from backtest_pipeline import Signals, Strategy
+
+class Edited(Strategy):
+    "Buys at one bar."
+    name = "edited"
+
+    def signals(self, candles, params):
+        return Signals(entry=np.arange(len(candles)) == {bar})
+"""
+
+
+def _worker_pid(url: str, task_id: str) -> int:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with closing(GraphQL(url)) as graphql:
+            events = graphql.ask(EVENTS, {"id": task_id})["logsForRun"]["events"]
+        for event in events:
+            if found := re.search(r"Started process for run \(pid: (\d+)\)", event.get("message", "")):
+                return int(found[1])
+        time.sleep(0.05)
+    raise AssertionError("no worker has started")
+
+
+def _command_of_parent(pid: int) -> str:
+    parent = re.search(r"^PPid:\s+(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert parent is not None
+    return Path(f"/proc/{parent[1]}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+@pytest.mark.parametrize(
+    ("module", "strategy", "warm"),
+    [("trouble_strategies", "slow", True), ("threaded_strategies", "threaded", False)],
+)
+def test_workers_are_forked_warm_unless_a_thread_makes_that_unsafe(
+    module: str,
+    strategy: str,
+    warm: bool,
+    demo_candles: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("BACKTEST_STRATEGIES", f"backtest_pipeline_tests.acceptance.{module}")
+    params = {"seconds": 2} if warm else {}
+    service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
+    with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
+        task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]))
+        parent = _command_of_parent(_worker_pid(service.url, task.task_id))
+        ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
+        log = service.processes["code"].log.read_text()
+    assert ended.state == "completed"
+    assert ("multiprocessing.forkserver" in parent) == warm
+    assert log.count("workers start cold") == (0 if warm else 1)
+
+
+def test_after_a_reload_the_edited_strategy_runs(
+    demo_candles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "edited_strategies.py"
+    source.write_text(ENTERS_AT.format(bar=10))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("BACKTEST_STRATEGIES", "edited_strategies")
+    service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path / "home"), port=free_port())
+    request = BacktestRequest(strategy="edited", symbols=["IBM"])
+    with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
+
+        def bar_of_signal() -> int:
+            task_id = client.wait(client.submit(request).task_id, timeout_s=PATIENCE_S).task_id
+            result = client.result(task_id)
+            [bar] = result.equity.index[result.equity["timestamp"] == result.signals["timestamp"].iloc[0]]
+            return int(bar)
+
+        assert bar_of_signal() == 10
+        source.write_text(ENTERS_AT.format(bar=25))
+        with closing(GraphQL(service.url)) as graphql:
+            reloaded = graphql.ask(RELOAD, {})["reloadRepositoryLocation"]
+            assert reloaded["loadStatus"] == "LOADED"
+            assert bar_of_signal() == 25
+            source.write_text("this is no Python")
+            broken = graphql.ask(RELOAD, {})["reloadRepositoryLocation"]
+            assert broken["locationOrLoadError"]["__typename"] == "PythonError"
+            source.write_text(ENTERS_AT.format(bar=40))
+            graphql.ask(RELOAD, {})
+        assert bar_of_signal() == 40
