@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,16 +30,20 @@ class Curve:
         equity: shape (n,), cash plus the marked positions.
         cash: shape (n,).
         gross: shape (n,), market value of the positions, shorts counted positive.
-        benchmark: shape (n,), what buying at the first close and holding had made of the same cash.
+        spare: shape (n,), memory for whoever measures the curve; large arrays are cheaper in one piece.
+        benchmark: shape (n,), value of what was bought at the first close and held.
         initial_cash: cash before the first bar.
+        initial_benchmark: value of the benchmark before the first bar.
     """
 
     timestamp: NDArray[np.datetime64]
     equity: Floats
     cash: Floats
     gross: Floats
+    spare: Floats
     benchmark: Floats
     initial_cash: float
+    initial_benchmark: float
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,12 +79,12 @@ def simulate_symbol(
     """
     bars = len(candles)
     account = opening_account(initial_cash)
-    equity, cash, gross = np.empty(bars), np.empty(bars), np.empty(bars)
-    buffer = np.empty(min(chunk_bars, bars) + 1, dtype=TRADE)
-    ended = []
+    equity, cash, gross, spare = np.empty((4, bars))
+    trades, ended = np.empty(0, dtype=TRADE), 0
     for start in range(0, bars, chunk_bars):
         stop = min(start + chunk_bars, bars)
-        count = simulate(
+        trades = _with_room(trades, ended, stop - start + 2)
+        ended += simulate(
             account,
             settings,
             start,
@@ -96,15 +100,22 @@ def simulate_symbol(
             equity,
             cash,
             gross,
-            buffer,
+            trades[ended:],
         )
-        ended.append(buffer[:count].copy())
         after_chunk(stop - start)
-    left_open = mark_open_position(account, bars - 1, candles.close[-1], buffer)
-    ended.append(buffer[:left_open].copy())
-    benchmark = candles.close * (initial_cash / candles.close[0])
-    curve = Curve(candles.timestamp, equity, cash, gross, benchmark, initial_cash)
-    return Outcome(np.concatenate(ended), int(account["skipped_entries"][0])), curve
+    ended += mark_open_position(account, bars - 1, candles.close[-1], trades[ended:])
+    close = candles.close
+    curve = Curve(candles.timestamp, equity, cash, gross, spare, close, initial_cash, float(close[0]))
+    return Outcome(trades[:ended].copy(), int(account["skipped_entries"][0])), curve
+
+
+def _with_room(trades: NDArray[Any], used: int, wanted: int) -> NDArray[Any]:
+    """The trades in an array that has room for more; where it has to grow, it doubles."""
+    if len(trades) - used >= wanted:
+        return trades
+    larger = np.empty(2 * (used + wanted), dtype=TRADE)
+    larger[:used] = trades[:used]
+    return larger
 
 
 class JointAccount:
@@ -127,21 +138,25 @@ class JointAccount:
             self._sum = curve
             return
         if self._sum is None:
-            equity, cash, gross, benchmark = np.zeros((4, len(self._timestamp)))
-            self._sum = Curve(self._timestamp, equity, cash, gross, benchmark, 0.0)
+            equity, cash, gross, spare, benchmark = np.zeros((5, len(self._timestamp)))
+            self._sum = Curve(self._timestamp, equity, cash, gross, spare, benchmark, 0.0, 0.0)
         joint, union, own = self._sum, self._timestamp.view(np.int64), curve.timestamp.view(np.int64)
-        initial_cash = curve.initial_cash
-        _add_carried(union, own, curve.equity, initial_cash, joint.equity)
-        _add_carried(union, own, curve.cash, initial_cash, joint.cash)
-        _add_carried(union, own, curve.gross, 0.0, joint.gross)
-        _add_carried(union, own, curve.benchmark, initial_cash, joint.benchmark)
+        initial_cash, share = curve.initial_cash, curve.initial_cash / curve.initial_benchmark
+        _add_carried(union, own, curve.equity, 1.0, initial_cash, joint.equity)
+        _add_carried(union, own, curve.cash, 1.0, initial_cash, joint.cash)
+        _add_carried(union, own, curve.gross, 1.0, 0.0, joint.gross)
+        _add_carried(union, own, curve.benchmark, share, initial_cash, joint.benchmark)
+        self._sum = replace(
+            joint,
+            initial_cash=joint.initial_cash + initial_cash,
+            initial_benchmark=joint.initial_benchmark + initial_cash,
+        )
 
-    def curve(self, initial_cash: float) -> Curve:
+    def curve(self) -> Curve:
         """The sum of what was added, which was at least one account."""
         if self._sum is None:
             raise ValueError("no account was added")
-        joint = self._sum
-        return Curve(joint.timestamp, joint.equity, joint.cash, joint.gross, joint.benchmark, initial_cash)
+        return self._sum
 
 
 def _union(timestamps: Sequence[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
@@ -151,11 +166,12 @@ def _union(timestamps: Sequence[NDArray[np.datetime64]]) -> NDArray[np.datetime6
     return np.unique(np.concatenate(timestamps))
 
 
-@compiled(types.void(IntsIn, IntsIn, FloatsIn, types.float64, FloatsOut))
-def _add_carried(union: Any, own: Any, values: Any, before: float, total: Any) -> None:
+@compiled(types.void(IntsIn, IntsIn, FloatsIn, types.float64, types.float64, FloatsOut))
+def _add_carried(union: Any, own: Any, values: Any, scale: float, before: float, total: Any) -> None:
+    """Adds scaled values to the total at their own moments and after, and `before` until then."""
     bar, value = 0, before
     for moment in range(len(union)):
         if bar < len(own) and own[bar] == union[moment]:
-            value = values[bar]
+            value = values[bar] * scale
             bar += 1
         total[moment] += value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,32 +26,39 @@ DAY_US = DAY_SECONDS * 1_000_000
 ALWAYS_OPEN_WEEKEND_SHARE = 0.2
 
 
-def is_always_open(timestamp: NDArray[np.datetime64]) -> bool:
-    """Whether more than a fifth of the days with bars are Saturdays or Sundays (UTC)."""
-    days, weekend_days = _count_days(timestamp.view(np.int64), np.zeros(1, dtype=np.int64))
-    return bool(weekend_days > ALWAYS_OPEN_WEEKEND_SHARE * days)
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """When a market has bars, as far as its bars tell.
+
+    Attributes:
+        always_open: more than a fifth of the days with bars are Saturdays or Sundays (UTC).
+        periods_per_year: bars a year, by which returns are annualised. A weekly bar: 52. A daily bar: 365
+            where the market is always open, otherwise 252. A shorter bar: that many days times the bars of
+            a day, which is the median over the days that have bars.
+    """
+
+    always_open: bool
+    periods_per_year: float
 
 
-def periods_per_year(timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> float:
-    """Bars a year, by which returns are annualised.
-
-    A weekly bar: 52. A daily bar: 365 where the market is always open, otherwise 252. A shorter bar: that
-    many days times the bars of a day, which is the median over the days that have bars.
+def read_calendar(timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> Calendar:
+    """Reads the calendar from the bars.
 
     Args:
         timestamp: shape (n,), `datetime64[us]`, UTC, increasing, not empty.
         timeframe: length of a bar.
     """
-    if timeframe == "1w":
-        return float(WEEKS_PER_YEAR)
-    per_day = DAY_SECONDS // BAR_SECONDS[timeframe]
+    per_day = max(DAY_SECONDS // BAR_SECONDS[timeframe], 1)
     days_with = np.zeros(per_day + 1, dtype=np.int64)
     days, weekend_days = _count_days(timestamp.view(np.int64), days_with)
-    days_per_year = DAYS_PER_YEAR if weekend_days > ALWAYS_OPEN_WEEKEND_SHARE * days else SESSIONS_PER_YEAR
+    always_open = weekend_days > ALWAYS_OPEN_WEEKEND_SHARE * days
+    if timeframe == "1w":
+        return Calendar(always_open, float(WEEKS_PER_YEAR))
     up_to = np.cumsum(days_with)
     lower = np.searchsorted(up_to, (days + 1) // 2)
     upper = np.searchsorted(up_to, days // 2 + 1)
-    return float(days_per_year * (lower + upper) / 2)
+    days_per_year = DAYS_PER_YEAR if always_open else SESSIONS_PER_YEAR
+    return Calendar(always_open, float(days_per_year * (lower + upper) / 2))
 
 
 @compiled(types.UniTuple(types.int64, 2)(IntsIn, IntsOut))

@@ -1,51 +1,69 @@
-"""Passes over an account's bars: returns, their moments, drawdowns and exposure."""
+"""Passes over an account's bars: returns, their moments, drawdowns and exposure.
+
+Sums are taken over blocks, each folded in halves, in an order that no processor changes: rounding errors do
+not grow with the number of bars, and the additions run in parallel all the same.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from backtest_pipeline.engine.compiled import FloatsIn, FloatsOut, IntsIn, compiled, types
 
-# Sums are taken block by block, so that rounding errors do not grow with the number of bars.
-BLOCK = 1_024
-
-Four = types.UniTuple(types.float64, 4)
+BLOCK = 512
 
 
-@compiled(types.void(FloatsIn, types.float64, FloatsOut))
-def bar_returns(values: Any, before: float, returns: Any) -> None:
-    """Writes each bar's return, the first against `before`; 0 once the account is empty."""
+@compiled()
+def _folded(parts: Any) -> float:
+    """Sum of a block of parts, which it uses up."""
+    half = BLOCK // 2
+    while half > 0:
+        for place in range(half):
+            parts[place] += parts[place + half]
+        half //= 2
+    total: float = parts[0]
+    return total
+
+
+@compiled(types.UniTuple(types.float64, 3)(FloatsIn, types.float64, FloatsIn, types.float64, FloatsOut))
+def bar_returns(
+    values: Any, before: float, benchmark: Any, benchmark_before: float, returns: Any
+) -> tuple[float, float, float]:
+    """Writes each bar's return, the first against `before`; 0 once the account is empty.
+
+    Returns:
+        Means of the returns, of the benchmark's returns, and of the squares of the negative returns.
+    """
     returns[0] = values[0] / before - 1.0
-    for bar in range(1, len(values)):
-        previous = values[bar - 1]
-        change = values[bar] / previous - 1.0
-        returns[bar] = change if previous > 0.0 else 0.0
+    total = returns[0]
+    total_benchmark = benchmark[0] / benchmark_before - 1.0
+    total_downside = min(returns[0], 0.0) ** 2
+    parts, parts_benchmark, parts_downside = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
+    for start in range(1, len(values), BLOCK):
+        size = min(BLOCK, len(values) - start)
+        for place in range(size):
+            bar = start + place
+            change = values[bar] / values[bar - 1] - 1.0
+            change = change if values[bar - 1] > 0.0 else 0.0
+            below = min(change, 0.0)
+            returns[bar] = change
+            parts[place] = change
+            parts_benchmark[place] = benchmark[bar] / benchmark[bar - 1] - 1.0
+            parts_downside[place] = below * below
+        for sums in (parts, parts_benchmark, parts_downside):
+            sums[size:] = 0.0
+        total += _folded(parts)
+        total_benchmark += _folded(parts_benchmark)
+        total_downside += _folded(parts_downside)
+    count = len(values)
+    return total / count, total_benchmark / count, total_downside / count
 
 
-@compiled(Four(FloatsIn, FloatsIn))
-def means(returns: Any, benchmark: Any) -> tuple[float, float, float, float]:
-    """Means of the returns, of the benchmark's, of squared negative returns, and the lowest return."""
-    total = total_benchmark = total_downside = 0.0
-    lowest = returns[0]
-    for start in range(0, len(returns), BLOCK):
-        part = part_benchmark = part_downside = 0.0
-        for bar in range(start, min(start + BLOCK, len(returns))):
-            value = returns[bar]
-            part += value
-            part_benchmark += benchmark[bar]
-            below = min(value, 0.0)
-            part_downside += below * below
-            lowest = min(lowest, value)
-        total += part
-        total_benchmark += part_benchmark
-        total_downside += part_downside
-    count = len(returns)
-    return total / count, total_benchmark / count, total_downside / count, lowest
-
-
-@compiled(types.UniTuple(types.float64, 5)(FloatsIn, FloatsIn, types.float64, types.float64))
+@compiled(types.UniTuple(types.float64, 5)(FloatsIn, types.float64, FloatsIn, types.float64, types.float64))
 def central_sums(
-    returns: Any, benchmark: Any, mean: float, mean_benchmark: float
+    returns: Any, mean: float, benchmark: Any, benchmark_before: float, mean_benchmark: float
 ) -> tuple[float, float, float, float, float]:
     """Sums over the bars of what the moments are made of.
 
@@ -53,23 +71,31 @@ def central_sums(
         The returns' second, third and fourth central powers, the products of their deviations with the
         benchmark's, and the squares of the latter.
     """
-    second = third = fourth = cross = spread = 0.0
-    for start in range(0, len(returns), BLOCK):
-        second_part = third_part = fourth_part = cross_part = spread_part = 0.0
-        for bar in range(start, min(start + BLOCK, len(returns))):
+    first = returns[0] - mean
+    first_benchmark = benchmark[0] / benchmark_before - 1.0 - mean_benchmark
+    second, third, fourth = first**2, first**2 * first, first**2 * first**2
+    cross, spread = first * first_benchmark, first_benchmark**2
+    seconds, thirds, fourths = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
+    crosses, spreads = np.zeros(BLOCK), np.zeros(BLOCK)
+    for start in range(1, len(returns), BLOCK):
+        size = min(BLOCK, len(returns) - start)
+        for place in range(size):
+            bar = start + place
             deviation = returns[bar] - mean
-            deviation_benchmark = benchmark[bar] - mean_benchmark
+            deviation_benchmark = benchmark[bar] / benchmark[bar - 1] - 1.0 - mean_benchmark
             square = deviation * deviation
-            second_part += square
-            third_part += square * deviation
-            fourth_part += square * square
-            cross_part += deviation * deviation_benchmark
-            spread_part += deviation_benchmark * deviation_benchmark
-        second += second_part
-        third += third_part
-        fourth += fourth_part
-        cross += cross_part
-        spread += spread_part
+            seconds[place] = square
+            thirds[place] = square * deviation
+            fourths[place] = square * square
+            crosses[place] = deviation * deviation_benchmark
+            spreads[place] = deviation_benchmark * deviation_benchmark
+        for sums in (seconds, thirds, fourths, crosses, spreads):
+            sums[size:] = 0.0
+        second += _folded(seconds)
+        third += _folded(thirds)
+        fourth += _folded(fourths)
+        cross += _folded(crosses)
+        spread += _folded(spreads)
     return second, third, fourth, cross, spread
 
 
@@ -112,14 +138,18 @@ def drawdowns(
     return deepest, sum_of_deepest, episodes, longest, peak
 
 
-@compiled(types.int64(FloatsIn, FloatsIn, FloatsOut))
-def exposures(gross: Any, equity: Any, exposure_frac: Any) -> int:
-    """Writes gross position value over equity, 0 without either; returns the bars with a position."""
+@compiled(types.int64(FloatsOut, FloatsIn))
+def exposures(gross: Any, equity: Any) -> int:
+    """Turns gross position values into shares of the equity, 0 without either.
+
+    Returns:
+        The number of bars with a position.
+    """
     exposed = 0
     for bar in range(len(gross)):
         value = gross[bar]
         frac = value / equity[bar]
-        exposure_frac[bar] = frac if value > 0.0 and equity[bar] > 0.0 else 0.0
+        gross[bar] = frac if value > 0.0 and equity[bar] > 0.0 else 0.0
         exposed += value > 0.0
     return exposed
 
@@ -129,12 +159,10 @@ def keep_up_to(values: Any, limit: float, kept: Any) -> int:
     """Copies the values that do not exceed the limit to the front of `kept`, while it has room.
 
     Returns:
-        How many values there are, `kept` being full or not.
+        How many values there are; where that is the length of `kept` or more, not all of them are in it.
     """
-    count = 0
+    count, last = 0, len(kept) - 1
     for value in values:
-        if value <= limit:
-            if count < len(kept):
-                kept[count] = value
-            count += 1
+        kept[min(count, last)] = value  # written whether it counts or not, which is cheaper than to guess
+        count += value <= limit
     return count

@@ -17,7 +17,6 @@ from backtest_pipeline.engine.curve_kernels import (
     drawdowns,
     exposures,
     keep_up_to,
-    means,
 )
 
 if TYPE_CHECKING:
@@ -30,30 +29,32 @@ if TYPE_CHECKING:
 
 DAY_US = 86_400_000_000
 TAIL = 0.05
-SAMPLE = 16_384
+SAMPLE = 4_096
 
 # A spread this small against the mean is rounding, not risk: the returns are all the same.
 ROUNDING = 1e-14
 
 
 def curve_metrics(curve: Curve, periods_per_year: float) -> tuple[Metrics, Floats, Floats]:
-    """Computes every metric that needs the account's bars alone.
+    """Computes every metric that needs the account's bars alone, and uses up the curve's `gross` and `spare`.
+
+    `exposure`: share of the bars at whose close there is a position.
+    `buy_hold_return`: of buying each symbol with its share of the cash at its first close, to its last
+    close, without fees.
+    `calmar`: cagr / max_drawdown; Young (1991).
 
     Returns:
         The metrics, exposure_frac and drawdown_frac; the latter two of shape (n,).
     """
-    returns, benchmark = np.empty(len(curve.equity)), np.empty(len(curve.equity))
-    bar_returns(curve.equity, curve.initial_cash, returns)
-    bar_returns(curve.benchmark, curve.initial_cash, benchmark)
+    returns = curve.spare
     metrics = {
         **_growth(curve, periods_per_year),
-        **_risk(returns, benchmark, periods_per_year),
+        **_risk(curve, returns, periods_per_year),
         "value_at_risk_95": value_at_risk(returns),
-        "buy_hold_return": float(curve.benchmark[-1] / curve.initial_cash - 1.0),
+        "buy_hold_return": float(curve.benchmark[-1] / curve.initial_benchmark - 1.0),
     }
-    exposure_frac, drawdown_frac = benchmark, returns  # their memory is free again
-    exposed = exposures(curve.gross, curve.equity, exposure_frac)
-    metrics["exposure"] = exposed / len(exposure_frac)
+    exposure_frac, drawdown_frac = curve.gross, curve.spare
+    metrics["exposure"] = exposures(exposure_frac, curve.equity) / len(exposure_frac)
     metrics |= _falls(curve, drawdown_frac)
     metrics["calmar"] = _ratio(metrics["cagr"], metrics["max_drawdown"])
     return metrics, exposure_frac, drawdown_frac
@@ -76,8 +77,8 @@ def _growth(curve: Curve, periods_per_year: float) -> Metrics:
     }
 
 
-def _risk(returns: Floats, benchmark: Floats, periods_per_year: float) -> Metrics:
-    """How the returns scatter.
+def _risk(curve: Curve, returns: Floats, periods_per_year: float) -> Metrics:
+    """How the returns, which it writes, scatter.
 
     `annual_volatility`: standard deviation (ddof 1) * sqrt(periods).
     `sharpe`: mean / standard deviation (ddof 1) * sqrt(periods); Sharpe (1994), "The Sharpe Ratio".
@@ -90,9 +91,9 @@ def _risk(returns: Floats, benchmark: Floats, periods_per_year: float) -> Metric
     `empyrical.alpha`.
     The benchmark buys each symbol with its share of the cash at its first close, holds it, pays no fees.
     """
-    count = len(returns)
-    mean, mean_benchmark, downside, _ = means(returns, benchmark)
-    second, third, fourth, cross, spread = central_sums(returns, benchmark, mean, mean_benchmark)
+    count, benchmark, before = len(returns), curve.benchmark, curve.initial_benchmark
+    mean, mean_benchmark, downside = bar_returns(curve.equity, curve.initial_cash, benchmark, before, returns)
+    second, third, fourth, cross, spread = central_sums(returns, mean, benchmark, before, mean_benchmark)
     root = math.sqrt(periods_per_year)
     deviation = math.sqrt(second / (count - 1)) if count > 1 else None
     scatters = deviation is not None and deviation > ROUNDING * max(1.0, abs(mean))
@@ -146,12 +147,12 @@ def value_at_risk(returns: Floats) -> float:
 
 def _lowest(returns: Floats, count: int) -> Floats:
     """At least the `count` lowest returns: those under a limit that a sample suggests, or all of them."""
-    if len(returns) > 4 * SAMPLE:
+    if len(returns) > 16 * SAMPLE:
         sample = np.sort(returns[:: len(returns) // SAMPLE])
         limit = float(sample[int(1.5 * TAIL * len(sample))])
         kept = np.empty(int(2 * TAIL * len(returns)))
         found = keep_up_to(returns, limit, kept)
-        if count <= found <= len(kept):
+        if count <= found < len(kept):
             return kept[:found]
     return returns.copy()
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.calendar import DAY_US, is_always_open
+from backtest_pipeline.engine.calendar import DAY_US, Calendar
+from backtest_pipeline.engine.compiled import IntsIn, compiled, types
 from backtest_pipeline.engine.kernel import END_OF_DATA, LIQUIDATION
 from backtest_pipeline.model.timeframe import BAR_SECONDS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from backtest_pipeline.engine.accounts import Outcome
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
@@ -25,12 +24,18 @@ LONGEST_CLOSURE_US = 4 * DAY_US + DAY_US // 2
 MOST_NAMES = 5
 
 
-def diagnose(request: BacktestRequest, candles: Sequence[Candles], outcomes: Sequence[Outcome]) -> list[str]:
+def diagnose(
+    request: BacktestRequest,
+    candles: Sequence[Candles],
+    calendars: Sequence[Calendar],
+    outcomes: Sequence[Outcome],
+) -> list[str]:
     """Looks for what makes a result doubtful.
 
     Args:
         request: what was asked.
         candles: each symbol's candles.
+        calendars: each symbol's calendar, in the same order.
         outcomes: each symbol's outcome, in the same order.
     """
     remarks = list(_about_trades(outcomes))
@@ -40,7 +45,8 @@ def diagnose(request: BacktestRequest, candles: Sequence[Candles], outcomes: Seq
         "ends in an open position, marked to the last close": [_left_open(own) for own in outcomes],
         "was liquidated": [_liquidations(own) for own in outcomes],
         "has gaps in the candles during a position": [
-            _positions_with_gaps(one, own) for one, own in zip(candles, outcomes, strict=True)
+            _positions_with_gaps(one, calendar, own)
+            for one, calendar, own in zip(candles, calendars, outcomes, strict=True)
         ],
         "has fills on bars without volume": [
             _fills_without_volume(one, own) for one, own in zip(candles, outcomes, strict=True)
@@ -75,20 +81,29 @@ def _liquidations(outcome: Outcome) -> int:
     return int(np.count_nonzero(outcome.trades["reason"] == LIQUIDATION))
 
 
-def _positions_with_gaps(candles: Candles, outcome: Outcome) -> int:
+def _positions_with_gaps(candles: Candles, calendar: Calendar, outcome: Outcome) -> int:
     """Positions that were open while candles are missing.
 
     An always-open market misses candles where two are further apart than one and a half bars; any other
     where they are also further apart than its longest closure.
     """
-    moments: NDArray[np.int64] = candles.timestamp.view(np.int64)
     allowed = BAR_SECONDS[candles.timeframe] * 1_500_000
-    if not is_always_open(candles.timestamp):
+    if not calendar.always_open:
         allowed = max(allowed, LONGEST_CLOSURE_US)
-    before_gap = np.flatnonzero(moments[1:] - moments[:-1] > allowed)
-    entered = np.searchsorted(before_gap, outcome.trades["entry_bar"])
-    left = np.searchsorted(before_gap, outcome.trades["exit_bar"])
-    return int(np.count_nonzero(left > entered))
+    entries, exits = (np.ascontiguousarray(outcome.trades[name]) for name in ("entry_bar", "exit_bar"))
+    return _stretches_with_steps(candles.timestamp.view(np.int64), entries, exits, allowed)
+
+
+@compiled(types.int64(IntsIn, IntsIn, IntsIn, types.int64))
+def _stretches_with_steps(moments: Any, starts: Any, stops: Any, longest: int) -> int:
+    """Counts the stretches of bars in which a bar comes more than `longest` after the one before it."""
+    found = 0
+    for stretch in range(len(starts)):
+        for bar in range(starts[stretch] + 1, stops[stretch] + 1):
+            if moments[bar] - moments[bar - 1] > longest:
+                found += 1
+                break
+    return found
 
 
 def _fills_without_volume(candles: Candles, outcome: Outcome) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from backtest_pipeline.engine.kernel import EXIT_REASONS
-from backtest_pipeline.engine.records import TRADE
+from backtest_pipeline.engine.records import TRADE, joined
 from backtest_pipeline.model.result import EQUITY_COLUMNS, SIGNAL_COLUMNS, TRADE_COLUMNS
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ TEXT = pd.StringDtype(na_value=np.nan)
 TEXT_ARRAY: Any = pd.arrays.ArrowStringArray  # its stubs lack `dtype`
 UTC = pd.DatetimeTZDtype("us", "UTC")
 SIDES = ("short", "long")
-NOT_A_TIME = np.datetime64("NaT", "us")
 
 
 def signals_frame(candles: Sequence[Candles], studies: Sequence[SignalStudy]) -> pd.DataFrame:
@@ -34,20 +33,16 @@ def signals_frame(candles: Sequence[Candles], studies: Sequence[SignalStudy]) ->
         candles: each symbol's candles.
         studies: each symbol's signals, in the same order.
     """
-    exit_time = [
-        np.where(study.exit_bar >= 0, one.timestamp[study.exit_bar], NOT_A_TIME)
-        for one, study in zip(candles, studies, strict=True)
-    ]
-    complete = np.concatenate([study.exit_bar >= 0 for study in studies])
+    complete = joined([study.exit_bar >= 0 for study in studies])
     columns = {
         "symbol": _symbols(candles, [len(study.bar) for study in studies]),
-        "timestamp": _times([one.timestamp[study.bar] for one, study in zip(candles, studies, strict=True)]),
-        "side": _text((np.concatenate([study.side for study in studies]) + 1) // 2, SIDES),
-        "price": np.concatenate([study.price for study in studies]),
-        "confidence": np.concatenate([study.confidence for study in studies]),
-        "exit_timestamp": _times(exit_time),
-        "exit_price": np.concatenate([study.exit_price for study in studies]),
-        "return_frac": np.concatenate([study.return_frac for study in studies]),
+        "timestamp": _times([study.timestamp for study in studies]),
+        "side": _text((joined([study.side for study in studies]) + 1) // 2, SIDES),
+        "price": joined([study.price for study in studies]),
+        "confidence": joined([study.confidence for study in studies]),
+        "exit_timestamp": _times([study.exit_timestamp for study in studies]),
+        "exit_price": joined([study.exit_price for study in studies]),
+        "return_frac": joined([study.return_frac for study in studies]),
         "complete": complete,
     }
     return pd.DataFrame({name: columns[name] for name in SIGNAL_COLUMNS}, copy=False)
@@ -60,7 +55,7 @@ def trades_frame(candles: Sequence[Candles], trades: Sequence[NDArray[Any]]) -> 
         candles: each symbol's candles.
         trades: each symbol's trades, dtype `TRADE`, in the same order.
     """
-    together = np.concatenate(trades)
+    together = joined(trades)
     plain = set(TRADE_COLUMNS).intersection(TRADE.names or ())
     columns: dict[str, Any] = {name: np.ascontiguousarray(together[name]) for name in plain}
     columns |= {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backtest_pipeline.engine.crossing import crossed
 from backtest_pipeline.engine.rolling import rolling_deviation, rolling_highest, rolling_mean
 from backtest_pipeline.engine.smoothing import smooth, split_changes, true_range
 from backtest_pipeline.engine.volume_profile import zone_levels
@@ -111,24 +112,24 @@ def donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floa
 def before(values: Floats, bars: int = 1) -> Floats:
     """What the values were that many bars before; NaN at the first bars."""
     earlier = np.full_like(values, np.nan)
-    earlier[bars:] = values[: len(values) - bars]
+    earlier[bars:] = values[: max(len(values) - bars, 0)]
     return earlier
 
 
-def crossed_above(left: Floats, right: Floats | float) -> Flags:
-    """Where `left` is above `right` and was not at the bar before; never where one of the four is NaN."""
-    crossed = np.zeros(len(left), dtype=np.bool_)
-    above, not_above = left > right, left <= right
-    np.logical_and(above[1:], not_above[:-1], out=crossed[1:])
-    return crossed
+def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
+    """Where `left` is above `right` and was not at the bar before; never where one of the four is NaN.
+
+    One of them may be a single number.
+    """
+    upper, lower = (_floats(values) for values in np.broadcast_arrays(left, right))
+    flags = np.empty(len(upper), dtype=np.bool_)
+    crossed(upper, lower, flags)
+    return flags
 
 
-def crossed_below(left: Floats, right: Floats | float) -> Flags:
-    """Where `left` is below `right` and was not at the bar before; never where one of the four is NaN."""
-    crossed = np.zeros(len(left), dtype=np.bool_)
-    below, not_below = left < right, left >= right
-    np.logical_and(below[1:], not_below[:-1], out=crossed[1:])
-    return crossed
+def crossed_below(left: ArrayLike, right: ArrayLike) -> Flags:
+    """Where `left` is below `right` and was not at the bar before; as `crossed_above`."""
+    return crossed_above(right, left)
 
 
 def volume_zone_level(
@@ -154,8 +155,10 @@ def volume_zone_level(
         Shape (n,); NaN where the window is not full or has no volume. A window that is a single price has
         that price as its level. Takes time in proportion to n * window * log2(num_bins).
     """
-    levels = np.empty(np.shape(volume))
-    zone_levels(_floats(bottom), _floats(top), _floats(volume), window, num_bins, top_share, levels)
+    bottoms, tops, volumes = _floats(bottom), _floats(top), _floats(volume)
+    lowest, highest = donchian(tops, bottoms, window)
+    levels = np.empty_like(volumes)
+    zone_levels(bottoms, tops, volumes, lowest, highest, window, num_bins, top_share, levels)
     return levels
 
 

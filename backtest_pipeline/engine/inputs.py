@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def chosen_candles(candles: Mapping[str, Candles], request: BacktestRequest) -> list[Candles]:
-    """The request's candles in the request's order, as arrays that nobody can write to.
+    """The request's candles in the request's order.
 
     Raises:
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
@@ -34,7 +34,7 @@ def chosen_candles(candles: Mapping[str, Candles], request: BacktestRequest) -> 
             )
         if not len(candles[symbol]):
             raise CandlesInvalid(symbol, "there are no candles", source="the candles given")
-    return [_read_only(candles[symbol]) for symbol in request.symbols]
+    return [candles[symbol] for symbol in request.symbols]
 
 
 def signals_of(strategy: Strategy, params: StrategyParams, candles: Candles) -> CheckedSignals:
@@ -44,7 +44,7 @@ def signals_of(strategy: Strategy, params: StrategyParams, candles: Candles) -> 
         StrategyFaulty: the strategy raised, or answered something else than signals of the candles' length.
     """
     try:
-        answer = strategy.signals(candles, params)
+        answer = strategy.signals(_read_only(candles), params)
     except BacktestError:
         raise
     except Exception as error:

@@ -233,6 +233,58 @@ def _decide(
     return 0, 0
 
 
+@compiled()
+def _quiet_until(
+    account: Any, settings: Any, bar: int, stop: int, high: Any, low: Any, leave: Any, turn: Any
+) -> int:
+    """Passes over bars in which nothing can happen to a position, which sees their prices.
+
+    Returns:
+        The first bar, from `bar` on, that needs a closer look, or `stop`.
+    """
+    is_long = account.side > 0
+    if settings.max_hold > 0:
+        stop = min(stop, account.entry_bar + settings.max_hold - (0 if settings.at_close else 1))
+    lower, upper = account.stop_level, account.target_level
+    if not is_long:
+        lower, upper = account.target_level, min(account.stop_level, account.liquidation_level)
+    trailing, highest, lowest = settings.trailing_stop, account.highest, account.lowest
+    place = np.uintp(bar)  # Numba looks twice at an index that may be negative
+    while place < np.uintp(stop):
+        if trailing > 0.0 and is_long:
+            lower = max(lower, highest * (1.0 - trailing))
+        elif trailing > 0.0:
+            upper = min(upper, lowest * (1.0 + trailing))
+        if leave[place] or turn[place] or low[place] <= lower or high[place] >= upper:
+            break
+        highest = max(highest, high[place])
+        lowest = min(lowest, low[place])
+        place += np.uintp(1)
+    account.highest, account.lowest = highest, lowest
+    return int(np.int64(place))
+
+
+@compiled()
+def _silent_until(bar: int, stop: int, entry: Any, short_entry: Any) -> int:
+    """The first bar, from `bar` on, with a signal to enter, or `stop`."""
+    place = np.uintp(bar)
+    while place < np.uintp(stop) and not (entry[place] or short_entry[place]):
+        place += np.uintp(1)
+    return int(np.int64(place))
+
+
+@compiled()
+def _mark(account: Any, start: int, stop: int, close: Any, equity: Any, cash: Any, gross: Any) -> None:
+    """Writes the account's worth at the closes of bars between which it does not change."""
+    held, side = account.cash, float(account.side)
+    quantity = account.quantity if side != 0.0 else 0.0
+    for bar in range(np.uintp(start), np.uintp(stop)):
+        value = quantity * close[bar]
+        cash[bar] = held
+        gross[bar] = value
+        equity[bar] = held + side * value
+
+
 @compiled(
     types.int64(
         AccountOut,
@@ -292,7 +344,8 @@ def simulate(  # noqa: C901, PLR0912  the order of events in a bar, told in one 
     at_close = settings.at_close != 0
     allow_long, allow_short = settings.allow_long != 0, settings.allow_short != 0
     ended = 0
-    for bar in range(start, stop):
+    bar = start
+    while bar < stop:
         if account.exit_order != 0:
             _see_price(account, open_price[bar])
             _close_position(account, settings, trades[ended], bar, open_price[bar], account.exit_order)
@@ -330,13 +383,16 @@ def simulate(  # noqa: C901, PLR0912  the order of events in a bar, told in one 
         else:
             account.exit_order, account.entry_order = exit_order, entry_order
 
-        cash[bar] = account.cash
-        if account.side != 0:
-            gross[bar] = account.quantity * close[bar]
-            equity[bar] = account.cash + account.side * gross[bar]
-        else:
-            gross[bar] = 0.0
-            equity[bar] = account.cash
+        following = bar + 1
+        if account.exit_order == 0 and account.entry_order == 0:
+            if account.side > 0:
+                following = _quiet_until(account, settings, following, stop, high, low, exit_, short_entry)
+            elif account.side < 0:
+                following = _quiet_until(account, settings, following, stop, high, low, short_exit, entry)
+            else:
+                following = _silent_until(following, stop, entry, short_entry)
+        _mark(account, bar, following, close, equity, cash, gross)
+        bar = following
     return ended
 
 

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtest_pipeline.engine.inputs import signals_of
+from backtest_pipeline.model.errors import StrategyFaulty
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.signals import CheckedSignals, Strategy, StrategyParams
 
@@ -22,7 +25,8 @@ FLAGS = ("entry", "exit", "short_entry", "short_exit")
 # Sums over windows of another length may differ in the last digits of a confidence.
 CONFIDENCE_TOLERANCE = 1e-9
 
-LIGHT_BARS = (1_000, 8_000, 64_000)
+LIGHT_BARS = 1_000
+LIGHT_BARS_AFTER = 250
 LIGHT_CUTS = 2
 
 
@@ -82,51 +86,76 @@ class WarmUp:
 def check_look_ahead(
     strategy: Strategy, params: StrategyParams, candles: Candles, *, cuts: int, seed: int
 ) -> LookAhead:
-    """Recomputes signals on candles cut off at random bars and compares them with those on all candles.
+    """Recomputes signals on candles that are cut off and compares them with those on all candles.
+
+    Half of the cuts come right after a bar with a signal, where knowledge of the next bar shows first; the
+    others come after any bar.
 
     Args:
         strategy: the strategy.
         params: an instance of its `Params`.
-        candles: at least two bars.
+        candles: at least one bar.
         cuts: at how many bars to cut.
         seed: of the choice of bars.
 
     Raises:
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
-    rng = np.random.default_rng(seed)
-    stops = np.unique(rng.integers(1, max(len(candles), 2), size=cuts))
-    return _compared(strategy, params, candles, [int(stop) for stop in stops])
+    return _compared(strategy, params, candles, cuts, np.random.default_rng(seed))
 
 
 def light_look_ahead_check(
-    strategy: Strategy, params: StrategyParams, candles: Sequence[Candles], seed: int
+    strategy: Strategy,
+    params: StrategyParams,
+    candles: Sequence[Candles],
+    signal_bars: Sequence[NDArray[np.int64]],
+    seed: int,
 ) -> LookAhead:
-    """The same on a stretch of one symbol's candles, quick enough for every run.
-
-    The stretch is 1 000 bars long and grows to 64 000 while it holds no signal.
+    """The same on a thousand bars around one of the signals, quick enough for every run.
 
     Args:
         strategy: the strategy.
         params: an instance of its `Params`.
         candles: each symbol's candles, none empty.
-        seed: of the choice of symbol, stretch and bars.
+        signal_bars: bars at which each symbol's candles gave signals.
+        seed: of the choice of symbol, signal and bars.
 
     Raises:
         StrategyFaulty: as above.
     """
     rng = np.random.default_rng(seed)
-    own = candles[int(rng.integers(len(candles)))]
-    verdict = None
-    for bars in LIGHT_BARS:
-        start = int(rng.integers(0, max(len(own) - bars, 0) + 1))
-        stretch = own.slice(start, min(start + bars, len(own)))
-        stops = rng.integers(len(stretch) // 2, max(len(stretch), 1), size=LIGHT_CUTS)
-        verdict = _compared(strategy, params, stretch, [max(int(stop), 1) for stop in stops])
-        if verdict.signals or not verdict.passed or len(stretch) == len(own):
-            break
-    assert verdict is not None
-    return verdict
+    symbol = int(rng.integers(len(candles)))
+    own, bars = candles[symbol], signal_bars[symbol]
+    middle = int(rng.choice(bars)) if len(bars) else int(rng.integers(len(own)))
+    start = max(middle - LIGHT_BARS + LIGHT_BARS_AFTER, 0)
+    stretch = own.slice(start, min(start + LIGHT_BARS, len(own)))
+    return _compared(strategy, params, stretch, LIGHT_CUTS, rng)
+
+
+def look_ahead_of_run(
+    strategy: Strategy,
+    params: StrategyParams,
+    candles: Sequence[Candles],
+    signal_bars: Sequence[NDArray[np.int64]],
+    seed: int,
+) -> tuple[dict[str, Any], list[str]]:
+    """The light check's verdict for the record, and in sentences, of which there are none where it passes.
+
+    A strategy that cannot work on fewer candles is no reason to fail a run that needed none of this.
+    """
+    try:
+        verdict = light_look_ahead_check(strategy, params, candles, signal_bars, seed)
+    except StrategyFaulty as error:
+        could_not = f"The look-ahead check could not be done on a part of the candles: {error}."
+        return {"passed": None, "problem": str(error)}, [could_not]
+    if verdict.difference is None:
+        return verdict.to_dict(), []
+    changed = verdict.difference
+    remark = (
+        f"The strategy looks ahead: its {changed.signal} at {changed.timestamp} changes when the candles "
+        f"after {changed.cut_after} are cut off, so this result cannot be had in a market."
+    )
+    return verdict.to_dict(), [remark]
 
 
 def measure_warm_up(
@@ -161,23 +190,32 @@ def measure_warm_up(
 
 
 def _compared(
-    strategy: Strategy, params: StrategyParams, candles: Candles, stops: Sequence[int]
+    strategy: Strategy, params: StrategyParams, candles: Candles, cuts: int, rng: np.random.Generator
 ) -> LookAhead:
     full = signals_of(strategy, params, candles)
+    marked = full.entry | full.exit | full.short_entry | full.short_exit
+    stops = _cuts(marked, cuts, rng)
     found = None
     for stop in stops:
         seen = signals_of(strategy, params, candles.slice(0, stop))
         found = found or _first_difference(full, seen, candles, stop)
-    compared = max(stops, default=0)
-    signals = full.entry[:compared] | full.exit[:compared] | full.short_entry[:compared]
     return LookAhead(
         passed=found is None,
         symbol=candles.symbol,
         bars=len(candles),
         cuts=len(stops),
-        signals=int(np.count_nonzero(signals | full.short_exit[:compared])),
+        signals=int(np.count_nonzero(marked[: max(stops)])),
         difference=found,
     )
+
+
+def _cuts(marked: NDArray[np.bool_], cuts: int, rng: np.random.Generator) -> list[int]:
+    """Numbers of bars to keep, each at least one."""
+    after_signals = np.flatnonzero(marked) + 1
+    stops = rng.integers(1, max(len(marked), 2), size=cuts)
+    if len(after_signals):
+        stops[: (cuts + 1) // 2] = rng.choice(after_signals, size=(cuts + 1) // 2)
+    return sorted({int(stop) for stop in stops})
 
 
 def _first_difference(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backtest_pipeline.engine.calendar import periods_per_year
 from backtest_pipeline.engine.curve_metrics import curve_metrics
 from backtest_pipeline.engine.study import study_metrics
 from backtest_pipeline.engine.trade_metrics import trade_metrics
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.engine.accounts import Curve
     from backtest_pipeline.model.result import Metrics
-    from backtest_pipeline.model.timeframe import Timeframe
 
     Floats = NDArray[np.float64]
 
@@ -59,7 +57,7 @@ METRIC_NAMES = (
 
 def account_metrics(
     curve: Curve,
-    timeframe: Timeframe,
+    periods_per_year: float,
     trades: NDArray[Any],
     signal_moments: NDArray[np.datetime64],
     signal_returns: Floats,
@@ -68,7 +66,7 @@ def account_metrics(
 
     Args:
         curve: the account, n bars.
-        timeframe: length of a bar.
+        periods_per_year: bars a year.
         trades: shape (m,), dtype `TRADE`.
         signal_moments: shape (k,), when each signal came.
         signal_returns: shape (k,), what it was worth by itself; NaN without exit.
@@ -76,7 +74,7 @@ def account_metrics(
     Returns:
         The metrics by name, and exposure_frac and drawdown_frac, each of shape (n,).
     """
-    found, exposure_frac, drawdown_frac = curve_metrics(curve, periods_per_year(curve.timestamp, timeframe))
+    found, exposure_frac, drawdown_frac = curve_metrics(curve, periods_per_year)
     found |= trade_metrics(trades)
     found |= study_metrics(signal_moments, signal_returns)
     return {name: found[name] for name in METRIC_NAMES}, exposure_frac, drawdown_frac

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +84,11 @@ def settings_of(request: BacktestRequest, max_hold_bars: int | None) -> NDArray[
     settings["allow_long"] = request.direction in {"long", "both"}
     settings["allow_short"] = request.direction in {"short", "both"}
     return settings
+
+
+def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """All parts in one array; an only part itself."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def opening_account(cash: float) -> NDArray[Any]:

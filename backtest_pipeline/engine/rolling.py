@@ -2,17 +2,24 @@
 
 A running sum carries the rounding errors of its additions along, so that what a window yields depends on the
 window alone: values that left it long ago leave no trace, and equal values have exactly that value as mean.
+This holds while the largest value that ever entered is no more than 1e13 times the window's own.
 A NaN empties the window.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtest_pipeline.engine.compiled import FloatsIn, FloatsOut, compiled, types
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+BLOCK = 256
 SPLITTER = 134_217_729.0  # 2**27 + 1 cuts a float in two halves whose products are exact (Veltkamp)
 
 
@@ -39,36 +46,63 @@ def _product(left: float, right: float) -> tuple[float, float]:
     return product, rest
 
 
-@compiled(types.void(FloatsIn, types.int64, FloatsOut))
-def rolling_mean(values: Any, window: int, mean: Any) -> None:
-    """Writes the mean of the `window` values that end at each bar, NaN where there are fewer."""
+@compiled()
+def _rounded_mean(total: float, error: float, window: int) -> float:
+    """`(total + error) / window`, rounded once."""
     inverse = 1.0 / window
+    quotient = total * inverse
+    cut = quotient * SPLITTER
+    upper = cut - (cut - quotient)
+    remainder = ((total - upper * window) - (quotient - upper) * window) + error
+    return quotient + remainder * inverse
+
+
+@compiled(types.float64(FloatsIn, types.int64, FloatsOut))
+def _mean_without_gaps(values: Any, window: int, mean: Any) -> float:
+    """Writes the rolling mean of values none of which is NaN.
+
+    Only the sums themselves depend on the bar before; what comes before and after them is done for a block
+    of bars at a time, which the compiler does several bars at once.
+
+    Returns:
+        The last window's sum, NaN where one of the values is.
+    """
     total = error = 0.0
-    count = 0
-    for bar in range(len(values)):
-        value = values[bar]
-        if np.isnan(value):
-            total = error = 0.0
-            count = 0
-        elif count < window:
-            raised = total + value
-            error += _rounded_off(total, value, raised)
+    for bar in range(min(window, len(values))):
+        raised = total + values[bar]
+        error += _rounded_off(total, values[bar], raised)
+        total = raised
+        mean[bar] = np.nan
+    if len(values) < window:
+        return total
+    mean[window - 1] = _rounded_mean(total, error, window)
+    change, lost = np.empty(BLOCK), np.empty(BLOCK)
+    totals, errors = np.empty(BLOCK), np.empty(BLOCK)
+    for start in range(window, len(values), BLOCK):
+        entering, leaving = values[start : start + BLOCK], values[start - window :]
+        means = mean[start : start + BLOCK]
+        for place in range(len(entering)):
+            change[place] = entering[place] - leaving[place]
+            lost[place] = _rounded_off(entering[place], -leaving[place], change[place])
+        for place in range(len(entering)):
+            raised = total + change[place]
+            error += lost[place] + _rounded_off(total, change[place], raised)
             total = raised
-            count += 1
-        else:
-            leaving = values[bar - window]
-            change = value - leaving
-            raised = total + change
-            error += _rounded_off(value, -leaving, change) + _rounded_off(total, change, raised)
-            total = raised
-        if count < window:
-            mean[bar] = np.nan
-            continue
-        quotient = total * inverse
-        cut = quotient * SPLITTER
-        upper = cut - (cut - quotient)
-        remainder = ((total - upper * window) - (quotient - upper) * window) + error
-        mean[bar] = quotient + remainder * inverse
+            totals[place], errors[place] = total, error
+        for place in range(len(entering)):
+            means[place] = _rounded_mean(totals[place], errors[place], window)
+    return total
+
+
+def rolling_mean(values: Floats, window: int, mean: Floats) -> None:
+    """Writes the mean of the `window` values that end at each bar, NaN where there are fewer."""
+    if not np.isnan(_mean_without_gaps(values, window, mean)):
+        return
+    start = 0
+    for gap in [*np.flatnonzero(np.isnan(values)), len(values)]:
+        _mean_without_gaps(values[start:gap], window, mean[start:gap])
+        mean[gap : gap + 1] = np.nan
+        start = gap + 1
 
 
 @compiled(types.void(FloatsIn, FloatsIn, types.int64, FloatsOut))
@@ -89,7 +123,7 @@ def rolling_deviation(values: Any, mean: Any, window: int, deviation: Any) -> No
             continue
         equal = equal + 1 if count > 0 and value == values[bar - 1] else 1
         if count == window:
-            leaving = values[bar - window]
+            leaving = values[np.uintp(bar - window)]  # Numba looks twice at what may be negative
             lowered = total - leaving
             error += _rounded_off(total, -leaving, lowered)
             total = lowered

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_symbol
+from backtest_pipeline.engine.calendar import Calendar, read_calendar
 from backtest_pipeline.engine.diagnostics import diagnose
 from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
 from backtest_pipeline.engine.inputs import chosen_candles, signals_of
+from backtest_pipeline.engine.lookahead import look_ahead_of_run
 from backtest_pipeline.engine.metrics import account_metrics
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
-from backtest_pipeline.engine.records import settings_of
+from backtest_pipeline.engine.records import joined, settings_of
 from backtest_pipeline.engine.study import SignalStudy, study_signals
 from backtest_pipeline.model.result import BacktestResult, Metrics
 
@@ -29,6 +29,7 @@ class _Symbol:
     """What became of one symbol; `metrics` is empty for an only one, whose metrics are the account's."""
 
     candles: Candles
+    calendar: Calendar
     study: SignalStudy
     outcome: Outcome
     metrics: Metrics
@@ -64,6 +65,10 @@ def run(
         for own in chosen
     ]
     result = _result(request, symbols, joint)
+    signal_bars = [one.study.bar for one in symbols]
+    verdict, remarks = look_ahead_of_run(strategy, params, chosen, signal_bars, request.seed)
+    result.checks["look_ahead"] = verdict
+    result.diagnostics.extend(remarks)
     progress.finish()
     return result
 
@@ -91,24 +96,27 @@ def _run_symbol(
         lambda bars: progress.advance(bars, "simulation"),
     )
     joint.add(curve)
+    calendar = read_calendar(candles.timestamp, request.timeframe)
     if is_only_one:
-        return _Symbol(candles, study, outcome, {})
-    moments = candles.timestamp[study.bar]
-    metrics, _, _ = account_metrics(curve, request.timeframe, outcome.trades, moments, study.return_frac)
-    return _Symbol(candles, study, outcome, metrics)
+        return _Symbol(candles, calendar, study, outcome, {})
+    metrics, _, _ = account_metrics(
+        curve, calendar.periods_per_year, outcome.trades, study.timestamp, study.return_frac
+    )
+    return _Symbol(candles, calendar, study, outcome, metrics)
 
 
 def _result(request: BacktestRequest, symbols: Sequence[_Symbol], joint: JointAccount) -> BacktestResult:
     candles = [one.candles for one in symbols]
     studies = [one.study for one in symbols]
     trades = [one.outcome.trades for one in symbols]
-    curve = joint.curve(request.initial_cash)
+    curve = joint.curve()
+    calendar = symbols[0].calendar if len(symbols) == 1 else read_calendar(curve.timestamp, request.timeframe)
     metrics, exposure_frac, drawdown_frac = account_metrics(
         curve,
-        request.timeframe,
-        np.concatenate(trades),
-        np.concatenate([one.candles.timestamp[one.study.bar] for one in symbols]),
-        np.concatenate([study.return_frac for study in studies]),
+        calendar.periods_per_year,
+        joined(trades),
+        joined([one.study.timestamp for one in symbols]),
+        joined([study.return_frac for study in studies]),
     )
     return BacktestResult(
         signals=signals_frame(candles, studies),
@@ -117,5 +125,10 @@ def _result(request: BacktestRequest, symbols: Sequence[_Symbol], joint: JointAc
         metrics=metrics,
         by_symbol={one.candles.symbol: one.metrics or dict(metrics) for one in symbols},
         request=request,
-        diagnostics=diagnose(request, candles, [one.outcome for one in symbols]),
+        diagnostics=diagnose(
+            request,
+            candles,
+            [one.calendar for one in symbols],
+            [one.outcome for one in symbols],
+        ),
     )

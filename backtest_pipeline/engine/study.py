@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from backtest_pipeline.engine.compiled import FlagsIn, IntsOut, compiled, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.result import Metrics
     from backtest_pipeline.model.signals import CheckedSignals
 
-    Bars = NDArray[np.intp]
+    Bars = NDArray[np.int64]
+
+
+NOT_A_TIME = np.datetime64("NaT", "us")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -24,6 +29,7 @@ class SignalStudy:
 
     Attributes:
         bar: shape (m,), the signal's bar; it enters at this bar's close.
+        timestamp, exit_timestamp: shape (m,), of the bar and of the exit's bar; NaT without exit.
         side: shape (m,), int8, 1 long, -1 short.
         exit_bar: shape (m,), the bar at whose close it leaves, -1 where the data end before.
         price, exit_price: shape (m,), closes; NaN without exit.
@@ -34,6 +40,8 @@ class SignalStudy:
     bar: Bars
     side: NDArray[np.int8]
     exit_bar: Bars
+    timestamp: NDArray[np.datetime64]
+    exit_timestamp: NDArray[np.datetime64]
     price: NDArray[np.float64]
     exit_price: NDArray[np.float64]
     confidence: NDArray[np.float64]
@@ -66,9 +74,20 @@ def study_signals(
         order = np.argsort(bar, kind="stable")
         bar, exit_bar, side = bar[order], exit_bar[order], side[order]
     price = candles.close[bar]
-    exit_price = np.where(exit_bar >= 0, candles.close[exit_bar], np.nan)
+    complete = exit_bar >= 0
+    exit_price = np.where(complete, candles.close[exit_bar], np.nan)
     return_frac = side * (exit_price / price - 1.0)
-    return SignalStudy(bar, side, exit_bar, price, exit_price, signals.confidence[bar], return_frac)
+    return SignalStudy(
+        bar,
+        side,
+        exit_bar,
+        candles.timestamp[bar],
+        np.where(complete, candles.timestamp[exit_bar], NOT_A_TIME),
+        price,
+        exit_price,
+        signals.confidence[bar],
+        return_frac,
+    )
 
 
 def _held(
@@ -78,16 +97,31 @@ def _held(
 ) -> tuple[Bars, Bars]:
     """Bars of the entries and of their exits, -1 for none."""
     if entry is None:
-        nothing = np.empty(0, dtype=np.intp)
+        nothing = np.empty(0, dtype=np.int64)
         return nothing, nothing
-    bar = np.flatnonzero(entry)
+    bar = _true_bars(entry)
     if holding_period_bars is not None:
         exit_bar = bar + holding_period_bars
         return bar, np.where(exit_bar < len(entry), exit_bar, -1)
     leave, turn = opposites
-    ways_out = np.flatnonzero(leave if turn is None or turn is leave else leave | turn)
+    ways_out = _true_bars(leave if turn is None or turn is leave else leave | turn)
     following = np.searchsorted(ways_out, bar, side="right")
     return bar, np.append(ways_out, -1)[following]
+
+
+def _true_bars(flags: NDArray[np.bool_]) -> Bars:
+    bars = np.empty(np.count_nonzero(flags) + 1, dtype=np.int64)
+    _write_true_bars(flags, bars)
+    return bars[:-1]
+
+
+@compiled(types.void(FlagsIn, IntsOut))
+def _write_true_bars(flags: Any, bars: Any) -> None:
+    """Writes the bars at which the flag stands; `bars` has one place more than there are."""
+    count = 0
+    for bar in range(len(flags)):
+        bars[count] = bar  # written whether it counts or not, which is cheaper than to guess
+        count += flags[bar]
 
 
 def study_metrics(moments: NDArray[np.datetime64], return_frac: NDArray[np.float64]) -> Metrics:

@@ -13,19 +13,37 @@ SHARE_TOLERANCE = 1e-12
 
 
 @compiled()
-def _volume_above(
-    edge: float, bottom: Any, top: Any, density: Any, point: Any, first: int, stop: int
-) -> float:
-    total = 0.0
-    for bar in range(first, stop):
-        overlap = top[bar] - max(edge, bottom[bar])
-        total += density[bar] * max(overlap, 0.0) + (point[bar] if overlap >= 0.0 else 0.0)
+def _folded(parts: Any) -> float:
+    """Sum of the parts, whose number is a power of two; uses them up. Halves are added in parallel."""
+    half = len(parts) // 2
+    while half > 0:
+        for place in range(half):
+            parts[place] += parts[place + half]
+        half //= 2
+    total: float = parts[0]
     return total
 
 
-@compiled(types.void(FloatsIn, FloatsIn, FloatsIn, types.int64, types.int64, types.float64, FloatsOut))
+@compiled()
+def _volume_above(edge: float, bottom: Any, top: Any, density: Any, point: Any, parts: Any) -> float:
+    parts[len(top) :] = 0.0
+    for bar in range(len(top)):
+        overlap = top[bar] - max(edge, bottom[bar])
+        parts[bar] = density[bar] * max(overlap, 0.0) + (point[bar] if overlap >= 0.0 else 0.0)
+    return _folded(parts)
+
+
+@compiled(types.void(*[FloatsIn] * 5, types.int64, types.int64, types.float64, FloatsOut))
 def zone_levels(
-    bottom: Any, top: Any, volume: Any, window: int, num_bins: int, top_share: float, level: Any
+    bottom: Any,
+    top: Any,
+    volume: Any,
+    lowest: Any,
+    highest: Any,
+    window: int,
+    num_bins: int,
+    top_share: float,
+    level: Any,
 ) -> None:
     """Writes, for each bar, the lower edge of the zone that holds the top share of the volume before it.
 
@@ -35,41 +53,43 @@ def zone_levels(
         bottom: shape (n,), lower end of each bar's range in price.
         top: shape (n,), its upper end.
         volume: shape (n,).
+        lowest: shape (n,), lowest bottom of the window that ends at the bar.
+        highest: shape (n,), highest top of that window.
         window: bars before the bar, itself excluded.
         num_bins: bins from the window's lowest to its highest price.
         top_share: share of the window's volume, 0 to 1.
         level: shape (n,), written; NaN where the window is not full or has no volume.
     """
-    bars = len(volume)
-    density = np.empty(bars)
-    point = np.empty(bars)
-    for bar in range(bars):
+    density, point = np.empty(len(volume)), np.empty(len(volume))
+    for bar in range(len(volume)):
         height = top[bar] - bottom[bar]
         density[bar] = volume[bar] / height if height > 0.0 else 0.0
         point[bar] = 0.0 if height > 0.0 else volume[bar]
-    for bar in range(bars):
-        first = bar - window
-        level[bar] = np.nan
-        if first < 0:
+    size = 1
+    while size < window:
+        size *= 2
+    parts = np.empty(size)
+    level[:window] = np.nan
+    for bar in range(window, len(volume)):
+        before = slice(bar - window, bar)
+        parts[:window] = volume[before]
+        parts[window:] = 0.0
+        total = _folded(parts)
+        floor, span = lowest[bar - 1], highest[bar - 1] - lowest[bar - 1]
+        if total <= 0.0 or span == 0.0:
+            level[bar] = floor if total > 0.0 else np.nan
             continue
-        lowest, highest, total = bottom[first], top[first], volume[first]
-        for other in range(first + 1, bar):
-            lowest = min(lowest, bottom[other])
-            highest = max(highest, top[other])
-            total += volume[other]
-        if total <= 0.0:
-            continue
-        if lowest == highest:
-            level[bar] = lowest
-            continue
-        width = (highest - lowest) / num_bins
+        width = span / num_bins
         wanted = top_share * total * (1.0 - SHARE_TOLERANCE)
         reaching, failing = 0, num_bins
         while failing - reaching > 1:
             middle = (reaching + failing) // 2
-            edge = lowest + middle * width
-            if _volume_above(edge, bottom, top, density, point, first, bar) >= wanted:
+            edge = floor + middle * width
+            if (
+                _volume_above(edge, bottom[before], top[before], density[before], point[before], parts)
+                >= wanted
+            ):
                 reaching = middle
             else:
                 failing = middle
-        level[bar] = lowest + reaching * width
+        level[bar] = floor + reaching * width

@@ -13,7 +13,8 @@ class Momentum(Strategy):
     """Buys what has risen over the last bars and holds it until the rise is gone; mirrored for shorts.
 
     With the return of the close over `window` bars: enters long where it rises above `threshold`, leaves
-    where it falls below 0; enters short where it falls below minus `threshold`, leaves where it rises above 0.
+    where it falls below 0; enters short where it falls below minus `threshold`, leaves where it rises above
+    0.
     """
 
     name = "momentum"

@@ -39,9 +39,9 @@ def generated_rows(rng: np.random.Generator, bars: int, style: str, scale: float
     Args:
         rng: where the numbers come from.
         bars: how many rows.
-        style: `grid` draws multiples of 12.5, so that levels and prices tie; `walk` moves by a few percent and
-            opens where it closed; `jumps` is a walk that opens anywhere between a third and three times the
-            last close; `still` repeats one price with rare steps.
+        style: `grid` draws multiples of 12.5, so that levels and prices tie; `walk` moves by a few percent
+            and opens where it closed; `jumps` is a walk that opens anywhere between a third and three times
+            the last close; `still` repeats one price with rare steps.
         scale: what the prices are multiplied by.
     """
     if style == "grid":

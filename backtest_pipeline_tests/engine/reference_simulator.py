@@ -121,7 +121,9 @@ class ReferenceSimulator:
         else:
             self.cash -= notional + fee
         slippage_cost = abs(price - raw) * quantity
-        self.position = Position(side, quantity, number, price, fee, slippage_cost, liquidation_price, [price])
+        self.position = Position(
+            side, quantity, number, price, fee, slippage_cost, liquidation_price, seen=[price]
+        )
 
     def affordable(self, price: float, side: str) -> float:
         request = self.request
@@ -215,23 +217,18 @@ class ReferenceSimulator:
         return None
 
     def decide(self, number: int, bar: Bar) -> tuple[str | None, str | None]:
-        may_long = self.request.direction in {"long", "both"}
-        may_short = self.request.direction in {"short", "both"}
+        wishes = []
+        if bar.entry and self.request.direction in {"long", "both"}:
+            wishes.append("long")
+        if bar.short_entry and self.request.direction in {"short", "both"}:
+            wishes.append("short")
         if self.position is None:
-            longs, shorts = bar.entry and may_long, bar.short_entry and may_short
-            if longs and shorts:
-                return None, None
-            return None, "long" if longs else "short" if shorts else None
-        if self.position.side == "long":
-            if may_short and bar.short_entry:
-                return "signal", "short"
-            if bar.exit:
-                return "signal", None
-        else:
-            if may_long and bar.entry:
-                return "signal", "long"
-            if bar.short_exit:
-                return "signal", None
+            return None, wishes[0] if len(wishes) == 1 else None
+        for other in wishes:
+            if other != self.position.side:
+                return "signal", other
+        if bar.exit if self.position.side == "long" else bar.short_exit:
+            return "signal", None
         leaves_at = number if self.request.fill == "close" else number + 1
         if self.max_hold_bars and leaves_at >= self.position.bar + self.max_hold_bars:
             return "max_hold", None

@@ -28,7 +28,13 @@ class Scripted(Strategy):
         self.holding_period = holding_period
 
     def signals(self, candles: Candles, params: StrategyParams) -> Signals:
-        return self.by_symbol[candles.symbol]
+        whole = self.by_symbol[candles.symbol]
+        if isinstance(whole, Signals) and len(whole.entry) > len(candles):
+            cut: dict[str, Any] = {
+                name: None if flags is None else flags[: len(candles)] for name, flags in vars_of(whole)
+            }
+            return Signals(**cut)
+        return whole
 
     def holding_period_bars(self, params: StrategyParams) -> int | None:
         return self.holding_period
@@ -53,14 +59,18 @@ def candles_of(
     return Candles.from_arrays(symbol, timeframe, columns)
 
 
-def flat(*closes: float) -> list[list[float]]:
+def vars_of(signals: Signals) -> list[tuple[str, Any]]:
+    return [(name, getattr(signals, name)) for name in Signals.__slots__]
+
+
+def flat(*closes: float) -> list[Sequence[float]]:
     """Bars that stand still at each of these prices."""
     return [[close] * 4 for close in closes]
 
 
 def signals_at(bars: int, **at: Sequence[int]) -> Signals:
     """Signals that stand at the bars listed under their names."""
-    flags = {}
+    flags: dict[str, Any] = {}
     for name in SIGNAL_NAMES:
         flags[name] = np.zeros(bars, dtype=np.bool_)
         flags[name][list(at.get(name, ()))] = True

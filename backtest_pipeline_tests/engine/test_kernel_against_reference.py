@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from backtest_pipeline.engine.accounts import simulate_symbol
 from backtest_pipeline.engine.kernel import EXIT_REASONS
-from backtest_pipeline.engine.records import settings_of
+from backtest_pipeline.engine.records import TRADE, settings_of
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.signals import Signals, check_signals
 from backtest_pipeline_tests.engine.generated import (
@@ -27,7 +28,7 @@ prices = st.integers(1, 12).map(lambda step: step * 25.0)
 bars_one_by_one = st.lists(
     st.builds(
         lambda points, turned, flags: Bar(
-            points[2] if turned else points[1], points[3], points[0], points[1] if turned else points[2], *flags
+            points[2 if turned else 1], points[3], points[0], points[1 if turned else 2], *flags
         ),
         st.tuples(prices, prices, prices, prices).map(sorted),
         st.booleans(),
@@ -40,7 +41,9 @@ bars_one_by_one = st.lists(
 
 def computed_by_the_kernel(bars: list[Bar], request: BacktestRequest, chunk_bars: int) -> Outcome:
     candles = candles_of([[bar.open, bar.high, bar.low, bar.close] for bar in bars])
-    flags = {name: np.array([getattr(bar, name) for bar in bars], dtype=np.bool_) for name in SIGNAL_NAMES}
+    flags: dict[str, Any] = {
+        name: np.array([getattr(bar, name) for bar in bars], dtype=np.bool_) for name in SIGNAL_NAMES
+    }
     outcome, curve = simulate_symbol(
         candles,
         check_signals("scripted", Signals(**flags), len(bars)),
@@ -52,7 +55,7 @@ def computed_by_the_kernel(bars: list[Bar], request: BacktestRequest, chunk_bars
     names = [field.name for field in dataclasses.fields(Trade)]
     trades = []
     for row in outcome.trades:
-        values = dict(zip(outcome.trades.dtype.names, row.tolist(), strict=True))
+        values = dict(zip(TRADE.names or (), row.tolist(), strict=True))
         values["side"] = {1: "long", -1: "short"}[values["side"]]
         values["exit_reason"] = EXIT_REASONS[values["reason"] - 1]
         values["bars_held"] = values["exit_bar"] - values["entry_bar"]
