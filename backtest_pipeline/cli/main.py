@@ -7,6 +7,7 @@ import sys
 import typer
 
 from backtest_pipeline.cli.candles import candles_app
+from backtest_pipeline.cli.check import check
 from backtest_pipeline.cli.doctor import doctor
 from backtest_pipeline.cli.strategies import list_strategies
 from backtest_pipeline.cli.tasks import list_tasks, result, run, status, submit, wait
@@ -30,6 +31,7 @@ app.command()(wait)
 app.command()(result)
 app.command("list")(list_tasks)
 app.command("strategies")(list_strategies)
+app.command()(check)
 app.command()(doctor)
 app.add_typer(candles_app, name="candles", help="Import, list and check candles.")
 

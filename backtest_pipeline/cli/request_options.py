@@ -74,9 +74,18 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 def _request(values: dict[str, Any]) -> BacktestRequest:
     fields = {name: value for name, value in values.items() if value is not None}
     fields["symbols"] = [symbol.strip() for symbol in fields["symbols"].split(",") if symbol.strip()]
-    fields["params"] = {key: _value(text) for key, text in _pairs("param", fields.pop("param"))}
+    fields["params"] = parsed_params(fields.pop("param"))
     fields["labels"] = dict(_pairs("label", fields.pop("label")))
     return resolve(BacktestRequest(**fields)).request
+
+
+def parsed_params(texts: list[str]) -> dict[str, Any]:
+    """Parameters from `NAME=VALUE` texts.
+
+    Raises:
+        RequestInvalid: a text has another form.
+    """
+    return {key: _value(text) for key, text in _pairs("param", texts)}
 
 
 def _pairs(option: str, texts: list[str]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +56,7 @@ class BacktestResult:
         by_symbol: the same metrics for each symbol's own share of the account.
         request: what was asked, every default written out.
         diagnostics: remarks that a reader of the numbers should know, possibly none.
+        checks: verdicts of the safety nets, by name (`look_ahead`).
         manifest: the record of the task, or none where the engine ran without one.
     """
 
@@ -66,4 +67,5 @@ class BacktestResult:
     by_symbol: dict[str, Metrics]
     request: BacktestRequest
     diagnostics: list[str] = field(default_factory=list)
+    checks: dict[str, Any] = field(default_factory=dict)
     manifest: Manifest | None = None

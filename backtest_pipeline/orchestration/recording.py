@@ -115,7 +115,7 @@ def completed_manifest(
         ),
         metrics=result.metrics,
         by_symbol=result.by_symbol,
-        checks={},
+        checks=result.checks,
         diagnostics=result.diagnostics,
         error=None,
     )

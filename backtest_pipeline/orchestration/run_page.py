@@ -62,6 +62,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
             "diagnostics": dg.MetadataValue.md(
                 "\n".join(f"- {line}" for line in result.diagnostics) or "none"
             ),
+            "look_ahead_check": dg.MetadataValue.json(result.checks.get("look_ahead", {})),
             "folder": dg.MetadataValue.path(str(folder)),
             "task_id": manifest.task_id,
         },

@@ -100,7 +100,7 @@ class WarmApiServer(DagsterApiServer):
     def _check_for_orphaned_runs(self) -> None:
         """Looks after the workers, twice a second: kills the stuck, then lets Dagster report the dead.
 
-        Whatever goes wrong, as with the database away, is tried again at the next look: this thread must live.
+        Whatever goes wrong, as with the database away, is tried again at the next look: the thread must live.
         """
         try:
             self._kill_stuck()

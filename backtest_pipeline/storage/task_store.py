@@ -137,6 +137,7 @@ class TaskStore:
             by_symbol=manifest.by_symbol,
             request=BacktestRequest.model_validate(manifest.request),
             diagnostics=manifest.diagnostics,
+            checks=manifest.checks,
             manifest=manifest,
         )
 

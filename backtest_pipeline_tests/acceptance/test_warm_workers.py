@@ -22,7 +22,8 @@ mutation { reloadRepositoryLocation(repositoryLocationName: "backtest_pipeline")
   __typename ... on WorkspaceLocationEntry { loadStatus locationOrLoadError { __typename } } } }
 """
 EVENTS = """
-query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { ... on MessageEvent { message } } } } }
+query($id: ID!) { logsForRun(runId: $id) {
+  ... on EventConnection { events { ... on MessageEvent { message } } } } }
 """
 ENTERS_AT = """
 import numpy as np

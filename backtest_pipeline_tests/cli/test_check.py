@@ -1,0 +1,71 @@
+"""`backtest check`, on honest and on clairvoyant strategies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from backtest_pipeline import Candles, CandleStore, Signals, Strategy, StrategyParams
+from backtest_pipeline.cli.demo_candles import import_demo
+from backtest_pipeline.cli.main import app
+from backtest_pipeline.settings import get_settings
+from backtest_pipeline.strategies import registry
+from backtest_pipeline.strategies.registry import register, strategies
+
+
+class KnowsTomorrow(Strategy):
+    """Buys before every rise of the next close."""
+
+    name = "knows_tomorrow"
+
+    def signals(self, candles: Candles, params: StrategyParams) -> Signals:
+        rises = np.zeros(len(candles), dtype=np.bool_)
+        rises[:-1] = candles.close[1:] > candles.close[:-1]
+        return Signals(entry=rises, exit=~rises)
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("check")
+    import_demo(CandleStore(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _settings(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "_by_hand", {})
+    monkeypatch.setenv("DATA_ROOT", str(data_root))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize("name", list(strategies()))
+def test_no_built_in_strategy_looks_ahead(name: str) -> None:
+    done = CliRunner().invoke(app, ["check", name, "--symbols", "IBM,FB", "--cuts", "20", "--json"])
+    assert done.exit_code == 0, done.output
+    verdicts = json.loads(done.stdout)
+    assert set(verdicts) == {"IBM", "FB"}
+    assert all(verdict["look_ahead"]["passed"] for verdict in verdicts.values())
+    assert all(verdict["look_ahead"]["difference"] is None for verdict in verdicts.values())
+
+
+def test_a_strategy_that_knows_tomorrow_is_found_and_ends_with_1() -> None:
+    register(KnowsTomorrow)
+    done = CliRunner().invoke(app, ["check", "knows_tomorrow", "--symbols", "IBM"])
+    assert done.exit_code == 1
+    row = dict(zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True))
+    assert (row["symbol"], row["look-ahead"]) == ("IBM", "FOUND")
+    assert row["first difference"].startswith("entry at ")
+
+
+def test_an_averages_window_is_its_warm_up() -> None:
+    arguments = ["check", "sma_cross", "--symbols", "IBM", "-p", "fast=5", "-p", "slow=30", "--json"]
+    settles = json.loads(CliRunner().invoke(app, arguments).stdout)["IBM"]["warm_up"]
+    assert settles["settled"]
+    assert settles["bars_to_settle"] <= 30  # a cross needs the slow average now and one bar before
