@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -56,12 +57,7 @@ def strategies() -> dict[str, type[Strategy]]:
         StrategyFaulty: an entry point or a module of BACKTEST_STRATEGIES cannot be loaded, holds no strategy,
             or uses a name that is taken.
     """
-    found: dict[str, type[Strategy]] = {}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        _add(found, _loaded(point))
-    for name in get_settings().strategy_modules:
-        _add(found, _strategies_of(_imported(name)))
-    return dict(sorted((found | _by_hand).items()))
+    return dict(sorted((_installed(tuple(get_settings().strategy_modules)) | _by_hand).items()))
 
 
 def strategy_modules() -> set[str]:
@@ -91,6 +87,17 @@ def resolve(request: BacktestRequest) -> Resolved:
         raise ParamsInvalid(strategy.name, problems, list(strategy.Params.model_fields)) from None
     written_out = request.model_copy(update={"params": params.model_dump(mode="json")})
     return Resolved(strategy, params, written_out)
+
+
+@cache
+def _installed(modules: tuple[str, ...]) -> dict[str, type[Strategy]]:
+    """Looked for once: to read the metadata of every installed package takes longer than a backtest."""
+    found: dict[str, type[Strategy]] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        _add(found, _loaded(point))
+    for name in modules:
+        _add(found, _strategies_of(_imported(name)))
+    return found
 
 
 def _add(found: dict[str, type[Strategy]], classes: Iterable[type[Strategy]]) -> None:

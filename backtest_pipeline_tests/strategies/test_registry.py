@@ -21,9 +21,11 @@ from backtest_pipeline.strategies.registry import resolve, strategies
 @pytest.fixture(autouse=True)
 def _clean_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "_by_hand", {})
-    get_settings.cache_clear()
+    for cached in (get_settings, registry._installed):
+        cached.cache_clear()
     yield
-    get_settings.cache_clear()
+    for cached in (get_settings, registry._installed):
+        cached.cache_clear()
 
 
 class Never(Strategy):
