@@ -14,6 +14,7 @@ REQUEST_DIGEST = "backtest/request_digest"
 IDEMPOTENCY_KEY = "backtest/idempotency_key"
 ERROR = "backtest/error"
 TOLD = "backtest/told"
+RECORDED = "backtest/recorded"
 NOT_BEFORE = "backtest/not_before"
 LABEL_PREFIX = "label/"
 

@@ -103,7 +103,13 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
 
 def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
     number = int(run.tags.get(tags.RETRY_NUMBER, 0))
-    marks = {tags.STAGE: "waiting for a free worker", tags.ERROR: "", tags.RESULT_PATH: "", tags.TOLD: ""}
+    marks = {
+        tags.STAGE: "waiting for a free worker",
+        tags.ERROR: "",
+        tags.RESULT_PATH: "",
+        tags.TOLD: "",
+        tags.RECORDED: "",
+    }
     if not number:
         return {tags.STAGE: marks[tags.STAGE]} if task_of(run) == run.run_id else marks
     wait_s = min(FIRST_RETRY_WAIT_S * 2 ** (number - 1), LONGEST_RETRY_WAIT_S)

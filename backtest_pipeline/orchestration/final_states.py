@@ -1,8 +1,8 @@
 """What a dead worker could not do itself: the manifest of a task that failed or was cancelled, and the alert.
 
 Dagster's own failure sensor forgets what happened before its first tick and fires for attempts that will be
-retried. This one reads the runs themselves from where it stopped, and leaves a mark on each that it
-has told of.
+retried. This one reads the runs themselves from where it stopped, and leaves marks on what it has told and
+recorded.
 """
 
 from collections.abc import Iterator
@@ -36,49 +36,53 @@ _ENDED: dict[dg.DagsterRunStatus, FinalState] = {
 )
 def final_states(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     now = datetime.now(UTC)
-    since = datetime.fromisoformat(context.cursor) if context.cursor else datetime.fromtimestamp(0, UTC)
+    since = datetime.fromisoformat(context.cursor) - _OVERLAP if context.cursor else None
     alerts = Alerts(get_settings().alert_urls, get_settings().backtest_url, context.log)
-    told = [
-        record.dagster_run.run_id
-        for record in _ended_since(context.instance, since - _OVERLAP)
-        if _is_final(context.instance, record, now) and _tell(context, record, alerts)
-    ]
-    context.update_cursor(now.isoformat())
-    return dg.SkipReason(f"told of {len(told)} tasks that failed or were cancelled")
+    told, pending = 0, []
+    for record in _ended_since(context.instance, since):
+        final = _is_final(context.instance, record, now)
+        if final is None or (final and not _told(context, record, alerts)):
+            pending.append(record.update_timestamp.replace(tzinfo=UTC))
+        told += final is True
+    context.update_cursor(min([now, *pending]).isoformat())
+    return dg.SkipReason(f"{told} tasks have failed or been cancelled, {len(pending)} wait for the next look")
 
 
-def _ended_since(instance: dg.DagsterInstance, since: datetime) -> Iterator[dg.RunRecord]:
-    """Runs that failed or were cancelled and have no mark yet, oldest first."""
-    wanted = dg.RunsFilter(
-        job_name=tags.JOB, statuses=list(_ENDED), updated_after=since if since.year > 1970 else None
-    )
+def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[dg.RunRecord]:
+    """Runs that failed or were cancelled and are not recorded yet, oldest first."""
+    wanted = dg.RunsFilter(job_name=tags.JOB, statuses=list(_ENDED), updated_after=since)
     records = instance.get_run_records(wanted, ascending=True)
-    return (record for record in records if not record.dagster_run.tags.get(tags.TOLD))
+    return (record for record in records if not record.dagster_run.tags.get(tags.RECORDED))
 
 
-def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool:
-    """Whether no retry is coming; Dagster says so by a tag, a moment after the failure itself."""
+def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool | None:
+    """Whether no retry is coming; none while Dagster has not said, which it does after the failure itself."""
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
         return True
     decided = run.tags.get(tags.WILL_RETRY)
-    if decided is None:
-        return now.timestamp() - (record.end_time or 0) > UNDECIDED_S
-    return decided == "false" and attempts_of(instance, run.run_id)[-1].dagster_run.run_id == run.run_id
+    if decided is None and now.timestamp() - (record.end_time or 0) <= UNDECIDED_S:
+        return None
+    if decided == "true":
+        return False
+    return attempts_of(instance, run.run_id)[-1].dagster_run.run_id == run.run_id
 
 
-def _tell(context: dg.SensorEvaluationContext, record: dg.RunRecord, alerts: Alerts) -> bool:
+def _told(context: dg.SensorEvaluationContext, record: dg.RunRecord, alerts: Alerts) -> bool:
+    """Alerts and records, each once; false where the disk took no manifest, for which no alert waits."""
     run = record.dagster_run
     status = _ENDED[run.status]
     message = run.tags.get(tags.ERROR) or "the worker ended without a message, as after a crash or a kill"
+    if not run.tags.get(tags.TOLD):
+        if status == "failed":
+            alerts.failed(run, message)
+        context.instance.add_run_tags(run.run_id, {tags.TOLD: "true"})
     try:
         _write_manifest(context.instance, record, status, message)
     except (OSError, BacktestError) as error:
         context.log.warning("no manifest for run %s yet: %s", run.run_id, error)
-        return False  # without a mark it is tried again
-    if status == "failed":
-        alerts.failed(run, message)
-    context.instance.add_run_tags(run.run_id, {tags.TOLD: "true"})
+        return False
+    context.instance.add_run_tags(run.run_id, {tags.RECORDED: "true"})
     return True
 
 

@@ -73,7 +73,7 @@ class LocalService:
         web = ["-m", "dagster_webserver", "--host", self._host, "--port", str(self._port)]
         web += ["--workspace", str(workspace)]
         daemon = ["-m", "backtest_pipeline.orchestration.daemon", "run", "--workspace", str(workspace)]
-        env, logs = _environment(self._settings), logs_of(self._home)
+        env, logs = _environment(self._settings, self.url), logs_of(self._home)
         return {
             name: Process(name, [sys.executable, *arguments], env=env, log=logs / f"{name}.log")
             for name, arguments in {"code": code, "web": web, "daemon": daemon}.items()
@@ -132,12 +132,13 @@ def _listens(socket_path: Path) -> bool:
         return socket_path.exists() and probe.connect_ex(str(socket_path)) == 0
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, url: str) -> dict[str, str]:
     """The children's environment: ours, with absolute folders and one thread a process for arithmetic."""
     return {
         **os.environ,
         "DAGSTER_HOME": str(settings.dagster_home),
         "DATA_ROOT": str(settings.data_root),
+        "BACKTEST_URL": url,  # for the links in alerts
         # Workers are forked from a process that must have one thread.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

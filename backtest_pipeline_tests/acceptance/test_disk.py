@@ -1,0 +1,81 @@
+"""A disk that is full, and one that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backtest_pipeline import BacktestClient, BacktestRequest, TaskStatus
+from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.settings import Settings
+from backtest_pipeline_tests.acceptance.live import free_port
+
+PATIENCE_S = 60
+REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"], max_retries=1)
+
+
+def _mount(*arguments: str) -> bool:
+    program = shutil.which("mount")
+    return program is not None and subprocess.run([program, *arguments], check=False).returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, demo_candles: Path) -> Iterator[Path]:
+    """A data root on a file system of its own, with the candles of one symbol and room for some results."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)):
+        pytest.skip("only root may mount a small disk, and not in every container")
+    try:
+        shutil.copytree(demo_candles / "AAPL", folder / "AAPL")
+        yield folder
+    finally:
+        subprocess.run([str(shutil.which("umount")), "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def client(small_disk: Path, tmp_path: Path) -> Iterator[BacktestClient]:
+    service = LocalService(Settings(data_root=small_disk, dagster_home=tmp_path / "home"), port=free_port())
+    with service.running(), BacktestClient(service.url, data_root=small_disk) as client:
+        yield client
+
+
+def _ended(client: BacktestClient) -> TaskStatus:
+    return client.wait(client.submit(REQUEST).task_id, timeout_s=PATIENCE_S)
+
+
+def test_a_full_disk_fails_the_task_with_its_reason_and_leaves_nothing_half_written(
+    client: BacktestClient, small_disk: Path
+) -> None:
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    ended = _ended(client)
+    assert (ended.state, ended.attempt) == ("failed", 2)
+    assert ended.error is not None
+    assert "No space left on device" in ended.error
+    assert not list(small_disk.glob("tasks/*-*"))
+    assert not list(small_disk.glob("tasks/.staging/*"))
+
+    filler.unlink()
+    manifest = small_disk / "tasks" / ended.task_id / "manifest.json"
+    deadline = time.monotonic() + PATIENCE_S
+    while not manifest.exists():  # the record is written as soon as there is room
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    again = _ended(client)
+    assert again.state == "completed"
+    assert len(client.result(again.task_id).equity) == 3_270
+
+
+def test_a_read_only_disk_fails_the_task_with_its_reason(client: BacktestClient, small_disk: Path) -> None:
+    assert _mount("-o", "remount,ro", str(small_disk))
+    ended = _ended(client)
+    assert (ended.state, ended.attempt) == ("failed", 2)
+    assert ended.error is not None
+    assert "Read-only file system" in ended.error
