@@ -35,10 +35,12 @@ class Calendar:
         periods_per_year: bars a year, by which returns are annualised. A weekly bar: 52. A daily bar: 365
             where the market is always open, otherwise 252. A shorter bar: that many days times the bars of
             a day, which is the median over the days that have bars.
+        longest_step_us: the longest time from one bar to the next, in microseconds.
     """
 
     always_open: bool
     periods_per_year: float
+    longest_step_us: int
 
 
 def read_calendar(timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> Calendar:
@@ -50,24 +52,30 @@ def read_calendar(timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> Ca
     """
     per_day = max(DAY_SECONDS // BAR_SECONDS[timeframe], 1)
     days_with = np.zeros(per_day + 1, dtype=np.int64)
-    days, weekend_days = _count_days(timestamp.view(np.int64), days_with)
+    days, weekend_days, longest_step_us = _count_days(timestamp.view(np.int64), days_with)
     always_open = weekend_days > ALWAYS_OPEN_WEEKEND_SHARE * days
     if timeframe == "1w":
-        return Calendar(always_open, float(WEEKS_PER_YEAR))
+        return Calendar(always_open, float(WEEKS_PER_YEAR), longest_step_us)
     up_to = np.cumsum(days_with)
     lower = np.searchsorted(up_to, (days + 1) // 2)
     upper = np.searchsorted(up_to, days // 2 + 1)
     days_per_year = DAYS_PER_YEAR if always_open else SESSIONS_PER_YEAR
-    return Calendar(always_open, float(days_per_year * (lower + upper) / 2))
+    return Calendar(always_open, float(days_per_year * (lower + upper) / 2), longest_step_us)
 
 
-@compiled(types.UniTuple(types.int64, 2)(IntsIn, IntsOut))
-def _count_days(moments: Any, days_with: Any) -> tuple[int, int]:
-    """Counts days with bars and weekend days among them; `days_with[k]` takes the days with k bars."""
+@compiled(types.UniTuple(types.int64, 3)(IntsIn, IntsOut))
+def _count_days(moments: Any, days_with: Any) -> tuple[int, int, int]:
+    """Counts days with bars; `days_with[k]` takes the days with k bars.
+
+    Returns:
+        Days, weekend days among them, and the longest step between two bars.
+    """
     most = len(days_with) - 1
-    days = weekend_days = bars = 0
-    day_end = moments[0]
+    days = weekend_days = bars = longest = 0
+    day_end = previous = moments[0]
     for moment in moments:
+        longest = max(longest, moment - previous)
+        previous = moment
         if moment >= day_end:
             if bars > 0:
                 days_with[min(bars, most)] += 1
@@ -79,4 +87,4 @@ def _count_days(moments: Any, days_with: Any) -> tuple[int, int]:
             bars = 0
         bars += 1
     days_with[min(bars, most)] += 1
-    return days, weekend_days
+    return days, weekend_days, longest

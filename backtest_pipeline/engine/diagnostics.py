@@ -90,6 +90,8 @@ def _positions_with_gaps(candles: Candles, calendar: Calendar, outcome: Outcome)
     allowed = BAR_SECONDS[candles.timeframe] * 1_500_000
     if not calendar.always_open:
         allowed = max(allowed, LONGEST_CLOSURE_US)
+    if calendar.longest_step_us <= allowed:
+        return 0
     entries, exits = (np.ascontiguousarray(outcome.trades[name]) for name in ("entry_bar", "exit_bar"))
     return _stretches_with_steps(candles.timestamp.view(np.int64), entries, exits, allowed)
 

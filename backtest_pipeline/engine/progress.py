@@ -7,7 +7,7 @@ from collections.abc import Callable
 ProgressCallback = Callable[[float, str], None]
 
 MOST_CALLS = 90
-UNWATCHED_CHUNK_BARS = 65_536
+UNWATCHED_CHUNK_BARS = 32_768
 SMALLEST_CHUNK_BARS = 4_096
 
 

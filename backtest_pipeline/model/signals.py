@@ -117,7 +117,7 @@ def _checked_flags(strategy: str, name: str, array: object, bars: int) -> NDArra
 
 def _checked_confidence(strategy: str, array: object, bars: int) -> NDArray[np.float64]:
     if array is None:
-        return np.ones(bars)
+        return np.broadcast_to(1.0, (bars,))
     confidence = _as_array(strategy, "confidence", array, bars)
     if not np.issubdtype(confidence.dtype, np.floating):
         raise StrategyFaulty(strategy, f"confidence must hold float, not {confidence.dtype}")
