@@ -9,8 +9,9 @@ import typer
 from backtest_pipeline.cli.candles import candles_app
 from backtest_pipeline.cli.check import check
 from backtest_pipeline.cli.doctor import doctor
+from backtest_pipeline.cli.listing import list_tasks
 from backtest_pipeline.cli.strategies import list_strategies
-from backtest_pipeline.cli.tasks import list_tasks, result, run, status, submit, wait
+from backtest_pipeline.cli.tasks import cancel, result, run, status, submit, wait
 from backtest_pipeline.cli.up import up
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 
@@ -28,6 +29,7 @@ app.command()(run)
 app.command()(submit)
 app.command()(status)
 app.command()(wait)
+app.command()(cancel)
 app.command()(result)
 app.command("list")(list_tasks)
 app.command("strategies")(list_strategies)

@@ -17,10 +17,14 @@
     │   ├── AttemptSuperseded
     │   ├── ResultMissing
     │   ├── ResultDamaged
+    │   ├── TaskNotCancelled
     │   └── WaitTimedOut
+    ├── SubmissionsFailed         some of many requests were not taken
     └── ServiceError              the web server or the pipeline behind it
+        ├── AddressInvalid
         ├── ServerUnreachable
         ├── ServerRefused
+        │   └── ServerTroubled
         └── ServiceNotReady
 
 A message says what is wrong and what to do. `retryable` tells whether the same request may succeed
@@ -29,7 +33,7 @@ later without anyone changing anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -228,21 +232,72 @@ class ResultDamaged(TaskError):
         super().__init__(task_id, f"task {task_id}: {file}: {problem}")
 
 
-class WaitTimedOut(TaskError):
-    """A task had not ended when the caller's patience had."""
+class TaskNotCancelled(TaskError):
+    """A task could not be cancelled in time and may go on."""
 
     retryable = True
 
-    def __init__(self, task_id: str, state: str, waited_s: float) -> None:
+    def __init__(self, task_id: str, state: str, problem: str) -> None:
+        self.state = state
+        self.problem = problem
+        super().__init__(task_id, f"task {task_id} is still {state}: {problem}; cancel it again")
+
+
+class WaitTimedOut(TaskError):
+    """A task had not ended when the caller's patience had.
+
+    Attributes:
+        others: further tasks that were waited for and have not ended either.
+    """
+
+    retryable = True
+
+    def __init__(self, task_id: str, state: str, waited_s: float, others: Sequence[str] = ()) -> None:
         self.state = state
         self.waited_s = waited_s
+        self.others = list(others)
+        also = f", as are {len(self.others)} more" if self.others else ""
         super().__init__(
-            task_id, f"task {task_id} is still {state} after {waited_s:g} s; wait again or cancel it"
+            task_id, f"task {task_id} is still {state} after {waited_s:g} s{also}; wait again or cancel it"
+        )
+
+
+class SubmissionsFailed(BacktestError):
+    """Some of many requests were not taken; the others were, and run.
+
+    Attributes:
+        task_ids: task of each request, in the order of the requests, none where it was not taken.
+        failures: what went wrong, by position of the request.
+        idempotency_keys: key of each request; submitting all again with them repeats none that was taken.
+    """
+
+    def __init__(
+        self,
+        task_ids: Sequence[str | None],
+        failures: Mapping[int, BacktestError],
+        idempotency_keys: Sequence[str],
+    ) -> None:
+        self.task_ids = list(task_ids)
+        self.failures = dict(failures)
+        self.idempotency_keys = list(idempotency_keys)
+        self.retryable = all(error.retryable for error in self.failures.values())
+        first, error = min(self.failures.items())
+        super().__init__(
+            f"{len(self.failures)} of {len(self.task_ids)} requests were not taken, the first of them number "
+            f"{first + 1}: {error}"
         )
 
 
 class ServiceError(BacktestError):
     """The pipeline's own processes did not do what was asked of them."""
+
+
+class AddressInvalid(ServiceError):
+    """The web server's address is none."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url = url
+        super().__init__(f"{url!r} is no address of a web server ({problem}); see BACKTEST_URL")
 
 
 class ServerUnreachable(ServiceError):
@@ -262,6 +317,12 @@ class ServerRefused(ServiceError):
         self.url = url
         self.problem = problem
         super().__init__(f"{url} refused: {problem}")
+
+
+class ServerTroubled(ServerRefused):
+    """The web server answered with an error that may pass, as when its database restarts."""
+
+    retryable = True
 
 
 class ServiceNotReady(ServiceError):

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
-from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import (
-    RequestInvalid,
-    ServerRefused,
-    StrategyUnknown,
-    TaskUnknown,
-    WaitTimedOut,
-)
+from backtest_pipeline.model.errors import ServiceError, TaskRepeated, TaskUnknown
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.run_config import to_run_config
-from backtest_pipeline.model.status import WAITING_STAGE, TaskState, TaskStatus
-from backtest_pipeline.sdk import queries
-from backtest_pipeline.sdk.states import status_of, task_of
+from backtest_pipeline.model.status import TaskState, TaskStatus
+from backtest_pipeline.sdk.attempts import Attempts
+from backtest_pipeline.sdk.cancelling import cancel
+from backtest_pipeline.sdk.clock import Clock
+from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
+from backtest_pipeline.sdk.states import status_of
+from backtest_pipeline.sdk.submission import launch, new_key, submit_all
 from backtest_pipeline.sdk.transport import GraphQL
+from backtest_pipeline.sdk.waiting import wait_for
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.strategies.registry import resolve
 
-_SELECTOR = {
-    "repositoryLocationName": tags.CODE_LOCATION,
-    "repositoryName": tags.REPOSITORY,
-    "jobName": tags.JOB,
-}
-_FIRST_POLL_S = 0.05
-_LAST_POLL_S = 0.5
+Told = Callable[[TaskStatus], object]
 
 
 class BacktestClient:
     """Talks to a pipeline's web server; reads results from the folder that both share.
 
-    Use it as a context manager or call `close()`.
+    Use it as a context manager or call `close()`. Every call goes on trying for a while where the server
+    does not answer, and all may raise `ServerUnreachable` and `ServerRefused`. Threads may share a client.
     """
 
     def __init__(
@@ -51,7 +41,10 @@ class BacktestClient:
         *,
         data_root: str | Path | None = None,
         token: str | None = None,
+        patience_s: float = 10.0,
+        on_retry: Callable[[ServiceError], object] | None = None,
         transport: httpx.BaseTransport | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Prepares a client; nothing is sent yet.
 
@@ -59,11 +52,22 @@ class BacktestClient:
             url: the web server; BACKTEST_URL by default.
             data_root: where results lie; DATA_ROOT by default.
             token: bearer token; BACKTEST_TOKEN by default.
+            patience_s: how long to go on trying after a first failure, in seconds.
+            on_retry: called with what went wrong before each further try.
             transport: another way to send, for tests.
+            clock: another clock, for tests.
         """
         settings = get_settings()
-        token = settings.backtest_token if token is None else token
-        self._graphql = GraphQL(url or settings.backtest_url, token, transport)
+        self._clock = clock or Clock()
+        self._graphql = GraphQL(
+            url or settings.backtest_url,
+            settings.backtest_token if token is None else token,
+            transport,
+            patience_s=patience_s,
+            clock=self._clock,
+            on_retry=on_retry,
+        )
+        self._attempts = Attempts(self._graphql)
         self._tasks = TaskStore(data_root or settings.data_root)
 
     def __enter__(self) -> Self:
@@ -78,73 +82,109 @@ class BacktestClient:
         """Gives the connection back."""
         self._graphql.close()
 
-    def submit(self, request: BacktestRequest) -> TaskStatus:
+    def submit(self, request: BacktestRequest, *, idempotency_key: str | None = None) -> TaskStatus:
         """Asks for a backtest and returns at once.
 
         Parameters are checked here where the strategy is installed here; the server checks them in any case.
 
+        Args:
+            request: what to run.
+            idempotency_key: names this submission. A second one with the same key, whatever its request,
+                starts nothing and gets the first one's task, even if that has ended. By default each call
+                has a key of its own, so that a launch can be sent again after a lost connection.
+
         Raises:
-            RequestInvalid: the strategy or its parameters are wrong; nothing was started.
-            ServerUnreachable, ServerRefused: the server did not take it.
+            RequestInvalid: the strategy, its parameters or the key are wrong; nothing was started.
         """
-        request = _checked(request)
-        params = {
-            "selector": _SELECTOR,
-            "runConfigData": to_run_config(request),
-            "executionMetadata": {"tags": _submission_tags(request)},
-        }
-        answer = self._graphql.ask(queries.LAUNCH, {"params": params})["launchRun"]
-        if answer["__typename"] == "RunConfigValidationInvalid":
-            raise RequestInvalid([("", error["message"]) for error in answer["errors"]])
-        if answer["__typename"] != "LaunchRunSuccess":
-            raise self._refused(answer)
-        return self.status(answer["run"]["runId"])
+        key = new_key() if idempotency_key is None else idempotency_key
+        try:
+            return status_of([launch(self._graphql, request, key)], self._clock.now_s())
+        except TaskRepeated as repeated:
+            return self.status(repeated.task_id)
+
+    def submit_many(
+        self,
+        requests: Sequence[BacktestRequest],
+        *,
+        idempotency_keys: Sequence[str] | None = None,
+        at_once: int = 8,
+    ) -> list[TaskStatus]:
+        """Asks for many backtests; returns their tasks in the order of the requests.
+
+        Args:
+            requests: what to run.
+            idempotency_keys: one for each request, as for `submit`.
+            at_once: how many to submit at the same time.
+
+        Raises:
+            SubmissionsFailed: some were not taken, all others were; it has the keys to repeat the call with.
+        """
+
+        def submit(request: BacktestRequest, key: str) -> TaskStatus:
+            return self.submit(request, idempotency_key=key)
+
+        return submit_all(submit, requests, idempotency_keys, at_once)
 
     def status(self, task_id: str) -> TaskStatus:
         """Where a task stands now.
 
         Raises:
             TaskUnknown: the server knows no such task.
-            ServerUnreachable, ServerRefused: the server did not answer.
         """
-        answer = self._graphql.ask(queries.TASK, {"taskId": task_id})["runGroupOrError"]
-        if answer["__typename"] == "RunGroupNotFoundError":
-            raise TaskUnknown(task_id)
-        if answer["__typename"] != "RunGroup":
-            raise self._refused(answer)
-        return status_of(answer["runs"])
+        return self.statuses([task_id])[0]
+
+    def statuses(self, task_ids: Iterable[str]) -> list[TaskStatus]:
+        """Where tasks stand now, in the order of the ids: one request for up to 200 tasks.
+
+        Raises:
+            TaskUnknown: the server does not know one of them.
+        """
+        wanted = list(task_ids)
+        known = self._statuses_of(wanted)
+        for task_id in wanted:
+            if task_id not in known:
+                raise TaskUnknown(task_id)
+        return [known[task_id] for task_id in wanted]
 
     def wait(
-        self,
-        task_id: str,
-        *,
-        timeout_s: float | None = None,
-        on_progress: Callable[[TaskStatus], object] | None = None,
+        self, task_id: str, *, timeout_s: float | None = None, on_progress: Told | None = None
     ) -> TaskStatus:
-        """Waits until a task has completed, failed or been cancelled.
+        """Waits until a task has completed, failed or been cancelled; see `wait_many`."""
+        return self.wait_many([task_id], timeout_s=timeout_s, on_progress=on_progress)[0]
+
+    def wait_many(
+        self, task_ids: Sequence[str], *, timeout_s: float | None = None, on_progress: Told | None = None
+    ) -> list[TaskStatus]:
+        """Waits until all tasks have completed, failed or been cancelled; returns them in the same order.
+
+        Args:
+            task_ids: the tasks.
+            timeout_s: how long to wait at most, in seconds; none waits for ever.
+            on_progress: called with each new status, the final ones included.
+
+        Raises:
+            WaitTimedOut: not all have ended in time; they go on.
+            TaskUnknown: the server does not know one of them.
+        """
+
+        def known(wanted: Sequence[str]) -> Mapping[str, TaskStatus]:
+            return dict(zip(wanted, self.statuses(wanted), strict=True))
+
+        return wait_for(task_ids, known, self._clock, timeout_s, on_progress)
+
+    def cancel(self, task_id: str, *, timeout_s: float = 15.0) -> TaskStatus:
+        """Cancels a task that waits, starts, runs or is about to be retried; an ended one stays as it is.
 
         Args:
             task_id: the task.
-            timeout_s: how long to wait at most, in seconds; none waits for ever.
-            on_progress: called with each new status, the final one included.
+            timeout_s: how long to wait for its end; one that takes longer to stop is returned as `running`,
+                its stage `cancelling`.
 
         Raises:
-            WaitTimedOut: the task has not ended in time; it goes on.
-            TaskUnknown, ServerUnreachable, ServerRefused: as for `status`.
+            TaskUnknown: the server knows no such task.
+            TaskNotCancelled: it may go on, and the message says why.
         """
-        started, pause_s, told = time.monotonic(), _FIRST_POLL_S, None
-        while True:
-            status = self.status(task_id)
-            if on_progress is not None and status != told:
-                on_progress(status)
-                told = status
-            waited_s = time.monotonic() - started
-            if status.final:
-                return status
-            if timeout_s is not None and waited_s >= timeout_s:
-                raise WaitTimedOut(task_id, status.state, timeout_s)
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, _LAST_POLL_S)
+        return cancel(self._graphql, self._attempts, self._clock, task_id, timeout_s)
 
     def result(self, task_id: str) -> BacktestResult:
         """Reads a completed task's result from its folder, checking every file.
@@ -156,47 +196,30 @@ class BacktestClient:
         return self._tasks.result(task_id)
 
     def list_tasks(
-        self, *, state: TaskState | None = None, strategy: str | None = None, limit: int = 100
+        self,
+        *,
+        state: TaskState | None = None,
+        strategy: str | None = None,
+        label: Mapping[str, str] | None = None,
+        since: date | datetime | None = None,
+        until: date | datetime | None = None,
+        limit: int = 100,
     ) -> list[TaskStatus]:
-        """The newest tasks, newest first.
+        """The newest tasks, newest first by submission.
 
         Args:
             state: only tasks in this state.
             strategy: only tasks of this strategy.
-            limit: how many attempts to look at, at most.
+            label: only tasks with all these labels.
+            since: only tasks submitted then or later; without a zone, in UTC.
+            until: only tasks submitted then or earlier; a date includes that whole day.
+            limit: how many tasks at most.
         """
-        wanted: dict[str, Any] = {"pipelineName": tags.JOB}
-        if strategy:
-            wanted["tags"] = [{"key": tags.STRATEGY, "value": strategy}]
-        answer = self._graphql.ask(queries.TASKS, {"filter": wanted, "limit": limit})["runsOrError"]
-        if answer["__typename"] != "Runs":
-            raise self._refused(answer)
-        attempts = defaultdict(list)
-        for run in answer["results"]:
-            attempts[task_of(run)].append(run)
-        tasks = [status_of(runs) for runs in attempts.values()]
-        return [task for task in tasks if state in {None, task.state}]
+        wanted = Wanted(state, strategy, label or {}, moment(since), moment(until, end_of_day=True))
+        return newest_tasks(self._graphql, self._attempts, self._statuses_of, wanted, limit)
 
-    def _refused(self, answer: dict[str, Any]) -> ServerRefused:
-        message = str(answer.get("message") or answer["__typename"])
-        return ServerRefused(self._graphql.url, message.strip().partition("\n")[0])
-
-
-def _checked(request: BacktestRequest) -> BacktestRequest:
-    try:
-        return resolve(request).request
-    except StrategyUnknown:
-        return request  # the server may have strategies that are not installed here
-
-
-def _submission_tags(request: BacktestRequest) -> list[dict[str, str]]:
-    """Tags that are wanted before a worker has looked at the request."""
-    marks = {
-        tags.STRATEGY: request.strategy,
-        tags.PROGRESS: "0.00",
-        tags.STAGE: WAITING_STAGE,
-        **{f"{tags.LABEL_PREFIX}{key}": value for key, value in request.labels.items()},
-    }
-    if request.priority:
-        marks[tags.PRIORITY] = str(request.priority)
-    return [{"key": key, "value": value} for key, value in marks.items()]
+    def _statuses_of(self, task_ids: Iterable[str]) -> dict[str, TaskStatus]:
+        """The statuses of those tasks that the server knows."""
+        runs = self._attempts.of(task_ids)
+        now_s = self._clock.now_s()
+        return {task_id: status_of(attempts, now_s) for task_id, attempts in runs.items()}

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.status import WAITING_STAGE, TaskState, TaskStatus
+from backtest_pipeline.model.status import FINAL_STATES, WAITING_STAGE, TaskState, TaskStatus
+
+Run: TypeAlias = Mapping[str, Any]
+"""A run as `queries.RUN_FIELDS` returns it."""
+
+UNDECIDED_S = 5.0
+"""Dagster tells by a tag whether it will retry a failed run, a moment after the failure can be seen."""
 
 STATE_OF: Mapping[str, TaskState] = {
     "NOT_STARTED": "queued",
@@ -15,6 +21,7 @@ STATE_OF: Mapping[str, TaskState] = {
     "MANAGED": "queued",
     "STARTING": "running",
     "STARTED": "running",
+    "SUSPENDED": "running",
     "CANCELING": "running",
     "SUCCESS": "completed",
     "FAILURE": "failed",
@@ -30,26 +37,31 @@ _STAGES: Mapping[TaskState, str] = {
 }
 
 
-def status_of(runs: Sequence[Mapping[str, Any]]) -> TaskStatus:
-    """The status of a task from its runs, in any order, as `queries.RUN_FIELDS` returns them."""
-    attempts = sorted(runs, key=lambda run: (run["runId"] != task_of(run), run["creationTime"]))
-    newest = attempts[-1]
+def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
+    """The status of a task.
+
+    Args:
+        runs: all its attempts, in any order.
+        now_s: seconds since 1970, from which a fresh failure's age counts.
+    """
+    attempts = sorted(runs, key=_age)
+    newest, number = attempts[-1], len(attempts)
     marks = {tag["key"]: tag["value"] for tag in newest["tags"]}
-    state = _state(newest["status"], marks)
+    state = STATE_OF[newest["status"]]
+    if state == "failed" and _may_be_retried(newest, marks, number, now_s):
+        state = "queued"
     error = marks.get(tags.ERROR) or "the worker ended without a message; see the run's page in the web UI"
     return TaskStatus(
         task_id=task_of(newest),
         state=state,
         progress=1.0 if state == "completed" else float(marks.get(tags.PROGRESS, 0)),
-        stage=_stage(state, marks.get(tags.STAGE, WAITING_STAGE)),
-        attempt=len(attempts),
+        stage=_stage(state, newest["status"], marks, number),
+        attempt=number,
         result_path=marks.get(tags.RESULT_PATH) or None,
         error=error if state == "failed" else None,
         submitted_at=_moment(attempts[0]["creationTime"]),
         started_at=_moment_or_none(newest["startTime"]),
-        finished_at=_moment_or_none(newest["endTime"])
-        if state in {"completed", "failed", "cancelled"}
-        else None,
+        finished_at=_moment_or_none(newest["endTime"]) if state in FINAL_STATES else None,
         strategy=marks.get(tags.STRATEGY),
         symbols=[symbol for symbol in marks.get(tags.SYMBOLS, "").split(",") if symbol],
         labels={
@@ -60,19 +72,39 @@ def status_of(runs: Sequence[Mapping[str, Any]]) -> TaskStatus:
     )
 
 
-def task_of(run: Mapping[str, Any]) -> str:
+def newest_of(runs: Sequence[Run]) -> Run:
+    """A task's newest attempt."""
+    return max(runs, key=_age)
+
+
+def task_of(run: Run) -> str:
     """Id of the task that a run is an attempt of; a root run names no root."""
     return str(run["rootRunId"] or run["runId"])
 
 
-def _state(run_status: str, marks: Mapping[str, str]) -> TaskState:
-    if run_status == "FAILURE" and marks.get(tags.WILL_RETRY) == "true":
-        return "queued"
-    return STATE_OF[run_status]
+def _age(run: Run) -> tuple[bool, float]:
+    """Sorts by time, the root first even where clocks were set back."""
+    return run["runId"] != task_of(run), float(run["creationTime"])
 
 
-def _stage(state: TaskState, told: str) -> str:
-    """What the worker told last, unless it has told nothing yet or has nothing more to tell."""
+def _may_be_retried(failed: Run, marks: Mapping[str, str], number: int, now_s: float) -> bool:
+    """Whether another attempt will come, or may: undecided, not long ago, and not the last allowed one."""
+    decided = marks.get(tags.WILL_RETRY)
+    if decided is not None:
+        return decided == "true"
+    most_retries = marks.get(tags.MAX_RETRIES)
+    if most_retries is not None and not (most_retries.isdecimal() and int(most_retries) >= number):
+        return False
+    return failed["endTime"] is None or now_s - float(failed["endTime"]) < UNDECIDED_S
+
+
+def _stage(state: TaskState, run_status: str, marks: Mapping[str, str], number: int) -> str:
+    """What the worker told last, unless it has told nothing yet or something else is to be told."""
+    if run_status == "CANCELING":
+        return "cancelling"
+    if state == "queued" and marks.get(tags.WILL_RETRY) == "true":
+        return f"waiting for attempt {number + 1}"
+    told = marks.get(tags.STAGE, WAITING_STAGE)
     return _STAGES[state] if told == WAITING_STAGE or state == "completed" else told
 
 

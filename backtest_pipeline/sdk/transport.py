@@ -2,68 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 
-from backtest_pipeline.model.errors import ServerRefused, ServerUnreachable
+from backtest_pipeline.model.errors import AddressInvalid, ServerRefused, ServerUnreachable, ServiceError
+from backtest_pipeline.sdk.clock import Clock
+from backtest_pipeline.sdk.refusals import refusal_of_answer
 
-_TIMEOUT_S = 30.0
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+_NOBODY_BEHIND = {502, 503, 504}
+_NOT_ALLOWED = {401, 403}
 
 
 class GraphQL:
-    """Sends GraphQL documents to the web server."""
+    """Sends GraphQL documents to the web server. Safe to use from several threads."""
 
-    def __init__(self, url: str, token: str = "", transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        transport: httpx.BaseTransport | None = None,
+        *,
+        patience_s: float = 0.0,
+        clock: Clock | None = None,
+        on_retry: Callable[[ServiceError], object] | None = None,
+    ) -> None:
         """Prepares a connection; nothing is sent yet.
 
         Args:
             url: the web server, e.g. `http://127.0.0.1:3000`.
             token: bearer token, empty for none.
             transport: another way to send, for tests.
+            patience_s: how long `ask_patiently` goes on trying after a first failure, in seconds.
+            clock: another clock, for tests.
+            on_retry: called with what went wrong before each further try.
         """
         self.url = url.rstrip("/")
+        self._patience_s = patience_s
+        self._clock = clock or Clock()
+        self._on_retry = on_retry
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(headers=headers, timeout=_TIMEOUT_S, transport=transport)
+        self._http = httpx.Client(headers=headers, timeout=_TIMEOUT, transport=transport)
 
     def close(self) -> None:
         """Gives the connection back."""
         self._http.close()
 
-    def ask(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Sends one document and returns its `data`.
+    def ask_patiently(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Sends one document until it is answered or the patience is over; returns its `data`.
+
+        Only for what may arrive twice: queries, and mutations that the server recognises when repeated.
 
         Raises:
+            ServiceError, TaskRepeated: as for `ask`; one that may pass only after the patience is over.
+        """
+        give_up_s, pause_s = None, _FIRST_PAUSE_S
+        while True:
+            try:
+                return self.ask(document, variables)
+            except ServiceError as error:
+                now_s = self._clock.monotonic_s()
+                give_up_s = now_s + self._patience_s if give_up_s is None else give_up_s
+                if not error.retryable or now_s + pause_s > give_up_s:
+                    raise
+                if self._on_retry is not None:
+                    self._on_retry(error)
+            self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def ask(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Sends one document once and returns its `data`.
+
+        Raises:
+            AddressInvalid: the url is none.
             ServerUnreachable: nothing answers.
-            ServerRefused: the answer is an error, or no GraphQL at all.
+            ServerTroubled: the answer is an error that may pass.
+            ServerRefused: the answer is another error, or no GraphQL at all.
+            TaskRepeated: the document would have started a task that exists.
         """
         try:
             response = self._http.post(
                 f"{self.url}/graphql", json={"query": document, "variables": dict(variables)}
             )
-        except httpx.InvalidURL as error:
-            raise ServerUnreachable(self.url, f"this is no address: {error}") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise AddressInvalid(self.url, str(error)) from error
         except httpx.TransportError as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
         return self._data(response)
 
     def _data(self, response: httpx.Response) -> dict[str, Any]:
+        status = response.status_code
+        if status in _NOBODY_BEHIND:
+            raise ServerUnreachable(self.url, f"a gateway says {status}")
+        if status in _NOT_ALLOWED:
+            raise ServerRefused(self.url, f"status {status}; set BACKTEST_TOKEN to a token that it knows")
         try:
             body = response.json()
         except ValueError:
-            raise ServerRefused(self.url, f"status {response.status_code}, and no JSON") from None
-        if not isinstance(body, dict):
-            raise ServerRefused(self.url, f"status {response.status_code}, and no GraphQL answer")
+            raise ServerRefused(self.url, f"status {status}, and no JSON") from None
+        body = body if isinstance(body, dict) else {}
         if body.get("errors"):
-            raise ServerRefused(
-                self.url, _first_line(body["errors"][0].get("message", "an error without a message"))
-            )
-        if response.is_error or not isinstance(body.get("data"), dict):
-            raise ServerRefused(self.url, f"status {response.status_code}, and no GraphQL answer")
-        return dict(body["data"])
-
-
-def _first_line(message: str) -> str:
-    """The first line only: what follows may be SQL or a stack trace, which is nobody's business."""
-    return message.strip().partition("\n")[0]
+            raise refusal_of_answer(self.url, body["errors"][0])
+        data = body.get("data")
+        answers = data if isinstance(data, dict) else {}
+        for answer in answers.values():  # Dagster sends typed errors with status 500
+            if isinstance(answer, dict) and answer.get("__typename") == "PythonError":
+                raise refusal_of_answer(self.url, answer)
+        if response.is_error or data is None:
+            raise ServerRefused(self.url, f"status {status}, and no GraphQL answer")
+        return dict(answers)

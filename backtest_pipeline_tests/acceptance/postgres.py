@@ -90,6 +90,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 def _program(name: str) -> str:
     """A program of the newest PostgreSQL there is; Debian keeps them off the path."""
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")) or [shutil.which(name)]
-    assert found[-1], f"PostgreSQL is not installed: {name} is missing; scripts/test installs it"
-    return str(found[-1])
+    found = sorted(str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    program = found[-1] if found else shutil.which(name)
+    assert program, f"PostgreSQL is not installed: {name} is missing; scripts/test installs it"
+    return program

@@ -11,19 +11,33 @@ import httpx
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
-from backtest_pipeline.model.errors import RequestInvalid, ServerRefused, ServerUnreachable, TaskUnknown
+from backtest_pipeline.model.errors import (
+    AddressInvalid,
+    BacktestError,
+    RequestInvalid,
+    ServerRefused,
+    ServerTroubled,
+    ServerUnreachable,
+    ServiceError,
+    TaskUnknown,
+)
+from backtest_pipeline_tests.sdk.stand_ins import LAUNCH_ERRORS, URL, FakeServer, StillClock, run
 
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
 TASK = "0f1e2d3c-0000-4000-8000-000000000000"
 
 
-def _client(answer: Callable[[dict[str, Any]], httpx.Response]) -> BacktestClient:
+def _client(answer: Callable[[dict[str, Any]], httpx.Response], **options: Any) -> BacktestClient:
     transport = httpx.MockTransport(lambda request: answer(json.loads(request.content)))
-    return BacktestClient("http://pipeline", transport=transport)
+    return BacktestClient(URL, transport=transport, clock=StillClock(), **options)
 
 
 def _data(**data: Any) -> httpx.Response:
     return httpx.Response(200, json={"data": data})
+
+
+def _error(message: str, status: int = 500) -> httpx.Response:
+    return httpx.Response(status, json={"errors": [{"message": message}]})
 
 
 def test_a_server_that_is_not_running_is_told_with_what_to_do() -> None:
@@ -31,7 +45,7 @@ def test_a_server_that_is_not_running_is_told_with_what_to_do() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with (
-        BacktestClient(f"http://127.0.0.1:{port}") as client,
+        BacktestClient(f"http://127.0.0.1:{port}", clock=StillClock()) as client,
         pytest.raises(
             ServerUnreachable, match=rf"no answer from http://127.0.0.1:{port} .* start it with `backtest up`"
         ),
@@ -39,26 +53,49 @@ def test_a_server_that_is_not_running_is_told_with_what_to_do() -> None:
         client.submit(REQUEST)
 
 
+@pytest.mark.parametrize("url", ["pipeline", "ftp://pipeline", "http://pipeline:port"])
+def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
+    clock = StillClock()
+    with BacktestClient(url, clock=clock) as client, pytest.raises(AddressInvalid, match="BACKTEST_URL"):
+        client.status(TASK)
+    assert clock.naps == []
+
+
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "error", "says"),
     [
-        (httpx.Response(502, text="<html>bad gateway</html>"), "status 502, and no JSON"),
-        (httpx.Response(200, json=[1]), "no GraphQL answer"),
-        (httpx.Response(500, json={"data": None}), "status 500, and no GraphQL answer"),
+        (httpx.Response(404, text="<html>not found</html>"), ServerRefused, "status 404, and no JSON"),
+        (httpx.Response(200, json=[1]), ServerRefused, "no GraphQL answer"),
+        (httpx.Response(500, json={"data": None}), ServerRefused, "status 500, and no GraphQL answer"),
+        (httpx.Response(401, text="who are you?"), ServerRefused, "status 401; set BACKTEST_TOKEN"),
+        (httpx.Response(502, text="<html>bad gateway</html>"), ServerUnreachable, "a gateway says 502"),
+        (_error("Cannot query field 'x'\nmore", 400), ServerRefused, "refused: Cannot query field 'x'$"),
+        (_error("odd [SQL: SELECT secret]"), ServerRefused, "refused: odd$"),
+        (_error(""), ServerRefused, "refused: an error without a message$"),
         (
-            httpx.Response(
-                500, json={"errors": [{"message": "OperationalError: gone\n[SQL: SELECT secret]"}]}
-            ),
-            "OperationalError: gone$",
+            _error("sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) gone\n[SQL: SELECT secret]"),
+            ServerTroubled,
+            r"its database failed \(OperationalError\); see the server's log$",
+        ),
+        (
+            _error("(psycopg2.errors.AdminShutdown) terminating [SQL: SELECT secret]"),
+            ServerTroubled,
+            r"its database failed \(AdminShutdown\)",
+        ),
+        (
+            _error("dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server"),
+            ServerTroubled,
+            "its code server does not answer",
         ),
     ],
 )
-def test_an_answer_that_is_no_answer_is_refused_without_its_inner_parts(
-    answer: httpx.Response, says: str
+def test_an_answer_that_is_no_answer_is_an_error_without_its_inner_parts(
+    answer: httpx.Response, error: type[BacktestError], says: str
 ) -> None:
-    with _client(lambda _: answer) as client, pytest.raises(ServerRefused, match=says) as caught:
+    with _client(lambda _: answer) as client, pytest.raises(error, match=says) as caught:
         client.status(TASK)
     assert "SQL" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_config_that_the_server_finds_invalid_is_an_invalid_request() -> None:
@@ -75,12 +112,8 @@ def test_a_config_that_the_server_finds_invalid_is_an_invalid_request() -> None:
         client.submit(REQUEST)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["PipelineNotFoundError", "InvalidSubsetError", "UnauthorizedError", "RunConflict", "NoModeProvidedError",
-     "ConflictingExecutionParamsError", "PresetNotFoundError", "PythonError", "SomethingNew"],
-)  # fmt: skip
-def test_every_other_refusal_is_told_by_its_first_line(kind: str) -> None:
+@pytest.mark.parametrize("kind", [*LAUNCH_ERRORS, "SomethingNew"])
+def test_every_other_refusal_of_a_launch_is_told_by_its_first_line(kind: str) -> None:
     answer = _data(launchRun={"__typename": kind, "message": f"{kind} happened\nTraceback: SELECT"})
     with (
         _client(lambda _: answer) as client,
@@ -89,10 +122,72 @@ def test_every_other_refusal_is_told_by_its_first_line(kind: str) -> None:
         client.submit(REQUEST)
 
 
-def test_an_unknown_task_is_told_by_its_id() -> None:
-    answer = _data(runGroupOrError={"__typename": "RunGroupNotFoundError", "message": "x"})
-    with _client(lambda _: answer) as client, pytest.raises(TaskUnknown, match=f"there is no task '{TASK}'"):
+@pytest.mark.parametrize("kind", ["InvalidPipelineRunsFilterError", "PythonError", "SomethingNew"])
+@pytest.mark.parametrize("field", ["roots", "retried"])
+def test_every_refusal_of_a_status_is_told_by_its_first_line(kind: str, field: str) -> None:
+    good = {"roots": {"__typename": "Runs", "results": []}, "retried": {"__typename": "RunTags", "tags": []}}
+    answer = _data(**good | {field: {"__typename": kind, "message": f"{kind} happened\nTraceback"}})
+    with _client(lambda _: answer) as client, pytest.raises(ServerRefused, match=f"{kind} happened$"):
         client.status(TASK)
+
+
+@pytest.mark.parametrize("kind", ["InvalidPipelineRunsFilterError", "PythonError", "SomethingNew"])
+def test_every_refusal_of_a_list_is_told_by_its_first_line(kind: str) -> None:
+    answer = _data(runsOrError={"__typename": kind, "message": f"{kind} happened\nTraceback"})
+    with _client(lambda _: answer) as client, pytest.raises(ServerRefused, match=f"{kind} happened$"):
+        client.list_tasks()
+
+
+def test_an_unknown_task_is_told_by_its_id() -> None:
+    with FakeServer().client() as client, pytest.raises(TaskUnknown, match=f"there is no task '{TASK}'"):
+        client.status(TASK)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("late"),
+        httpx.RemoteProtocolError("cut off"),
+        httpx.Response(502),
+        httpx.Response(503),
+        httpx.Response(504),
+        _error("sqlalchemy.exc.OperationalError: database is locked"),
+        _data(roots={"__typename": "PythonError", "message": "sqlite3.OperationalError: locked"}),
+    ],
+)
+def test_what_may_pass_is_tried_again(failure: httpx.Response | Exception) -> None:
+    server, told = FakeServer(run("a")), list[ServiceError]()
+    server.failures = [failure, failure]
+    with server.client(on_retry=told.append) as client:
+        assert client.status("a").state == "running"
+    assert len(server.asked) == 3
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("failure", [httpx.Response(404), httpx.Response(401), _error("no such field")])
+def test_what_will_not_pass_is_not_tried_again(failure: httpx.Response) -> None:
+    server = FakeServer(run("a"))
+    server.failures = [failure]
+    with server.client() as client, pytest.raises(ServerRefused):
+        client.status("a")
+    assert len(server.asked) == 1
+
+
+def test_the_pauses_grow_and_the_patience_ends_with_what_went_wrong_last() -> None:
+    clock, server = StillClock(), FakeServer()
+    server.failures = [httpx.ConnectError(f"refused {number}") for number in range(100)]
+    with server.client(clock) as client, pytest.raises(ServerUnreachable, match="refused 8"):
+        client.status("a")
+    assert clock.naps == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 2])
+
+
+def test_without_patience_nothing_is_tried_again() -> None:
+    clock, server = StillClock(), FakeServer()
+    server.failures = [httpx.ConnectError("refused")]
+    with server.client(clock, patience_s=0) as client, pytest.raises(ServerUnreachable):
+        client.status("a")
+    assert clock.naps == []
 
 
 def test_the_token_is_sent_as_a_bearer() -> None:
@@ -102,6 +197,6 @@ def test_the_token_is_sent_as_a_bearer() -> None:
         seen.append(request.headers.get("authorization"))
         return _data(runsOrError={"__typename": "Runs", "results": []})
 
-    with BacktestClient("http://pipeline", token="s3cret", transport=httpx.MockTransport(answer)) as client:  # noqa: S106
+    with BacktestClient(URL, token="s3cret", transport=httpx.MockTransport(answer)) as client:  # noqa: S106
         assert client.list_tasks() == []
     assert seen == ["Bearer s3cret"]

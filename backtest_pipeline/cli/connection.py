@@ -1,0 +1,36 @@
+"""The command line's client, and what it tells while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from backtest_pipeline.cli.output import stderr
+from backtest_pipeline.model.errors import ServiceError
+from backtest_pipeline.sdk.client import BacktestClient
+
+
+def connected() -> BacktestClient:
+    """A client that tells once on stderr when it has to try again."""
+    told: list[ServiceError] = []
+
+    def tell(error: ServiceError) -> None:
+        if not told:
+            told.append(error)
+            stderr.print(f"trying again: {error}", highlight=False, markup=False, soft_wrap=True)
+
+    return BacktestClient(on_retry=tell)
+
+
+@contextmanager
+def told_that_they_go_on(task_ids: Sequence[str]) -> Iterator[None]:
+    """Tells, when Ctrl-C ends the waiting, that the tasks go on and how to cancel them."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        goes = "goes" if len(task_ids) == 1 else "go"
+        lines = [
+            f"task {task_id} {goes} on; cancel it with: backtest cancel {task_id}" for task_id in task_ids
+        ]
+        stderr.print("\n" + "\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+        raise

@@ -1,0 +1,38 @@
+"""What a server says went wrong, as errors of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from backtest_pipeline.model.errors import BacktestError, ServerRefused, ServerTroubled, TaskRepeated
+
+_MOST_CHARACTERS = 500
+_REPEATED = re.compile(r"TaskRepeated: task (\S+) already has the idempotency key (.+)")
+_DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.(?:\w+\.)*(\w+)")
+_CODE_SERVER_AWAY = "DagsterUserCodeUnreachableError"
+
+
+def refusal_of(url: str, message: str) -> BacktestError:
+    """The error that a server's message stands for, without the SQL and the stack trace in it."""
+    repeated = _REPEATED.search(message)
+    if repeated:
+        return TaskRepeated(repeated[1], repeated[2].strip()[1:-1])
+    database = _DATABASE.search(message)
+    if database:
+        return ServerTroubled(url, f"its database failed ({database.group(1)}); see the server's log")
+    if _CODE_SERVER_AWAY in message:
+        return ServerTroubled(url, "its code server does not answer; see the server's log")
+    return ServerRefused(url, _told(message))
+
+
+def refusal_of_answer(url: str, answer: Mapping[str, Any]) -> BacktestError:
+    """The error that a typed GraphQL answer stands for."""
+    return refusal_of(url, str(answer.get("message") or answer.get("__typename") or ""))
+
+
+def _told(message: str) -> str:
+    """The first line only: what follows may be SQL or a stack trace, which is nobody's business."""
+    first = message.strip().partition("\n")[0].partition("[SQL")[0].strip()
+    return first[:_MOST_CHARACTERS] or "an error without a message"

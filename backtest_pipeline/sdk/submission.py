@@ -1,0 +1,114 @@
+"""Asking for backtests, each once however often the line breaks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import (
+    BacktestError,
+    RequestInvalid,
+    StrategyUnknown,
+    SubmissionsFailed,
+)
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.run_config import to_run_config
+from backtest_pipeline.model.status import WAITING_STAGE, TaskStatus
+from backtest_pipeline.sdk import queries
+from backtest_pipeline.sdk.refusals import refusal_of_answer
+from backtest_pipeline.sdk.states import Run
+from backtest_pipeline.sdk.transport import GraphQL
+from backtest_pipeline.strategies.registry import resolve
+
+_SELECTOR = {
+    "repositoryLocationName": tags.CODE_LOCATION,
+    "repositoryName": tags.REPOSITORY,
+    "jobName": tags.JOB,
+}
+_LONGEST_KEY = 255
+
+
+def new_key() -> str:
+    """An idempotency key that nobody else has."""
+    return str(uuid.uuid4())
+
+
+def launch(graphql: GraphQL, request: BacktestRequest, key: str) -> Run:
+    """Starts a task and returns its run; what got lost on the way is sent again.
+
+    Raises:
+        RequestInvalid: the request or the key is wrong; nothing was started.
+        TaskRepeated: a task with this key exists; nothing was started.
+        ServiceError: the server did not take it.
+    """
+    if not key.strip() or len(key) > _LONGEST_KEY:
+        raise RequestInvalid([("idempotency_key", f"write 1 to {_LONGEST_KEY} characters, not {key!r}")])
+    request = _checked(request)
+    params = {
+        "selector": _SELECTOR,
+        "runConfigData": to_run_config(request),
+        "executionMetadata": {"tags": _tags(request, key)},
+    }
+    answer: dict[str, Any] = graphql.ask_patiently(queries.LAUNCH, {"params": params})["launchRun"]
+    if answer["__typename"] == "RunConfigValidationInvalid":
+        raise RequestInvalid([("", error["message"]) for error in answer["errors"]])
+    if answer["__typename"] != "LaunchRunSuccess":
+        raise refusal_of_answer(graphql.url, answer)
+    run: Run = answer["run"]
+    return run
+
+
+def submit_all(
+    submit: Callable[[BacktestRequest, str], TaskStatus],
+    requests: Sequence[BacktestRequest],
+    given_keys: Sequence[str] | None,
+    at_once: int,
+) -> list[TaskStatus]:
+    """Submits each request with its key, some at once; one that fails does not keep the others back.
+
+    Raises:
+        RequestInvalid: there are not as many keys as requests; nothing was submitted.
+        SubmissionsFailed: after all have been tried, if any was not taken.
+    """
+    keys = [new_key() for _ in requests] if given_keys is None else list(given_keys)
+    if len(keys) != len(requests):
+        raise RequestInvalid([("idempotency_keys", f"{len(keys)} keys for {len(requests)} requests")])
+
+    def attempt(request: BacktestRequest, key: str) -> TaskStatus | BacktestError:
+        try:
+            return submit(request, key)
+        except BacktestError as error:
+            return error
+
+    with ThreadPoolExecutor(at_once, thread_name_prefix="submit") as pool:
+        outcomes = list(pool.map(attempt, requests, keys))
+    failures = {at: error for at, error in enumerate(outcomes) if isinstance(error, BacktestError)}
+    tasks = [task for task in outcomes if isinstance(task, TaskStatus)]
+    if failures:
+        task_ids = [task.task_id if isinstance(task, TaskStatus) else None for task in outcomes]
+        raise SubmissionsFailed(task_ids, failures, keys) from failures[min(failures)]
+    return tasks
+
+
+def _checked(request: BacktestRequest) -> BacktestRequest:
+    try:
+        return resolve(request).request
+    except StrategyUnknown:
+        return request  # the server may have strategies that are not installed here
+
+
+def _tags(request: BacktestRequest, key: str) -> list[dict[str, str]]:
+    """Tags that are wanted before a worker has looked at the request."""
+    marks = {
+        tags.IDEMPOTENCY_KEY: key,
+        tags.STRATEGY: request.strategy,
+        tags.PROGRESS: "0.00",
+        tags.STAGE: WAITING_STAGE,
+        **{f"{tags.LABEL_PREFIX}{name}": value for name, value in request.labels.items()},
+    }
+    if request.priority:
+        marks[tags.PRIORITY] = str(request.priority)
+    return [{"key": name, "value": value} for name, value in marks.items()]

@@ -1,0 +1,144 @@
+"""A task is submitted once, however often the line breaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from backtest_pipeline import BacktestRequest
+from backtest_pipeline.model.errors import RequestInvalid, ServerRefused, ServerUnreachable, SubmissionsFailed
+from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock
+
+KEY_TAG = "backtest/idempotency_key"
+
+
+def _request(**changes: Any) -> BacktestRequest:
+    return BacktestRequest(**{"strategy": "sma_cross", "symbols": ["AAPL"], **changes})
+
+
+def _keys(server: FakeServer) -> list[str]:
+    launches = [
+        sent["params"] for name, sent in zip(server.asked, server.sent, strict=True) if name == "Launch"
+    ]
+    return [
+        tag["value"]
+        for params in launches
+        for tag in params["executionMetadata"]["tags"]
+        if tag["key"] == KEY_TAG
+    ]
+
+
+def test_submitting_takes_one_request_and_tells_the_status() -> None:
+    server = FakeServer()
+    with server.client() as client:
+        task = client.submit(_request(labels={"desk": "rates"}))
+    assert (task.task_id, task.state, task.strategy) == ("run0", "queued", "sma_cross")
+    assert task.labels == {"desk": "rates"}
+    assert server.asked == ["Launch"]
+
+
+def test_each_submission_has_a_key_of_its_own() -> None:
+    server = FakeServer()
+    with server.client() as client:
+        assert client.submit(_request()).task_id != client.submit(_request()).task_id
+    assert len(set(_keys(server))) == 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ReadTimeout("timed out"),
+        httpx.RemoteProtocolError("disconnected"),
+        httpx.ConnectError("refused"),
+        httpx.Response(503),
+    ],
+)
+def test_a_launch_that_got_lost_is_sent_again_with_the_same_key(failure: httpx.Response | Exception) -> None:
+    server = FakeServer()
+    server.failures = [failure]
+    with server.client() as client:
+        assert client.submit(_request()).task_id == "run0"
+    first, second = _keys(server)
+    assert first == second
+
+
+def test_an_answer_that_got_lost_does_not_make_a_second_task() -> None:
+    server = FakeServer()
+    server.lost_answers = 1
+    with server.client() as client:
+        task = client.submit(_request())
+    assert [run["runId"] for run in server.runs] == [task.task_id]
+    assert server.asked == ["Launch", "Launch", "Attempts"]
+
+
+@pytest.mark.parametrize("key", ["nightly", "it's night", '"', "two\nlines"])
+def test_a_key_that_is_used_again_yields_its_task_even_after_that_has_ended(key: str) -> None:
+    server = FakeServer()
+    with server.client() as client:
+        first = client.submit(_request(), idempotency_key=key)
+        server.runs[0].update(status="CANCELED")
+        second = client.submit(_request(), idempotency_key=key)
+    assert (second.task_id, second.state) == (first.task_id, "cancelled")
+    assert len(server.runs) == 1
+
+
+def test_a_lost_launch_is_given_up_when_the_patience_is_over() -> None:
+    server = FakeServer()
+    server.failures = [httpx.ConnectError("refused") for _ in range(100)]
+    clock = StillClock()
+    with server.client(clock, patience_s=3.0) as client, pytest.raises(ServerUnreachable):
+        client.submit(_request())
+    assert len(set(_keys(server))) == 1
+    assert sum(clock.naps) <= 3.0
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 256])
+def test_a_key_that_is_none_is_refused(key: str) -> None:
+    with FakeServer().client() as client, pytest.raises(RequestInvalid, match="write 1 to 255 characters"):
+        client.submit(_request(), idempotency_key=key)
+
+
+def test_many_are_submitted_in_their_order() -> None:
+    server = FakeServer()
+    requests = [_request(labels={"number": str(number)}) for number in range(20)]
+    with server.client() as client:
+        tasks = client.submit_many(requests)
+    assert [task.labels["number"] for task in tasks] == [str(number) for number in range(20)]
+    assert len(server.runs) == 20
+
+
+def test_no_requests_are_no_tasks() -> None:
+    with FakeServer().client() as client:
+        assert client.submit_many([]) == []
+
+
+def test_one_bad_request_does_not_keep_the_others_back_and_all_can_be_repeated() -> None:
+    server = FakeServer()
+    good = [_request(), _request(), _request(params={"slow": -5}), _request()]
+    with server.client() as client:
+        with pytest.raises(SubmissionsFailed, match=r"1 of 4 requests were not taken, .* number 3") as caught:
+            client.submit_many(good)
+        failed = caught.value
+        assert isinstance(failed.failures[2], RequestInvalid)
+        assert not failed.retryable
+        assert failed.task_ids[2] is None
+        good[2] = _request(params={"slow": 50})
+        tasks = client.submit_many(good, idempotency_keys=failed.idempotency_keys)
+    taken = [task_id for task_id in failed.task_ids if task_id]
+    assert [task.task_id for task in tasks if task.task_id in taken] == taken
+    assert len(server.runs) == 4
+
+
+def test_as_many_keys_as_requests_are_wanted() -> None:
+    with FakeServer().client() as client, pytest.raises(RequestInvalid, match="1 keys for 2 requests"):
+        client.submit_many([_request(), _request()], idempotency_keys=["one"])
+
+
+def test_a_refused_launch_is_not_sent_again() -> None:
+    server = FakeServer()
+    server.failures = [httpx.Response(500, json={"errors": [{"message": "no"}]})]
+    with server.client() as client, pytest.raises(ServerRefused):
+        client.submit(_request())
+    assert server.asked == ["Launch"]
