@@ -1,0 +1,158 @@
+"""Measures the service beside a stock Dagster and RQ: latency, throughput, queue, memory.
+
+Prints tables, writes the figures as JSON, and with --docs puts them into docs/performance.md and its graph.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import service_report
+from scratch_service import database_env, say
+from service_measures import Target, TaskLost, latency, memory, percentile, throughput, wait
+from service_targets import CANDLES, WORKERS, DagsterTarget, ours, rq, stock_dagster
+
+from backtest_pipeline.cli.demo_candles import import_demo
+from backtest_pipeline.storage.candle_store import CandleStore
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build" / "benchmark"
+FULL = {"latency": 40, "throughput": 200, "queued": 1_000, "rival_latency": 10, "rival_throughput": 20}
+QUICK = {"latency": 10, "throughput": 30, "queued": 100, "rival_latency": 3, "rival_throughput": 6}
+STATUS_TASKS = 200
+RQ = ("rq==3.0.0", "redis==8.1.0", "croniter==7.0.0")  # what else they need, the pipeline has
+
+
+def main() -> None:
+    """Measures everything that is asked for."""
+    options = _options()
+    counts = QUICK if options.quick else FULL
+    figures: dict[str, Any] = {"machine": _machine(options.database), "ours": {}}
+    with database_env(options.database) as database:
+        say("this pipeline")
+        with ours(database=database) as target:
+            figures["ours"] = _measured(target, counts["latency"], counts["throughput"])
+        say("its queue")
+        with ours(database=database, most_runs=0) as target:
+            figures["queue"] = _queue(target, counts["queued"])
+    if not options.without_rivals:
+        figures["rivals"] = _rivals(counts)
+    _write(figures, options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few backtests: some minutes, rough figures")
+    parser.add_argument("--without-rivals", action="store_true", help="only this pipeline")
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--postgres", dest="database", action="store_const", const="postgres")
+    parser.add_argument("--out", type=Path, default=BUILD / "service.json", help="where the figures go")
+    parser.add_argument("--docs", action="store_true", help="also rewrite docs/performance.md and its graph")
+    return parser.parse_args()
+
+
+def _measured(target: Target, backtests: int, many: int) -> dict[str, Any]:
+    wait(target, [target.submit()])  # the first one pays for every lazy import of the servers
+    found = {
+        "memory": memory(target, 5),
+        "latency": latency(target, backtests),
+        "throughput": throughput(target, many),
+    }
+    say(f"  {found['latency']['completed_p50_s']:.2f} s, {found['throughput']['per_minute']:.0f} a minute")
+    return found
+
+
+def _queue(target: DagsterTarget, count: int) -> dict[str, Any]:
+    """Submits into a queue from which nothing is taken; then asks for the status of many tasks at once."""
+    client, request = target.scene.client, target.request
+    started = time.perf_counter()
+    tasks = [client.submit(request).task_id for _ in range(count)]
+    one_by_one = count / (time.perf_counter() - started)
+    started = time.perf_counter()
+    tasks += [task.task_id for task in client.submit_many([request] * count)]
+    many = count / (time.perf_counter() - started)
+    asked = tasks[-STATUS_TASKS:]
+    taken_ms = []
+    for _ in range(20):
+        started = time.perf_counter()
+        statuses = client.statuses(asked)
+        taken_ms.append(1_000 * (time.perf_counter() - started))
+        if {status.state for status in statuses} != {"queued"}:
+            raise TaskLost("a task left a queue from which nothing is taken")
+    return {
+        "tasks": len(tasks),
+        "submitted_per_s": one_by_one,
+        "submit_many_per_s": many,
+        "status_of": len(asked),
+        "status_p50_ms": percentile(taken_ms, 50),
+        "status_p95_ms": percentile(taken_ms, 95),
+    }
+
+
+def _rivals(counts: dict[str, int]) -> dict[str, Any]:
+    few, some = counts["rival_latency"], counts["rival_throughput"]
+    found = {}
+    for name, executor in (
+        ("Dagster, in-process executor", "in_process"),
+        ("Dagster, default executor", "multiprocess"),
+    ):
+        say(name)
+        with stock_dagster(executor) as target:
+            found[name] = _measured(target, few, some)
+    packages = _rq_packages()
+    for name, warm in (("RQ", False), ("RQ, imports done before", True)):
+        say(name)
+        with tempfile.TemporaryDirectory(prefix="backtest-rq-") as data_root:
+            import_demo(CandleStore(data_root))
+            with rq(packages, Path(data_root), warm=warm) as target:
+                found[name] = _measured(target, counts["latency"], counts["throughput"])
+    return found
+
+
+def _rq_packages() -> Path:
+    """A folder with RQ, which is no dependency of the pipeline."""
+    packages = BUILD / "rq-packages"
+    if not packages.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*pip, "--target", str(packages), *RQ], check=True)  # noqa: S603  our own
+    return packages
+
+
+def _machine(database: str) -> dict[str, Any]:
+    return {
+        "measured_on": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "platform": platform.platform(aliased=True, terse=True),
+        "python": platform.python_version(),
+        "dagster": version("dagster"),
+        "rq": RQ[0].partition("==")[2],
+        "database": database,
+        "candles": CANDLES,
+        "workers": WORKERS,
+    }
+
+
+def _write(figures: dict[str, Any], options: argparse.Namespace) -> None:
+    say(service_report.tables(figures))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(figures, indent=2) + "\n")
+    say(f"written to {options.out}")
+    if options.docs:
+        service_report.write_docs(figures, ROOT / "docs")
+        say("docs/performance.md and its graph are up to date")
+
+
+if __name__ == "__main__":
+    main()

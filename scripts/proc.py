@@ -1,0 +1,74 @@
+"""What /proc tells of the pipeline's processes: who descends from whom, who is a worker, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def children(pid: int) -> list[int]:
+    """Processes that `pid` has started and that have not been waited for."""
+    try:
+        tasks = list((_PROC / str(pid) / "task").iterdir())
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and all its descendants."""
+    yield pid
+    for child in children(pid):
+        yield from family(child)
+
+
+def fork_servers(code_server: int) -> list[int]:
+    """The processes that a code server's warm workers are forked from; one after a clean start."""
+    return [pid for pid in children(code_server) if b"multiprocessing.forkserver" in _command(pid)]
+
+
+def workers(code_server: int) -> list[int]:
+    """The warm workers of a code server that are alive."""
+    forked = [child for server in fork_servers(code_server) for child in children(server)]
+    return [pid for pid in forked if alive(pid)]
+
+
+def is_resource_tracker(pid: int) -> bool:
+    """Whether this is a helper of Python's multiprocessing."""
+    return b"multiprocessing.resource_tracker" in _command(pid)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for does not."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def pss_mib(pids: Iterable[int]) -> float:
+    """Memory of processes, in MiB; what several share is divided among them."""
+    return sum(_rollup(pid, "Pss:") for pid in pids) / 1_024
+
+
+def private_mib(pid: int) -> float:
+    """Memory that would come free if the process ended, in MiB."""
+    return (_rollup(pid, "Private_Clean:") + _rollup(pid, "Private_Dirty:")) / 1_024
+
+
+def _rollup(pid: int, field: str) -> int:
+    try:
+        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
