@@ -28,7 +28,7 @@ from backtest_pipeline.storage.candle_store import CandleStore
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "benchmark"
-FULL = {"latency": 40, "throughput": 200, "queued": 1_000, "rival_latency": 10, "rival_throughput": 20}
+FULL = {"latency": 40, "throughput": 200, "queued": 1_000, "rival_latency": 8, "rival_throughput": 16}
 QUICK = {"latency": 10, "throughput": 30, "queued": 100, "rival_latency": 3, "rival_throughput": 6}
 STATUS_TASKS = 200
 RQ = ("rq==3.0.0", "redis==8.1.0", "croniter==7.0.0")  # what else they need, the pipeline has
