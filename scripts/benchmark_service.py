@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import service_report
-from scratch_service import database_env, say
+from scratch_service import database_env, say, unwind_on_terminate
 from service_measures import Target, TaskLost, latency, memory, percentile, throughput, wait
 from service_targets import CANDLES, WORKERS, DagsterTarget, ours, rq, stock_dagster
 
@@ -37,6 +37,7 @@ RQ = ("rq==3.0.0", "redis==8.1.0", "croniter==7.0.0")  # what else they need, th
 def main() -> None:
     """Measures everything that is asked for."""
     options = _options()
+    unwind_on_terminate()
     counts = QUICK if options.quick else FULL
     figures: dict[str, Any] = {"machine": _machine(options.database), "ours": {}}
     with database_env(options.database) as database:

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import proc
 from chaos_verdict import all_runs, problems
-from scratch_service import ScratchService, say, scratch_service, table
+from scratch_service import ScratchService, say, scratch_service, table, unwind_on_terminate
 
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model.errors import ServiceError
@@ -47,6 +47,7 @@ class Story:
 def main() -> None:
     """Runs the trouble and exits with the verdict."""
     options = _options()
+    unwind_on_terminate()
     env = {
         "PYTHONPATH": str(ROOT),
         "BACKTEST_STRATEGIES": "backtest_pipeline_tests.acceptance.trouble_strategies",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -58,6 +60,11 @@ class ScratchService:
         if pid is None:
             raise RuntimeError(f"{name} was not started")
         return pid
+
+
+def unwind_on_terminate() -> None:
+    """Makes SIGTERM end this process by an exception, so that all that was started is stopped."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @contextmanager

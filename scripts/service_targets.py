@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -117,7 +116,7 @@ def stock_dagster(executor: str) -> Iterator[StockTarget]:
 class RqTarget:
     """RQ with `WORKERS` workers."""
 
-    def __init__(self, data_root: Path, redis_url: str, started: Sequence[subprocess.Popen[bytes]]) -> None:
+    def __init__(self, data_root: Path, redis_url: str, started: Sequence[int]) -> None:
         from redis import Redis  # noqa: PLC0415  on the path only while RQ is measured
         from rq import Queue  # noqa: PLC0415  as above
 
@@ -146,10 +145,10 @@ class RqTarget:
         return most
 
     def pids(self) -> list[int]:
-        return [pid for process in self._started for pid in proc.family(process.pid)]
+        return [pid for started in self._started for pid in proc.family(started)]
 
     def worker_pids(self) -> list[int]:
-        return [pid for process in self._started for pid in proc.children(process.pid)]
+        return [pid for started in self._started for pid in proc.children(started)]
 
     def _jobs(self, ids: Sequence[str]) -> list[Any]:
         from rq.job import Job  # noqa: PLC0415  as above
@@ -172,14 +171,13 @@ def rq(packages: Path, data_root: Path, *, warm: bool) -> Iterator[RqTarget]:
     server = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     worker = [sys.executable, str(SCRIPTS / "rq_job.py"), *(["--warm"] if warm else [])]
     sys.path.append(str(packages))
-    processes = []
+    log = data_root / "rq.log"
+    processes = [Process("rq", command, env=env, log=log) for command in (server, *[worker] * WORKERS)]
     try:
-        for command in (server, *[worker] * WORKERS):
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            processes.append(subprocess.Popen(command, env=env, **quiet))  # noqa: S603  our own commands
-        yield RqTarget(data_root, url, processes)
+        for process in processes:
+            process.start()
+        yield RqTarget(data_root, url, [process.pid for process in processes if process.pid])
     finally:
         for process in reversed(processes):
-            process.terminate()
-            process.wait(20)
+            process.stop(20)
         sys.path.remove(str(packages))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,11 @@ def pipeline(
     """Web server, daemon and code server over the demo's candles."""
     home = tmp_path_factory.mktemp("home")
     service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in database.items():
-            patch.setenv(name, value)
-        with service.running():
-            yield Pipeline(service.url, demo_candles, home)
+    with ExitStack() as stack:
+        with (
+            pytest.MonkeyPatch.context() as patch
+        ):  # for the start only: other tests have services of their own
+            for name, value in database.items():
+                patch.setenv(name, value)
+            stack.enter_context(service.running())
+        yield Pipeline(service.url, demo_candles, home)

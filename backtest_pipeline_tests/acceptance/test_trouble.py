@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -86,13 +87,15 @@ def troubled(
     """A pipeline of its own, as its processes get killed."""
     url, arrived = alerts
     home = tmp_path_factory.mktemp("troubled")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("BACKTEST_STRATEGIES", "backtest_pipeline_tests.acceptance.trouble_strategies")
-        patch.setenv("ALERT_URLS", f"{url},json://127.0.0.1:9/nobody-listens")
-        service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
-        with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
-            yield Troubled(service, client, TaskStore(demo_candles), arrived)
+    service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(ROOT))
+            patch.setenv("BACKTEST_STRATEGIES", "backtest_pipeline_tests.acceptance.trouble_strategies")
+            patch.setenv("ALERT_URLS", f"{url},json://127.0.0.1:9/nobody-listens")
+            stack.enter_context(service.running())
+        client = stack.enter_context(BacktestClient(service.url, data_root=demo_candles))
+        yield Troubled(service, client, TaskStore(demo_candles), arrived)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_the_task_completes(
