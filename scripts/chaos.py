@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long processes are killed")
-    parser.add_argument("--settle", type=float, default=90.0, help="how long the rest may take afterwards")
+    parser.add_argument("--settle", type=float, default=120.0, help="how long the rest may take afterwards")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--victims", default=",".join(VICTIMS), help="what may be killed")
     parser.add_argument("--keep", action="store_true", help="leave the folder with its logs behind")
@@ -80,7 +80,7 @@ def _run(scene: ScratchService, options: argparse.Namespace) -> Story:
     story, over = Story(), threading.Event()
     chance = random.Random(options.seed)  # noqa: S311  a plan, not a secret
     requests = [_request(number, chance) for number in range(options.tasks)]
-    submitter = threading.Thread(target=_submit_all, args=(scene, story, requests, options.seconds))
+    submitter = threading.Thread(target=_submit_all, args=(scene, story, requests, options.seconds, over))
     watcher = threading.Thread(target=_watch, args=(scene, story, over))
     submitter.start()
     watcher.start()
@@ -89,8 +89,8 @@ def _run(scene: ScratchService, options: argparse.Namespace) -> Story:
         settled_s = _settle(scene, story, submitter, options)
         say(f"settled {settled_s:.1f} s after the last kill")
     finally:
-        submitter.join()
         over.set()
+        submitter.join()
         watcher.join()
     story.problems += problems(scene, story.tasks, LIMIT)
     if len(story.tasks) != options.tasks:
@@ -114,13 +114,19 @@ def _request(number: int, chance: random.Random) -> BacktestRequest:
     )
 
 
-def _submit_all(scene: ScratchService, story: Story, requests: list[BacktestRequest], seconds: float) -> None:
+def _submit_all(
+    scene: ScratchService,
+    story: Story,
+    requests: list[BacktestRequest],
+    seconds: float,
+    over: threading.Event,
+) -> None:
     """Submits during the first two thirds of the trouble, each until it is taken."""
     started = time.monotonic()
     give_up = started + seconds + 30
     for number, request in enumerate(requests):
         time.sleep(max(started + number * seconds * 0.66 / len(requests) - time.monotonic(), 0))
-        while time.monotonic() < give_up:
+        while time.monotonic() < give_up and not over.is_set():
             with suppress(ServiceError):
                 task = scene.client.submit(request, idempotency_key=f"chaos-{number}")
                 story.tasks[task.task_id] = request

@@ -16,6 +16,7 @@ ERROR = "backtest/error"
 TOLD = "backtest/told"
 RECORDED = "backtest/recorded"
 NOT_BEFORE = "backtest/not_before"
+RETRY_OWED = "backtest/retry_owed"
 LABEL_PREFIX = "label/"
 
 ROOT_RUN = "dagster/root_run_id"

@@ -109,6 +109,7 @@ def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
         tags.RESULT_PATH: "",
         tags.TOLD: "",
         tags.RECORDED: "",
+        tags.RETRY_OWED: "",
     }
     if not number:
         return {tags.STAGE: marks[tags.STAGE]} if task_of(run) == run.run_id else marks

@@ -1,4 +1,4 @@
-"""Dagster's daemon, starting runs under our lock: `python -m backtest_pipeline.orchestration.daemon run`."""
+"""Dagster's daemon, starting runs under our lock, losing no retry: `python -m …orchestration.daemon run`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from dagster._daemon import controller
 from dagster._daemon.cli import cli
 
 from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
+from backtest_pipeline.orchestration.retry_daemon import LastingRetryDaemon
+
+
+def install() -> None:
+    """Puts our daemons where Dagster's controller looks its own up."""
+    controller.QueuedRunCoordinatorDaemon = PromptQueueDaemon  # type: ignore[assignment, attr-defined, misc]
+    controller.EventLogConsumerDaemon = LastingRetryDaemon  # type: ignore[assignment, attr-defined, misc]
+
 
 if __name__ == "__main__":
-    controller.QueuedRunCoordinatorDaemon = PromptQueueDaemon  # type: ignore[assignment, attr-defined]  # looked up there
+    install()
     cli()

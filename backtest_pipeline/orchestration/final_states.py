@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import should_retry
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ResultDamaged, ResultMissing
@@ -56,14 +57,13 @@ def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterat
 
 
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool | None:
-    """Whether no retry is coming; none while Dagster has not said, which it does after the failure itself."""
+    """Whether no retry is coming; none while it is the worker's turn to say, a moment after its failure."""
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
         return True
-    decided = run.tags.get(tags.WILL_RETRY)
-    if decided is None and now.timestamp() - (record.end_time or 0) <= UNDECIDED_S:
+    if tags.WILL_RETRY not in run.tags and now.timestamp() - (record.end_time or 0) <= UNDECIDED_S:
         return None
-    if decided == "true":
+    if should_retry(run, instance):
         return False
     return attempts_of(instance, run.run_id)[-1].dagster_run.run_id == run.run_id
 

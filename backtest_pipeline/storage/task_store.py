@@ -50,7 +50,8 @@ class TaskStore:
         """Makes staged files the task's results: one rename, the manifest inside.
 
         An earlier attempt's folder is moved away first, so that nobody ever sees files of two attempts. An
-        attempt that was given up but still lives cannot replace what a later one has published.
+        attempt that was given up but still lives cannot replace what a later one has published. What killed
+        attempts had staged is removed.
 
         Returns:
             The task's folder.
@@ -63,7 +64,11 @@ class TaskStore:
         fsync_folder(staged)
         with self._publishing():
             self._refuse_superseded(manifest)
-            return self._put_in_place(manifest, staged)
+            target = self._put_in_place(manifest, staged)
+        for earlier in manifest.run_ids[:-1]:
+            shutil.rmtree(self.layout.staging(earlier), ignore_errors=True)
+            shutil.rmtree(self.layout.trash(earlier), ignore_errors=True)
+        return target
 
     def _put_in_place(self, manifest: Manifest, staged: Path) -> Path:
         target = self.layout.task(manifest.task_id)

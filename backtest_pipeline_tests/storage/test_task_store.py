@@ -145,6 +145,21 @@ def test_a_later_attempt_replaces_an_earlier_one_whole(tmp_path: Path) -> None:
     assert list((tmp_path / "tasks" / ".trash").iterdir()) == []
 
 
+def test_what_killed_attempts_left_behind_goes_when_a_later_one_publishes(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path)
+    left = store.layout.staging(TASK)
+    left.mkdir(parents=True)
+    (left / "trades.parquet").write_bytes(b"half")
+    other = store.layout.staging("2f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0")
+    other.mkdir()
+    result = _result()
+    with store.staging(RETRY) as folder:
+        files = store.write_tables(folder, result)
+        store.publish(_manifest(result, files, run_ids=[TASK, RETRY]), folder)
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_a_changed_file_is_found_by_its_checksum(tmp_path: Path) -> None:
     store = TaskStore(tmp_path)
     _publish(store, [TASK])
