@@ -11,8 +11,8 @@ from backtest_pipeline.orchestration.retry_daemon import LastingRetryDaemon
 
 def install() -> None:
     """Puts our daemons where Dagster's controller looks its own up."""
-    controller.QueuedRunCoordinatorDaemon = PromptQueueDaemon  # type: ignore[assignment, attr-defined, misc]
-    controller.EventLogConsumerDaemon = LastingRetryDaemon  # type: ignore[assignment, attr-defined, misc]
+    controller.QueuedRunCoordinatorDaemon = PromptQueueDaemon  # type: ignore[assignment, attr-defined]
+    controller.EventLogConsumerDaemon = LastingRetryDaemon  # type: ignore[assignment, attr-defined]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ brings it up again until it is launched; and where no step is left to repeat, al
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import (
 from dagster._daemon.daemon import DaemonIterator
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import TaskRepeated
+from backtest_pipeline.orchestration.duplicates import drop_duplicates
 
 LOOK_EVERY_S = 1
 
@@ -49,6 +52,8 @@ class LastingRetryDaemon(EventLogConsumerDaemon):
         """Retries what has failed since the last look, and what is owed from earlier ones."""
         instance = workspace_process_context.instance
         start_at_the_beginning(instance)
+        for run_id in drop_duplicates(instance, time.time()):
+            self._logger.info("run %s is gone: its submission was repeated and has another run", run_id)
         yield from super().run_iteration(workspace_process_context)
         owed = instance.get_run_records(
             RunsFilter(statuses=[DagsterRunStatus.FAILURE], tags={tags.RETRY_OWED: "true"})
@@ -82,6 +87,9 @@ def retry_or_owe(
         owed = run.tags.get(tags.RETRY_OWED) == "true"
         try:
             _retry(run, workspace_process_context)
+        except TaskRepeated as error:  # for good; the run goes with the duplicates
+            instance.report_engine_event(f"Not retrying: {error}", run)
+            instance.add_run_tags(run.run_id, {tags.RETRY_OWED: "", WILL_RETRY_TAG: "false"})
         except Exception as error:  # noqa: BLE001  the code server or the database: whatever it is may pass
             if not owed:
                 logger.warning("the retry of run %s waits, it could not be launched: %s", run.run_id, error)

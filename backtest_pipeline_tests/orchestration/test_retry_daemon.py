@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import DAGSTER_EVEN
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration import retry_daemon
+from backtest_pipeline.orchestration.duplicates import drop_duplicates
 from backtest_pipeline.orchestration.retry_daemon import retry_or_owe, start_at_the_beginning
 
 LOG = logging.getLogger("retries")
@@ -83,6 +85,24 @@ def test_a_worker_that_died_after_its_last_step_is_retried_from_the_beginning(
     record = _failed(instance)
     assert tags.RETRY_OWED not in _retry(instance, record)
     assert launched == [record.dagster_run.run_id]
+
+
+def test_a_run_that_never_started_goes_when_its_submission_was_repeated(instance: dg.DagsterInstance) -> None:
+    def run(key: str, status: dg.DagsterRunStatus, **marks: str) -> str:
+        marks = {tags.IDEMPOTENCY_KEY: key, **marks}
+        return str(create_run_for_test(instance, job_name="backtest", status=status, tags=marks).run_id)
+
+    timed_out = {"dagster/failure_reason": "START_TIMEOUT"}
+    lost = run("twice", dg.DagsterRunStatus.NOT_STARTED)
+    failed = run("twice", dg.DagsterRunStatus.FAILURE, **timed_out)
+    taken = run("twice", dg.DagsterRunStatus.STARTED)
+    alone = run("once", dg.DagsterRunStatus.NOT_STARTED)
+    both_lost = [run("lost", dg.DagsterRunStatus.FAILURE, **timed_out) for _ in range(2)]
+    now_s = time.time()
+    assert drop_duplicates(instance, now_s) == [], "it may be on its way into the queue"
+    assert set(drop_duplicates(instance, now_s + 60)) == {lost, failed}
+    assert {one.run_id for one in instance.get_runs()} == {taken, alone, *both_lost}
+    assert drop_duplicates(instance, now_s + 60) == []
 
 
 def test_the_first_look_starts_before_the_first_failure_and_a_later_one_where_it_was(
