@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.request import problems_of
+
+_SECRETS = ("backtest_token", "backtest_tokens", "backtest_proxy_secret")
+# What the web server and the clients need to know, and nobody else: no worker's environment has them.
+SECRET_VARIABLES = tuple(f"{name}{ending}" for name in map(str.upper, _SECRETS) for ending in ("", "_FILE"))
 
 
 class SettingsInvalid(BacktestError):
@@ -24,12 +30,38 @@ class Settings(BaseSettings):
 
     data_root: Path = Field(Path("data"), description="candles and results")
     task_result_ttl_days: int = Field(7, ge=0)
+    run_record_ttl_days: int = Field(30, ge=0)
+    cleanup_schedule: str = Field("0 3 * * *", description="cron, in CANDLE_TIMEZONE")
     candle_timezone: str = "UTC"
     backtest_url: str = "http://127.0.0.1:3000"
     backtest_strategies: str = ""
-    backtest_token: str = ""
-    alert_urls: str = ""
+    backtest_token: str = Field("", repr=False)
+    backtest_token_file: Path | None = None
+    backtest_tokens: str = Field("", repr=False, description="name:role:token, by commas or lines")
+    backtest_tokens_file: Path | None = None
+    backtest_proxy_secret: str = Field("", repr=False)
+    backtest_proxy_secret_file: Path | None = None
+    backtest_hosts: str = ""
+    backtest_body_limit_bytes: int = Field(1_048_576, ge=1_024)
+    backtest_least_free_bytes: int = Field(1_000_000_000, ge=0)
+    backtest_log_format: Literal["colored", "json"] = "colored"
+    alert_urls: str = Field("", repr=False)
     dagster_home: Path = Field(default_factory=lambda: Path.home() / ".backtest")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: Any) -> Any:
+        """A secret that `…_FILE` points to; both are used where both are set."""
+        if not isinstance(values, Mapping):
+            return values
+        values = dict(values)
+        for name in _SECRETS:
+            path = values.pop(f"{name}_file", None)
+            if path:
+                given = (str(values.get(name) or ""), _content(Path(path), f"{name}_file"))
+                values[name] = "\n".join(part.strip() for part in given if part.strip())
+                values[f"{name}_file"] = path
+        return values
 
     @field_validator("candle_timezone")
     @classmethod
@@ -50,6 +82,11 @@ class Settings(BaseSettings):
         """Modules of the operator's own strategies."""
         return [module.strip() for module in self.backtest_strategies.split(",") if module.strip()]
 
+    @property
+    def hosts(self) -> list[str]:
+        """Further hosts that the web server answers for."""
+        return [host.strip() for host in self.backtest_hosts.split(",") if host.strip()]
+
 
 @cache
 def get_settings() -> Settings:
@@ -63,3 +100,10 @@ def get_settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{field.upper()}: {problem}" for field, problem in problems_of(error))
         raise SettingsInvalid(f"set these environment variables right: {problems}") from None
+
+
+def _content(path: Path, name: str) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name.upper()}: cannot read {path}: {error}") from error

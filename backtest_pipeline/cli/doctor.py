@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated
 
+import httpx
 import typer
 
+from backtest_pipeline.cli.disk_findings import disk_findings
+from backtest_pipeline.cli.finding import Finding
 from backtest_pipeline.cli.output import Json, print_json, print_table
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.sdk.client import BacktestClient
@@ -18,22 +20,7 @@ from backtest_pipeline.settings import Settings, get_settings
 from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline.warm import warm_kernels
 
-_LEAST_FREE_BYTES = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes:
-        what: what was looked at.
-        ok: whether it is as it should be.
-        detail: what was found and, where it is not ok, what to do.
-    """
-
-    what: str
-    ok: bool
-    detail: str
+_HEALTH_TIMEOUT_S = 15.0
 
 
 def doctor(
@@ -48,7 +35,7 @@ def doctor(
         findings = [_kernels()]
     else:
         settings = get_settings()
-        findings = [_python(), _disk(settings), _candles(settings), _kernels(), _server(settings)]
+        findings = [_python(), *disk_findings(settings), _candles(settings), _kernels(), *_server(settings)]
     if json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -62,20 +49,6 @@ def doctor(
 
 def _python() -> Finding:
     return Finding("python", ok=True, detail=f"{sys.version.split()[0]} in {sys.prefix}")
-
-
-def _disk(settings: Settings) -> Finding:
-    try:
-        settings.data_root.mkdir(parents=True, exist_ok=True)
-        free_bytes = shutil.disk_usage(settings.data_root).free
-    except OSError as error:
-        return Finding(
-            "DATA_ROOT", ok=False, detail=f"{settings.data_root}: {error.strerror}; make it writable"
-        )
-    found = f"{settings.data_root}, {free_bytes / 1e9:.1f} GB free"
-    if free_bytes < _LEAST_FREE_BYTES:
-        return Finding("DATA_ROOT", ok=False, detail=f"{found}: make room")
-    return Finding("DATA_ROOT", ok=True, detail=found)
 
 
 def _candles(settings: Settings) -> Finding:
@@ -101,10 +74,23 @@ def _kernels() -> Finding:
     return Finding("kernels", ok=True, detail=f"{len(names)} strategies ready in {took_s:.1f} s")
 
 
-def _server(settings: Settings) -> Finding:
+def _server(settings: Settings) -> list[Finding]:
     try:
         with closing(BacktestClient()) as client:
             client.list_tasks(limit=1)
+        return [Finding("web server", ok=True, detail=f"{settings.backtest_url} answers"), *_health(settings)]
     except BacktestError as error:
-        return Finding("web server", ok=False, detail=str(error))
-    return Finding("web server", ok=True, detail=f"{settings.backtest_url} answers")
+        return [Finding("web server", ok=False, detail=str(error))]
+
+
+def _health(settings: Settings) -> list[Finding]:
+    """What the web server finds when it looks at itself and at what is behind it."""
+    url = f"{settings.backtest_url.rstrip('/')}/healthz"
+    headers = {"Authorization": f"Bearer {settings.backtest_token}"} if settings.backtest_token else {}
+    try:
+        told = httpx.get(url, headers=headers, timeout=_HEALTH_TIMEOUT_S).json()
+        checks = [Finding(check["name"], ok=check["ok"], detail=check["detail"]) for check in told["checks"]]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        advice = f"{url} tells nothing of itself: start it with `backtest up`, which brings that page"
+        return [Finding("health", ok=False, detail=advice)]
+    return checks

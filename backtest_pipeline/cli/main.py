@@ -6,13 +6,18 @@ import sys
 
 import typer
 
+from backtest_pipeline.cli.archive import export, import_result
 from backtest_pipeline.cli.candles import candles_app
 from backtest_pipeline.cli.check import check
+from backtest_pipeline.cli.cleanup import cleanup, pin, unpin
 from backtest_pipeline.cli.doctor import doctor
 from backtest_pipeline.cli.listing import list_tasks
+from backtest_pipeline.cli.report import compare, report
+from backtest_pipeline.cli.result import result
 from backtest_pipeline.cli.strategies import list_strategies
-from backtest_pipeline.cli.tasks import cancel, result, run, status, submit, wait
+from backtest_pipeline.cli.tasks import cancel, run, status, submit, wait
 from backtest_pipeline.cli.up import up
+from backtest_pipeline.cli.verify import verify
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 
 FAILED, USAGE = 1, 2
@@ -31,9 +36,17 @@ app.command()(status)
 app.command()(wait)
 app.command()(cancel)
 app.command()(result)
+app.command()(report)
+app.command()(compare)
 app.command("list")(list_tasks)
 app.command("strategies")(list_strategies)
 app.command()(check)
+app.command()(cleanup)
+app.command()(pin)
+app.command()(unpin)
+app.command()(verify)
+app.command()(export)
+app.command("import-result")(import_result)
 app.command()(doctor)
 app.add_typer(candles_app, name="candles", help="Import, list and check candles.")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from backtest_pipeline.model.metric_catalog import shown
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskStatus
 
@@ -20,25 +22,10 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK", help="the task's id", sho
 console = Console()
 stderr = Console(stderr=True)
 
-_PERCENT = {
-    "alpha",
-    "annual_volatility",
-    "avg_drawdown",
-    "avg_trade_return",
-    "best_trade_return",
-    "buy_hold_return",
-    "cagr",
-    "exposure",
-    "kelly",
-    "max_drawdown",
-    "signal_avg_return",
-    "signal_max_drawdown",
-    "signal_win_rate",
-    "total_return",
-    "value_at_risk_95",
-    "win_rate",
-    "worst_trade_return",
-}
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_SPARK_WIDTH = 60
+_SIGNED = {"total_return", "cagr", "sharpe", "sortino", "calmar", "avg_trade_return", "expectancy", "alpha"}
+_STATE_COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
 
 def print_json(value: Any) -> None:
@@ -46,17 +33,23 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=_plain, allow_nan=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:
-    """Prints a table, the columns in `right` aligned to the right; off a terminal, tabs between cells."""
+Cell: TypeAlias = str | Text
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Iterable[str] = ()) -> None:
+    """Prints a table, the columns in `right` aligned to the right; off a terminal, tabs between cells.
+
+    A cell's text is shown as it is, whatever brackets a user has put into it.
+    """
     if not console.is_terminal:
         for line in (columns, *rows):
-            typer.echo("\t".join(cell.strip() for cell in line))
+            typer.echo("\t".join(str(cell).strip() for cell in line))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     console.print(table)
 
 
@@ -65,7 +58,7 @@ def print_statuses(statuses: Sequence[TaskStatus]) -> None:
     rows = [
         (
             status.task_id,
-            status.state,
+            coloured_state(status.state),
             f"{status.progress:.0%}",
             status.strategy or "",
             ",".join(status.symbols),
@@ -79,25 +72,55 @@ def print_statuses(statuses: Sequence[TaskStatus]) -> None:
     )
 
 
+def coloured_state(state: str) -> Text:
+    """A state with its colour on terminals."""
+    return Text(state, style=_STATE_COLOURS.get(state, ""))
+
+
 def print_metrics(result: BacktestResult) -> None:
-    """Prints the account's metrics and, where there are several symbols, each symbol's beside them."""
+    """Prints the account's metrics and, where there are several symbols, each symbol's beside them.
+
+    On a terminal the equity comes first, as a line of blocks, and gains and losses have colours.
+    """
+    if console.is_terminal:
+        equity = result.equity["equity"].to_numpy()
+        ends = f"{equity[0]:,.0f} [dim]{sparkline(equity, _SPARK_WIDTH)}[/] {equity[-1]:,.0f}"
+        console.print(f"equity {ends}", highlight=False)
     by_symbol = result.by_symbol if len(result.by_symbol) > 1 else {}
     rows = [
-        (name, shown_metric(name, value), *(shown_metric(name, of[name]) for of in by_symbol.values()))
+        (name, coloured_metric(name, value), *(coloured_metric(name, of[name]) for of in by_symbol.values()))
         for name, value in result.metrics.items()
     ]
     print_table(("metric", "account", *by_symbol), rows, right=["account", *by_symbol])
     for remark in result.diagnostics:
-        console.print(f"note: {remark}", highlight=False)
+        console.print(f"note: {remark}", highlight=False, markup=False)
 
 
-def shown_metric(name: str, value: float | None) -> str:
-    """A metric for people: fractions as percent, counts and money with thousands' commas."""
-    if value is None:
-        return "-"
-    if name in _PERCENT:
-        return f"{value:.2%}"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+def sparkline(values: Sequence[float], width: int) -> str:
+    """A line of at most `width` blocks, each as high as the last value of its share of the series."""
+    count = len(values)
+    ends = [values[(column + 1) * count // min(width, count) - 1] for column in range(min(width, count))]
+    low, high = min(ends), max(ends)
+    return "".join(
+        _BLOCKS[round((value - low) / (high - low) * (len(_BLOCKS) - 1)) if high > low else 0]
+        for value in ends
+    )
+
+
+def coloured_metric(name: str, value: float | None) -> Text:
+    """A metric with its colour on terminals: green for gains, red for losses."""
+    if name not in _SIGNED or not value:
+        return Text(shown(name, value))
+    return Text(shown(name, value), style="green" if value > 0 else "red")
+
+
+def shown_size(size_bytes: float) -> str:
+    """A size for people, in units of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1_000:
+            return f"{size_bytes:,.0f} {unit}" if unit == "B" else f"{size_bytes:,.1f} {unit}"
+        size_bytes /= 1_000
+    return f"{size_bytes:,.1f} TB"
 
 
 def _plain(value: object) -> str:

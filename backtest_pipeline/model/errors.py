@@ -9,6 +9,7 @@
     │   ├── CandlesMissing
     │   ├── CandlesInvalid
     │   └── CandleFileUnreadable
+    ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
     ├── TaskError                 a task is not what the caller hoped
     │   ├── TaskUnknown
@@ -20,6 +21,9 @@
     │   ├── TaskNotCancelled
     │   └── WaitTimedOut
     ├── SubmissionsFailed         some of many requests were not taken
+    ├── FileThere                 a file would be overwritten
+    ├── FileUnusable              a file that was named cannot be read or written
+    ├── ArchiveRefused            an archive is none of ours, damaged, or in conflict with what is here
     └── ServiceError              the web server or the pipeline behind it
         ├── AddressInvalid
         ├── ServerUnreachable
@@ -161,6 +165,26 @@ class CandleFileUnreadable(CandlesError):
         super().__init__(f"{symbol}: cannot read {path}: {reason}; {advice}")
 
 
+class StorageFull(BacktestError):
+    """The disk has less room than a result may take.
+
+    Attributes:
+        needed: bytes that the result may take.
+        free: bytes that are free.
+    """
+
+    retryable = True
+
+    def __init__(self, folder: str | Path, *, needed: int, free: int) -> None:
+        self.folder = str(folder)
+        self.needed = needed
+        self.free = free
+        super().__init__(
+            f"{folder} has {free / 1e6:,.1f} MB free and the result may take {needed / 1e6:,.1f} MB; make room "
+            "(`backtest doctor` shows what takes it, `backtest cleanup --older-than-days 1` deletes results)"
+        )
+
+
 class StrategyFaulty(BacktestError):
     """A strategy returned something else than signals as long as its candles, or raised."""
 
@@ -286,6 +310,32 @@ class SubmissionsFailed(BacktestError):
             f"{len(self.failures)} of {len(self.task_ids)} requests were not taken, the first of them number "
             f"{first + 1}: {error}"
         )
+
+
+class FileThere(BacktestError):
+    """A file would be overwritten that nobody has given up."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        super().__init__(f"{path} is there already; choose another name, or add --force to replace it")
+
+
+class FileUnusable(BacktestError):
+    """A file that somebody named cannot be read or written."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(f"{path}: {reason}; name a file that can be used")
+
+
+class ArchiveRefused(BacktestError):
+    """An archive cannot be imported; nothing of it was kept."""
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        self.path = str(path)
+        self.problem = problem
+        super().__init__(f"{path}: {problem}; nothing was imported")
 
 
 class ServiceError(BacktestError):

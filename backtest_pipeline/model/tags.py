@@ -18,6 +18,7 @@ RECORDED = "backtest/recorded"
 NOT_BEFORE = "backtest/not_before"
 RETRY_OWED = "backtest/retry_owed"
 LABEL_PREFIX = "label/"
+USER = "user"
 
 ROOT_RUN = "dagster/root_run_id"
 WILL_RETRY = "dagster/will_retry"
@@ -27,6 +28,7 @@ MAX_RETRIES = "dagster/max_retries"
 MAX_RUNTIME = "dagster/max_runtime"
 
 JOB = "backtest"
+CLEANUP_JOB = "cleanup_task_results"
 CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"
 

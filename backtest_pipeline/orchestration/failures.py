@@ -22,8 +22,8 @@ from backtest_pipeline.orchestration.recording import Attempt, unfinished_manife
 def told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
     """Runs an op's work and tells of its failure in our words.
 
-    An error of ours is retried if it says so; trouble with disks and databases is, as it may pass; anything
-    else is not, as the same code on the same candles would fail again.
+    An error of ours is retried if it says so; trouble with disks, memory and databases is, as it may pass;
+    anything else is not, as the same code on the same candles would fail again.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from None  # the task goes on without this attempt
     except BacktestError as error:
         raise _failure(context, stage, error, str(error), retryable=_may_pass(error)) from None
-    except (OSError, SQLAlchemyError) as error:
+    except (OSError, MemoryError, SQLAlchemyError) as error:
         message = f"{stage} failed: {str(error).partition(chr(10))[0]}"
         raise _failure(context, stage, error, message, retryable=True) from error
     except Exception as error:
@@ -43,8 +43,10 @@ def told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
 
 
 def _may_pass(error: BacktestError) -> bool:
-    """Whether another attempt may succeed: as the error says, or a strategy met trouble with a disk."""
-    return error.retryable or (isinstance(error, StrategyFaulty) and isinstance(error.__cause__, OSError))
+    """Whether another attempt may succeed: as the error says, or a strategy met a full disk or memory."""
+    return error.retryable or (
+        isinstance(error, StrategyFaulty) and isinstance(error.__cause__, OSError | MemoryError)
+    )
 
 
 def _failure(

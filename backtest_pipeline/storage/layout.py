@@ -64,6 +64,11 @@ class Layout:
         """File that is locked while a task's folder is put in place or taken away."""
         return self.tasks / ".lock"
 
+    @property
+    def last_cleanup(self) -> Path:
+        """File that tells when results were cleaned up last."""
+        return self.tasks / ".last_cleanup.json"
+
     def trash(self, run_id: str) -> Path:
         """Where a folder goes in one step before it is deleted."""
         return self.tasks / ".trash" / run_id

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.storage.atomic import fsync_folder, write_bytes_durably
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.publishing import publishing
 from backtest_pipeline.storage.result_tables import TABLES, read_table, write_table
 
 
@@ -46,12 +47,46 @@ class TaskStore:
         """
         return [write_table(folder, name, getattr(result, name)) for name in TABLES]
 
+    def write_file(self, folder: Path, file: str, content: bytes, *, name: str) -> ResultFile:
+        """Writes a picture or a page into a folder, durably; `name` is the one in the manifest.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        path = folder / file
+        write_bytes_durably(path, content)
+        return ResultFile(
+            name=name,
+            path=path.name,
+            kind=path.suffix.removeprefix("."),
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            rows=None,
+        )
+
+    def add_file(self, manifest: Manifest, file: str, content: bytes, *, name: str) -> None:
+        """Adds a file to what an attempt has published: first the file, then the manifest that lists it.
+
+        Raises:
+            AttemptSuperseded: another attempt's results are there by now.
+            ResultMissing, ResultDamaged: as for `manifest`.
+            OSError: the disk refuses.
+        """
+        with publishing(self.layout):
+            published = self.manifest(manifest.task_id)
+            if published.run_ids != manifest.run_ids:
+                raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
+            folder = self.layout.task(manifest.task_id)
+            added = self.write_file(folder, file, content, name=name)
+            others = [one for one in published.result_files if one.name != name]
+            self._write(folder, published.model_copy(update={"result_files": [*others, added]}))
+
     def publish(self, manifest: Manifest, staged: Path) -> Path:
         """Makes staged files the task's results: one rename, the manifest inside.
 
         An earlier attempt's folder is moved away first, so that nobody ever sees files of two attempts. An
         attempt that was given up but still lives cannot replace what a later one has published. What killed
-        attempts had staged is removed.
+        attempts had staged is removed. A task that somebody has pinned stays pinned.
 
         Returns:
             The task's folder.
@@ -60,10 +95,14 @@ class TaskStore:
             AttemptSuperseded: a later attempt has published.
             OSError: the disk refuses; the earlier attempt's results, if any, are still there.
         """
-        write_bytes_durably(staged / self.layout.manifest(manifest.task_id).name, manifest.to_json().encode())
+        self._write(staged, manifest)
         fsync_folder(staged)
-        with self._publishing():
-            self._refuse_superseded(manifest)
+        with publishing(self.layout):
+            published = self._published(manifest.task_id)
+            if published and published.attempt > manifest.attempt:
+                raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
+            if published and published.pinned:
+                self._write(staged, _pinned(manifest, pinned=True, ttl_days=0))
             target = self._put_in_place(manifest, staged)
         for earlier in manifest.run_ids[:-1]:
             shutil.rmtree(self.layout.staging(earlier), ignore_errors=True)
@@ -86,19 +125,36 @@ class TaskStore:
         shutil.rmtree(replaced, ignore_errors=True)
         return target
 
-    @contextmanager
-    def _publishing(self) -> Iterator[None]:
-        with self.layout.publish_lock.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def pin(self, task_id: str, *, pinned: bool, ttl_days: int) -> Manifest:
+        """Keeps a finished task's results past their time, or gives them a time again; may be repeated.
 
-    def _refuse_superseded(self, manifest: Manifest) -> None:
+        Args:
+            task_id: the task.
+            pinned: whether to keep it.
+            ttl_days: how long results live that are not pinned, in days from the task's end; 0: for ever.
+
+        Returns:
+            The manifest as it stands now.
+
+        Raises:
+            TaskUnknown, ResultMissing, ResultDamaged: as for `manifest`.
+            OSError: the disk refuses.
+        """
+        manifest = self.manifest(task_id)
+        with publishing(self.layout):
+            manifest = _pinned(self.manifest(task_id), pinned=pinned, ttl_days=ttl_days)
+            self._write(self.layout.task(task_id), manifest)
+        return manifest
+
+    def _write(self, folder: Path, manifest: Manifest) -> None:
+        name = self.layout.manifest(manifest.task_id).name
+        write_bytes_durably(folder / name, manifest.to_json().encode())
+
+    def _published(self, task_id: str) -> Manifest | None:
         try:
-            published = self.manifest(manifest.task_id)
+            return self.manifest(task_id)
         except (ResultMissing, ResultDamaged):
-            return
-        if published.attempt > manifest.attempt:
-            raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
+            return None
 
     def task_ids(self) -> list[str]:
         """Ids of the tasks that have a manifest, sorted."""
@@ -153,3 +209,11 @@ class TaskStore:
             raise ResultDamaged(task_id, path, "the file is gone") from None
         if len(content) != file.size_bytes or hashlib.sha256(content).hexdigest() != file.sha256:
             raise ResultDamaged(task_id, path, "the file differs from what was published")
+
+
+def _pinned(manifest: Manifest, *, pinned: bool, ttl_days: int) -> Manifest:
+    expires_at = (
+        None if pinned or not ttl_days else manifest.timestamps.finished_at + timedelta(days=ttl_days)
+    )
+    timestamps = manifest.timestamps.model_copy(update={"expires_at": expires_at})
+    return manifest.model_copy(update={"pinned": pinned, "timestamps": timestamps})

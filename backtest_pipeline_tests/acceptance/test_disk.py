@@ -30,7 +30,7 @@ def small_disk(tmp_path: Path, demo_candles: Path) -> Iterator[Path]:
     """A data root on a file system of its own, with the candles of one symbol and room for some results."""
     folder = tmp_path / "small"
     folder.mkdir()
-    if os.geteuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)):
+    if os.geteuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)):
         pytest.skip("only root may mount a small disk, and not in every container")
     try:
         shutil.copytree(demo_candles / "AAPL", folder / "AAPL")
@@ -40,23 +40,38 @@ def small_disk(tmp_path: Path, demo_candles: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def client(small_disk: Path, tmp_path: Path) -> Iterator[BacktestClient]:
+def client(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BacktestClient]:
+    monkeypatch.setenv("BACKTEST_STRATEGIES", "backtest_pipeline_tests.acceptance.trouble_strategies")
     service = LocalService(Settings(data_root=small_disk, dagster_home=tmp_path / "home"), port=free_port())
     with service.running(), BacktestClient(service.url, data_root=small_disk) as client:
         yield client
 
 
-def _ended(client: BacktestClient) -> TaskStatus:
-    return client.wait(client.submit(REQUEST).task_id, timeout_s=PATIENCE_S)
+def _ended(client: BacktestClient, request: BacktestRequest = REQUEST) -> TaskStatus:
+    return client.wait(client.submit(request).task_id, timeout_s=PATIENCE_S)
 
 
-def test_a_full_disk_fails_the_task_with_its_reason_and_leaves_nothing_half_written(
+def test_a_disk_without_room_for_the_result_fails_the_task_before_the_work(
     client: BacktestClient, small_disk: Path
 ) -> None:
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 1_000_000))
     ended = _ended(client)
     assert (ended.state, ended.attempt) == ("failed", 2)
+    assert ended.error is not None
+    assert "the result may take 4.8 MB" in ended.error  # 4.5 MB + 3,270 candles x 100 bytes
+    assert ended.stage == "failed: loading candles"
+
+
+def test_a_disk_that_fills_up_meanwhile_fails_the_task_and_leaves_nothing_half_written(
+    client: BacktestClient, small_disk: Path
+) -> None:
+    filler = small_disk / "filler"
+    filling = BacktestRequest(
+        strategy="fills_disk", params={"mark": str(filler)}, symbols=["AAPL"], max_retries=0
+    )
+    ended = _ended(client, filling)
+    assert ended.state == "failed"
     assert ended.error is not None
     assert "No space left on device" in ended.error
     assert not list(small_disk.glob("tasks/*-*"))

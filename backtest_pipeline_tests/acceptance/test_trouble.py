@@ -109,8 +109,11 @@ def test_a_worker_that_is_killed_is_replaced_and_the_task_completes(
     assert len(troubled.client.result(task_id).trades) == 1
 
 
-def test_a_disk_error_is_tried_again(troubled: Troubled, tmp_path: Path) -> None:
-    task_id = troubled.submit("disk_trouble_once", params={"mark": str(tmp_path / "mark")})
+@pytest.mark.parametrize("strategy", ["disk_trouble_once", "memory_trouble_once"])
+def test_trouble_with_disk_or_memory_is_tried_again(
+    troubled: Troubled, tmp_path: Path, strategy: str
+) -> None:
+    task_id = troubled.submit(strategy, params={"mark": str(tmp_path / "mark")})
     ended = troubled.wait(task_id)
     assert (ended.state, ended.attempt) == ("completed", 2)
 

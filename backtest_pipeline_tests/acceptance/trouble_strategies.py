@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from abc import abstractmethod
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,25 @@ class DiskTroubleOnce(_Trouble):
         if not Path(params.mark).exists():
             Path(params.mark).touch()
             raise OSError(5, "Input/output error", params.mark)
+
+
+class MemoryTroubleOnce(_Trouble):
+    """Asks for more memory than there is the first time."""
+
+    name = "memory_trouble_once"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        if not Path(params.mark).exists():
+            Path(params.mark).touch()
+            np.ones(1 << 55)
+
+
+class FillsDisk(_Trouble):
+    """Fills the disk that its mark lies on."""
+
+    name = "fills_disk"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        with suppress(OSError), Path(params.mark).open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(4_096))
