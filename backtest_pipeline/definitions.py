@@ -4,11 +4,16 @@ import dagster as dg
 
 from backtest_pipeline.orchestration.backtest import backtest
 from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.catalog import result_assets
+from backtest_pipeline.orchestration.cleanup_job import cleanup_schedule, cleanup_task_results
 from backtest_pipeline.orchestration.final_states import final_states
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.strategies.registry import strategies
 
 definitions = dg.Definitions(
-    jobs=[backtest],
+    assets=result_assets(strategies()),
+    jobs=[backtest, cleanup_task_results],
+    schedules=[cleanup_schedule(get_settings().cleanup_schedule, get_settings().candle_timezone)],
     sensors=[final_states],
     resources={"bench": dg.ResourceDefinition(lambda _: Bench(get_settings()))},
 )

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from backtest_pipeline.cli.connection import told_that_they_go_on
 from backtest_pipeline.cli.output import stderr
@@ -30,10 +38,13 @@ def _shown(task_ids: Sequence[str]) -> Iterator[Show]:
         yield _tell if len(task_ids) == 1 else _tell_with_id
         return
     columns = (
+        SpinnerColumn(),
         TextColumn("{task.fields[state]:<9}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[stage]}"),
     )
     with Progress(*columns, console=stderr) as progress:

@@ -4,19 +4,25 @@ Annotations are evaluated here (no future import): Dagster reads them.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.orchestration.afterwork import later
 from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.catalog import OWNER, presets_text
 from backtest_pipeline.orchestration.failures import told
 from backtest_pipeline.orchestration.launch_form import launch_form
+from backtest_pipeline.orchestration.presentation import add_report, write_chart
 from backtest_pipeline.orchestration.progress import ProgressTags
 from backtest_pipeline.orchestration.recording import Attempt, completed_manifest
 from backtest_pipeline.orchestration.run_page import candle_lines, materialization, request_tags, result_lines
+from backtest_pipeline.storage.disk import require_room
 from backtest_pipeline.strategies.registry import strategies
 
-_FORM = launch_form(strategies())
+_STRATEGIES = strategies()
+_FORM = launch_form(_STRATEGIES)
 
 
 @dg.op(
@@ -34,6 +40,7 @@ def load_candles(context: dg.OpExecutionContext) -> None:
         loaded = bench.loaded(context.op_config)
         for line in candle_lines(loaded):
             context.log.info(line)
+        require_room(bench.task_store.layout.data_root, sum(seen.rows for seen in loaded.fingerprints))
 
 
 @dg.op(
@@ -47,7 +54,8 @@ def run_engine(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
     with told(context, "running the engine"):
         progress = ProgressTags(context.instance, context.run_id)
-        result = bench.result(context.op_config, progress.part(0.1, 0.9))
+        bars = sum(seen.rows for seen in bench.loaded(context.op_config).fingerprints)
+        result = bench.result(context.op_config, progress.part(0.1, 0.9, bars))
         for line in result_lines(result):
             context.log.info(line)
 
@@ -62,13 +70,15 @@ def run_engine(context: dg.OpExecutionContext) -> None:
 def write_results(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
     with told(context, "writing results"), bench.task_store.staging(context.run_id) as staged:
-        result = bench.result(context.op_config)
+        result, loaded = bench.result(context.op_config), bench.loaded(context.op_config)
+        files = bench.task_store.write_tables(staged, result)
+        files.append(write_chart(bench.task_store, staged, result, loaded.candles))
         attempt = Attempt.of(context.instance, context.run_id)
         manifest = completed_manifest(
             attempt,
             result,
-            files=bench.task_store.write_tables(staged, result),
-            candles=bench.loaded(context.op_config).fingerprints,
+            files=files,
+            candles=loaded.fingerprints,
             finished_at=datetime.now(UTC),
             ttl_days=bench.ttl_days,
         )
@@ -77,14 +87,18 @@ def write_results(context: dg.OpExecutionContext) -> None:
         context.log_event(materialization(manifest, result, folder))
         progress = ProgressTags(context.instance, context.run_id)
         progress.write({tags.PROGRESS: "1.00", tags.STAGE: "completed", tags.RESULT_PATH: str(folder)})
+        home = None if context.instance.is_ephemeral else context.instance.root_directory
+        later(partial(add_report, bench.task_store, manifest, result, loaded.candles, home))
 
 
 @dg.job(
     name=tags.JOB,
     description=(
         "Runs one backtest. Choose a strategy and its parameters, symbols, dates, money and fills, and "
-        "launch; results appear in the task's folder and on the run's page."
+        "launch; results appear in the task's folder and on the run's page.\n\n" + presets_text(_STRATEGIES)
     ),
+    tags={"owner": OWNER},
+    run_tags={},
     config=dg.ConfigMapping(
         lambda config: {
             "ops": {op: {"config": config} for op in ("load_candles", "run_engine", "write_results")}

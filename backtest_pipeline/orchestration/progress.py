@@ -35,6 +35,23 @@ class ProgressTags:
         self._instance.add_run_tags(self._run_id, values)
         self._written_at = self._clock()
 
-    def part(self, start: float, stop: float) -> Callable[[float, str], None]:
-        """A callback for one part of the work, whose 0 to 1 is `start` to `stop` of the whole."""
-        return lambda fraction, stage: self(start + (stop - start) * fraction, stage)
+    def part(self, start: float, stop: float, bars: int) -> Callable[[float, str], None]:
+        """A callback for one part of the work, whose 0 to 1 is `start` to `stop` of the whole.
+
+        Args:
+            start: share of the whole task's work that is done before.
+            stop: share that is done afterwards.
+            bars: what there is to do, for the stage's text.
+        """
+        began_at = self._clock()
+
+        def tell(fraction: float, stage: str) -> None:
+            done = _bars_text(fraction * bars, bars, self._clock() - began_at)
+            self(start + (stop - start) * fraction, f"{stage}{done}")
+
+        return tell
+
+
+def _bars_text(done: float, bars: int, took_s: float) -> str:
+    """How far and how fast, once there is something to tell."""
+    return f", {done:,.0f} of {bars:,} bars, {done / took_s:,.0f} a second" if done and took_s else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.metric_catalog import facts_of, shown
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.gaps import Gaps
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.orchestration.bench import LoadedCandles
 
 HEADLINES = ("total_return", "cagr", "sharpe", "max_drawdown", "win_rate", "trades", "final_equity")
+_MOST_TRADES = 10
 
 
 def request_tags(request: BacktestRequest) -> dict[str, str]:
@@ -42,8 +44,10 @@ def candle_lines(loaded: LoadedCandles) -> list[str]:
 
 def result_lines(result: BacktestResult) -> list[str]:
     """Counts, headline metrics and remarks."""
-    shown = ", ".join(f"{name} {_number(result.metrics[name])}" for name in HEADLINES)
-    return [f"{len(result.signals):,} signals, {len(result.trades):,} trades", shown, *result.diagnostics]
+    headlines = ", ".join(
+        f"{facts_of(name).title.lower()} {shown(name, result.metrics[name])}" for name in HEADLINES
+    )
+    return [f"{len(result.signals):,} signals, {len(result.trades):,} trades", headlines, *result.diagnostics]
 
 
 def materialization(manifest: Manifest, result: BacktestResult, folder: Path) -> dg.AssetMaterialization:
@@ -53,20 +57,52 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
         for name in HEADLINES
         if (value := result.metrics[name]) is not None
     }
+    pages = f"/tasks/{manifest.task_id}"
     return dg.AssetMaterialization(
         asset_key=["backtests", manifest.strategy_id],
         description=f"{manifest.strategy_id} on {tags.symbols_value(manifest.symbols)}",
         metadata={
+            "report": dg.MetadataValue.url(f"{pages}/report.html"),
+            "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/equity.png)"),
             **numbers,
             "metrics": dg.MetadataValue.md(_metrics_table(result)),
-            "diagnostics": dg.MetadataValue.md(
-                "\n".join(f"- {line}" for line in result.diagnostics) or "none"
-            ),
-            "look_ahead_check": dg.MetadataValue.json(result.checks.get("look_ahead", {})),
+            "last trades": _last_trades(result),
+            "warnings": dg.MetadataValue.md(_warnings(result)),
+            "look-ahead check": dg.MetadataValue.json(result.checks.get("look_ahead", {})),
             "folder": dg.MetadataValue.path(str(folder)),
-            "task_id": manifest.task_id,
+            "task": manifest.task_id,
         },
     )
+
+
+def _last_trades(result: BacktestResult) -> dg.TableMetadataValue:
+    """The latest trades, newest first."""
+    shown_rows = result.trades.sort_values("exit_time", kind="stable").tail(_MOST_TRADES).iloc[::-1]
+    records = [
+        dg.TableRecord(
+            {
+                "symbol": trade["symbol"],
+                "side": trade["side"],
+                "entry": f"{trade['entry_time']:%Y-%m-%d %H:%M}",
+                "at": f"{trade['entry_price']:,.4f}",
+                "exit": f"{trade['exit_time']:%Y-%m-%d %H:%M}",
+                "for": f"{trade['exit_price']:,.4f}",
+                "pnl": f"{trade['pnl']:,.2f}",
+                "return": f"{trade['return_frac']:.2%}",
+                "bars": int(trade["bars_held"]),
+                "why": trade["exit_reason"],
+            }
+        )
+        for trade in shown_rows.to_dict("records")
+    ]
+    kinds = {"bars": "int"}
+    names = ("symbol", "side", "entry", "at", "exit", "for", "pnl", "return", "bars", "why")
+    columns = [dg.TableColumn(name, kinds.get(name, "string")) for name in names]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
+
+
+def _warnings(result: BacktestResult) -> str:
+    return "\n".join(f"- {line}" for line in result.diagnostics) or "none"
 
 
 def _gap_text(gaps: Gaps) -> str:
@@ -77,9 +113,8 @@ def _gap_text(gaps: Gaps) -> str:
 
 
 def _metrics_table(result: BacktestResult) -> str:
-    rows = [f"| {name} | {_number(value)} |" for name, value in result.metrics.items()]
-    return "\n".join(["| metric | value |", "|---|---:|", *rows])
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.6g}"
+    rows = [
+        f"| {facts_of(name).title} | {shown(name, value)} | {facts_of(name).meaning} |"
+        for name, value in result.metrics.items()
+    ]
+    return "\n".join(["| metric | value | what it is |", "|---|---:|---|", *rows])

@@ -29,6 +29,7 @@ KILL_AFTER_S = 10.0
 _OURS = "backtest_pipeline."
 _STAYS = {
     "backtest_pipeline.orchestration",
+    "backtest_pipeline.orchestration.afterwork",
     "backtest_pipeline.orchestration.code_server",
     "backtest_pipeline.orchestration.warm_server",
     "backtest_pipeline.orchestration.warm_workers",

@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 
+from backtest_pipeline.orchestration import afterwork
+
 PRELOAD = "backtest_pipeline.worker_preload"
 _PROBE_TIMEOUT_S = 60.0
 
@@ -37,19 +39,24 @@ class _WarmPopen(popen_forkserver.Popen):
                 forkserver.connect_to_new_process = usual
 
 
-class _EndsWithServer(BaseProcess):
-    """Ends at once when the code server dies: nobody could stop the worker then, and its run is given up."""
+class _Worker(BaseProcess):
+    """Ends at once when the code server dies: nobody could stop the worker then, and its run is given up.
+
+    What its run has postponed, it does when the run is over.
+    """
 
     def run(self) -> None:
         threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
+        afterwork.postpone_from_now_on()
         super().run()
+        afterwork.finish()
 
 
-class ColdProcess(_EndsWithServer, SpawnProcess):
+class ColdProcess(_Worker, SpawnProcess):
     """A process that starts from nothing."""
 
 
-class WarmProcess(_EndsWithServer, ForkServerProcess):
+class WarmProcess(_Worker, ForkServerProcess):
     """A process forked from the newest generation."""
 
     @staticmethod

@@ -43,11 +43,16 @@ def test_a_thousand_reports_in_ten_seconds_are_at_most_eleven_writes() -> None:
 
 def test_a_part_of_the_work_is_scaled_into_the_whole() -> None:
     progress, recorder, clock = _progress()
-    part = progress.part(0.1, 0.9)
+    part = progress.part(0.1, 0.9, bars=3_000_000)
     for fraction in (0.0, 0.5, 1.0):
         clock.now_s += 1
         part(fraction, "simulating")
     assert [written[tags.PROGRESS] for written in recorder.written] == ["0.10", "0.50", "0.90"]
+    assert [written[tags.STAGE] for written in recorder.written] == [
+        "simulating",
+        "simulating, 1,500,000 of 3,000,000 bars, 750,000 a second",  # after 2 s
+        "simulating, 3,000,000 of 3,000,000 bars, 1,000,000 a second",  # after 3 s
+    ]
 
 
 def test_a_direct_write_is_never_held_back() -> None:

@@ -1,0 +1,40 @@
+"""What a worker still does once its run has succeeded, so that nobody waits for it.
+
+Only a worker process of ours postpones; anywhere else the work is done at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+_postponed: list[Callable[[], object]] = []
+_is_worker = False
+_logger = logging.getLogger(__name__)
+
+
+def postpone_from_now_on() -> None:
+    """Says that this process is a worker, which will call `finish`."""
+    global _is_worker  # noqa: PLW0603  a process is a worker or is none
+    _is_worker = True
+
+
+def later(work: Callable[[], object]) -> None:
+    """Does the work after the run has ended, or now where this process is no worker."""
+    if _is_worker:
+        _postponed.append(work)
+    else:
+        _do(work)
+
+
+def finish() -> None:
+    """Does what was postponed; trouble with it is logged and is nobody else's."""
+    while _postponed:
+        _do(_postponed.pop(0))
+
+
+def _do(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001  the run has succeeded, whatever happens now
+        _logger.warning("work after a run failed: %r", error)
