@@ -22,13 +22,15 @@ Key = Annotated[
     str | None,
     typer.Option(help="names this submission: repeated, it yields the same task", show_default=False),
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="run it even where a task has this very result already")]
 
 
 @takes_request
-def run(request: BacktestRequest, *, json: Json = False) -> None:
+def run(request: BacktestRequest, *, fresh: Fresh = False, json: Json = False) -> None:
     """Submits a backtest, shows its progress and prints its metrics; Ctrl-C leaves it to go on."""
     with connected() as client:
-        task = client.submit(request)
+        task = client.submit(request, reuse=not fresh)
+        _tell_if_reused(task)
         [ended] = wait_visibly(client, [task.task_id])
         _refuse_unfinished(ended)
         outcome = client.result(task.task_id)
@@ -40,10 +42,14 @@ def run(request: BacktestRequest, *, json: Json = False) -> None:
 
 
 @takes_request
-def submit(request: BacktestRequest, *, idempotency_key: Key = None, json: Json = False) -> None:
+def submit(
+    request: BacktestRequest, *, idempotency_key: Key = None, fresh: Fresh = False, json: Json = False
+) -> None:
     """Submits a backtest and prints its task id at once."""
     with connected() as client:
-        task = client.submit(request, idempotency_key=idempotency_key)
+        task = client.submit(request, idempotency_key=idempotency_key, reuse=not fresh)
+    if idempotency_key is None:
+        _tell_if_reused(task)
     if json:
         print_json(task.model_dump(mode="json"))
     else:
@@ -71,16 +77,6 @@ def cancel(task: TaskId, *, json: Json = False) -> None:
         _show([client.cancel(task)], as_json=json)
 
 
-def result(task: TaskId, *, json: Json = False) -> None:
-    """Prints a completed task's metrics."""
-    with connected() as client:
-        outcome = client.result(task)
-    if json:
-        print_json(outcome.manifest.model_dump(mode="json") if outcome.manifest else {})
-    else:
-        print_metrics(outcome)
-
-
 def _show(tasks: list[TaskStatus], *, as_json: bool) -> None:
     """Shows tasks; as JSON one is an object and several are a list."""
     if as_json:
@@ -88,6 +84,13 @@ def _show(tasks: list[TaskStatus], *, as_json: bool) -> None:
         print_json(shown[0] if len(shown) == 1 else shown)
     else:
         print_statuses(tasks)
+
+
+def _tell_if_reused(task: TaskStatus) -> None:
+    """A task that has completed as soon as it is asked for is an earlier one."""
+    if task.state == "completed":
+        told = f"task {task.task_id} has this result already; --fresh runs it again"
+        stderr.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 def _refuse_unfinished(task: TaskStatus) -> None:

@@ -15,7 +15,9 @@ from backtest_pipeline.settings import get_settings
 
 def up(
     *,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="address to listen on; beyond this machine only with BACKTEST_TOKENS")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="port to listen on")] = 3000,
 ) -> None:
     """Starts web server, daemon and code server, prints the address when ready, stops all on Ctrl-C."""

@@ -180,8 +180,9 @@ class StorageFull(BacktestError):
         self.needed = needed
         self.free = free
         super().__init__(
-            f"{folder} has {free / 1e6:,.1f} MB free and the result may take {needed / 1e6:,.1f} MB; make room "
-            "(`backtest doctor` shows what takes it, `backtest cleanup --older-than-days 1` deletes results)"
+            f"{folder} has {free / 1e6:,.1f} MB free and the result may take {needed / 1e6:,.1f} MB; make "
+            "room (`backtest doctor` shows what takes it, `backtest cleanup --older-than-days 1` deletes "
+            "results)"
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.candles import Candles
 
 FinalState = Literal["completed", "failed", "cancelled"]
 
@@ -43,6 +46,18 @@ class CandleFingerprint(_Record):
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$", description="over timestamps and columns, see Candles.fingerprint"
     )
+
+    @classmethod
+    def of(cls, candles: Candles) -> Self:
+        """The fingerprint of candles, of which there is at least one."""
+        first, last = (stamp.item() for stamp in candles.timestamp[[0, -1]])
+        return cls(
+            symbol=candles.symbol,
+            rows=len(candles),
+            first=first.replace(tzinfo=UTC),
+            last=last.replace(tzinfo=UTC),
+            sha256=candles.fingerprint(),
+        )
 
 
 class Timestamps(_Record):
@@ -84,6 +99,10 @@ class Environment(_Record):
     numba: str
     platform: str
     host: str
+    code_sha256: str | None = Field(
+        None,
+        description="over the sources that decide a result, the strategy's own among them; null: not known",
+    )
 
 
 class Manifest(_Record):

@@ -97,8 +97,7 @@ def write_results(context: dg.OpExecutionContext) -> None:
         "Runs one backtest. Choose a strategy and its parameters, symbols, dates, money and fills, and "
         "launch; results appear in the task's folder and on the run's page.\n\n" + presets_text(_STRATEGIES)
     ),
-    tags={"owner": OWNER},
-    run_tags={},
+    metadata={"owner": OWNER},
     config=dg.ConfigMapping(
         lambda config: {
             "ops": {op: {"config": config} for op in ("load_candles", "run_engine", "write_results")}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 from backtest_pipeline.backtest import run_backtest
@@ -75,7 +74,7 @@ class Bench:
             candles = self.candle_store.load(request.symbols, request.timeframe, request.start, request.end)
             self._loaded = LoadedCandles(
                 candles=candles,
-                fingerprints=[_fingerprint(of_symbol) for of_symbol in candles.values()],
+                fingerprints=[CandleFingerprint.of(of_symbol) for of_symbol in candles.values()],
                 gaps={
                     symbol: find_gaps(of_symbol.timestamp, of_symbol.timeframe)
                     for symbol, of_symbol in candles.items()
@@ -92,14 +91,3 @@ class Bench:
         if self._result is None:
             self._result = run_backtest(self.loaded(config).candles, self.request(config), progress)
         return self._result
-
-
-def _fingerprint(candles: Candles) -> CandleFingerprint:
-    first, last = (stamp.item() for stamp in candles.timestamp[[0, -1]])
-    return CandleFingerprint(
-        symbol=candles.symbol,
-        rows=len(candles),
-        first=first.replace(tzinfo=UTC),
-        last=last.replace(tzinfo=UTC),
-        sha256=candles.fingerprint(),
-    )

@@ -10,6 +10,8 @@ import dagster as dg
 import yaml
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.run_config import to_run_config
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.signals import Strategy
@@ -45,7 +47,10 @@ def presets_text(strategies: Mapping[str, type[Strategy]], symbols: Sequence[str
 
 
 def preset(strategy: type[Strategy], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
-    """A launchpad's YAML for a strategy with its defaults."""
+    """A launchpad's YAML for a strategy, every default written out."""
     params = strategy.Params().model_dump(mode="json")
-    config = {"strategy": {strategy.name: params}, "symbols": list(symbols)}
-    return str(yaml.safe_dump(config, sort_keys=False, default_flow_style=False))
+    request = BacktestRequest(strategy=strategy.name, params=params, symbols=list(symbols))
+    config = to_run_config(request)
+    first = {name: config.pop(name) for name in ("strategy", "symbols", "timeframe")}
+    rest = {name: value for name, value in config.items() if value is not None}
+    return str(yaml.safe_dump({**first, **rest}, sort_keys=False, default_flow_style=False))

@@ -25,6 +25,7 @@ from backtest_pipeline.model.manifest import (
     Timestamps,
 )
 from backtest_pipeline.model.request import digest_of
+from backtest_pipeline.strategies.registry import code_sha256_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, RunRecord
@@ -155,6 +156,7 @@ def _asked(request: Mapping[str, Any]) -> dict[str, Any]:
         **{name: request[name] for name in copied},
         "request": dict(request),
         "request_digest": digest_of(request),
+        "environment": _environment().model_copy(update={"code_sha256": code_sha256_of(request["strategy"])}),
     }
 
 
@@ -171,7 +173,6 @@ def _ran(attempt: Attempt, finished_at: datetime, ttl_days: int | None) -> dict[
         "duration_ms": max(round((finished_at - started).total_seconds() * 1_000), 0),
         "attempt": len(attempt.run_ids),
         "run_ids": attempt.run_ids,
-        "environment": _environment(),
     }
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
 from backtest_pipeline.model.errors import ServiceError, TaskRepeated, TaskUnknown
+from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskState, TaskStatus
@@ -18,12 +19,18 @@ from backtest_pipeline.sdk.attempts import Attempts
 from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
+from backtest_pipeline.sdk.reuse import Reuse
 from backtest_pipeline.sdk.states import status_of
 from backtest_pipeline.sdk.submission import launch, new_key, submit_all
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.storage import catalog
+from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline.storage.task_store import TaskStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Told = Callable[[TaskStatus], object]
 
@@ -69,6 +76,8 @@ class BacktestClient:
         )
         self._attempts = Attempts(self._graphql)
         self._tasks = TaskStore(data_root or settings.data_root)
+        candles = CandleStore(data_root or settings.data_root, settings.candle_timezone)
+        self._reuse = Reuse(self._graphql, self._tasks, candles)
 
     def __enter__(self) -> Self:
         return self
@@ -82,20 +91,30 @@ class BacktestClient:
         """Gives the connection back."""
         self._graphql.close()
 
-    def submit(self, request: BacktestRequest, *, idempotency_key: str | None = None) -> TaskStatus:
+    def submit(
+        self, request: BacktestRequest, *, idempotency_key: str | None = None, reuse: bool = True
+    ) -> TaskStatus:
         """Asks for a backtest and returns at once.
 
-        Parameters are checked here where the strategy is installed here; the server checks them in any case.
+        Where a completed task has the very result already (same request, candles and code), that task is
+        returned and nothing runs. Parameters are checked here where the strategy is installed here; the
+        server checks them in any case.
 
         Args:
             request: what to run.
             idempotency_key: names this submission. A second one with the same key, whatever its request,
                 starts nothing and gets the first one's task, even if that has ended. By default each call
                 has a key of its own, so that a launch can be sent again after a lost connection.
+            reuse: whether an earlier task's result will do. A key asks for a submission of its own, so with
+                one nothing is reused.
 
         Raises:
             RequestInvalid: the strategy, its parameters or the key are wrong; nothing was started.
         """
+        if reuse and idempotency_key is None:
+            done = self._with_result_of(request)
+            if done is not None:
+                return done
         key = new_key() if idempotency_key is None else idempotency_key
         try:
             return status_of([launch(self._graphql, request, key)], self._clock.now_s())
@@ -109,7 +128,7 @@ class BacktestClient:
         idempotency_keys: Sequence[str] | None = None,
         at_once: int = 8,
     ) -> list[TaskStatus]:
-        """Asks for many backtests; returns their tasks in the order of the requests.
+        """Asks for many backtests; returns their tasks in the order of the requests. Reuses no results.
 
         Args:
             requests: what to run.
@@ -195,6 +214,22 @@ class BacktestClient:
         """
         return self._tasks.result(task_id)
 
+    def pin(self, task_id: str) -> Manifest:
+        """Keeps a finished task's results past TASK_RESULT_TTL_DAYS, in the folder that both share.
+
+        A task that is still to finish is asked for with `pinned=True` instead.
+
+        Raises:
+            ResultMissing: the task has not finished, or its results are gone.
+            ResultDamaged: its manifest cannot be read.
+            OSError: the folder cannot be written.
+        """
+        return self._tasks.pin(task_id, pinned=True, ttl_days=0)
+
+    def unpin(self, task_id: str) -> Manifest:
+        """Lets a task's results expire again, TASK_RESULT_TTL_DAYS after it finished; errors as for `pin`."""
+        return self._tasks.pin(task_id, pinned=False, ttl_days=get_settings().task_result_ttl_days)
+
     def list_tasks(
         self,
         *,
@@ -217,6 +252,45 @@ class BacktestClient:
         """
         wanted = Wanted(state, strategy, label or {}, moment(since), moment(until, end_of_day=True))
         return newest_tasks(self._graphql, self._attempts, self._statuses_of, wanted, limit)
+
+    def results_frame(
+        self,
+        *,
+        state: TaskState | None = None,
+        strategy: str | None = None,
+        symbol: str | None = None,
+        label: Mapping[str, str] | None = None,
+        since: date | datetime | None = None,
+        until: date | datetime | None = None,
+    ) -> pd.DataFrame:
+        """All finished tasks whose results are kept, as one table; needs no server.
+
+        One row a task, its id the index. Columns: what was asked (labels as `label.<key>`, parameters as
+        `param.<name>`), when and how it ran, and every metric as float; see docs/results.md. Tasks whose
+        manifest cannot be read are left out and told in `attrs["unreadable"]`.
+
+        Args:
+            state: only tasks that ended so.
+            strategy: only tasks of this strategy.
+            symbol: only tasks with this symbol, be it beside others.
+            label: only tasks with all these labels.
+            since: only tasks submitted then or later; without a zone, in UTC.
+            until: only tasks submitted then or earlier; a date includes that whole day.
+        """
+        last = moment(until, end_of_day=True)
+        wanted = catalog.Wanted(state, strategy, symbol, label or {}, moment(since), last)
+        return catalog.results_frame(catalog.read_catalog(self._tasks.layout, wanted))
+
+    def _with_result_of(self, request: BacktestRequest) -> TaskStatus | None:
+        """A completed task that has the request's result, if one can be found."""
+        task_id = self._reuse.task_id(request)
+        if task_id is None:
+            return None
+        try:
+            task = self.status(task_id)
+        except (TaskUnknown, ServiceError):
+            return None
+        return task if task.state == "completed" else None  # it may be executed again right now
 
     def _statuses_of(self, task_ids: Iterable[str]) -> dict[str, TaskStatus]:
         """The statuses of those tasks that the server knows."""

@@ -13,10 +13,11 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from backtest_pipeline.model.errors import ParamsInvalid, StrategyFaulty, StrategyUnknown
+from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, StrategyFaulty, StrategyUnknown
 from backtest_pipeline.model.request import BacktestRequest, problems_of
 from backtest_pipeline.model.signals import Strategy, StrategyParams
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.strategies.code_version import code_sha256
 
 ENTRY_POINT_GROUP = "backtest_pipeline.strategies"
 
@@ -89,6 +90,15 @@ def resolve(request: BacktestRequest) -> Resolved:
     return Resolved(strategy, params, written_out)
 
 
+def code_sha256_of(name: str) -> str | None:
+    """Digest of the code that a strategy's results hang on; none where that cannot be known."""
+    try:
+        strategy = strategies().get(name)
+    except BacktestError:
+        return None
+    return None if strategy is None else code_sha256(strategy)
+
+
 @cache
 def _installed(modules: tuple[str, ...]) -> dict[str, type[Strategy]]:
     """Looked for once: to read the metadata of every installed package takes longer than a backtest."""
@@ -97,6 +107,10 @@ def _installed(modules: tuple[str, ...]) -> dict[str, type[Strategy]]:
         _add(found, _loaded(point))
     for name in modules:
         _add(found, _strategies_of(_imported(name)))
+    for strategy in found.values():
+        code_sha256(
+            strategy
+        )  # noted as it is loaded; workers are forked later, and the file may have changed
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles, run_backtest
-from backtest_pipeline.model.errors import ResultDamaged, ResultMissing, TaskUnknown
+from backtest_pipeline.model.errors import AttemptSuperseded, ResultDamaged, ResultMissing, TaskUnknown
 from backtest_pipeline.model.manifest import (
     Environment,
     Manifest,
@@ -158,6 +158,50 @@ def test_what_killed_attempts_left_behind_goes_when_a_later_one_publishes(tmp_pa
         store.publish(_manifest(result, files, run_ids=[TASK, RETRY]), folder)
     assert not left.exists()
     assert other.exists()
+
+
+def test_a_pin_takes_the_end_away_and_unpinning_gives_it_back_counted_from_the_finish(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path)
+    _publish(store, [TASK])
+    pinned = store.pin(TASK, pinned=True, ttl_days=7)
+    assert (pinned.pinned, pinned.timestamps.expires_at) == (True, None)
+    assert store.pin(TASK, pinned=True, ttl_days=7) == pinned, "repeated, it changes nothing"
+    unpinned = store.pin(TASK, pinned=False, ttl_days=7)
+    assert (unpinned.pinned, unpinned.timestamps.expires_at) == (False, NOON + timedelta(days=7))
+    assert store.pin(TASK, pinned=False, ttl_days=0).timestamps.expires_at is None, "0 days: for ever"
+    with pytest.raises(ResultMissing):
+        store.pin(RETRY, pinned=True, ttl_days=7)
+
+
+def test_a_task_that_runs_again_stays_pinned(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path)
+    _publish(store, [TASK])
+    store.pin(TASK, pinned=True, ttl_days=7)
+    _publish(store, [TASK, RETRY])
+    assert store.manifest(TASK).attempt == 2
+    assert store.manifest(TASK).pinned
+
+
+def test_a_report_that_comes_later_is_listed_with_the_other_files(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path)
+    _publish(store, [TASK])
+    first = store.manifest(TASK)
+    for text in (b"draft", b"<html>"):  # a second one replaces the first
+        store.add_file(first, "report.html", text, name="report")
+    [*tables, report] = store.manifest(TASK).result_files
+    assert [file.name for file in tables] == ["signals", "trades", "equity"]
+    assert (report.name, report.kind, report.size_bytes, report.rows) == ("report", "html", 6, None)
+    assert store.result(TASK).manifest is not None, "the checksums are right"
+
+
+def test_a_report_of_an_attempt_that_was_replaced_comes_too_late(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path)
+    _publish(store, [TASK])
+    first = store.manifest(TASK)
+    _publish(store, [TASK, RETRY])
+    with pytest.raises(AttemptSuperseded):
+        store.add_file(first, "report.html", b"<html>", name="report")
+    assert not (store.layout.task(TASK) / "report.html").exists()
 
 
 def test_a_changed_file_is_found_by_its_checksum(tmp_path: Path) -> None:

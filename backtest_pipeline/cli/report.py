@@ -1,0 +1,126 @@
+"""`backtest report` and `backtest compare`: pages from results on disk, no server needed."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backtest_pipeline.cli.output import Json, TaskId, print_json, stderr
+from backtest_pipeline.cli.result import Force, usable_files
+from backtest_pipeline.model.errors import CandlesError, RequestInvalid
+from backtest_pipeline.settings import get_settings
+from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline.storage.new_file import new_file
+from backtest_pipeline.storage.task_store import TaskStore
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.result import BacktestResult
+
+PUBLISHED = "report"
+
+Out = Annotated[Path | None, typer.Option(help="write the page there", metavar="FILE", show_default=False)]
+NoOpen = Annotated[bool, typer.Option("--no-open", help="do not open the page in a browser")]
+Tasks = Annotated[
+    list[str], typer.Argument(metavar="TASK...", help="ids of two or more tasks", show_default=False)
+]
+
+
+def report(
+    task: TaskId, *, out: Out = None, force: Force = False, no_open: NoOpen = False, json: Json = False
+) -> None:
+    """Opens a completed task's report, drawn now where its folder has none; needs no server.
+
+    Without --out a report that is drawn now goes to report-TASK.html in the current folder.
+    """
+    store = TaskStore(get_settings().data_root)
+    published = _published(store, task)
+    left_out: list[str] = []
+    if published and not out:
+        path = published
+    else:
+        path = out or Path(f"report-{task}.html")
+        page, left_out = (published.read_bytes(), []) if published else _drawn(store, task)
+        _write(path, page, force=force or not out)
+    for note in left_out:
+        stderr.print(note, highlight=False, markup=False, soft_wrap=True)
+    opened = _opened(path, no_open=no_open)
+    if json:
+        print_json({"task_id": task, "path": path.absolute(), "opened": opened, "left_out": left_out})
+    else:
+        typer.echo(path.absolute())
+
+
+def compare(
+    task: Tasks,
+    *,
+    out: Annotated[Path, typer.Option(help="write the page there", metavar="FILE")] = Path("comparison.html"),
+    force: Force = False,
+    no_open: NoOpen = False,
+    json: Json = False,
+) -> None:
+    """Draws a page that compares completed tasks and opens it; needs no server."""
+    from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  keeps --help quick
+
+    task_ids = list(dict.fromkeys(task))
+    if len(task_ids) < 2:
+        raise RequestInvalid([("TASK", "name two or more")], heading="nothing to compare")
+    store = TaskStore(get_settings().data_root)
+    results = {task_id: store.result(task_id) for task_id in task_ids}
+    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
+    page = comparison_html(named if len(named) == len(results) else results)
+    _write(out, page.encode(), force=force)
+    opened = _opened(out, no_open=no_open)
+    if json:
+        print_json({"task_ids": task_ids, "path": out.absolute(), "opened": opened})
+    else:
+        typer.echo(out.absolute())
+
+
+def _published(store: TaskStore, task: str) -> Path | None:
+    """The report in the task's folder, if there is one."""
+    files = {file.name: file.path for file in store.manifest(task).result_files}
+    path = store.layout.task(task) / files.get(PUBLISHED, "")
+    return path if path.is_file() else None
+
+
+def _drawn(store: TaskStore, task: str) -> tuple[bytes, list[str]]:
+    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  keeps --help quick
+
+    result = store.result(task)
+    candles, left_out = _candles_seen(result)
+    return report_html(result, candles).encode(), left_out
+
+
+def _candles_seen(result: BacktestResult) -> tuple[dict[str, Candles], list[str]]:
+    """The candles that the task saw, as far as the store still has them, and why it lacks the others."""
+    settings, request = get_settings(), result.request
+    store = CandleStore(settings.data_root, settings.candle_timezone)
+    seen = {one.symbol: one.sha256 for one in result.manifest.candles} if result.manifest else {}
+    candles, left_out = {}, []
+    for symbol in request.symbols:
+        try:
+            own = store.load([symbol], request.timeframe, request.start, request.end)[symbol]
+        except CandlesError as error:
+            left_out.append(f"{symbol} is left out of the charts: {error}")
+            continue
+        if own.fingerprint() == seen.get(symbol):
+            candles[symbol] = own
+        else:
+            left_out.append(
+                f"{symbol} is left out of the charts: its candles have changed since the task ran"
+            )
+    return candles, left_out
+
+
+def _write(path: Path, page: bytes, *, force: bool) -> None:
+    with usable_files(), new_file(path, force=force) as tmp:
+        tmp.write_bytes(page)
+
+
+def _opened(path: Path, *, no_open: bool) -> bool:
+    """Opens a page in the reader's browser, where there is one."""
+    return not no_open and webbrowser.open(path.absolute().as_uri())
