@@ -1,6 +1,7 @@
-"""Measures the service beside a stock Dagster and RQ: latency, throughput, queue, memory.
+"""Measures the service beside a stock Dagster, RQ and Celery: latency, throughput, queue, memory.
 
-Prints tables, writes the figures as JSON, and with --docs puts them into docs/performance.md and its graph.
+Prints tables, writes the figures as JSON, and with --docs puts them into docs/performance.md, its graph and
+docs/technology-choice.md.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import service_report
+from celery_target import celery
 from scratch_service import database_env, say, unwind_on_terminate
 from service_measures import Target, TaskLost, latency, memory, percentile, throughput, wait
 from service_targets import CANDLES, WORKERS, DagsterTarget, ours, rq, stock_dagster
@@ -31,7 +36,13 @@ BUILD = ROOT / "build" / "benchmark"
 FULL = {"latency": 40, "throughput": 200, "queued": 1_000, "rival_latency": 8, "rival_throughput": 16}
 QUICK = {"latency": 10, "throughput": 30, "queued": 100, "rival_latency": 3, "rival_throughput": 6}
 STATUS_TASKS = 200
-RQ = ("rq==3.0.0", "redis==8.1.0", "croniter==7.0.0")  # what else they need, the pipeline has
+# What else they need, the pipeline has.
+RQ = ("rq==3.0.0", "redis==8.1.0", "croniter==7.0.0")
+CELERY = (
+    *("celery==5.7.0", "redis==8.1.0", "kombu==5.7.0", "billiard==4.3.2", "amqp==5.4.2", "vine==5.1.0"),
+    *("tzlocal==5.4.5", "click-didyoumean==0.3.1", "click-plugins==1.1.1.2", "click-repl==0.4.1"),
+    *("prompt-toolkit==3.0.53", "wcwidth==0.9.4"),
+)
 
 
 def main() -> None:
@@ -59,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--postgres", dest="database", action="store_const", const="postgres")
     parser.add_argument("--out", type=Path, default=BUILD / "service.json", help="where the figures go")
-    parser.add_argument("--docs", action="store_true", help="also rewrite docs/performance.md and its graph")
+    parser.add_argument("--docs", action="store_true", help="also rewrite the pages in docs/")
     return parser.parse_args()
 
 
@@ -78,7 +89,7 @@ def _queue(target: DagsterTarget, count: int) -> dict[str, Any]:
     """Submits into a queue from which nothing is taken; then asks for the status of many tasks at once."""
     client, request = target.scene.client, target.request
     started = time.perf_counter()
-    tasks = [client.submit(request).task_id for _ in range(count)]
+    tasks = [client.submit(request, reuse=False).task_id for _ in range(count)]
     one_by_one = count / (time.perf_counter() - started)
     started = time.perf_counter()
     tasks += [task.task_id for task in client.submit_many([request] * count)]
@@ -111,22 +122,27 @@ def _rivals(counts: dict[str, int]) -> dict[str, Any]:
         say(name)
         with stock_dagster(executor) as target:
             found[name] = _measured(target, few, some)
-    packages = _rq_packages()
-    for name, warm in (("RQ", False), ("RQ, imports done before", True)):
+    queues: tuple[tuple[str, Callable[[Path], AbstractContextManager[Target]]], ...] = (
+        ("RQ", partial(rq, _packages("rq", RQ), warm=False)),
+        ("RQ, imports done before", partial(rq, _packages("rq", RQ), warm=True)),
+        ("Celery", partial(celery, _packages("celery", CELERY), fresh=False)),
+        ("Celery, a fresh process each", partial(celery, _packages("celery", CELERY), fresh=True)),
+    )
+    for name, queue in queues:
         say(name)
-        with tempfile.TemporaryDirectory(prefix="backtest-rq-") as data_root:
+        with tempfile.TemporaryDirectory(prefix="backtest-queue-") as data_root:
             import_demo(CandleStore(data_root))
-            with rq(packages, Path(data_root), warm=warm) as target:
+            with queue(Path(data_root)) as target:
                 found[name] = _measured(target, counts["latency"], counts["throughput"])
     return found
 
 
-def _rq_packages() -> Path:
-    """A folder with RQ, which is no dependency of the pipeline."""
-    packages = BUILD / "rq-packages"
+def _packages(name: str, wanted: Sequence[str]) -> Path:
+    """A folder with packages that are no dependency of the pipeline."""
+    packages = BUILD / f"{name}-packages"
     if not packages.exists():
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*pip, "--target", str(packages), *RQ], check=True)  # noqa: S603  our own
+        subprocess.run([*pip, "--target", str(packages), *wanted], check=True)  # noqa: S603  our own
     return packages
 
 
@@ -139,6 +155,7 @@ def _machine(database: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "dagster": version("dagster"),
         "rq": RQ[0].partition("==")[2],
+        "celery": CELERY[0].partition("==")[2],
         "database": database,
         "candles": CANDLES,
         "workers": WORKERS,
@@ -152,7 +169,7 @@ def _write(figures: dict[str, Any], options: argparse.Namespace) -> None:
     say(f"written to {options.out}")
     if options.docs:
         service_report.write_docs(figures, ROOT / "docs")
-        say("docs/performance.md and its graph are up to date")
+        say("the pages in docs/ are up to date")
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def _settle(
 def _end_well(scene: ScratchService, story: Story) -> None:
     """After all of it: workers are gone with their runs, and a new task runs as ever."""
     started = time.monotonic()
-    last = scene.client.submit(BacktestRequest(strategy="buy_and_hold", symbols=["IBM"]))
+    last = scene.client.submit(BacktestRequest(strategy="buy_and_hold", symbols=["IBM"]), reuse=False)
     ended = scene.client.wait(last.task_id, timeout_s=60)
     if ended.state != "completed" or ended.attempt > 1:
         story.problems.append(f"a task after the trouble {ended.state}: {ended.error}")

@@ -54,7 +54,7 @@ class DagsterTarget:
         self.request = request_of(scene.store.layout.data_root)
 
     def submit(self) -> str:
-        return self.scene.client.submit(self.request).task_id
+        return self.scene.client.submit(self.request, reuse=False).task_id
 
     def completed_at(self, ids: Sequence[str]) -> dict[str, float]:
         runs = self.scene.ask(_ENDED, ids=list(ids))["runsOrError"]["results"]

@@ -71,7 +71,7 @@ def test_one_key_from_twenty_threads_is_one_task(client: BacktestClient) -> None
 def test_a_launch_whose_answer_got_lost_is_one_task(pipeline: Pipeline) -> None:
     desk, transport = _desk(), CountingTransport(to_lose=2)
     with BacktestClient(pipeline.url, data_root=pipeline.data_root, transport=transport) as client:
-        task = client.submit(_request(labels=desk))
+        task = client.submit(_request(labels=desk), reuse=False)
         assert transport.requests == 4  # two launches lost, one recognised as repeated, one status
         assert [known.task_id for known in client.list_tasks(label=desk)] == [task.task_id]
         client.wait(task.task_id, timeout_s=PATIENCE_S)
@@ -108,7 +108,7 @@ def test_requests_that_are_refused_leave_the_others_running(client: BacktestClie
 
 def test_a_waiting_task_is_cancelled_and_stays_so(client: BacktestClient) -> None:
     ahead = client.submit_many([_request(strategy="volume_zone_breakout")] * (SLOTS + 8))
-    last = client.submit(_request(priority=-10))
+    last = client.submit(_request(priority=-10), reuse=False)
     cancelled = client.cancel(last.task_id)
     assert (cancelled.state, cancelled.error) == ("cancelled", None)
     ended = client.wait_many([task.task_id for task in ahead], timeout_s=PATIENCE_S)
@@ -162,7 +162,9 @@ def test_a_list_is_narrowed_by_state_strategy_label_and_time(client: BacktestCli
 def test_a_task_that_was_re_executed_is_as_its_newest_attempt_is(pipeline: Pipeline) -> None:
     desk, transport = _desk(), CountingTransport()
     with BacktestClient(pipeline.url, data_root=pipeline.data_root, transport=transport) as client:
-        task_id = client.wait(client.submit(_request(labels=desk)).task_id, timeout_s=PATIENCE_S).task_id
+        task_id = client.wait(
+            client.submit(_request(labels=desk), reuse=False).task_id, timeout_s=PATIENCE_S
+        ).task_id
         _re_execute(pipeline, task_id)
         assert client.status(task_id).attempt == 2
         ended = client.wait(task_id, timeout_s=PATIENCE_S)

@@ -31,7 +31,7 @@ def test_every_task_completes_though_the_database_was_away_for_a_while(
             monkeypatch.setenv(name, value)
         service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
         with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
-            tasks = [client.submit(request).task_id for _ in range(5)]
+            tasks = [client.submit(request, reuse=False).task_id for _ in range(5)]
             postgres.stop()
             time.sleep(AWAY_S)
             postgres.start()

@@ -48,7 +48,7 @@ def client(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _ended(client: BacktestClient, request: BacktestRequest = REQUEST) -> TaskStatus:
-    return client.wait(client.submit(request).task_id, timeout_s=PATIENCE_S)
+    return client.wait(client.submit(request, reuse=False).task_id, timeout_s=PATIENCE_S)
 
 
 def test_a_disk_without_room_for_the_result_fails_the_task_before_the_work(

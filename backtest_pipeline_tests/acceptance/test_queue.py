@@ -38,7 +38,7 @@ def test_a_limit_per_strategy_and_priorities_decide_who_runs(
 
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         tasks = [client.submit(slow(priority)).task_id for priority in (0, 1, 5, 3)]
-        other = client.submit(BacktestRequest(strategy="buy_and_hold", symbols=["IBM"])).task_id
+        other = client.submit(BacktestRequest(strategy="buy_and_hold", symbols=["IBM"]), reuse=False).task_id
         assert client.wait(other, timeout_s=PATIENCE_S).state == "completed"
         most, deadline = 0, time.monotonic() + PATIENCE_S
         while not all(status.final for status in client.statuses(tasks)):

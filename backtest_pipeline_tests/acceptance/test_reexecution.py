@@ -48,7 +48,7 @@ def test_a_task_that_could_not_write_its_results_is_run_again(
         BacktestClient(service.url, data_root=data_root) as client,
         closing(GraphQL(service.url)) as graphql,
     ):
-        failed = client.wait(client.submit(request).task_id, timeout_s=PATIENCE_S)
+        failed = client.wait(client.submit(request, reuse=False).task_id, timeout_s=PATIENCE_S)
         assert (failed.state, failed.attempt) == ("failed", 1)
         assert failed.error is not None
         assert failed.error.startswith("writing results failed: [Errno 20] Not a directory")

@@ -37,7 +37,7 @@ class Troubled:
 
     def submit(self, strategy: str, **changes: Any) -> str:
         request = BacktestRequest(**{"strategy": strategy, "symbols": ["IBM"], **changes})
-        return self.client.submit(request).task_id
+        return self.client.submit(request, reuse=False).task_id
 
     def wait(self, task_id: str) -> TaskStatus:
         return self.client.wait(task_id, timeout_s=PATIENCE_S)

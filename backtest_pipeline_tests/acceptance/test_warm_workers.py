@@ -73,7 +73,7 @@ def test_workers_are_forked_warm_unless_a_thread_makes_that_unsafe(
     params = {"seconds": 2} if warm else {}
     service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
-        task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]))
+        task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]), reuse=False)
         parent = _command_of_parent(_worker_pid(service.url, task.task_id))
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
         log = service.processes["code"].log.read_text()
@@ -94,7 +94,7 @@ def test_after_a_reload_the_edited_strategy_runs(
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
 
         def bar_of_signal() -> int:
-            task_id = client.wait(client.submit(request).task_id, timeout_s=PATIENCE_S).task_id
+            task_id = client.wait(client.submit(request, reuse=False).task_id, timeout_s=PATIENCE_S).task_id
             result = client.result(task_id)
             [bar] = result.equity.index[result.equity["timestamp"] == result.signals["timestamp"].iloc[0]]
             return int(bar)

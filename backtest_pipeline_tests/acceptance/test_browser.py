@@ -1,0 +1,138 @@
+"""A backtest from the launchpad to the report, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from backtest_pipeline import BacktestRequest, BacktestResult
+from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline_tests.acceptance.live import Pipeline
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page, with everything that it complained about and asked other hosts for."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._own = urlsplit(url).netloc
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+        context = browser.new_context(viewport={"width": 1500, "height": 1000}, base_url=url)
+        context.on("request", self._requested)
+        context.on("console", self._spoke)
+        context.set_default_timeout(PATIENCE_MS)
+        self.page: Page = context.new_page()
+
+    def _requested(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in {"http", "https", "ws", "wss"} and address.netloc != self._own:
+            self.foreign.append(request.url)
+
+    def _spoke(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def watched(browser: Browser, pipeline: Pipeline) -> Watched:
+    return Watched(browser, pipeline.url)
+
+
+def test_the_form_comes_with_its_defaults_scaffolded_and_can_be_launched_untouched(
+    watched: Watched, pipeline: Pipeline
+) -> None:
+    page = watched.page
+    page.goto("/locations/backtest_pipeline/jobs/backtest/playground")
+    expect(page.locator(".CodeMirror").first).to_contain_text("initial_cash: 10000")
+    task_id = _launched(page)
+    with pipeline.client() as client:
+        assert client.result(task_id).request == BacktestRequest(
+            strategy="sma_cross", params={"fast": 10, "slow": 20}, symbols=["AAPL"]
+        )
+    assert watched.complaints == []
+
+
+def test_a_mistake_is_explained_beside_the_form(watched: Watched) -> None:
+    page = watched.page
+    wrong = quote("strategy:\n  sma_cross:\n    quick: 3\nsymbols: [AAPL]\n")
+    page.goto(f"/locations/backtest_pipeline/jobs/backtest/playground/setup?config={wrong}")
+    expect(
+        page.get_by_text(re.compile(r"unexpected config entry .quick.*strategy:sma_cross"))
+    ).to_be_visible()
+    expect(page.get_by_role("button", name="Launch Run")).to_be_disabled()
+
+
+def test_from_a_preset_to_the_report(watched: Watched, pipeline: Pipeline) -> None:
+    page = watched.page
+    page.goto("/")
+    page.locator('a[href="/jobs"]').click()
+    page.locator('a[href$="/jobs/backtest"]').first.click()
+    page.locator('a[href*="/playground/setup?config="]', has_text="macd_cross").click()  # a preset
+    task_id = _launched(page)
+
+    with pipeline.client() as client:
+        status = client.wait(task_id, timeout_s=60)
+        result = client.result(task_id)
+    assert (status.state, status.strategy, status.symbols) == (
+        "completed",
+        "macd_cross",
+        ["AAPL", "IBM", "MSFT"],
+    )
+    assert result.request.initial_cash == 10_000
+
+    page.get_by_role("link", name="View Asset").first.click()
+    expect(page.get_by_text("final_equity").first).to_be_visible()
+    expect(page.get_by_text(str(result.metrics["final_equity"])).first).to_be_visible()
+    picture = page.get_by_alt_text("equity and drawdown").first
+    picture.wait_for()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    page.goto(f"/runs/{task_id}")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name=f"/tasks/{task_id}/report.html").first.click()
+    report = opened.value
+    _read_report(report, result)
+    assert watched.foreign == []
+    assert watched.complaints == []
+
+
+def _launched(page: Page) -> str:
+    """Launches what stands in the launchpad and watches the run's page until it says success."""
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
+    return page.url.rsplit("/", 1)[-1][:36]
+
+
+def _read_report(page: Page, result: BacktestResult) -> None:
+    """Reads the headlines, sorts the trades and looks at another symbol."""
+    page.locator("html[data-drawn]").wait_for()
+    for name in ("total_return", "sharpe", "max_drawdown", "final_equity"):
+        expect(page.locator("body")).to_contain_text(shown(name, result.metrics[name]))
+    page.locator('#trades-table th[data-column="pnl"] button').click()
+    profits = result.trades["pnl"].sort_values(ascending=False)
+    rows = page.locator("#trades-table tbody tr")
+    expect(rows.first).to_contain_text(f"{profits.iloc[0]:,.2f}")
+    page.locator('#trades-table th[data-column="pnl"] button').click()
+    expect(rows.first).to_contain_text(f"{profits.iloc[-1]:,.2f}")
+    other = page.locator('[data-symbol="IBM"]')
+    other.click()
+    expect(other).to_have_attribute("aria-pressed", "true")
+    assert page.locator("#price canvas, #price .bk-Figure").count() > 0
