@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.settings import Settings
 
 _LEAST_FREE_BYTES = 1_000_000_000
+_FEW = 5
 
 
 def disk_findings(settings: Settings) -> list[Finding]:
@@ -41,6 +42,11 @@ def disk_findings(settings: Settings) -> list[Finding]:
     if report.oldest:
         oldest = ", ".join(f"{one.name} ({one.finished_at:%Y-%m-%d})" for one in report.oldest)
         findings.append(Finding("oldest results", ok=True, detail=oldest))
+    if report.foreign:
+        size = sum(one.size_bytes for one in report.foreign)
+        names = ", ".join(one.name for one in report.foreign[:_FEW])
+        told = f"{len(report.foreign):,}, {shown_size(size)}, never deleted by a cleanup: {names}"
+        findings.append(Finding("foreign results", ok=True, detail=told))
     return [*findings, _database(settings)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
@@ -15,12 +15,14 @@ from backtest_pipeline.cli.output import (
     coloured_state,
     print_json,
     print_table,
+    shown_size,
     stderr,
 )
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.status import TaskState
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.catalog import read_catalog, results_frame
+from backtest_pipeline.storage.disk import disk_report
 from backtest_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -54,9 +56,15 @@ def list_tasks(
     offline: Annotated[
         bool, typer.Option("--offline", help="finished tasks only, without the server")
     ] = False,
+    foreign: Annotated[
+        bool, typer.Option("--foreign", help="results of another system that lie beside the tasks")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Lists the newest tasks, newest first, or with --sort the first of all."""
+    if foreign:
+        _show_foreign(as_json=json)
+        return
     if state is not None and state not in get_args(TaskState):
         raise RequestInvalid([("--state", f"{state!r} is none of {_STATES}")])
     filters: Filters = {
@@ -160,6 +168,17 @@ def _show(rows: list[Row]) -> None:
     numbers = tuple(_SHOWN.values())
     columns = ("task", "state", "done", "strategy", "symbols", "submitted (UTC)", *numbers, "stage")
     print_table(columns, cells, right=["done", *numbers])
+
+
+def _show_foreign(*, as_json: bool) -> None:
+    """Results that a predecessor has left in DATA_ROOT/tasks; they are never deleted."""
+    found = disk_report(get_settings().data_root, datetime.now(UTC)).foreign
+    if as_json:
+        print_json([{"name": one.name, "size_bytes": one.size_bytes} for one in found])
+    else:
+        print_table(
+            ("name", "size"), [(one.name, shown_size(one.size_bytes)) for one in found], right=["size"]
+        )
 
 
 def _number(name: str, value: float | None) -> Text:

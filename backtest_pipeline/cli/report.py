@@ -107,7 +107,7 @@ def _candles_seen(result: BacktestResult) -> tuple[dict[str, Candles], list[str]
         except CandlesError as error:
             left_out.append(f"{symbol} is left out of the charts: {error}")
             continue
-        if own.fingerprint() == seen.get(symbol):
+        if own:
             candles[symbol] = own
         else:
             left_out.append(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backtest_pipeline.model.errors import StorageFull
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.retention import Rules, Verdict, verdicts
+from backtest_pipeline.storage.retention import FOREIGN, Rules, Verdict, verdicts
 
 BYTES_A_CANDLE = 100
 """Of the tables, at worst: 40 of equity, and a trade every other bar; measured files are about half."""
@@ -48,6 +48,7 @@ class DiskReport:
         unpinned_bytes: of those that may be deleted some day.
         bytes_by_age: by the time since they finished.
         oldest: the longest finished tasks, oldest first.
+        foreign: results of another system, such as the predecessor's; they are never deleted.
         free_bytes: on the volume.
     """
 
@@ -56,6 +57,7 @@ class DiskReport:
     unpinned_bytes: int = 0
     bytes_by_age: Counter[str] = field(default_factory=Counter)
     oldest: list[Verdict] = field(default_factory=list)
+    foreign: list[Verdict] = field(default_factory=list)
     free_bytes: int = 0
 
 
@@ -69,6 +71,9 @@ def disk_report(data_root: Path, now: datetime) -> DiskReport:
     report = DiskReport(free_bytes=shutil.disk_usage(data_root).free)
     finished: list[tuple[datetime, Verdict]] = []
     for verdict in _tasks(data_root, now):
+        if verdict.why == FOREIGN:
+            report.foreign.append(verdict)
+            continue
         report.tasks += 1
         report.total_bytes += verdict.size_bytes
         if verdict.why != "pinned":

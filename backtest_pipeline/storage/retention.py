@@ -27,6 +27,7 @@ from backtest_pipeline.storage.publishing import publishing
 LEFTOVER_AGE = timedelta(days=1)
 _EXPIRED = ".expired"
 _GONE = "gone meanwhile"
+FOREIGN = "a result of another system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +154,12 @@ def size_bytes(folder: Path) -> int:
 
 def _of_entry(layout: Layout, name: str, rules: Rules) -> Verdict:
     path = layout.tasks / name
-    try:
-        layout.task(name)
-    except TaskUnknown:
-        return Verdict(name, delete=False, why="not a task")
-    if path.is_symlink() or not path.is_dir():
-        return Verdict(name, delete=False, why="not a task's folder")
+    if refusal := _no_task(layout, path):
+        return refusal
     size = size_bytes(path)
     facts = _facts(layout, name)
-    if facts == "damaged":
-        return Verdict(name, delete=False, why="its manifest cannot be read", size_bytes=size)
+    if facts in _PROTECTED:
+        return Verdict(name, delete=False, why=_PROTECTED[str(facts)], size_bytes=size)
     try:
         finished = _newest_change(path) if isinstance(facts, str) else facts.finished_at
     except FileNotFoundError:
@@ -173,6 +170,19 @@ def _of_entry(layout: Layout, name: str, rules: Rules) -> Verdict:
         return Verdict(name, delete=False, why=keep, size_bytes=size, finished_at=shown)
     why = "left without a manifest" if isinstance(facts, str) else f"{facts.status}, past its time"
     return Verdict(name, delete=True, why=why, size_bytes=size, finished_at=shown)
+
+
+def _no_task(layout: Layout, path: Path) -> Verdict | None:
+    """The verdict on what is no task's folder; none for one that is."""
+    try:
+        layout.task(path.name)
+    except TaskUnknown:
+        if path.is_symlink() or not any((path / file).is_file() for file in _RESULT_FILES):
+            return Verdict(path.name, delete=False, why="not a task")
+        return Verdict(path.name, delete=False, why=FOREIGN, size_bytes=size_bytes(path))
+    if path.is_symlink() or not path.is_dir():
+        return Verdict(path.name, delete=False, why="not a task's folder")
+    return None
 
 
 def _reason_to_keep(name: str, facts: _Facts | str, finished: datetime, rules: Rules) -> str:
@@ -202,6 +212,10 @@ def _of_leftover(path: Path, rules: Rules) -> Verdict:
     return Verdict(name, delete=True, why="left by a dead attempt", size_bytes=size)
 
 
+_RESULT_FILES = ("manifest.json", "result.json")
+_PROTECTED = {"damaged": "its manifest cannot be read", "foreign": FOREIGN}
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     status: str
@@ -209,17 +223,21 @@ class _Facts:
     finished_at: datetime
 
 
-def _facts(layout: Layout, task_id: str) -> _Facts | Literal["missing", "damaged"]:
-    """What a manifest says that matters here; anything but a manifest of ours counts as damaged."""
+def _facts(layout: Layout, task_id: str) -> _Facts | Literal["missing", "damaged", "foreign"]:
+    """What a manifest says that matters here; a predecessor's has no schema version."""
     path = layout.manifest(task_id)
     try:
         record: Any = from_json(path.read_bytes())
+        if isinstance(record, dict) and record and "schema_version" not in record:
+            return "foreign"
         if record["schema_version"] != 1 or record["task_id"] != task_id:
             return "damaged"
         finished_at = datetime.fromisoformat(record["timestamps"]["finished_at"])
         return _Facts(str(record["status"]), bool(record["pinned"]), finished_at.astimezone(UTC))
     except FileNotFoundError:
-        return "damaged" if path.is_symlink() else "missing"
+        if path.is_symlink():
+            return "damaged"
+        return "foreign" if path.with_name("result.json").exists() else "missing"
     except (OSError, ValueError, KeyError, TypeError):
         return "damaged"
 

@@ -47,6 +47,9 @@ def test_the_report_counts_sizes_by_age_and_names_the_oldest(tmp_path: Path) -> 
     ages = {0.5: 1_000, 3: 2_000, 20: 4_000, 200: 8_000, 300: 16_000, 400: 32_000}
     names = [_task(tmp_path, days=days, size=size, pinned=days == 400) for days, size in ages.items()]
     (tmp_path / "tasks" / ".staging").mkdir()
+    old = tmp_path / "tasks" / "20190101-0001"
+    old.mkdir()
+    (old / "result.json").write_text("{}")
     report = disk_report(tmp_path, NOW)
     assert (report.tasks, report.total_bytes) == (6, 63_000)
     assert report.unpinned_bytes == 63_000 - 32_000
@@ -56,6 +59,7 @@ def test_the_report_counts_sizes_by_age_and_names_the_oldest(tmp_path: Path) -> 
         "up to a month": 4_000,
         "older": 56_000,
     }
+    assert [one.name for one in report.foreign] == [old.name]
     assert [one.name for one in report.oldest] == names[:0:-1]
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.publishing import publishing
-from backtest_pipeline.storage.retention import Rules, Swept, sweep
+from backtest_pipeline.storage.retention import FOREIGN, Rules, Swept, sweep
 
 NOW = datetime(2026, 6, 30, 3, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -129,7 +129,6 @@ def test_a_folder_without_a_manifest_goes_when_it_is_old_and_nobody_works_on_it(
         "{}",
         '{"schema_version": 2}',
         '{"task_id": "another", "schema_version": 1}',
-        '{"status": "done", "result": "result.json"}',
     ],
 )
 def test_a_manifest_that_is_not_understood_protects_its_folder(tmp_path: Path, content: str) -> None:
@@ -137,6 +136,18 @@ def test_a_manifest_that_is_not_understood_protects_its_folder(tmp_path: Path, c
     (tmp_path / "tasks" / task_id / "manifest.json").write_text(content)
     assert _sweep(tmp_path).kept == {"its manifest cannot be read": 1}
     assert _left(tmp_path) == {task_id}
+
+
+def test_results_of_another_system_are_told_apart_and_kept(tmp_path: Path) -> None:
+    with_manifest, bare = _task(tmp_path, age=None), _task(tmp_path, age=None)
+    tasks = tmp_path / "tasks"
+    (tasks / with_manifest / "manifest.json").write_text('{"status": "done", "result": "result.json"}')
+    (tasks / bare / "result.json").write_text('{"total_return": 12.5}')
+    (tasks / "20240501-AAPL").mkdir()
+    (tasks / "20240501-AAPL" / "result.json").write_text("{}")
+    swept = _sweep(tmp_path, now=NOW + timedelta(days=9_999))
+    assert swept.kept == {FOREIGN: 3}
+    assert _left(tmp_path) == {with_manifest, bare, "20240501-AAPL"}
 
 
 def test_what_is_not_a_tasks_folder_is_left_alone(tmp_path: Path) -> None:
