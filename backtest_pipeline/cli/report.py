@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from backtest_pipeline.cli.output import Json, TaskId, print_json, stderr
 from backtest_pipeline.cli.result import Force, usable_files
-from backtest_pipeline.model.errors import CandlesError, RequestInvalid
+from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.rendering import rendered_report
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline.storage.new_file import new_file
 from backtest_pipeline.storage.task_store import TaskStore
-
-if TYPE_CHECKING:
-    from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.result import BacktestResult
 
 PUBLISHED = "report"
 
 Out = Annotated[Path | None, typer.Option(help="write the page there", metavar="FILE", show_default=False)]
 NoOpen = Annotated[bool, typer.Option("--no-open", help="do not open the page in a browser")]
 Tasks = Annotated[
-    list[str], typer.Argument(metavar="TASK...", help="ids of two or more tasks", show_default=False)
+    list[str], typer.Argument(metavar="TASK", help="ids of two or more tasks", show_default=False)
 ]
 
 
@@ -43,7 +39,7 @@ def report(
         path = published
     else:
         path = out or Path(f"report-{task}.html")
-        page, left_out = (published.read_bytes(), []) if published else _drawn(store, task)
+        page, left_out = (published.read_bytes(), []) if published else _drawn(task)
         _write(path, page, force=force or not out)
     for note in left_out:
         stderr.print(note, highlight=False, markup=False, soft_wrap=True)
@@ -87,33 +83,9 @@ def _published(store: TaskStore, task: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _drawn(store: TaskStore, task: str) -> tuple[bytes, list[str]]:
-    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  keeps --help quick
-
-    result = store.result(task)
-    candles, left_out = _candles_seen(result)
-    return report_html(result, candles).encode(), left_out
-
-
-def _candles_seen(result: BacktestResult) -> tuple[dict[str, Candles], list[str]]:
-    """The candles that the task saw, as far as the store still has them, and why it lacks the others."""
-    settings, request = get_settings(), result.request
-    store = CandleStore(settings.data_root, settings.candle_timezone)
-    seen = {one.symbol: one.sha256 for one in result.manifest.candles} if result.manifest else {}
-    candles, left_out = {}, []
-    for symbol in request.symbols:
-        try:
-            own = store.load([symbol], request.timeframe, request.start, request.end)[symbol]
-        except CandlesError as error:
-            left_out.append(f"{symbol} is left out of the charts: {error}")
-            continue
-        if own:
-            candles[symbol] = own
-        else:
-            left_out.append(
-                f"{symbol} is left out of the charts: its candles have changed since the task ran"
-            )
-    return candles, left_out
+def _drawn(task: str) -> tuple[bytes, list[str]]:
+    settings = get_settings()
+    return rendered_report(settings.data_root, settings.candle_timezone, task)
 
 
 def _write(path: Path, page: bytes, *, force: bool) -> None:

@@ -15,6 +15,7 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import TaskRepeated
 from backtest_pipeline.orchestration.launch_lock import launch_lock
+from backtest_pipeline.web.identity import USER_HEADER
 
 if TYPE_CHECKING:
     from dagster._core.workspace.context import BaseWorkspaceRequestContext
@@ -33,8 +34,12 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             TaskRepeated: another task has the run's idempotency key; the run is gone again.
         """
         run = context.dagster_run
-        if run.job_name == tags.JOB:
-            self._instance.add_run_tags(run.run_id, submission_tags(run, now_s=time.time()))
+        marks = submission_tags(run, now_s=time.time()) if run.job_name == tags.JOB else {}
+        user = context.get_request_header(USER_HEADER)  # the door's word; what a client wrote there is gone
+        if user:
+            marks[tags.USER] = user
+        if marks:
+            self._instance.add_run_tags(run.run_id, marks)
         with _key_lock(self._instance, run):
             self._refuse_repeated(run)
             queued = super().submit_run(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import socket
 import sys
 import tempfile
@@ -15,9 +15,12 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import ServerRefused, ServerUnreachable, ServiceNotReady
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.transport import GraphQL
+from backtest_pipeline.service.environment import ProcessName, environment_of
 from backtest_pipeline.service.home import locked, logs_of, prepare, socket_of
 from backtest_pipeline.service.process import Process
 from backtest_pipeline.settings import Settings
+from backtest_pipeline.web.hosts import reached_at
+from backtest_pipeline.web.identity import access_of, refuse_open_bind
 
 _POLL_S = 0.1
 _GRACE_S = 10.0
@@ -33,8 +36,17 @@ class LocalService:
     """
 
     def __init__(self, settings: Settings, *, host: str = "127.0.0.1", port: int = 3000) -> None:
-        """Prepares a service; nothing is started or written yet."""
-        self.url = f"http://{host}:{port}"
+        """Prepares a service; nothing is started or written yet.
+
+        Raises:
+            BindRefused: others reach `host`, and nobody would be asked for a token.
+            AccessInvalid: the tokens or the proxy's secret cannot be used.
+        """
+        access = access_of(settings)
+        refuse_open_bind(host, access)
+        self.url = f"http://{reached_at(host)}:{port}"
+        # To ask our own web server whether it is ready; nobody else ever knows it.
+        self._token = secrets.token_urlsafe(32) if access.required else ""
         self.processes: dict[str, Process] = {}
         self._host, self._port = host, port
         self._settings = settings
@@ -48,6 +60,7 @@ class LocalService:
             ServiceNotReady: the port is taken, the service runs already, or a process did not come up.
         """
         prepare(self._home)
+        self._settings.data_root.mkdir(parents=True, exist_ok=True)
         with locked(self._home), tempfile.TemporaryDirectory(prefix="backtest-") as scratch:
             self._refuse_taken_port()
             socket_path = socket_of(self._home)
@@ -70,13 +83,22 @@ class LocalService:
         )
         code = ["-m", "backtest_pipeline.orchestration.code_server", "--socket", str(socket_path)]
         code += ["--module-name", "backtest_pipeline.definitions", "--location-name", tags.CODE_LOCATION]
-        web = ["-m", "dagster_webserver", "--host", self._host, "--port", str(self._port)]
-        web += ["--workspace", str(workspace)]
+        web = ["-m", "backtest_pipeline.orchestration.web_server", "--workspace", str(workspace)]
+        web += ["--host", self._host, "--port", str(self._port)]
         daemon = ["-m", "backtest_pipeline.orchestration.daemon", "run", "--workspace", str(workspace)]
-        env, logs = _environment(self._settings, self.url), logs_of(self._home)
+        commands: dict[ProcessName, list[str]] = {"code": code, "web": web, "daemon": daemon}
+        log_format = ["--log-format", self._settings.backtest_log_format]
+        logs = logs_of(self._home)
         return {
-            name: Process(name, [sys.executable, *arguments], env=env, log=logs / f"{name}.log")
-            for name, arguments in {"code": code, "web": web, "daemon": daemon}.items()
+            name: Process(
+                name,
+                [sys.executable, *command, *log_format],
+                env=environment_of(
+                    name, self._settings, host=self._host, url=self.url, own_token=self._token
+                ),
+                log=logs / f"{name}.log",
+            )
+            for name, command in commands.items()
         }
 
     def supervise(self, tell: Callable[[str], object]) -> None:
@@ -113,7 +135,7 @@ class LocalService:
 
     def _web_is_ready(self) -> bool:
         try:
-            with closing(GraphQL(self.url)) as graphql:
+            with closing(GraphQL(self.url, self._token)) as graphql:
                 answer = graphql.ask(queries.READY, {"location": tags.CODE_LOCATION})
         except (ServerUnreachable, ServerRefused):
             return False
@@ -130,18 +152,3 @@ class LocalService:
 def _listens(socket_path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return socket_path.exists() and probe.connect_ex(str(socket_path)) == 0
-
-
-def _environment(settings: Settings, url: str) -> dict[str, str]:
-    """The children's environment: ours, with absolute folders and one thread a process for arithmetic."""
-    return {
-        **os.environ,
-        "DAGSTER_HOME": str(settings.dagster_home),
-        "DATA_ROOT": str(settings.data_root),
-        "BACKTEST_URL": url,  # for the links in alerts
-        # Workers are forked from a process that must have one thread.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    }

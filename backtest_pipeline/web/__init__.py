@@ -1,0 +1,1 @@
+"""What stands between the network and Dagster's web server, and the pages that are ours."""

@@ -1,0 +1,54 @@
+"""A request that goes no further, and how that is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from starlette.types import Send
+
+from backtest_pipeline.model.errors import BacktestError
+
+_POLICY_VIOLATION = 1008
+_TOO_LARGE = 1009
+
+
+class Refusal(BacktestError):
+    """A request that the door does not let in.
+
+    Attributes:
+        status: HTTP status of the answer.
+        sentence: what is wrong and what to do.
+        headers: further headers of the answer.
+    """
+
+    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.sentence = sentence
+        self.headers = dict(headers or {})
+        super().__init__(sentence)
+
+
+async def send_json(
+    send: Send, status: int, content: object, headers: Mapping[str, str] | None = None
+) -> None:
+    """Answers an HTTP request with JSON that nobody keeps."""
+    body = json.dumps(content).encode()
+    fields = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        **(headers or {}),
+    }
+    encoded = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_refusal(send: Send, refusal: Refusal, *, websocket: bool) -> None:
+    """Refuses in the shape of a GraphQL answer, or closes the WebSocket."""
+    if websocket:
+        code = _TOO_LARGE if refusal.status == 413 else _POLICY_VIOLATION
+        await send({"type": "websocket.close", "code": code, "reason": refusal.sentence[:120]})
+        return
+    await send_json(send, refusal.status, {"errors": [{"message": refusal.sentence}]}, refusal.headers)

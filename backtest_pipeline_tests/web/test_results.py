@@ -1,0 +1,159 @@
+"""Serving a task's report and chart, and nothing else of the volume."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.web.pages import OwnPages
+from backtest_pipeline.web.results import ResultPages
+from backtest_pipeline_tests.web.asgi import Answer, Recorder, ask
+
+TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
+OTHER = "1f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
+REPORT = b"<html>" + b"r" * 600_000 + b"</html>"
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    folder = Layout(tmp_path).task(TASK)
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_bytes(REPORT)
+    (folder / "equity.png").write_bytes(b"\x89PNG")
+    (folder / "manifest.json").write_text("{}")
+    (tmp_path / "secret").write_text("secret")
+    return tmp_path
+
+
+def _get(data_root: Path, path: str, *, method: str = "GET", prefix: str = "") -> Answer:
+    """Asks for a path as it stands in a URL; the web server decodes it once."""
+    pages = OwnPages(
+        Recorder(answer=b"behind"),
+        prefix=prefix,
+        results=ResultPages(Layout(data_root)),
+        checks=list,
+        figures=lambda checks: pytest.fail("nobody asked for metrics"),
+    )
+    return ask(pages, method, unquote(path))
+
+
+def test_a_report_is_served_in_a_sandbox(data_root: Path) -> None:
+    answer = _get(data_root, f"/tasks/{TASK}/report.html")
+    assert (answer.status, answer.body) == (200, REPORT)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    policy = [part.strip() for part in answer.headers["content-security-policy"].split(";")]
+    assert "sandbox allow-scripts allow-downloads" in policy  # without allow-same-origin: no access to ours
+    for part in ("default-src 'none'", "form-action 'none'", "base-uri 'none'", "frame-ancestors 'none'"):
+        assert part in policy
+
+
+def test_a_chart_is_served_as_a_picture(data_root: Path) -> None:
+    answer = _get(data_root, f"/tasks/{TASK}/equity.png")
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"\x89PNG", "image/png")
+
+
+def test_the_path_prefix_stands_before_them(data_root: Path) -> None:
+    assert _get(data_root, f"/view/tasks/{TASK}/report.html", prefix="/view").status == 200
+
+
+def test_head_tells_the_size_without_the_page(data_root: Path) -> None:
+    answer = _get(data_root, f"/tasks/{TASK}/report.html", method="HEAD")
+    assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", str(len(REPORT)))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_results_are_only_read(data_root: Path, method: str) -> None:
+    assert _get(data_root, f"/tasks/{TASK}/report.html", method=method).status == 405
+    assert (Layout(data_root).task(TASK) / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/tasks/{TASK}/",
+        f"/tasks/{TASK}",
+        "/tasks/",
+        f"/tasks/{TASK}/manifest.json",
+        f"/tasks/{TASK}/trades.parquet",
+        f"/tasks/{TASK}/report.html/",
+        f"/tasks/{TASK}/./report.html",
+        f"/tasks/{TASK}//report.html",
+        f"/tasks/{TASK}/REPORT.HTML",
+        f"/tasks/{TASK}/report.html%00.png",
+        f"/tasks/{TASK.upper()}/report.html",
+        f"/tasks/{TASK}%0a/report.html",
+        "/tasks/../secret",
+        "/tasks/../../secret/report.html",
+        "/tasks/%2e%2e/secret",
+        "/tasks/%2e%2e%2fsecret",
+        "/tasks/%252e%252e%252fsecret",
+        f"/tasks/{TASK}/..%2f..%2fsecret",
+        f"/tasks/{TASK}/..%252f..%252fsecret",
+        f"/tasks/{TASK}/../{TASK}/report.html",
+        "/tasks/.staging/report.html",
+        "/tasks/.trash/report.html",
+        "/tasks//etc/passwd",
+        "/tasks/%2fetc%2fpasswd",
+    ],
+)
+def test_no_other_path_leads_anywhere(data_root: Path, path: str) -> None:
+    answer = _get(data_root, path)
+    assert answer.status == 404
+    assert b"secret" not in answer.body.replace(b"secret/", b"")
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "pipe", "directory"])
+def test_only_regular_files_in_real_folders_are_read(data_root: Path, kind: str) -> None:
+    other = Layout(data_root).task(OTHER)
+    if kind == "folder":
+        other.symlink_to(Layout(data_root).task(TASK))
+    else:
+        other.mkdir()
+        report = other / "report.html"
+        if kind == "file":
+            report.symlink_to(data_root / "secret")
+        elif kind == "pipe":
+            os.mkfifo(report)  # opening one waits for a writer, for ever
+        else:
+            report.mkdir()
+    assert _get(data_root, f"/tasks/{OTHER}/report.html").status == 404
+
+
+def test_a_missing_report_is_told_with_what_to_do(data_root: Path) -> None:
+    answer = _get(data_root, f"/tasks/{OTHER}/report.html")
+    assert answer.status == 404
+    assert f"task {OTHER} has no report.html: wait until it has completed".encode() in answer.body
+
+
+def test_a_missing_report_is_made_where_it_can_be(data_root: Path) -> None:
+    asked: list[str] = []
+
+    def render(task_id: str) -> bytes | None:
+        asked.append(task_id)
+        return b"<html>made</html>" if task_id == OTHER else None
+
+    pages = OwnPages(
+        Recorder(),
+        prefix="",
+        results=ResultPages(Layout(data_root), render),
+        checks=list,
+        figures=lambda checks: pytest.fail("nobody asked for metrics"),
+    )
+    made = ask(pages, "GET", f"/tasks/{OTHER}/report.html")
+    assert (made.status, made.body) == (200, b"<html>made</html>")
+    assert "sandbox allow-scripts" in made.headers["content-security-policy"]
+    assert ask(pages, "GET", f"/tasks/{OTHER[:-1]}1/report.html").status == 404
+    assert ask(pages, "GET", f"/tasks/{OTHER}/equity.png").status == 404
+    assert ask(pages, "GET", f"/tasks/{TASK}/report.html").body == REPORT
+    assert asked == [OTHER, f"{OTHER[:-1]}1"]
+
+
+def test_everything_else_is_left_to_the_app_behind(data_root: Path) -> None:
+    for path in ("/", "/runs", "/tasksfoo", "/tasks", "/view/tasks/x"):
+        assert _get(data_root, path).body == b"behind"
