@@ -1,0 +1,160 @@
+"""Several results side by side: curves from the same start, metrics with the best marked, what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.models import DataRange1d
+
+from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.reports.figures import embedded
+from backtest_pipeline.reports.page import escaped, page
+from backtest_pipeline.reports.palette import DARK, LIGHT, SERIES
+from backtest_pipeline.reports.tables import plain, tone
+from backtest_pipeline.reports.timeline import Timeline, add_level
+
+if TYPE_CHECKING:
+    from bokeh.plotting import figure
+
+    from backtest_pipeline.model.result import BacktestResult, Metrics
+
+DAILY = ("1d", "1w")
+MISSING_FIELD = object()
+
+
+def comparison_html(results: Mapping[str, BacktestResult]) -> str:
+    """Makes a page that compares results; the same results yield the same text.
+
+    Args:
+        results: by the name under which each is shown, at least one.
+    """
+    metrics = {name: one.metrics for name, one in results.items()}
+    body = "\n".join(
+        [
+            f"<header><h1>{len(results)} backtests compared</h1></header>",
+            _curves_section(results),
+            f"<section><h2>Metrics</h2>{_metrics_table(metrics)}</section>",
+            f"<section><h2>What differs in the requests</h2>{_differences(results)}</section>",
+        ]
+    )
+    data = {"charts": embedded(_figures(results)), "palette": {"light": LIGHT, "dark": DARK}}
+    return page(f"{len(results)} backtests compared", body, data)
+
+
+def best(name: str, values: Mapping[str, float | None]) -> set[str]:
+    """Whose value of a metric is the best: all that share it, none where all are equal or none is better."""
+    better = facts_of(name).better
+    known = {of: value for of, value in values.items() if value is not None}
+    if better == "neither" or len(set(known.values())) < 2:
+        return set()
+    top = max(known.values()) if better == "more" else min(known.values())
+    return {of for of, value in known.items() if value == top}
+
+
+def request_differences(results: Mapping[str, BacktestResult]) -> dict[str, dict[str, object]]:
+    """Values of the requests' fields that are not the same in all, by field and result.
+
+    Parameters are fields of their own, `params.fast`; one that a request lacks has no value.
+    """
+    fields = {name: _flat(one.request.to_dict()) for name, one in results.items()}
+    names = list(dict.fromkeys(field for of in fields.values() for field in of))
+    rows = {field: {name: of.get(field, MISSING_FIELD) for name, of in fields.items()} for field in names}
+    return {
+        field: {name: value for name, value in row.items() if value is not MISSING_FIELD}
+        for field, row in rows.items()
+        if any(value != next(iter(row.values())) for value in row.values())
+    }
+
+
+def _flat(request: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for field, value in request.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{field}.{name}": item for name, item in value.items()}
+        else:
+            flat[field] = value
+    return flat
+
+
+def _figures(results: Mapping[str, BacktestResult]) -> dict[str, figure]:
+    moments = [
+        one.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+        for one in results.values()
+    ]
+    intraday = [one.request.timeframe for one in results.values() if one.request.timeframe not in DAILY]
+    timeframe = intraday[0] if intraday else "1d"
+    timeline = Timeline.of(min(of[0] for of in moments), max(of[-1] for of in moments), timeframe)
+    equity = timeline.empty("equity", 380, "0.00", with_times=False)
+    drawdown = timeline.empty("drawdown", 160, "0.[00]%", y_range=DataRange1d(end=0))
+    add_level(equity, 1.0)
+    for place, (one, moment) in enumerate(zip(results.values(), moments, strict=True)):
+        colour, tip = SERIES[place % len(SERIES)], f"number {place + 1}"
+        rebased = one.equity["equity"].to_numpy(dtype=np.float64) / one.request.initial_cash
+        line = timeline.add_line(equity, moment, rebased, colour=colour, name=f"equity-{place}")
+        timeline.add_tips(equity, line, {tip: "@y{0.0000}"})
+        depth = -one.equity["drawdown_frac"].to_numpy(dtype=np.float64)
+        line = timeline.add_line(drawdown, moment, depth, colour=colour, name=f"drawdown-{place}")
+        timeline.add_tips(drawdown, line, {tip: "@y{0.00%}"})
+    return {"equity": equity, "drawdown": drawdown}
+
+
+def _curves_section(results: Mapping[str, BacktestResult]) -> str:
+    buttons = "".join(
+        f'<button data-line="{place}" aria-pressed="true">{_swatch(place)}'
+        f"{place + 1}. {escaped(name)}</button>"
+        for place, name in enumerate(results)
+    )
+    return (
+        '<section><h2>Equity, from 1.0, and drawdown</h2><p class="note">Click a name to hide its curves; '
+        f'drag to move, Ctrl and wheel to zoom.</p><p class="lines">{buttons}</p>'
+        '<div id="equity"></div><div id="drawdown"></div></section>'
+    )
+
+
+def _metrics_table(metrics: Mapping[str, Metrics]) -> str:
+    names = list(dict.fromkeys(name for of in metrics.values() for name in of))
+    rows = []
+    for name in names:
+        values = {of: one.get(name) for of, one in metrics.items()}
+        winners = best(name, values)
+        cells = "".join(
+            f'<td class="number {"best" if of in winners else ""} {tone(name, value)}">'
+            f"{escaped(shown(name, value))}</td>"
+            for of, value in values.items()
+        )
+        facts = facts_of(name)
+        rows.append(
+            f'<tr title="{escaped(facts.meaning)}"><th scope="row">{escaped(facts.title)}</th>{cells}</tr>'
+        )
+    return _columns_table(list(metrics), rows, "number")
+
+
+def _differences(results: Mapping[str, BacktestResult]) -> str:
+    differences = request_differences(results)
+    if not differences:
+        return '<p class="note">Nothing: all ask for the same.</p>'
+    rows = [
+        f'<tr><th scope="row">{escaped(field)}</th>'
+        + "".join(f"<td>{escaped(plain(values.get(name)))}</td>" for name in results)
+        + "</tr>"
+        for field, values in differences.items()
+    ]
+    return _columns_table(list(results), rows, "")
+
+
+def _columns_table(names: list[str], rows: list[str], side: str) -> str:
+    heads = "".join(
+        f'<th scope="col" class="{side}">{_swatch(place)} {escaped(name)}</th>'
+        for place, name in enumerate(names)
+    )
+    return (
+        f'<div class="wide"><table><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _swatch(place: int) -> str:
+    colour = SERIES[place % len(SERIES)]
+    return f'<svg width="18" height="4"><rect width="18" height="4" rx="2" fill="{colour}"/></svg>'

@@ -1,0 +1,191 @@
+"""The parts of a report as HTML: what stands where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.model.tags import symbols_value
+from backtest_pipeline.reports.details import verdict
+from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.page_data import MOST_TRADES
+from backtest_pipeline.reports.statistics import correlation, monthly_returns, sharpe_window_bars
+from backtest_pipeline.reports.tables import (
+    correlation_table,
+    metrics_by,
+    metrics_table,
+    months_table,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from bokeh.plotting import figure
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.result import BacktestResult
+
+MOST_TABS = 10
+MOST_CORRELATED = 30
+CANDLES_GONE = "The candles that this task saw are not available; they have changed since."
+NO_TRADES = '<p class="note">There was no trade.</p>'
+
+
+def header(result: BacktestResult, moment: NDArray[np.datetime64]) -> str:
+    """What was run, on what, and whether it looked ahead."""
+    request, manifest = result.request, result.manifest
+    first, last = (str(at.astype("datetime64[m]")).replace("T", " ") for at in (moment[0], moment[-1]))
+    if request.timeframe in {"1d", "1w"}:
+        first, last = first[:10], last[:10]
+    params = "".join(
+        f"<li>{escaped(name)} <b>{escaped(plain(value))}</b></li>" for name, value in request.params.items()
+    )
+    labels = "".join(
+        f'<li class="label">{escaped(name)}: {escaped(value)}</li>' for name, value in request.labels.items()
+    )
+    task = f"<span>task <code>{escaped(manifest.task_id)}</code></span>" if manifest else ""
+    kind, sentence = verdict(result.checks.get("look_ahead"))
+    return (
+        f"<header><h1>{escaped(request.strategy)}</h1><ul>{params}{labels}</ul>"
+        f"<p><b>{escaped(listed(request.symbols))}</b><span>{escaped(request.timeframe)}</span>"
+        f"<span>{escaped(first)} to {escaped(last)} UTC</span><span>{len(moment):,} bars</span>{task}"
+        f'<span class="badge {kind}">{escaped(sentence)}</span></p></header>'
+    )
+
+
+def listed(symbols: Sequence[str], most: int = 10) -> str:
+    """The symbols, or the first of them and how many more."""
+    return symbols_value(symbols, most).replace(",", ", ")
+
+
+def remarks(result: BacktestResult) -> str:
+    """The diagnostics, if any."""
+    lines = "".join(f"<li>{escaped(remark)}</li>" for remark in result.diagnostics)
+    return (
+        f'<section class="remarks"><h2>Before you trust this</h2><ul>{lines}</ul></section>' if lines else ""
+    )
+
+
+def tile_remarks(result: BacktestResult) -> dict[str, str]:
+    """What stands small under the headline metrics."""
+
+    def told(text: str, name: str) -> str:
+        return f"{text} {shown(name, result.metrics.get(name))}"
+
+    return {
+        "total_return": told("buy and hold", "buy_hold_return"),
+        "cagr": told("volatility", "annual_volatility"),
+        "sharpe": told("Sortino", "sortino"),
+        "max_drawdown": f"longest {shown('max_drawdown_days', result.metrics.get('max_drawdown_days'))} days",
+        "win_rate": told("average trade", "avg_trade_return"),
+        "profit_factor": told("expectancy", "expectancy"),
+        "trades": told("exposure", "exposure"),
+        "final_equity": told("fees", "fees_paid"),
+    }
+
+
+def equity_section(*, with_benchmark: bool) -> str:
+    """Where equity and drawdown are drawn."""
+    held = '<i class="line benchmark"></i>buy and hold' if with_benchmark else f"({CANDLES_GONE})"
+    return (
+        '<section><h2>Equity and drawdown</h2><p class="legend"><i class="line equity"></i>equity'
+        f'{held}<i class="line loss"></i>drawdown<span>drag to move, Ctrl and wheel to zoom</span></p>'
+        '<div id="equity"></div><div id="drawdown"></div></section>'
+    )
+
+
+def price_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
+    """Where candles and trades are drawn, and the choice of a symbol."""
+    symbols = result.request.symbols
+    head = "<section><h2>Price and trades</h2>"
+    if not given:
+        return f'{head}<p class="note" id="price">{CANDLES_GONE}</p></section>'
+    return (
+        f'{head}{_symbol_choice(result) if len(symbols) > 1 else ""}<p class="legend">'
+        '<i class="mark entry">▲</i>long entry<i class="mark entry">▼</i>short entry'
+        '<i class="mark gain">●</i>exit with a gain<i class="mark loss">●</i>exit with a loss'
+        '<span id="candle-note"></span></p>'
+        f'<p class="note" id="price-gone" hidden>{CANDLES_GONE}</p>'
+        '<div id="price"></div><div id="volume"></div></section>'
+    )
+
+
+def _symbol_choice(result: BacktestResult) -> str:
+    symbols = result.request.symbols
+    returns = {
+        symbol: shown("total_return", result.by_symbol.get(symbol, {}).get("total_return"))
+        for symbol in symbols
+    }
+    if len(symbols) <= MOST_TABS:
+        tabs = "".join(
+            f'<button data-symbol="{escaped(symbol)}">{escaped(symbol)}'
+            f"<small>{returns[symbol]}</small></button>"
+            for symbol in symbols
+        )
+        return f'<div class="tabs" id="symbols">{tabs}</div>'
+    options = "".join(
+        f'<option value="{escaped(symbol)}">{escaped(symbol)} ({returns[symbol]})</option>'
+        for symbol in symbols
+    )
+    return f'<label class="tabs">Symbol <select id="symbol">{options}</select></label>'
+
+
+def returns_section(
+    result: BacktestResult, moment: NDArray[np.datetime64], figures: Mapping[str, figure]
+) -> str:
+    """Months, the trades' histogram, the rolling Sharpe ratio."""
+    equity = result.equity["equity"].to_numpy(dtype=np.float64)
+    months = months_table(monthly_returns(moment, equity, result.request.initial_cash))
+    window = sharpe_window_bars(result.metrics.get("periods_per_year") or 252.0)
+    short = f'<p class="note">The account has fewer than {window:,} bars.</p>'
+    histogram = '<div id="histogram"></div>' if "histogram" in figures else NO_TRADES
+    sharpe = '<div id="sharpe"></div>' if "sharpe" in figures else short
+    return (
+        f"<section><h2>Monthly returns, percent</h2>{months}</section>"
+        f'<div class="two"><section><h2>Returns of the trades</h2>{histogram}</section>'
+        f"<section><h2>Sharpe ratio over {window:,} bars</h2>{sharpe}</section></div>"
+    )
+
+
+def trades_section(result: BacktestResult) -> str:
+    """Where the page's script writes the trades."""
+    count = len(result.trades)
+    if not count:
+        return f"<section><h2>Trades</h2>{NO_TRADES}</section>"
+    told = "Click a heading to sort, a row to see the trade in the chart."
+    if count > MOST_TRADES:
+        told = f"The {MOST_TRADES:,} with the largest profit or loss; trades.parquet has all. {told}"
+    return (
+        f'<section><h2>{count:,} trades</h2><p class="note">{told}</p>'
+        '<div class="wide"><table class="trades" id="trades-table"></table></div>'
+        '<p class="pager" id="trades-pager"></p></section>'
+    )
+
+
+def metrics_section(result: BacktestResult) -> str:
+    """All metrics with their meaning, and each symbol's beside them."""
+    by_symbol = ""
+    if len(result.by_symbol) > 1:
+        by_symbol = (
+            "<section><h2>Symbol by symbol</h2>"
+            f"{metrics_by({'account': result.metrics, **result.by_symbol}, 'symbol')}</section>"
+        )
+    return f"{by_symbol}<section><h2>All metrics</h2>{metrics_table(result.metrics)}</section>"
+
+
+def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
+    """Correlations where there are several symbols, else nothing."""
+    symbols = result.request.symbols[:MOST_CORRELATED]
+    if len(symbols) < 2:
+        return ""
+    more = len(result.request.symbols) - len(symbols)
+    steps = "week to week" if result.request.timeframe == "1w" else "day to day"
+    told = f"Of the symbols' own returns from {steps}, whatever the strategy did."
+    told += f" The first {len(symbols)} of them; {more} more are left out." if more else ""
+    return (
+        f'<section><h2>Correlation of the symbols</h2><p class="note">{told}</p>'
+        f"{correlation_table(symbols, correlation(given, symbols))}</section>"
+    )

@@ -1,0 +1,116 @@
+"""Numbers that only pages show: months, rolling Sharpe, the trades' histogram, correlation of symbols."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.candles import Candles
+
+    Floats = NDArray[np.float64]
+
+FEWEST_WINDOW_BARS = 20
+MOST_BINS = 40
+
+
+def monthly_returns(
+    timestamp: NDArray[np.datetime64], equity: Floats, initial_cash: float
+) -> dict[int, dict[int, float]]:
+    """The account's return in each month that has bars, from month's end to month's end.
+
+    The first month is measured from the initial cash. A month that began without money has none.
+
+    Returns:
+        By year and by month, 1 to 12.
+    """
+    months = timestamp.astype("datetime64[M]").astype(np.int64)
+    ends = np.append(np.flatnonzero(np.diff(months)), len(months) - 1)
+    before = np.append(initial_cash, equity[ends[:-1]])
+    returns: dict[int, dict[int, float]] = {}
+    for month, start, end in zip(months[ends].tolist(), before, equity[ends], strict=True):
+        if start > 0.0:
+            returns.setdefault(1970 + month // 12, {})[month % 12 + 1] = float(end / start - 1.0)
+    return returns
+
+
+def compounded(returns: Sequence[float]) -> float:
+    """What returns in a row make together."""
+    return math.prod(1.0 + value for value in returns) - 1.0
+
+
+def sharpe_window_bars(periods_per_year: float) -> int:
+    """Bars of the rolling Sharpe ratio: half a year, at least 20."""
+    return max(round(periods_per_year / 2), FEWEST_WINDOW_BARS)
+
+
+def rolling_sharpe(equity: Floats, initial_cash: float, window_bars: int, periods_per_year: float) -> Floats:
+    """Sharpe ratio of each stretch of bars, as the metric `sharpe` has it; the risk-free rate is 0.
+
+    Returns:
+        Shape (n - window_bars + 1,), of the stretch that ends at each bar from `window_bars - 1` on; 0 where
+        its returns are all the same; empty where n is under `window_bars`.
+    """
+    if len(equity) < window_bars:
+        return np.empty(0)
+    before = np.append(initial_cash, equity[:-1])
+    returns = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0.0) - 1.0
+    rolling = pd.Series(returns).rolling(window_bars)
+    mean, deviation = (
+        rolling.mean().to_numpy()[window_bars - 1 :],
+        rolling.std().to_numpy()[window_bars - 1 :],
+    )
+    # A sum that moves along never comes back to exactly 0, so scatter is told from the returns themselves.
+    changes = np.append(0, np.cumsum(np.diff(returns) != 0.0))
+    scatters = (changes[window_bars - 1 :] > changes[: len(changes) - window_bars + 1]) & (deviation > 0.0)
+    ratio = np.divide(mean, deviation, out=np.zeros(len(mean)), where=scatters)
+    return np.asarray(ratio * math.sqrt(periods_per_year))
+
+
+def return_histogram(returns: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Counts of trades by return, in bins of a round width of which one edge is 0.
+
+    Args:
+        returns: shape (m,), at least one.
+
+    Returns:
+        Counts of shape (k,) and edges of shape (k + 1,).
+    """
+    low, high = min(float(returns.min()), 0.0), max(float(returns.max()), 0.0)
+    width = _round_up((high - low) / min(MOST_BINS, max(2 * math.isqrt(len(returns)), 6))) or 0.01
+    first = math.floor(low / width)
+    least = 1 if (returns >= 0.0).any() else 0  # a trade that returned exactly 0 lost nothing
+    last = max(math.ceil(high / width), least, first + 1)
+    place = np.clip(np.floor(returns / width).astype(np.int64), first, last - 1)
+    counts = np.bincount(place - first, minlength=last - first).astype(np.int64)
+    return counts, np.arange(first, last + 1, dtype=np.float64) * width
+
+
+def correlation(candles: Mapping[str, Candles], symbols: Sequence[str]) -> Floats:
+    """Correlation of the symbols' returns from day to day (week to week for weekly candles).
+
+    Returns:
+        Shape (k, k) for k symbols; NaN where two have fewer than three returns in common or one never moves.
+    """
+    closes = {}
+    for symbol in symbols:
+        own = candles[symbol]
+        days = own.timestamp.astype("datetime64[D]")
+        ends = np.append(np.flatnonzero(np.diff(days)), len(days) - 1)
+        closes[symbol] = pd.Series(own.close[ends], index=days[ends])
+    returns = pd.DataFrame(closes).pct_change(fill_method=None)
+    return returns.corr(min_periods=3).to_numpy()
+
+
+def _round_up(width: float) -> float:
+    """The next of 1, 2 and 5 times a power of ten."""
+    if width <= 0.0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(width))
+    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= width * (1.0 - 1e-9))

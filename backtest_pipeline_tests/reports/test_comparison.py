@@ -1,0 +1,78 @@
+"""Results side by side."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+
+import numpy as np
+import pytest
+
+from backtest_pipeline import BacktestResult
+from backtest_pipeline.reports.comparison import best, comparison_html, request_differences
+from backtest_pipeline_tests.reports.made import backtest, candles_of, walk
+from backtest_pipeline_tests.reports.test_report import HOSTILE
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, BacktestResult]:
+    candles = {"AAPL": candles_of(walk(200))}
+    return {
+        "quick": backtest(candles),
+        "slow": backtest(candles, params={"fast": 10, "slow": 30}, fee_bps=0),
+        "held": backtest(candles, strategy="buy_and_hold"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "winners"),
+    [
+        ("sharpe", {"a": 1.0, "b": 2.0}, {"b"}),
+        ("max_drawdown", {"a": 0.1, "b": 0.2}, {"a"}),
+        ("worst_trade_return", {"a": -0.1, "b": -0.2}, {"a"}),
+        ("sharpe", {"a": 2.0, "b": 2.0, "c": 1.0}, {"a", "b"}),
+        ("sharpe", {"a": 2.0, "b": 2.0}, set()),
+        ("sharpe", {"a": None, "b": -1.0, "c": -2.0}, {"b"}),
+        ("sharpe", {"a": None, "b": 1.0}, set()),
+        ("beta", {"a": 1.0, "b": 2.0}, set()),
+    ],
+)
+def test_the_best_value_is_by_the_metric_s_own_direction(
+    name: str, values: dict[str, float | None], winners: set[str]
+) -> None:
+    assert best(name, values) == winners
+
+
+def test_only_what_differs_in_the_requests_is_told(results: dict[str, BacktestResult]) -> None:
+    assert request_differences(results) == {
+        "strategy": {"quick": "sma_cross", "slow": "sma_cross", "held": "buy_and_hold"},
+        "params.fast": {"quick": 3, "slow": 10},
+        "params.slow": {"quick": 8, "slow": 30},
+        "fee_bps": {"quick": 10.0, "slow": 0.0, "held": 10.0},
+    }
+    assert request_differences({"one": results["quick"], "other": results["quick"]}) == {}
+
+
+def test_curves_start_from_one(results: dict[str, BacktestResult]) -> None:
+    page = comparison_html({"held": results["held"]})
+    equity = results["held"].equity["equity"].to_numpy(dtype=np.float64)
+    packed = re.findall(r'"type":"bytes","data":"([^"]+)"', page)
+    bare = [gzip.decompress(base64.b64decode(text)) for text in packed]
+    columns = [np.frombuffer(column, "<f8") for column in bare if len(column) == 8 * len(equity)]
+    assert any(np.allclose(column, equity / 10_000) for column in columns)
+
+
+def test_names_from_users_are_texts(results: dict[str, BacktestResult]) -> None:
+    plain = comparison_html({"one": results["quick"], "two": results["slow"]})
+    named = comparison_html({HOSTILE: results["quick"], "two": results["slow"]})
+    for tag in ("<script", "<img"):
+        assert named.count(tag) == plain.count(tag)
+
+
+def test_the_best_of_each_metric_is_marked(results: dict[str, BacktestResult]) -> None:
+    page = comparison_html(results)
+    row = re.search(r'<th scope="row">Fees paid</th>(.*?)</tr>', page)
+    assert row
+    marked = ["best" in cell for cell in re.findall(r'<td class="([^"]*)"', row[1])]
+    assert marked == [False, True, False]  # the slow one was asked for without fees

@@ -1,0 +1,278 @@
+"""Reports in a real browser: they draw, sort and switch, call nobody and run nothing that is not theirs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from backtest_pipeline import BacktestResult, Candles
+from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.reports.comparison import comparison_html
+from backtest_pipeline.reports.palette import DARK, LIGHT
+from backtest_pipeline.reports.report import HEADLINES, report_html
+from backtest_pipeline_tests.reports.made import backtest, candles_of, manifest_of, walk
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+IMAGE = "<img src=x onerror=window.hacked=1>"
+SCRIPT = "</script><script>window.hacked=1</script>"
+SYMBOLS = ("AAPL", "IBM", "MSFT")
+
+
+@dataclass
+class Visit:
+    """A page and what went on in it."""
+
+    page: Page
+    troubles: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def go(self, path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-drawn]")
+
+    def source(self, name: str) -> dict[str, list[Any]]:
+        """Columns of one of Bokeh's sources, as plain lists."""
+        columns: dict[str, list[Any]] = self.page.evaluate(
+            "name => Object.fromEntries(Object.entries(Bokeh.documents.at(-1).get_model_by_name(name).data)"
+            ".map(([key, column]) => [key, Array.from(column)]))",
+            name,
+        )
+        return columns
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """A visit that must end without an error and without a request beyond the page's own file."""
+    visit = Visit(browser.new_page(viewport={"width": 1_280, "height": 900}))
+    visit.page.on("pageerror", lambda error: visit.troubles.append(str(error)))
+    visit.page.on(
+        "console",
+        lambda message: visit.troubles.append(message.text) if message.type in {"error", "warning"} else None,
+    )
+    visit.page.on("request", lambda request: visit.requests.append(request.url))
+    yield visit
+    visit.page.close()
+    assert visit.troubles == []
+    assert {url.split(":")[0] for url in visit.requests} <= {"file", "data", "blob"}
+    assert len([url for url in visit.requests if url.startswith("file")]) == 1
+
+
+@pytest.fixture(scope="module")
+def candles() -> dict[str, Candles]:
+    return {name: candles_of(walk(400, place), name) for place, name in enumerate(SYMBOLS)}
+
+
+@pytest.fixture(scope="module")
+def result(candles: dict[str, Candles]) -> BacktestResult:
+    ran = backtest(candles, labels={"idea": "trend"})
+    return replace(ran, manifest=manifest_of(ran, candles))
+
+
+def test_a_report_draws_its_charts_and_shows_the_metrics_as_they_are_shown_everywhere(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    for name in HEADLINES:
+        tile = visit.page.locator(f'.tile [data-metric="{name}"]')
+        expect(tile).to_have_text(shown(name, result.metrics[name]))
+    for chart in ("equity", "drawdown", "price", "volume", "histogram", "sharpe"):
+        canvas = visit.page.locator(f"#{chart} canvas").first
+        expect(canvas).to_be_visible()
+        size = canvas.bounding_box()
+        assert size
+        assert size["width"] > 300
+
+
+def test_clicking_a_heading_sorts_the_trades(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    heading = visit.page.locator('#trades-table th[data-column="pnl"] button')
+
+    def first_profit() -> float:
+        cell = visit.page.locator("#trades-table tbody tr").first.locator("td").nth(7)
+        return float(cell.inner_text().replace(",", ""))
+
+    heading.click()
+    assert first_profit() == pytest.approx(result.trades["pnl"].max(), abs=0.005)
+    heading.click()
+    assert first_profit() == pytest.approx(result.trades["pnl"].min(), abs=0.005)
+    expect(visit.page.locator('#trades-table th[data-column="pnl"]')).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+
+
+def test_pages_of_trades_follow_one_another(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    count = len(result.trades)
+    assert count > 25
+    pager = visit.page.locator("#trades-pager")
+    expect(pager.locator("span")).to_have_text(f"1 to 25 of {count}")
+    pager.get_by_text("Next").click()
+    expect(pager.locator("span")).to_have_text(f"26 to {min(50, count)} of {count}")
+
+
+def test_choosing_a_symbol_shows_its_candles_and_its_trades(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    for symbol in ("AAPL", "IBM"):
+        visit.page.locator(f'[data-symbol="{symbol}"]').click()
+        drawn = visit.source("candles")
+        assert drawn["c"] == pytest.approx(candles[symbol].close.tolist(), rel=1e-6)
+        own = result.trades[result.trades["symbol"] == symbol]
+        prices = [*own["entry_price"], *own["exit_price"]]
+        assert visit.source("marks")["y"] == pytest.approx(prices, rel=1e-6)
+
+
+def test_clicking_a_trade_brings_it_into_sight(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    row = visit.page.locator("#trades-table tbody tr").nth(7)
+    symbol = row.locator("td").first.inner_text()
+    row.click()
+    span = visit.page.evaluate(
+        "(() => { const span = Bokeh.documents.at(-1).get_model_by_name('span');"
+        " return [span.start, span.end]; })()"
+    )
+    entry = result.trades.sort_values("entry_time", kind="stable").iloc[7]
+    assert span[0] < entry["entry_time"].timestamp() * 1_000 < span[1]
+    assert span[1] - span[0] < 200 * 86_400_000  # of 400 days
+    expect(visit.page.locator(f'[data-symbol="{symbol}"]')).to_have_attribute("aria-pressed", "true")
+
+
+def test_tables_of_symbols_sort_by_numbers(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    table = visit.page.locator("table.sortable")
+    table.locator("thead button").nth(1).click()
+    returns = {name: of["total_return"] for name, of in result.by_symbol.items()}
+    returns["account"] = result.metrics["total_return"]
+    wanted = sorted(returns, key=lambda name: -(returns[name] or 0.0))
+    assert table.locator("tbody th").all_inner_texts() == wanted
+
+
+def test_texts_from_users_run_nothing(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    request = result.request.model_copy(
+        update={"strategy": SCRIPT, "params": {IMAGE: SCRIPT}, "labels": {SCRIPT: IMAGE, IMAGE: SCRIPT}}
+    )
+    hostile = replace(
+        result,
+        request=request,
+        diagnostics=[IMAGE, SCRIPT],
+        checks={"look_ahead": {"passed": None, "problem": IMAGE + SCRIPT}},
+        trades=result.trades.assign(exit_reason=IMAGE, side=SCRIPT),
+    )
+    visit.go(tmp_path / "report.html", report_html(hostile, candles))
+    visit.page.locator("#trades-table thead button").first.click()
+    expect(visit.page.locator("#trades-table")).to_contain_text("<img src=x")
+    visit.page.locator("summary").first.click()
+    visit.page.wait_for_timeout(300)
+    assert visit.page.evaluate("window.hacked") is None
+    assert visit.page.locator("img").count() == 0
+    expect(visit.page.locator("h1")).to_have_text(SCRIPT)
+
+
+def test_the_policy_stops_a_script_that_got_in_all_the_same(
+    browser: Browser, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    page = browser.new_page()
+    path = tmp_path / "report.html"
+    text = report_html(result, candles)
+    path.write_text(text.replace("<header>", f"{IMAGE}<script>window.hacked=1</script><header>"))
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    assert page.evaluate("window.hacked") is None
+    page.close()
+
+
+@pytest.mark.parametrize(("scheme", "colours"), [("light", LIGHT), ("dark", DARK)])
+def test_the_reader_s_colours_are_used(
+    visit: Visit,
+    tmp_path: Path,
+    candles: dict[str, Candles],
+    result: BacktestResult,
+    scheme: str,
+    colours: dict[str, str],
+) -> None:
+    visit.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    expect(visit.page.locator("html")).to_have_attribute("data-drawn", scheme)
+    marks = visit.source("marks")
+    assert set(marks["colour"]) == {colours["equity"], colours["gain"], colours["loss"]}
+
+
+def test_changing_the_colours_draws_anew(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    visit.page.emulate_media(color_scheme="dark")
+    expect(visit.page.locator("html")).to_have_attribute("data-drawn", "dark")
+    expect(visit.page.locator("#equity canvas").first).to_be_visible()
+    assert visit.page.locator("#equity > *").count() == 1
+
+
+def test_a_narrow_window_needs_no_scrolling_sideways(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    for width in (800, 420):
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        if not visit.requests:
+            visit.go(tmp_path / "report.html", report_html(result, candles))
+        for _ in range(50):  # charts follow a change of the window a little later
+            too_wide = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            if too_wide <= 0:
+                break
+            visit.page.wait_for_timeout(100)
+        assert too_wide <= 0
+
+
+def test_a_report_without_candles_or_trades_draws_what_it_has(visit: Visit, tmp_path: Path) -> None:
+    visit.go(tmp_path / "report.html", report_html(backtest({"AAPL": candles_of([10.0] * 30)}), None))
+    expect(visit.page.locator("#equity canvas").first).to_be_visible()
+    expect(visit.page.locator("#price")).to_contain_text("have changed since")
+
+
+def test_a_name_in_a_comparison_hides_its_curves(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    other = backtest(candles, params={"fast": 5, "slow": 20})
+    visit.go(tmp_path / "comparison.html", comparison_html({IMAGE: result, SCRIPT: other}))
+    button = visit.page.locator('[data-line="1"]')
+    expect(button).to_have_text(re.compile(re.escape(SCRIPT)))
+    seen = "name => Bokeh.documents.at(-1).get_model_by_name(name).visible"
+    names = ("equity-0", "equity-1", "drawdown-1")
+    assert [visit.page.evaluate(seen, name) for name in names] == [True, True, True]
+    button.click()
+    assert [visit.page.evaluate(seen, name) for name in names] == [True, False, False]
+    assert visit.page.evaluate("window.hacked") is None
+
+
+def test_many_symbols_are_chosen_from_a_list(visit: Visit, tmp_path: Path) -> None:
+    many = {f"S{place}": candles_of(walk(40, place), f"S{place}") for place in range(12)}
+    visit.go(tmp_path / "report.html", report_html(backtest(many), many))
+    visit.page.locator("#symbol").select_option("S7")
+    assert visit.source("candles")["o"] == pytest.approx(many["S7"].open.tolist(), rel=1e-6)

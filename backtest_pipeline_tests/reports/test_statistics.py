@@ -1,0 +1,109 @@
+"""Numbers that only pages show."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from backtest_pipeline.reports.statistics import (
+    compounded,
+    correlation,
+    monthly_returns,
+    return_histogram,
+    rolling_sharpe,
+    sharpe_window_bars,
+)
+from backtest_pipeline_tests.reports.made import backtest, candles_of, moments, walk
+
+
+def test_a_month_is_measured_from_the_end_of_the_one_before() -> None:
+    days = np.array(["2023-12-30", "2023-12-31", "2024-01-15", "2024-03-01"], dtype="datetime64[us]")
+    returns = monthly_returns(days, np.array([90.0, 110.0, 121.0, 60.5]), 100.0)
+    assert returns[2023] == {12: pytest.approx(110 / 100 - 1)}
+    assert returns[2024] == {1: pytest.approx(121 / 110 - 1), 3: pytest.approx(60.5 / 121 - 1)}
+
+
+def test_months_compound_to_the_whole_return_whatever_the_bars() -> None:
+    result = backtest({"AAPL": candles_of(walk(400))})
+    equity = result.equity["equity"].to_numpy(dtype=np.float64)
+    months = monthly_returns(moments(400), equity, 10_000)
+    whole = compounded([value for year in months.values() for value in year.values()])
+    assert whole == pytest.approx(result.metrics["total_return"])
+
+
+def test_an_empty_account_has_no_further_months() -> None:
+    days = np.array(["2024-01-31", "2024-02-28", "2024-03-31"], dtype="datetime64[us]")
+    assert monthly_returns(days, np.array([50.0, 0.0, 0.0]), 100.0) == {2024: {1: -0.5, 2: -1.0}}
+
+
+def test_the_window_of_the_whole_account_has_the_sharpe_ratio_of_the_metric() -> None:
+    result = backtest({"AAPL": candles_of(walk(90))})
+    equity = result.equity["equity"].to_numpy(dtype=np.float64)
+    periods = result.metrics["periods_per_year"]
+    assert periods is not None
+    rolling = rolling_sharpe(equity, 10_000, 90, periods)
+    assert rolling.tolist() == [pytest.approx(result.metrics["sharpe"])]
+
+
+def test_each_window_has_the_sharpe_ratio_of_its_own_returns() -> None:
+    equity = walk(60, seed=3)
+    returns = np.diff(np.append(100.0, equity)) / np.append(100.0, equity[:-1])
+    rolling = rolling_sharpe(equity, 100.0, 20, 252)
+    assert len(rolling) == 60 - 20 + 1
+    for end in (20, 37, 60):
+        own = returns[end - 20 : end]
+        assert rolling[end - 20] == pytest.approx(own.mean() / own.std(ddof=1) * math.sqrt(252))
+
+
+def test_a_window_in_which_nothing_moves_has_ratio_0_even_after_wild_ones() -> None:
+    equity = np.append(walk(50, step=0.2), np.full(30, 77.0))
+    rolling = rolling_sharpe(equity, 100.0, 20, 252)
+    assert rolling[-10:].tolist() == [0.0] * 10
+    assert rolling_sharpe(np.full(19, 1.0), 1.0, 20, 252).tolist() == []
+
+
+def test_a_window_is_half_a_year_and_at_least_20_bars() -> None:
+    assert [sharpe_window_bars(periods) for periods in (252.0, 365.0, 52.0, 12.0)] == [126, 182, 26, 20]
+
+
+@given(
+    returns=npst.arrays(
+        np.float64, st.integers(1, 200), elements=st.floats(-1, 50, allow_nan=False, width=32)
+    )
+)
+@example(returns=np.array([0.0, -1.0]))
+def test_a_histogram_counts_every_trade_once_and_parts_gains_from_losses(
+    returns: NDArray[np.float64],
+) -> None:
+    counts, edges = return_histogram(returns)
+    assert counts.sum() == len(returns)
+    assert len(edges) == len(counts) + 1 <= 45
+    assert 0.0 in edges.tolist()
+    losses = counts[edges[:-1] < 0.0].sum()
+    assert losses == np.count_nonzero(returns < 0.0)
+
+
+def test_correlation_is_of_daily_returns_over_days_in_common() -> None:
+    up = walk(30, seed=1)
+    candles = {
+        "ONE": candles_of(up, "ONE"),
+        "SAME": candles_of(3 * up[5:], "SAME", start="2020-01-06"),
+        "STILL": candles_of(np.full(30, 7.0), "STILL"),
+    }
+    found = correlation(candles, ["ONE", "SAME", "STILL"])
+    assert found[0, 1] == pytest.approx(1.0)
+    assert math.isnan(found[0, 2])
+
+
+def test_intraday_candles_correlate_by_their_last_close_of_the_day() -> None:
+    hours = walk(24 * 6, seed=4)
+    candles = {"ONE": candles_of(hours, "ONE", "1h"), "TWO": candles_of(walk(24 * 6, seed=5), "TWO", "1h")}
+    daily = [own.close[23::24] for own in candles.values()]
+    wanted = np.corrcoef([np.diff(closes) / closes[:-1] for closes in daily])
+    assert correlation(candles, ["ONE", "TWO"]) == pytest.approx(wanted)
