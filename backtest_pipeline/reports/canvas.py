@@ -1,4 +1,4 @@
-"""A small drawing surface over Matplotlib's figure: panels that map time and value to pixels.
+"""A small drawing surface over Matplotlib's figure: panels that map time and value to places.
 
 Axes, ticks and automatic layout are left out on purpose. They cost more than drawing the curves does, and a
 picture lies on the way of every task. All goes through objects, never through pyplot, whose current figure
@@ -22,7 +22,7 @@ from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import IdentityTransform
+from matplotlib.transforms import Affine2D
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PIXELS_AN_INCH = 200
+UNITS_AN_INCH = 200
+PIXELS_A_UNIT = 0.6
+"""A drawing of 1,600 by 900 units is 960 by 540 pixels: whole in the columns where pages show it."""
 MOST_COLOURS = 128
 
 # Matplotlib's own font, by its file: no search, hence no font cache.
@@ -38,17 +40,18 @@ FONT_FILE = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
 class Canvas:
-    """An opaque picture; its pixels count from the lower left."""
+    """An opaque picture; its units, of which each is 0.6 pixels, count from the lower left."""
 
-    def __init__(self, width_px: int, height_px: int, background: str) -> None:
-        size = (width_px / PIXELS_AN_INCH, height_px / PIXELS_AN_INCH)
-        self._figure = Figure(figsize=size, dpi=PIXELS_AN_INCH, facecolor=background)
+    def __init__(self, width: int, height: int, background: str) -> None:
+        size = (width / UNITS_AN_INCH, height / UNITS_AN_INCH)
+        self._figure = Figure(figsize=size, dpi=UNITS_AN_INCH * PIXELS_A_UNIT, facecolor=background)
+        self._units = Affine2D().scale(PIXELS_A_UNIT)
         self._agg = FigureCanvasAgg(self._figure)
 
     def line(self, x: Any, y: Any, colour: str, width_pt: float) -> None:
         """Draws a line through points."""
         self._figure.add_artist(
-            Line2D(x, y, color=colour, linewidth=width_pt, transform=IdentityTransform()), clip=False
+            Line2D(x, y, color=colour, linewidth=width_pt, transform=self._units), clip=False
         )
 
     def marks(self, x: Any, y: Any, marker: str, colour: str, edge: str, size_pt: float = 5.0) -> None:
@@ -63,7 +66,7 @@ class Canvas:
                 color=colour,
                 markeredgecolor=edge,
                 markeredgewidth=0.4,
-                transform=IdentityTransform(),
+                transform=self._units,
             )
         )
 
@@ -71,7 +74,7 @@ class Canvas:
         """Fills between a line and the height `to`."""
         corners = np.column_stack([np.r_[x[0], x, x[-1]], np.r_[to, y, to]])
         shape = Polygon(
-            corners, color=colour, alpha=alpha, linewidth=0, antialiased=False, transform=IdentityTransform()
+            corners, color=colour, alpha=alpha, linewidth=0, antialiased=False, transform=self._units
         )
         self._figure.add_artist(shape)
 
@@ -79,7 +82,7 @@ class Canvas:
         """Writes on one line, with ? for what the font lacks; a strategy called `$x$` is no formula.
 
         Returns:
-            The text's width in pixels.
+            The text's width in units.
         """
         written = self._figure.text(
             x,
@@ -88,10 +91,10 @@ class Canvas:
             color=colour,
             fontproperties=_font(size_pt),
             parse_math=False,
-            transform=IdentityTransform(),
+            transform=self._units,
             **style,
         )
-        return float(written.get_window_extent().width)
+        return float(written.get_window_extent().width) / PIXELS_A_UNIT
 
     def png(self) -> bytes:
         """The picture. A palette halves both bytes and time, and nobody sees the difference."""
@@ -106,7 +109,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Where a plot lies, in pixels, and what its edges stand for."""
+    """Where a plot lies, in units, and what its edges stand for."""
 
     left: float
     right: float
@@ -118,11 +121,11 @@ class Panel:
     high: float
 
     def x(self, seconds: Any) -> Any:
-        """Pixel of a moment, in seconds since 1970."""
+        """Place of a moment, in seconds since 1970."""
         return self.left + (seconds - self.start) / (self.end - self.start) * (self.right - self.left)
 
     def y(self, value: Any) -> Any:
-        """Pixel of a value."""
+        """Place of a value."""
         return self.bottom + (value - self.low) / (self.high - self.low) * (self.top - self.bottom)
 
     def heights(self, most: int) -> list[float]:

@@ -82,7 +82,7 @@ def test_the_picture_is_large_opaque_and_small_on_disk() -> None:
     candles = {"AAPL": candles_of(walk(1_000))}
     png = equity_png(backtest(candles), _held(backtest(candles), candles))
     image = Image.open(io.BytesIO(png))
-    assert image.size == (1_600, 900)
+    assert image.size == (960, 540)
     assert image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
     assert _near(png, "panel")[5, 5]
     assert len(png) < 150_000
@@ -93,7 +93,7 @@ def test_the_picture_is_large_opaque_and_small_on_disk() -> None:
 def test_without_a_benchmark_there_is_no_line_of_it() -> None:
     candles = {"AAPL": candles_of(walk(300))}
     result = backtest(candles)
-    plot = np.s_[140:580, 150:1_560]
+    plot = np.s_[84:348, 90:936]
     with_it, without = equity_png(result, _held(result, candles)), equity_png(result)
     assert _near(with_it, "benchmark")[plot].sum() > 10 * _near(without, "benchmark")[plot].sum()
 
@@ -105,9 +105,9 @@ def test_the_same_result_yields_the_same_bytes() -> None:
 
 def test_equity_that_rises_is_drawn_rising() -> None:
     result = backtest({"AAPL": candles_of(np.linspace(100, 200, 200))}, strategy="buy_and_hold")
-    rows, columns = np.nonzero(_near(equity_png(result), "equity")[140:600, 150:1_560])
-    left, right = rows[columns < 100].mean(), rows[columns > 1_300].mean()
-    assert left - right > 200  # rows count downwards
+    rows, columns = np.nonzero(_near(equity_png(result), "equity")[84:360, 90:936])
+    left, right = rows[columns < 60].mean(), rows[columns > 780].mean()
+    assert left - right > 120  # rows count downwards
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_equity_that_rises_is_drawn_rising() -> None:
 def test_odd_accounts_are_drawn(closes: NDArray[np.float64]) -> None:
     candles = {"AAPL": candles_of(closes)}
     result = backtest(candles, strategy="buy_and_hold", fill="close")
-    assert _picture(equity_png(result, _held(result, candles))).size == (1_600, 900)
+    assert _picture(equity_png(result, _held(result, candles))).size == (960, 540)
 
 
 def test_a_liquidated_account_is_drawn_down_to_nothing() -> None:
     result = backtest({"AAPL": candles_of(walk(60))})
     gone = result.equity.assign(equity=np.linspace(10_000, 0, 60), drawdown_frac=np.linspace(0, 1, 60))
-    assert _picture(equity_png(replace(result, equity=gone))).size == (1_600, 900)
+    assert _picture(equity_png(replace(result, equity=gone))).size == (960, 540)
 
 
 def test_hundreds_of_trades_are_thinned_to_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
