@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 from rich.console import Console
@@ -34,6 +34,7 @@ def print_json(value: Any) -> None:
 
 
 Cell: TypeAlias = str | Text
+Justify: TypeAlias = Literal["left", "right"]
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Iterable[str] = ()) -> None:
@@ -47,7 +48,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
+        justify: Justify = "right" if column in set(right) else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column == "task")
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     console.print(table)
@@ -83,11 +85,11 @@ def print_metrics(result: BacktestResult) -> None:
     On a terminal the equity comes first, as a line of blocks, and gains and losses have colours.
     """
     if console.is_terminal:
-        equity = result.equity["equity"].to_numpy()
+        equity = result.equity["equity"].tolist()
         ends = f"{equity[0]:,.0f} [dim]{sparkline(equity, _SPARK_WIDTH)}[/] {equity[-1]:,.0f}"
         console.print(f"equity {ends}", highlight=False)
     by_symbol = result.by_symbol if len(result.by_symbol) > 1 else {}
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (name, coloured_metric(name, value), *(coloured_metric(name, of[name]) for of in by_symbol.values()))
         for name, value in result.metrics.items()
     ]

@@ -1,7 +1,12 @@
-"""The real processes, started once for all acceptance tests."""
+"""The real processes, started once for all acceptance tests.
+
+Where ACCEPTANCE_URL is set, the tests use what runs there instead, with BACKTEST_TOKEN, DATA_ROOT and
+DAGSTER_HOME (test_deployment.py does so with a whole deployment).
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,19 +20,23 @@ from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
 from backtest_pipeline_tests.acceptance.postgres import postgres_server
 
+ELSEWHERE = os.environ.get("ACCEPTANCE_URL", "")
+
 
 @pytest.fixture(scope="session")
 def demo_candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with five companies' daily candles."""
+    if ELSEWHERE:
+        return Path(os.environ["DATA_ROOT"])
     data_root = tmp_path_factory.mktemp("data")
     import_demo(CandleStore(data_root))
     return data_root
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+@pytest.fixture(scope="session", params=["elsewhere"] if ELSEWHERE else ["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Environment of each database in turn: whatever uses it is tested on both."""
-    if request.param == "sqlite":
+    if request.param != "postgres":
         yield {}
         return
     with postgres_server() as server:
@@ -39,6 +48,9 @@ def pipeline(
     tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, database: dict[str, str]
 ) -> Iterator[Pipeline]:
     """Web server, daemon and code server over the demo's candles."""
+    if ELSEWHERE:
+        yield Pipeline(ELSEWHERE, demo_candles, Path(os.environ["DAGSTER_HOME"]))
+        return
     home = tmp_path_factory.mktemp("home")
     service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
     with ExitStack() as stack:

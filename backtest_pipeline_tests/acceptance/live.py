@@ -38,6 +38,7 @@ class Pipeline:
             "BACKTEST_URL": self.url,
             "DATA_ROOT": str(self.data_root),
             "DAGSTER_HOME": str(self.dagster_home),
+            "BROWSER": "true",  # a program that does nothing, in the place of a browser
         }
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,9 +46,17 @@ class Pipeline:
         return run_backtest_command(arguments, self.env)
 
 
-def run_backtest_command(arguments: Sequence[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs `backtest …` in a process of its own, its output not a terminal."""
+def run_backtest_command(
+    arguments: Sequence[str], env: dict[str, str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs `backtest …` in a process of its own, its output not a terminal, in `folder` or here."""
     executable = str(Path(sys.executable).with_name("backtest"))
     return subprocess.run(
-        [executable, *arguments], env=env, capture_output=True, text=True, check=False, timeout=120
+        [executable, *arguments],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from backtest_pipeline import BacktestRequest
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
 
 ROOT = Path(__file__).parents[2]
@@ -51,11 +52,20 @@ def test_a_command_of_the_readme_works(command: str, pipeline: Pipeline, tmp_pat
     pd.DataFrame({"Date": days, "Open": 10.0, "High": 12.0, "Low": 9.0, "Close": 11.0, "Volume": 5.0}).to_csv(
         tmp_path / "prices.csv", index=False
     )
-    arguments = [str(tmp_path / argument) if argument == "prices.csv" else argument for argument in arguments]
+    stands_for = {"prices.csv": str(tmp_path / "prices.csv")}
+    if "TASK" in arguments:
+        stands_for |= dict(zip(("TASK", "ANOTHER_TASK"), _two_tasks(pipeline), strict=True))
+    arguments = [stands_for.get(argument, argument) for argument in arguments]
     own_candles = {"DATA_ROOT": str(tmp_path / "data")} if "import" in arguments else {}
-    done = run_backtest_command(arguments, {**pipeline.env, **own_candles})
+    done = run_backtest_command(arguments, {**pipeline.env, **own_candles}, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def _two_tasks(pipeline: Pipeline) -> list[str]:
+    with pipeline.client() as client:
+        requests = [BacktestRequest(strategy=name, symbols=["IBM"]) for name in ("momentum", "buy_and_hold")]
+        return [client.wait(client.submit(request).task_id, timeout_s=60).task_id for request in requests]
 
 
 def test_the_readmes_python_runs_against_a_server_and_without_one(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from backtest_pipeline.model.manifest import (
     TaskErrorRecord,
     Timestamps,
 )
+from backtest_pipeline.storage.retention import Rules, Swept, sweep
 from backtest_pipeline.storage.task_store import TaskStore
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
@@ -202,6 +204,32 @@ def test_a_report_of_an_attempt_that_was_replaced_comes_too_late(tmp_path: Path)
     with pytest.raises(AttemptSuperseded):
         store.add_file(first, "report.html", b"<html>", name="report")
     assert not (store.layout.task(TASK) / "report.html").exists()
+
+
+def test_a_cleanup_beside_a_publishing_worker_leaves_whole_tasks_or_none(tmp_path: Path) -> None:
+    store, result, over = TaskStore(tmp_path), _result(), threading.Event()
+    expired = Rules(NOON + timedelta(days=8), timedelta(days=7), lambda _: False)
+    swept: list[Swept] = []
+
+    def clean() -> None:
+        while not over.is_set():
+            swept.append(sweep(tmp_path, expired))
+
+    cleaners = [threading.Thread(target=clean) for _ in range(2)]
+    for cleaner in cleaners:
+        cleaner.start()
+    for _ in range(30):
+        with store.staging(TASK) as folder:
+            files = store.write_tables(folder, result)
+            store.publish(_manifest(result, files, run_ids=[TASK]), folder)
+    over.set()
+    for cleaner in cleaners:
+        cleaner.join()
+    sweep(tmp_path, expired)
+    assert sum(len(one.deleted) for one in swept) > 0
+    assert not any(one.failed for one in swept)
+    assert {path.name for path in store.layout.tasks.iterdir()} <= {".lock", ".staging", ".trash"}
+    assert not [path for name in (".staging", ".trash") for path in (store.layout.tasks / name).glob("*")]
 
 
 def test_a_changed_file_is_found_by_its_checksum(tmp_path: Path) -> None:

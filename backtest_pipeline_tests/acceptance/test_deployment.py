@@ -1,0 +1,288 @@
+"""The deployment of docker-compose.yml, its services run as processes: proxy, login, restarts, backup."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg2
+import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from backtest_pipeline import BacktestRequest
+from backtest_pipeline.model.status import TaskStatus
+from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.verification import verify_task
+from backtest_pipeline_tests.deploy.project import PASSWORDS, ROOT, Project, running_project
+
+PATIENCE_S = 90
+TRUTH = {"query": "{ version }"}
+ALICE, VICTOR = (httpx.BasicAuth(name, password) for name, password in PASSWORDS.items())
+# Those that speak to the web server past the SDK, and so without a token.
+WITHOUT_TOKEN = (
+    "re_executed",
+    "table_of_refusals",
+    "reach_dagster_as_tags",
+    "raw_graphql",
+    "parameter_out_of_range",
+    "form_that_cannot_be_right",
+    "untouched_launch_form",
+)
+RUNS = "{ runsOrError { ... on Runs { results { runId tags { key value } } } } }"
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    settings = {"BACKTEST_STRATEGIES": "backtest_pipeline_tests.acceptance.trouble_strategies"}
+    with running_project(**settings) as project, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(project.facts["ca"]))
+        yield project
+
+
+@pytest.fixture(scope="module")
+def browser(project: Project) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=project.url, timeout=30) as browser:
+        yield browser
+
+
+def _slow(seconds: float) -> BacktestRequest:
+    return BacktestRequest(strategy="slow", params={"seconds": seconds}, symbols=["IBM"])
+
+
+def _until(happened: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
+        time.sleep(0.1)
+
+
+def test_strangers_learn_whether_all_is_well_and_nothing_else(
+    project: Project, browser: httpx.Client
+) -> None:
+    health = browser.get("/healthz")
+    assert (health.status_code, health.json()) == (200, {"ok": True})
+    secret = Path(project.facts["secrets"], "proxy_secret").read_text()
+    # What the proxy tells the web server is worth nothing when a client says it, be it the secret itself.
+    forged = {"X-Backtest-User": "alice", "X-Backtest-Proxy-Secret": secret}
+    for path in ("/", "/graphql", "/metrics", "/view", "/view/graphql", "/tasks/"):
+        for headers in ({}, forged, {"Authorization": "Bearer nobody's"}):
+            assert browser.get(path, headers=headers).status_code == 401, (path, headers)
+    assert browser.post("/graphql", json=TRUTH, headers=forged).status_code == 401
+    plain = httpx.get(f"{project.facts['http_url']}/graphql")
+    assert plain.status_code in {301, 308}
+    assert plain.headers["location"].startswith("https://localhost")
+
+
+def test_people_log_in_with_a_password_and_runs_bear_their_name(browser: httpx.Client) -> None:
+    assert browser.get("/", auth=ALICE).status_code == 200
+    assert browser.get("/", auth=("alice", PASSWORDS["victor"])).status_code == 401
+    config = {"strategy": {"buy_and_hold": {}}, "symbols": ["IBM"]}
+    forged = {"X-Backtest-User": "somebody-else"}
+    answer = browser.post("/graphql", json=_launch(config), auth=ALICE, headers=forged).json()
+    run_id = answer["data"]["launchRun"]["run"]["runId"]
+    runs = browser.post("/graphql", json={"query": RUNS}, auth=ALICE).json()["data"]["runsOrError"]["results"]
+    tags = {run["runId"]: {tag["key"]: tag["value"] for tag in run["tags"]} for run in runs}
+    assert tags[run_id]["user"] == "alice"
+
+
+def test_viewers_look_below_their_path_and_change_nothing(project: Project, browser: httpx.Client) -> None:
+    assert browser.get("/", auth=VICTOR).status_code == 401
+    token = {"Authorization": f"Bearer {project.token}"}
+    ways: list[dict[str, Any]] = [{"auth": VICTOR}, {"auth": ALICE}, {"headers": token}]
+    for way in ways:  # a token or a login of the role full changes nothing there either
+        page = browser.get("/view/runs", **way)
+        assert (page.status_code, "/view" in page.text) == (200, True)
+        assert browser.post("/view/graphql", json=TRUTH, **way).json()["data"]["version"]
+        assert browser.post("/view/graphql", json=_launch({}), **way).status_code == 403
+
+
+def test_the_proxy_compresses_asks_for_tls_and_passes_websockets(
+    project: Project, browser: httpx.Client
+) -> None:
+    page = browser.get("/", auth=ALICE, headers={"Accept-Encoding": "gzip"})
+    assert page.headers["content-encoding"] == "gzip"
+    assert page.headers["strict-transport-security"] == "max-age=31536000"
+    assert "server" not in page.headers or "uvicorn" not in page.headers["server"]
+    context = ssl.create_default_context(cafile=str(project.facts["ca"]))
+    bearer = {"Authorization": f"Bearer {project.token}"}
+    address = f"{project.url.replace('https', 'wss')}/graphql"
+    with connect(
+        address, ssl=context, subprotocols=[Subprotocol("graphql-ws")], additional_headers=bearer
+    ) as socket:
+        socket.send('{"type": "connection_init", "payload": {}}')
+        assert socket.recv(timeout=30) == '{"type":"connection_ack"}'
+
+
+def test_what_runs_strategies_has_no_secret_in_its_environment(project: Project) -> None:
+    folder = Path(project.facts["secrets"])
+    secrets = {name: (folder / name).read_text() for name in ("postgres_password", "proxy_secret")}
+    environment = Path(f"/proc/{project.facts['pids']['code']}/environ").read_bytes().decode()
+    assert "PGPASSFILE=" in environment  # the right process: it finds the database
+    for secret in (*secrets.values(), project.token):
+        assert secret not in environment
+
+
+def test_the_acceptance_tests_pass_against_the_proxy(project: Project) -> None:
+    """Over TLS, with a token, on PostgreSQL: what the SDK promises holds there as well."""
+    env = project.env | {
+        "ACCEPTANCE_URL": project.url,
+        "DAGSTER_HOME": project.facts["environment"]["DAGSTER_HOME"],
+    }
+    folder = ROOT / "backtest_pipeline_tests" / "acceptance"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        f"not ({' or '.join(WITHOUT_TOKEN)})",
+    ]
+    done = subprocess.run(
+        [*command, folder / "test_client.py", folder / "test_end_to_end.py"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + project.logs()
+    # 12 tests of the client and 12 of the whole flow, less those WITHOUT_TOKEN.
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_nothing_is_lost_when_the_code_server_is_stopped_well_or_badly(project: Project) -> None:
+    """Compose's own stop lets running backtests end; a SIGTERM cuts them off and they are tried again."""
+    with project.client() as client:
+        first = [client.submit(_slow(3)).task_id for _ in range(2)]
+        _until(lambda: all(task.state == "running" for task in client.statuses(first)), "both to run")
+        project.order("restart code")
+        ended = client.wait_many(first, timeout_s=PATIENCE_S)
+        assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 2
+
+        second = [client.submit(_slow(3)).task_id for _ in range(3)]
+        _until(lambda: sum(task.state == "running" for task in client.statuses(second)) == 2, "two to run")
+        os.kill(_listener(project), signal.SIGTERM)
+        ended = client.wait_many(second, timeout_s=PATIENCE_S)
+        assert [task.state for task in ended] == ["completed"] * 3
+        assert sorted(task.attempt for task in ended)[1:] == [2, 2]
+
+
+def test_a_backup_taken_while_tasks_run_brings_everything_back(project: Project, tmp_path: Path) -> None:
+    backup, cut = tmp_path / "all.backup", tmp_path / "cut.backup"
+    with project.client() as client:
+        done = client.wait(client.submit(BacktestRequest(strategy="sma_cross", symbols=["AAPL"])).task_id)
+        running = client.submit(_slow(2)).task_id
+        _until(lambda: client.status(running).state == "running", "a task to run")
+        made = project.script("backup.py", [str(backup)])
+        assert made.returncode == 0, made.stderr
+        assert client.wait(running, timeout_s=PATIENCE_S).state == "completed"
+        known = {task.task_id: task for task in client.list_tasks(limit=500)}
+    before = _contents(project.data_root)
+    late = {name for name in before if running in name}  # came into being after the backup
+    assert late
+    assert project.script("backup.py", [str(backup)]).stderr.endswith("exists; name another file\n")
+
+    refused = project.script("restore.py", ["--force", str(backup)])
+    assert "the daemon was alive" in refused.stderr
+    assert refused.returncode == 1
+    for name in ("proxy", "viewer", "web", "daemon", "code"):
+        project.order(f"stop {name}")
+    _wipe(project)
+    cut.write_bytes(backup.read_bytes()[:-200_000])
+    refused = project.script("restore.py", [str(cut)])
+    assert refused.returncode == 1
+    assert _contents(project.data_root) == {}
+
+    restored = project.script("restore.py", [str(backup)])
+    assert restored.returncode == 0, restored.stderr
+    assert _contents(project.data_root) == {name: text for name, text in before.items() if name not in late}
+    assert (
+        "the database knows of runs and there are files in"
+        in project.script("restore.py", [str(backup)]).stderr
+    )
+    for name in ("code", "daemon", "web", "viewer", "proxy"):
+        project.order(f"start {name}")
+    with project.client() as client:
+        assert client.result(done.task_id).manifest is not None
+        again = client.wait(running, timeout_s=PATIENCE_S)  # was at work at the moment of the backup
+        now = {task.task_id: task for task in client.list_tasks(limit=500)}
+    assert (again.state, again.attempt) == ("completed", 2)
+    assert {task_id: _gist(task) for task_id, task in now.items() if task_id != running} == {
+        task_id: _gist(task) for task_id, task in known.items() if task_id != running
+    }
+    layout = Layout(project.data_root)
+    completed = [task_id for task_id, task in now.items() if task.state == "completed"]
+    assert all(verify_task(layout, task_id).ok for task_id in completed)
+
+
+def _gist(task: TaskStatus) -> tuple[object, ...]:
+    return (task.state, task.attempt, task.error, task.submitted_at, task.finished_at, task.labels)
+
+
+def _launch(config: dict[str, Any]) -> dict[str, Any]:
+    selector = {
+        "jobName": "backtest",
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "backtest_pipeline",
+    }
+    query = """mutation($params: ExecutionParams!) {
+      launchRun(executionParams: $params) { ... on LaunchRunSuccess { run { runId } } }
+    }"""
+    return {"query": query, "variables": {"params": {"selector": selector, "runConfigData": config}}}
+
+
+def _listener(project: Project) -> int:
+    """The code server's process now: it was started anew since the facts were told."""
+    marked = f"--port={project.facts['environment']['BACKTEST_CODE_PORT']}".encode()
+    found = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if marked in path.read_bytes().split(b"\0")
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def _contents(data_root: Path) -> dict[str, bytes]:
+    """Every visible file's content."""
+    paths = (path for path in data_root.rglob("*") if path.is_file())
+    relative = ((path.relative_to(data_root), path) for path in paths)
+    return {
+        str(name): path.read_bytes()
+        for name, path in relative
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def _wipe(project: Project) -> None:
+    """As after the loss of the machine: an empty database, no candles, no results."""
+    env = project.facts["environment"]
+    password = Path(project.facts["secrets"], "postgres_password").read_text()
+    connection = psycopg2.connect(
+        host=env["DAGSTER_PG_HOST"],
+        port=env["DAGSTER_PG_PORT"],
+        user="backtest",
+        dbname="backtest",
+        password=password,
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    connection.close()
+    for path in sorted(project.data_root.rglob("*"), reverse=True):
+        if path.is_file():
+            path.unlink()
+        else:
+            path.rmdir()
