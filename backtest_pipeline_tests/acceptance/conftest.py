@@ -7,8 +7,9 @@ DAGSTER_HOME (test_deployment.py does so with a whole deployment).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,31 +34,48 @@ def demo_candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_root
 
 
-@pytest.fixture(scope="session", params=["elsewhere"] if ELSEWHERE else ["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """Environment of each database in turn: whatever uses it is tested on both."""
-    if request.param != "postgres":
-        yield {}
-        return
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[dict[str, str]]:
+    """Environment of a PostgreSQL server of the tests' own."""
     with postgres_server() as server:
         yield server.env
 
 
+@pytest.fixture(scope="session", params=["elsewhere"] if ELSEWHERE else ["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Environment of each database in turn: whatever uses it is tested on both."""
+    env: dict[str, str] = request.getfixturevalue("postgres") if request.param == "postgres" else {}
+    return env
+
+
+@pytest.fixture(scope="session")
+def pipelines(
+    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path
+) -> Iterator[Callable[[dict[str, str]], Pipeline]]:
+    """Starts a pipeline for each database on first use; all run until the session ends."""
+    with ExitStack() as stack:
+
+        @cache
+        def started(host: str) -> Pipeline:
+            home = tmp_path_factory.mktemp("home")
+            service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
+            stack.enter_context(service.running())
+            return Pipeline(service.url, demo_candles, home)
+
+        def on(database: dict[str, str]) -> Pipeline:
+            with pytest.MonkeyPatch.context() as patch:  # for the start only: other tests have their own
+                for name, value in database.items():
+                    patch.setenv(name, value)
+                return started(database.get("DAGSTER_PG_HOST", ""))
+
+        yield on
+
+
 @pytest.fixture(scope="session")
 def pipeline(
-    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, database: dict[str, str]
-) -> Iterator[Pipeline]:
+    database: dict[str, str], pipelines: Callable[[dict[str, str]], Pipeline], demo_candles: Path
+) -> Pipeline:
     """Web server, daemon and code server over the demo's candles."""
     if ELSEWHERE:
-        yield Pipeline(ELSEWHERE, demo_candles, Path(os.environ["DAGSTER_HOME"]))
-        return
-    home = tmp_path_factory.mktemp("home")
-    service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
-    with ExitStack() as stack:
-        with (
-            pytest.MonkeyPatch.context() as patch
-        ):  # for the start only: other tests have services of their own
-            for name, value in database.items():
-                patch.setenv(name, value)
-            stack.enter_context(service.running())
-        yield Pipeline(service.url, demo_candles, home)
+        return Pipeline(ELSEWHERE, demo_candles, Path(os.environ["DAGSTER_HOME"]))
+    return pipelines(database)

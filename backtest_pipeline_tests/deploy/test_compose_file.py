@@ -1,0 +1,119 @@
+"""docker-compose.yml as it is written: whole, guarded, and known to .env.sample."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backtest_pipeline.settings import SECRET_VARIABLES, Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ASSIGNMENT = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=")
+# What a service must not be able to do or to do without; one line each in docker-compose.yml.
+GUARDS = {
+    "user",
+    "read_only",
+    "cap_drop",
+    "security_opt",
+    "restart",
+    "logging",
+    "mem_limit",
+    "stop_grace_period",
+}
+
+
+def _sampled() -> set[str]:
+    lines = (ROOT / ".env.sample").read_text().splitlines()
+    return {match[1] for line in lines if (match := ASSIGNMENT.match(line))}
+
+
+def _used() -> set[str]:
+    return set(re.findall(r"\$\{([A-Z0-9_]+)", (ROOT / "docker-compose.yml").read_text()))
+
+
+def test_the_sample_has_every_variable_and_no_other() -> None:
+    """Settings, what Dagster reads, and what the compose file takes from outside."""
+    settings = {name.upper() for name in Settings.model_fields}
+    of_dagster = {
+        "DAGSTER_HOME",
+        *(f"DAGSTER_PG_{name}" for name in ("HOST", "PORT", "USERNAME", "PASSWORD", "DB")),
+    }
+    # The sample tells of …_FILE once, in the words before BACKTEST_TOKENS.
+    files = {name for name in SECRET_VARIABLES if name.endswith("_FILE")}
+    assert _sampled() == (settings - files) | of_dagster | _used()
+    assert all(name in (ROOT / ".env.sample").read_text() for name in files)
+
+
+def test_every_setting_of_the_pipeline_reaches_a_service() -> None:
+    """One that .env may hold and that no service is given would be ignored without a word."""
+    given = {name for service in SERVICES.values() for name in service.get("environment", {})}
+    by_file = {name.removesuffix("_FILE") for name in given if name.endswith("_FILE")}
+    of_clients = {"BACKTEST_TOKEN", "BACKTEST_TOKEN_FILE"}
+    assert {name.upper() for name in Settings.model_fields} <= given | by_file | of_clients
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_guarded(name: str) -> None:
+    service = SERVICES[name]
+    once = {"stop_grace_period"} if name == "setup" else set()
+    assert GUARDS - set(service) == once
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"] is True
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not str(service["user"]).startswith("0")
+    assert ("healthcheck" in service) == (name != "setup")
+
+
+def test_only_the_proxy_is_reached_from_outside_and_only_the_doors_know_the_logins() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
+    holders = {
+        secret: {name for name, service in SERVICES.items() if secret in service.get("secrets", [])}
+        for secret in COMPOSE["secrets"]
+    }
+    assert holders["tokens"] == holders["proxy_secret"] == {"web", "viewer"}
+    assert holders["users"] == holders["viewers"] == holders["proxy_header"] == {"proxy"}
+    assert holders["postgres_password"] == {"postgres"}
+    assert holders["pgpass"] == {"setup", "code", "daemon", "web", "viewer"}
+    told = str(SERVICES["code"]["environment"])
+    assert not any(name in told for name in SECRET_VARIABLES)
+    assert SERVICES["code"]["environment"]["DAGSTER_PG_PASSWORD"] == ""
+    assert COMPOSE["networks"]["database"] == {"internal": True}
+    assert "database" not in SERVICES["proxy"]["networks"]
+
+
+def test_images_are_pinned_and_the_database_has_the_programs_of_its_own_version() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    for image in [*bases, *(service["image"] for service in SERVICES.values())]:
+        assert re.fullmatch(r"[a-z-]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?", image), image
+    major = SERVICES["postgres"]["image"].partition(":")[2].partition(".")[0]
+    assert f"postgresql-client-{major} " in dockerfile
+
+
+def test_a_compose_tool_reads_the_file_as_we_do(tmp_path: Path) -> None:
+    """The tool judges the file; where none is installed our own reading has to do, so both must agree."""
+    code = f"""
+import pathlib, sys
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+import compose_file
+assert compose_file._tool(), "scripts/test installs docker-compose"
+file = pathlib.Path({str(ROOT / "docker-compose.yml")!r})
+env = {{"BACKTEST_SITE": "lab.example", "DATA_ROOT": "/srv/d"}}
+judged, ours = (compose_file.services(file, env, tool=tool) for tool in (True, False))
+for name in sorted({{*judged, *ours}}):
+    assert judged[name] == ours[name], (judged[name], ours[name])
+assert ours["proxy"].environment["BACKTEST_SITE"] == "lab.example"
+assert ours["web"].volumes["/data"] == "/srv/d"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
