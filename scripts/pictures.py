@@ -1,8 +1,10 @@
-"""Starts a pipeline with the demo's candles, runs a backtest and photographs its pages."""
+"""Starts a pipeline with the demo's candles, runs backtests and photographs their pages."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,13 +30,11 @@ def main() -> None:
         import_demo(CandleStore(settings.data_root))
         service = LocalService(settings, port=PORT)
         with service.running(), BacktestClient(service.url, data_root=settings.data_root) as client:
-            request = BacktestRequest(
-                strategy="sma_cross",
-                params={"fast": 20, "slow": 100},
-                symbols=["AAPL", "IBM", "MSFT"],
-                labels={"idea": "trend"},
-            )
-            task_id = client.wait(client.submit(request).task_id).task_id
+            task_id, *others = [
+                client.wait(client.submit(request).task_id).task_id for request in _requests()
+            ]
+            comparison = Path(scratch) / "comparison.html"
+            _compare([task_id, *others], comparison, settings)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
                 page = browser.new_page(viewport={"width": 1400, "height": 860})
@@ -42,7 +42,30 @@ def main() -> None:
                 _photograph(
                     page, f"{service.url}/locations/backtest_pipeline/jobs/backtest/playground", "launchpad"
                 )
+                _photograph(page, f"{service.url}/tasks/{task_id}/report.html", "report")
+                _photograph(page, comparison.as_uri(), "comparison")
                 browser.close()
+
+
+def _requests() -> list[BacktestRequest]:
+    """Three ideas about the same three companies; the first one is the one that is photographed."""
+    ideas: dict[str, dict[str, int]] = {
+        "sma_cross": {"fast": 20, "slow": 100},
+        "donchian_breakout": {},
+        "buy_and_hold": {},
+    }
+    return [
+        BacktestRequest(
+            strategy=strategy, params=params, symbols=["AAPL", "IBM", "MSFT"], labels={"idea": "trend"}
+        )
+        for strategy, params in ideas.items()
+    ]
+
+
+def _compare(task_ids: list[str], page: Path, settings: Settings) -> None:
+    command = [str(Path(sys.executable).with_name("backtest")), "compare", *task_ids]
+    env = {**os.environ, "DATA_ROOT": str(settings.data_root)}
+    subprocess.run([*command, "--out", str(page), "--no-open"], env=env, check=True)  # noqa: S603  our own
 
 
 def _photograph(page: Page, url: str, name: str) -> None:

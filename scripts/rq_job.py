@@ -1,42 +1,31 @@
-"""The job of an RQ worker: the same candles, the same engine, the same tables on disk, without Dagster."""
+"""The job of an RQ worker, and the worker."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
+
+import plain_job
 
 if __name__ == "__main__":
     sys.path.append(os.environ["RQ_PACKAGES"])
 
 
 def run(request: dict[str, Any]) -> dict[str, str]:
-    """Loads candles, runs the backtest and writes its tables; returns their checksums."""
-    # Imported in the job, as RQ's worker knows nothing of it before; `--warm` below imports it beforehand.
-    from rq import get_current_job  # noqa: PLC0415  as above
+    """Runs the backtest; returns its tables' checksums."""
+    from rq import get_current_job  # noqa: PLC0415  known once the path above is
 
-    from backtest_pipeline import BacktestRequest, CandleStore, run_backtest  # noqa: PLC0415  as above
-    from backtest_pipeline.storage.task_store import TaskStore  # noqa: PLC0415  as above
-
-    wanted = BacktestRequest.model_validate(request)
-    root = Path(os.environ["DATA_ROOT"])
-    candles = CandleStore(root).load(wanted.symbols, wanted.timeframe, wanted.start, wanted.end)
-    result = run_backtest(candles, wanted)
-    folder = root / "tasks" / get_current_job().id
-    folder.mkdir(parents=True)
-    return {file.name: file.sha256 for file in TaskStore(root).write_tables(folder, result)}
+    return plain_job.run_plain(request, get_current_job().id)
 
 
 def work(*, warm: bool) -> None:
     """Runs an RQ worker, which forks a process for each job."""
-    from redis import Redis  # noqa: PLC0415  known once the path above is
+    from redis import Redis  # noqa: PLC0415  as above
     from rq import Worker  # noqa: PLC0415  as above
 
     if warm:
-        from backtest_pipeline.warm import warm_kernels  # noqa: PLC0415  only where wanted
-
-        warm_kernels()
+        plain_job.warm()
     Worker(["default"], connection=Redis.from_url(os.environ["RQ_REDIS"])).work(logging_level="WARNING")
 
 

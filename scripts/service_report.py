@@ -1,4 +1,4 @@
-"""The service's figures as tables and as a graph, for the terminal and for docs/performance.md."""
+"""The service's figures as tables and as a graph, for the terminal and for the pages in docs/."""
 
 from __future__ import annotations
 
@@ -23,33 +23,44 @@ _HEAD = (
 
 def tables(figures: dict[str, Any]) -> str:
     """All figures as Markdown."""
+    queue = _markdown(("queue", ""), _queue_rows(figures["queue"]))
+    return f"{services_table(figures)}\n\n{queue}"
+
+
+def services_table(figures: dict[str, Any]) -> str:
+    """The services side by side, and on what they were measured."""
     machine = figures["machine"]
     rows = [_row(name, of_service) for name, of_service in _services(figures).items()]
     conditions = (
         f"Measured on {machine['measured_on']}: {machine['cores']} cores (load before: "
         f"{machine['load_before']}), {machine['platform']}, Python {machine['python']}, Dagster "
-        f"{machine['dagster']}, RQ {machine['rq']}, {machine['database']}; {machine['candles']:,} candles a "
-        f"backtest, {machine['workers']} at once."
+        f"{machine['dagster']}, RQ {machine['rq']}, Celery {machine['celery']}, {machine['database']}; "
+        f"{machine['candles']:,} candles a backtest, {machine['workers']} at once."
     )
-    queue = _markdown(("queue", ""), _queue_rows(figures["queue"]))
-    return "\n\n".join([conditions, _markdown(_HEAD, rows), queue])
+    return f"{conditions}\n\n{_markdown(_HEAD, rows)}"
 
 
 def write_docs(figures: dict[str, Any], docs: Path) -> None:
-    """Replaces the tables of the figures' database in performance.md, and the graph where there are rivals.
+    """Replaces the tables of the figures' database in performance.md.
+
+    Where there are rivals, the graph and the table in technology-choice.md as well.
 
     Raises:
-        ValueError: the page has no place for them.
+        ValueError: a page has no place for them.
     """
-    page = docs / "performance.md"
-    begin, end = (f"<!-- {edge} service {figures['machine']['database']} -->" for edge in ("begin", "end"))
+    _replace(docs / "performance.md", f"service {figures['machine']['database']}", tables(figures))
+    if "rivals" in figures:
+        _replace(docs / "technology-choice.md", "rivals", services_table(figures))
+        (docs / "images" / "performance-service.svg").write_text(graph(figures))
+
+
+def _replace(page: Path, what: str, text: str) -> None:
+    begin, end = (f"<!-- {edge} {what} -->" for edge in ("begin", "end"))
     before, found, rest = page.read_text().partition(begin)
     _, found_end, after = rest.partition(end)
     if not (found and found_end):
         raise ValueError(f"{page} has no lines {begin} and {end} to put the tables between")
-    page.write_text(f"{before}{begin}\n{tables(figures)}\n{end}{after}")
-    if "rivals" in figures:
-        (docs / "images" / "performance-service.svg").write_text(graph(figures))
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def graph(figures: dict[str, Any]) -> str:

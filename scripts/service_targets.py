@@ -89,7 +89,12 @@ class StockService(LocalService):
         env = {**os.environ, "DAGSTER_HOME": str(self._home), "DATA_ROOT": str(self._settings.data_root)}
         code = ["dagster", "api", "grpc", "--socket", str(socket_path), "--module-name", "stock_definitions"]
         code += ["--location-name", tags.CODE_LOCATION, "--working-directory", str(SCRIPTS)]
-        commands = {"code": code, "daemon": ["dagster._daemon", "run", "--workspace", str(workspace)]}
+        web = ["dagster_webserver", "--host", self._host, "--port", str(self._port)]
+        commands = {
+            "code": code,
+            "web": [*web, "--workspace", str(workspace)],
+            "daemon": ["dagster._daemon", "run", "--workspace", str(workspace)],
+        }
         for name, arguments in commands.items():
             command = [sys.executable, "-m", *arguments]
             ours[name] = Process(name, command, env=env, log=ours[name].log)

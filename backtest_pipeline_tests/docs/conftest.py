@@ -1,0 +1,32 @@
+"""One live pipeline with the demo's candles, shared by all pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backtest_pipeline.cli.demo_candles import import_demo
+from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.settings import Settings
+from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
+from backtest_pipeline_tests.docs.quick_command import quick_commands
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """Web server, daemon and code server over the demo's candles, on SQLite."""
+    data_root, home = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("home")
+    import_demo(CandleStore(data_root))
+    service = LocalService(Settings(data_root=data_root, dagster_home=home), port=free_port())
+    with service.running():
+        yield Pipeline(service.url, data_root, home)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with quick `backtest` and `run-python`."""
+    with quick_commands(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
