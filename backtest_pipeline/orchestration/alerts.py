@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import apprise
@@ -25,12 +26,17 @@ class Alerts:
             web_url: the web server, for the link to the run.
             log: where failures of a notifier are told.
         """
+        self._urls = [part.strip() for part in urls.split(",") if part.strip()]
         self._web_url = web_url.rstrip("/")
         self._log = log
-        self._notifier = apprise.Apprise()
-        for number, url in enumerate(part.strip() for part in urls.split(",") if part.strip()):
-            if not self._notifier.add(url):
-                log.warning("entry %d of ALERT_URLS is no notification URL", number + 1)
+
+    @cached_property
+    def _notifier(self) -> apprise.Apprise:
+        notifier = apprise.Apprise()
+        for number, url in enumerate(self._urls):
+            if not notifier.add(url):
+                self._log.warning("entry %d of ALERT_URLS is no notification URL", number + 1)
+        return notifier
 
     def failed(self, run: DagsterRun, message: str) -> None:
         """Tells that a task has failed for good."""

@@ -13,6 +13,9 @@ from backtest_pipeline.web.checks import Check, disk_check
 
 _CODE_SERVER_TIMEOUT_S = 5
 
+HEARTBEAT_TOLERANCE_S = 90
+"""Beyond the half minute between two heartbeats; Dagster itself waits for half an hour."""
+
 
 class Health:
     """Looks at everything that a task needs."""
@@ -51,7 +54,11 @@ class Health:
 
 def _database_and_daemons(instance: DagsterInstance) -> list[Check]:
     try:
-        statuses = get_daemon_statuses(instance, instance.get_required_daemon_types())
+        statuses = get_daemon_statuses(
+            instance,
+            instance.get_required_daemon_types(),
+            heartbeat_tolerance_seconds=HEARTBEAT_TOLERANCE_S,
+        )
     except Exception as error:  # noqa: BLE001  whatever a database driver raises
         problem = f"does not answer ({type(error).__name__}); start it, see the web server's log"
         return [

@@ -11,7 +11,8 @@ from backtest_pipeline.model.errors import BacktestError, ServerRefused, ServerT
 _MOST_CHARACTERS = 500
 _REPEATED = re.compile(r"TaskRepeated: task (\S+) already has the idempotency key (.+)")
 _DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.(?:\w+\.)*(\w+)")
-_CODE_SERVER_AWAY = "DagsterUserCodeUnreachableError"
+# Said at first, and once the web server has looked and found no code.
+_CODE_SERVER_AWAY = re.compile(r"DagsterUserCodeUnreachableError|Could not find Pipeline")
 
 
 def refusal_of(url: str, message: str) -> BacktestError:
@@ -22,7 +23,7 @@ def refusal_of(url: str, message: str) -> BacktestError:
     database = _DATABASE.search(message)
     if database:
         return ServerTroubled(url, f"its database failed ({database.group(1)}); see the server's log")
-    if _CODE_SERVER_AWAY in message:
+    if _CODE_SERVER_AWAY.search(message):
         return ServerTroubled(url, "its code server does not answer; see the server's log")
     return ServerRefused(url, _told(message))
 

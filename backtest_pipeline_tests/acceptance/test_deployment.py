@@ -26,7 +26,7 @@ from backtest_pipeline_tests.deploy.settled import wait_for_report
 PATIENCE_S = 90
 TRUTH = {"query": "{ version }"}
 ALICE, VICTOR = (httpx.BasicAuth(name, password) for name, password in PASSWORDS.items())
-# A part that takes seconds, of tests that speak through the SDK and the command line, and so with a token.
+# A part that takes seconds, of tests that speak through the SDK, and so with a token.
 CHOSEN = {
     "test_client.py": [
         "test_one_key_from_twenty_threads_is_one_task",
@@ -40,7 +40,6 @@ CHOSEN = {
         "test_a_manifest_keeps_its_schema_and_names_every_file_with_its_checksum",
         "test_an_unknown_symbol_fails_the_task_with_a_message_that_names_what_the_store_has",
     ],
-    "test_command_line.py": ["test_submit_status_wait_result_and_list_speak_of_the_same_task"],
 }
 RUNS = "{ runsOrError { ... on Runs { results { runId tags { key value } } } } }"
 

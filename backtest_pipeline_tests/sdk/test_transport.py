@@ -87,6 +87,11 @@ def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
             ServerTroubled,
             "its code server does not answer",
         ),
+        (
+            _error("Could not find Pipeline backtest_pipeline.__repository__.backtest"),
+            ServerTroubled,
+            "its code server does not answer",
+        ),
     ],
 )
 def test_an_answer_that_is_no_answer_is_an_error_without_its_inner_parts(
