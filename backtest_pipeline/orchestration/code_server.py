@@ -1,7 +1,8 @@
 """Dagster's code server with warm workers: `python -m backtest_pipeline.orchestration.code_server`.
 
 Takes the arguments of `dagster api grpc`. Beside forking its workers it reloads code in place when asked to
-(the reload button of the web UI) and kills workers that do not stop when told to.
+(the reload button of the web UI) and kills workers that do not stop when told to. Told to stop itself, it
+starts nothing more and waits for the backtests that run.
 """
 
 from __future__ import annotations

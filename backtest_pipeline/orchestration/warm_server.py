@@ -19,6 +19,7 @@ from dagster._grpc.server import DagsterApiServer, LoadedRepositories
 from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
+from grpc import StatusCode
 
 from backtest_pipeline.orchestration import warm_workers
 
@@ -44,6 +45,24 @@ class WarmApiServer(DagsterApiServer):
         super().__init__(**arguments)
         self._load_arguments = arguments
         self._mp_ctx = warming.context()  # type: ignore[assignment]  # Dagster has spawn only
+
+    def Ping(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
+        """Tells that it is there, which is asked before each launch."""
+        self._seem_away_when_stopping(context)
+        return super().Ping(request, context)
+
+    def StartRun(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
+        """Starts a worker."""
+        self._seem_away_when_stopping(context)
+        return super().StartRun(request, context)
+
+    def _seem_away_when_stopping(self, context: grpc.ServicerContext) -> None:
+        """Told to stop, it waits for the runs that it has and seems to be away: others wait in the queue.
+
+        Dagster's server refuses their launches instead, which costs each of them an attempt.
+        """
+        if self._shutdown_once_executions_finish_event.is_set():
+            context.abort(StatusCode.UNAVAILABLE, "the code server is stopping")
 
     def ReloadCode(  # noqa: N802  gRPC's name
         self, _request: dagster_api_pb2.ReloadCodeRequest, _context: grpc.ServicerContext
