@@ -13,6 +13,7 @@ import gc
 import os
 import tempfile
 import threading
+from importlib import import_module
 from pathlib import Path
 
 from dagster import DagsterInstance
@@ -53,6 +54,8 @@ def rehearse() -> None:
 for secret in (*SECRET_VARIABLES, "ALERT_URLS"):  # a strategy has no business with them
     os.environ.pop(secret, None)
 get_settings.cache_clear()
+if os.environ.get("DAGSTER_PG_HOST"):
+    import_module("dagster_postgres")  # the rehearsal has SQLite
 warm_kernels()
 rehearse()
 THREADS_AFTER_LOADING = threads()

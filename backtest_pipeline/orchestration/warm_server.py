@@ -32,6 +32,7 @@ _STAYS = {
     "backtest_pipeline.orchestration",
     "backtest_pipeline.orchestration.afterwork",
     "backtest_pipeline.orchestration.code_server",
+    "backtest_pipeline.orchestration.pooled_postgres",
     "backtest_pipeline.orchestration.warm_server",
     "backtest_pipeline.orchestration.warm_workers",
 }

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 
-from backtest_pipeline.orchestration import afterwork
+from backtest_pipeline.orchestration import afterwork, pooled_postgres
 
 PRELOAD = "backtest_pipeline.worker_preload"
 _PROBE_TIMEOUT_S = 60.0
@@ -48,6 +48,7 @@ class _Worker(BaseProcess):
     def run(self) -> None:
         threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
         afterwork.postpone_from_now_on()
+        pooled_postgres.keep_connections()
         super().run()
         afterwork.finish()
 

@@ -1,0 +1,46 @@
+"""One pool of connections for all that a worker asks of PostgreSQL.
+
+Dagster connects anew for each question, and keeps three storages that each do so. That suits a process with
+many instances. A worker has one instance and some eighty questions, and a connection costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+_MODULES = (
+    "dagster_postgres.run_storage.run_storage",
+    "dagster_postgres.event_log.event_log",
+    "dagster_postgres.schedule_storage.schedule_storage",
+)
+
+
+def keep_connections() -> None:
+    """Makes the storages that this process creates share a pool; without dagster-postgres it does nothing."""
+    for name in _MODULES:
+        if name in sys.modules:
+            vars(sys.modules[name])["create_pg_engine"] = _pooled  # looked up there
+
+
+def _pooled(url: str, token_provider: Any = None, **options: Any) -> Engine:
+    """An engine in the place of the one that Dagster would create."""
+    from dagster_postgres.utils import create_pg_engine  # noqa: PLC0415  an extra, which need not be there
+
+    if token_provider is not None:  # short-lived passwords: Dagster knows best when to connect
+        return create_pg_engine(url, token_provider, **options)
+    return _engine(url, options.get("isolation_level", "AUTOCOMMIT"))
+
+
+@cache
+def _engine(url: str, isolation_level: str) -> Engine:
+    from sqlalchemy import create_engine  # noqa: PLC0415  comes with dagster, and takes its time
+
+    # A connection that the server has closed meanwhile is noticed and replaced.
+    return create_engine(
+        url, isolation_level=isolation_level, pool_size=2, max_overflow=4, pool_pre_ping=True
+    )
