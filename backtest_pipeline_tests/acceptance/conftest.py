@@ -79,3 +79,11 @@ def pipeline(
     if ELSEWHERE:
         return Pipeline(ELSEWHERE, demo_candles, Path(os.environ["DAGSTER_HOME"]))
     return pipelines(database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_pipeline(pipelines: Callable[[dict[str, str]], Pipeline], demo_candles: Path) -> Pipeline:
+    """A pipeline for tests of what does not depend on the database: pages, commands as printed."""
+    if ELSEWHERE:
+        return Pipeline(ELSEWHERE, demo_candles, Path(os.environ["DAGSTER_HOME"]))
+    return pipelines({})

@@ -52,18 +52,18 @@ class Watched:
 
 
 @pytest.fixture
-def watched(browser: Browser, pipeline: Pipeline) -> Watched:
-    return Watched(browser, pipeline.url)
+def watched(browser: Browser, sqlite_pipeline: Pipeline) -> Watched:
+    return Watched(browser, sqlite_pipeline.url)
 
 
 def test_the_form_comes_with_its_defaults_scaffolded_and_can_be_launched_untouched(
-    watched: Watched, pipeline: Pipeline
+    watched: Watched, sqlite_pipeline: Pipeline
 ) -> None:
     page = watched.page
     page.goto("/locations/backtest_pipeline/jobs/backtest/playground")
     expect(page.locator(".CodeMirror").first).to_contain_text("initial_cash: 10000")
     task_id = _launched(page)
-    with pipeline.client() as client:
+    with sqlite_pipeline.client() as client:
         assert client.result(task_id).request == BacktestRequest(
             strategy="sma_cross", params={"fast": 10, "slow": 20}, symbols=["AAPL"]
         )
@@ -80,7 +80,7 @@ def test_a_mistake_is_explained_beside_the_form(watched: Watched) -> None:
     expect(page.get_by_role("button", name="Launch Run")).to_be_disabled()
 
 
-def test_from_a_preset_to_the_report(watched: Watched, pipeline: Pipeline) -> None:
+def test_from_a_preset_to_the_report(watched: Watched, sqlite_pipeline: Pipeline) -> None:
     page = watched.page
     page.goto("/")
     page.locator('a[href="/jobs"]').click()
@@ -88,7 +88,7 @@ def test_from_a_preset_to_the_report(watched: Watched, pipeline: Pipeline) -> No
     page.locator('a[href*="/playground/setup?config="]', has_text="macd_cross").click()  # a preset
     task_id = _launched(page)
 
-    with pipeline.client() as client:
+    with sqlite_pipeline.client() as client:
         status = client.wait(task_id, timeout_s=60)
         result = client.result(task_id)
     assert (status.state, status.strategy, status.symbols) == (

@@ -45,7 +45,7 @@ COMMANDS = [command for command in _commands() if command not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_works(command: str, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_command_of_the_readme_works(command: str, sqlite_pipeline: Pipeline, tmp_path: Path) -> None:
     program, *arguments = shlex.split(command)
     assert program == "backtest"
     days = pd.date_range("2024-01-01", periods=48, freq="h")
@@ -54,10 +54,10 @@ def test_a_command_of_the_readme_works(command: str, pipeline: Pipeline, tmp_pat
     )
     stands_for = {"prices.csv": str(tmp_path / "prices.csv")}
     if "TASK" in arguments:
-        stands_for |= dict(zip(("TASK", "ANOTHER_TASK"), _two_tasks(pipeline), strict=True))
+        stands_for |= dict(zip(("TASK", "ANOTHER_TASK"), _two_tasks(sqlite_pipeline), strict=True))
     arguments = [stands_for.get(argument, argument) for argument in arguments]
     own_candles = {"DATA_ROOT": str(tmp_path / "data")} if "import" in arguments else {}
-    done = run_backtest_command(arguments, {**pipeline.env, **own_candles}, folder=tmp_path)
+    done = run_backtest_command(arguments, {**sqlite_pipeline.env, **own_candles}, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -68,17 +68,19 @@ def _two_tasks(pipeline: Pipeline) -> list[str]:
         return [client.wait(client.submit(request).task_id, timeout_s=60).task_id for request in requests]
 
 
-def test_the_readmes_python_runs_against_a_server_and_without_one(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_the_readmes_python_runs_against_a_server_and_without_one(
+    sqlite_pipeline: Pipeline, tmp_path: Path
+) -> None:
     submit, alone = _blocks("python")[:2]
-    for block in (submit.replace(PRINTED_URL, pipeline.url), alone):
+    for block in (submit.replace(PRINTED_URL, sqlite_pipeline.url), alone):
         script = tmp_path / "example.py"
         script.write_text(block)
         (tmp_path / "data").unlink(missing_ok=True)
-        (tmp_path / "data").symlink_to(pipeline.data_root)
+        (tmp_path / "data").symlink_to(sqlite_pipeline.data_root)
         done = subprocess.run(
             [sys.executable, str(script)],
             cwd=tmp_path,
-            env=pipeline.env,
+            env=sqlite_pipeline.env,
             capture_output=True,
             text=True,
             check=False,
