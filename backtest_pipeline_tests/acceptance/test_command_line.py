@@ -14,8 +14,10 @@ from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_bac
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-def test_run_shows_progress_prints_the_metrics_and_says_where_the_results_are(pipeline: Pipeline) -> None:
-    done = pipeline.command(
+def test_run_shows_progress_prints_the_metrics_and_says_where_the_results_are(
+    sqlite_pipeline: Pipeline,
+) -> None:
+    done = sqlite_pipeline.command(
         "run", "sma_cross", "--symbols", "AAPL,MSFT", "-p", "fast=10", "-p", "slow=20",
         "--start", "2005-01-01", "--end", "2012-12-31", "--label", "desk=a",
     )  # fmt: skip
@@ -25,25 +27,25 @@ def test_run_shows_progress_prints_the_metrics_and_says_where_the_results_are(pi
     counts = [int(cell.replace(",", "")) for cell in table["trades"]]
     assert counts[0] == counts[1] + counts[2]
     assert re.search(r"^completed 100% completed$", done.stderr, re.MULTILINE)
-    assert re.search(rf"results in {re.escape(str(pipeline.data_root))}/tasks/{UUID}", done.stderr)
+    assert re.search(rf"results in {re.escape(str(sqlite_pipeline.data_root))}/tasks/{UUID}", done.stderr)
 
 
-def test_submit_status_wait_result_and_list_speak_of_the_same_task(pipeline: Pipeline) -> None:
-    task_id = pipeline.command("submit", "buy_and_hold", "--symbols", "IBM").stdout.strip()
+def test_submit_status_wait_result_and_list_speak_of_the_same_task(sqlite_pipeline: Pipeline) -> None:
+    task_id = sqlite_pipeline.command("submit", "buy_and_hold", "--symbols", "IBM").stdout.strip()
     assert re.fullmatch(UUID, task_id)
-    waited = pipeline.command("wait", task_id, "--timeout-s", "60", "--json")
+    waited = sqlite_pipeline.command("wait", task_id, "--timeout-s", "60", "--json")
     assert waited.returncode == 0
-    status = json.loads(pipeline.command("status", task_id, "--json").stdout)
+    status = json.loads(sqlite_pipeline.command("status", task_id, "--json").stdout)
     assert status == json.loads(waited.stdout)
     assert (status["state"], status["strategy"], status["symbols"]) == ("completed", "buy_and_hold", ["IBM"])
-    manifest = json.loads(pipeline.command("result", task_id, "--json").stdout)
+    manifest = json.loads(sqlite_pipeline.command("result", task_id, "--json").stdout)
     assert manifest == json.loads((Path(status["result_path"]) / "manifest.json").read_text())
-    listed = json.loads(pipeline.command("list", "--strategy", "buy_and_hold", "--json").stdout)
+    listed = json.loads(sqlite_pipeline.command("list", "--strategy", "buy_and_hold", "--json").stdout)
     assert status in listed
 
 
-def test_a_failed_task_ends_the_command_with_1_and_its_message(pipeline: Pipeline) -> None:
-    done = pipeline.command("run", "sma_cross", "--symbols", "TSLA")
+def test_a_failed_task_ends_the_command_with_1_and_its_message(sqlite_pipeline: Pipeline) -> None:
+    done = sqlite_pipeline.command("run", "sma_cross", "--symbols", "TSLA")
     assert done.returncode == 1
     assert "failed: the store has no 1d candles of TSLA; it has AAPL" in done.stderr
     assert "Traceback" not in done.stderr
