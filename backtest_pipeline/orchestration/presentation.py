@@ -11,9 +11,6 @@ import numpy as np
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.reports.benchmark import buy_and_hold
-from backtest_pipeline.reports.equity_chart import equity_png
-from backtest_pipeline.reports.report import report_html
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
@@ -29,6 +26,9 @@ def write_chart(
     store: TaskStore, folder: Path, result: BacktestResult, candles: Mapping[str, Candles]
 ) -> ResultFile:
     """Draws a result's equity beside buying and holding, into a staging folder."""
+    from backtest_pipeline.reports.benchmark import buy_and_hold  # noqa: PLC0415  workers draw, servers do not
+    from backtest_pipeline.reports.equity_chart import equity_png  # noqa: PLC0415  as above
+
     timestamp = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     chart = equity_png(result, buy_and_hold(result.request, candles, np.asarray(timestamp)))
     return store.write_file(folder, CHART, chart, name="equity_chart")
@@ -52,6 +52,8 @@ def add_report(
         candles: what the attempt saw.
         home: folder of the Dagster instance whose queue is asked, none to ask nobody.
     """
+    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  workers draw, servers do not
+
     if home is not None and _others_wait(home):
         return
     page = report_html(replace(result, manifest=manifest), candles).encode()

@@ -30,7 +30,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import TaskRepeated
 from backtest_pipeline.orchestration.duplicates import drop_duplicates
 
-LOOK_EVERY_S = 1
+LOOK_EVERY_S = 2
 
 
 class LastingRetryDaemon(EventLogConsumerDaemon):

@@ -23,6 +23,8 @@ from backtest_pipeline.storage.verification import verify_task
 from backtest_pipeline_tests.deploy.project import PASSWORDS, ROOT, Project, running_project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
 
+pytestmark = pytest.mark.deployment  # minutes of a processor: not with every change
+
 PATIENCE_S = 90
 TRUTH = {"query": "{ version }"}
 ALICE, VICTOR = (httpx.BasicAuth(name, password) for name, password in PASSWORDS.items())

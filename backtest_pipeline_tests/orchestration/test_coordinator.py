@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,7 +13,7 @@ import pytest
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.alerts import Alerts
 from backtest_pipeline.orchestration.coordinator import submission_tags
-from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
+from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon, _last_written
 
 
 def _run(config: dict[str, Any], **marks: str) -> dg.DagsterRun:
@@ -71,6 +73,21 @@ def test_the_queue_gives_higher_priorities_first_and_no_retry_before_its_time() 
     late = _run({}, dagster__priority="3", backtest__not_before="1")
     ordered = PromptQueueDaemon(interval_seconds=1)._priority_sort([low, early, late, high])
     assert [run.run_id for run in ordered] == [high.run_id, late.run_id, low.run_id]
+
+
+def test_an_idle_queue_is_asked_again_only_after_a_write(tmp_path: Path) -> None:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        files = [path for path in (tmp_path / "history").glob("runs.db*") if path.name != "runs.db-shm"]
+        assert files
+        os.utime(files[0])
+        assert _last_written(instance) is None, "a write a moment ago"
+        for path in files:
+            os.utime(path, (1_000, 1_000))
+        before = _last_written(instance)
+        assert before is not None
+        assert _last_written(instance) == before
+        os.utime(files[0], (2_000, 2_000))
+        assert _last_written(instance) != before
 
 
 def test_a_notifier_that_fails_is_logged_and_never_in_the_way(caplog: pytest.LogCaptureFixture) -> None:
