@@ -23,7 +23,7 @@ from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline_tests.acceptance.live import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 90
+PATIENCE_S = 180
 
 
 @dataclass(frozen=True)
@@ -144,13 +144,13 @@ def test_no_alert_tells_of_a_task_that_was_retried_and_completed(troubled: Troub
 
 
 def test_a_running_task_can_be_cancelled_and_says_so(troubled: Troubled) -> None:
-    task_id = troubled.submit("slow")
+    task_id = troubled.submit("slow", params={"seconds": 300})
     troubled.wait_until_running(task_id)
     asked_at = time.monotonic()
     troubled.client.cancel(task_id)
     ended = troubled.wait(task_id)
     assert ended.state == "cancelled"
-    assert time.monotonic() - asked_at < 10
+    assert time.monotonic() - asked_at < 60  # some seconds on an idle machine; the task itself lasts longer
     assert troubled.manifest(task_id).status == "cancelled"
 
 
@@ -158,7 +158,7 @@ def test_a_worker_that_is_stuck_in_native_code_is_killed_at_its_timeout_and_not_
     troubled: Troubled,
 ) -> None:
     started_at = time.monotonic()
-    task_id = troubled.submit("stuck", params={"seconds": 80}, timeout_s=2)
+    task_id = troubled.submit("stuck", params={"seconds": 300}, timeout_s=2)
     ended = troubled.wait(task_id)
     assert (ended.state, ended.attempt) == ("failed", 1)
     assert ended.error == "took longer than its timeout_s of 2 s; raise it, or ask for less at once"
@@ -169,7 +169,7 @@ def test_a_worker_that_is_stuck_in_native_code_is_killed_at_its_timeout_and_not_
     assert troubled.wait(quick).state == "completed"
     log = troubled.service.processes["code"].log
     until(lambda: f"the worker of run {task_id} does not stop; killing it" in log.read_text(), "the kill")
-    assert time.monotonic() - started_at < 60
+    assert time.monotonic() - started_at < 180  # well under a minute on an idle machine
 
 
 def test_a_task_survives_the_death_of_the_code_server(troubled: Troubled) -> None:
@@ -202,7 +202,7 @@ def test_every_task_ends_well_after_all_processes_were_killed_at_once(troubled: 
     restarted_at = time.monotonic()
     ends = [troubled.wait(task_id) for task_id in tasks]
     assert [ended.state for ended in ends] == ["completed"] * 4
-    assert time.monotonic() - restarted_at < 60
+    assert time.monotonic() - restarted_at < 180  # well under a minute on an idle machine
     for task_id in tasks:
         assert troubled.client.result(task_id).manifest is not None
 
