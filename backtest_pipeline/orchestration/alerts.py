@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import apprise
@@ -13,6 +12,9 @@ if TYPE_CHECKING:
     import logging
 
     from dagster import DagsterRun
+
+_refused: set[str] = set()
+"""What this process has told already: the sensor looks every few seconds."""
 
 
 class Alerts:
@@ -26,17 +28,13 @@ class Alerts:
             web_url: the web server, for the link to the run.
             log: where failures of a notifier are told.
         """
-        self._urls = [part.strip() for part in urls.split(",") if part.strip()]
         self._web_url = web_url.rstrip("/")
         self._log = log
-
-    @cached_property
-    def _notifier(self) -> apprise.Apprise:
-        notifier = apprise.Apprise()
-        for number, url in enumerate(self._urls):
-            if not notifier.add(url):
-                self._log.warning("entry %d of ALERT_URLS is no notification URL", number + 1)
-        return notifier
+        self._notifier = apprise.Apprise()
+        for number, url in enumerate(part.strip() for part in urls.split(",") if part.strip()):
+            if not self._notifier.add(url) and url not in _refused:
+                _refused.add(url)
+                log.warning("entry %d of ALERT_URLS is no notification URL", number + 1)
 
     def failed(self, run: DagsterRun, message: str) -> None:
         """Tells that a task has failed for good."""
