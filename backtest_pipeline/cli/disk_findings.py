@@ -14,7 +14,6 @@ from backtest_pipeline.storage.disk import disk_report
 if TYPE_CHECKING:
     from backtest_pipeline.settings import Settings
 
-_LEAST_FREE_BYTES = 1_000_000_000
 _FEW = 5
 
 
@@ -27,7 +26,7 @@ def disk_findings(settings: Settings) -> list[Finding]:
         return [
             Finding("DATA_ROOT", ok=False, detail=f"{settings.data_root}: {error.strerror}; make it writable")
         ]
-    enough = report.free_bytes >= _LEAST_FREE_BYTES
+    enough = report.free_bytes >= settings.backtest_least_free_bytes
     free = f"{settings.data_root}, {shown_size(report.free_bytes)} free"
     advice = "" if enough else ": make room, e.g. `backtest cleanup --older-than-days 1`"
     ages = ", ".join(f"{age} {shown_size(size)}" for age, size in report.bytes_by_age.items())

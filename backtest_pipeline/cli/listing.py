@@ -17,6 +17,7 @@ from backtest_pipeline.cli.output import (
     print_table,
     shown_size,
     stderr,
+    without_gaps,
 )
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.status import TaskState
@@ -26,8 +27,6 @@ from backtest_pipeline.storage.disk import disk_report
 from backtest_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from backtest_pipeline.model.status import TaskStatus
     from backtest_pipeline.sdk.client import BacktestClient
 
@@ -118,15 +117,7 @@ def _finished(client: BacktestClient, symbol: str | None, filters: Filters) -> l
         stderr.print(f"left out {task_id}: {problem}", highlight=False, markup=False, soft_wrap=True)
     frame = frame.sort_values("submitted_at", ascending=False, kind="stable").reset_index()
     frame = frame.rename(columns={"status": "state"})
-    return [
-        {**row, "done": float(row["state"] == "completed"), "stage": ""}
-        for row in cast("list[Row]", _without_gaps(frame).to_dict("records"))
-    ]
-
-
-def _without_gaps(frame: pd.DataFrame) -> pd.DataFrame:
-    """None in place of NaN, which JSON does not have."""
-    return frame.astype(object).where(frame.notna(), None)
+    return [{**row, "done": float(row["state"] == "completed"), "stage": ""} for row in without_gaps(frame)]
 
 
 def _sorted(rows: list[Row], column: str | None) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.text import Text
 from backtest_pipeline.model.metric_catalog import shown
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="the task's id", show_default=False)]
@@ -35,6 +38,12 @@ def print_json(value: Any) -> None:
 
 Cell: TypeAlias = str | Text
 Justify: TypeAlias = Literal["left", "right"]
+
+
+def without_gaps(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame's rows for JSON, with None in place of NaN, which JSON does not have."""
+    filled = frame.astype(object).where(frame.notna(), None)
+    return cast("list[dict[str, Any]]", filled.to_dict("records"))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Iterable[str] = ()) -> None:

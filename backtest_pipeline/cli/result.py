@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
-from backtest_pipeline.cli.output import Json, TaskId, print_json, print_metrics, print_table, stderr
+from backtest_pipeline.cli.output import (
+    Json,
+    TaskId,
+    print_json,
+    print_metrics,
+    print_table,
+    stderr,
+    without_gaps,
+)
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
@@ -56,7 +64,7 @@ def result(
     if csv is not None or parquet is not None or (out is not None and not json):
         return
     if json:
-        print_json(manifest.model_dump(mode="json") if name is None else _rows(getattr(outcome, name)))
+        print_json(manifest.model_dump(mode="json") if name is None else without_gaps(getattr(outcome, name)))
     elif name is not None:
         _show(getattr(outcome, name))
     else:
@@ -123,9 +131,3 @@ def _show(frame: pd.DataFrame) -> None:
     if len(frame) > len(shown):
         told = f"{len(shown)} of {len(frame):,} rows; --csv - prints all"
         stderr.print(told, highlight=False, markup=False, soft_wrap=True)
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Rows for JSON, which has no NaN."""
-    filled = frame.astype(object).where(frame.notna(), None)
-    return cast("list[dict[str, object]]", filled.to_dict("records"))

@@ -16,6 +16,8 @@ from typing import Any
 from dagster import DagsterInstance
 from sqlalchemy import text
 
+from backtest_pipeline.orchestration.run_storage import is_postgres, run_storage_of
+
 _ADVISORY_KEY = 0x6261_636B_7465_7374  # "backtest" in ASCII
 _in_process = threading.Lock()
 
@@ -35,21 +37,12 @@ def launch_lock(instance: DagsterInstance, *, wait: bool) -> Iterator[bool]:
         yield False
         return
     try:
-        storage = _sql_storage(instance)
-        held = _advisory_lock(storage, wait=wait) if storage else _file_lock(instance, wait=wait)
+        storage = run_storage_of(instance)
+        held = _advisory_lock(storage, wait=wait) if is_postgres(storage) else _file_lock(instance, wait=wait)
         with held as locked:
             yield locked
     finally:
         _in_process.release()
-
-
-def _sql_storage(instance: DagsterInstance) -> Any | None:
-    """The run storage where it is PostgreSQL."""
-    storage: Any = instance.run_storage
-    storage = getattr(storage, "_storage", storage)  # a composite wraps its parts
-    storage = getattr(storage, "run_storage", storage)
-    engine = getattr(storage, "_engine", None)
-    return storage if engine is not None and engine.dialect.name == "postgresql" else None
 
 
 @contextmanager

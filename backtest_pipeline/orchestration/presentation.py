@@ -11,15 +11,13 @@ import numpy as np
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model.errors import BacktestError
+from backtest_pipeline.storage.layout import CHART, REPORT
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.manifest import Manifest, ResultFile
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.storage.task_store import TaskStore
-
-CHART = "equity.png"
-REPORT = "report.html"
 
 
 def write_chart(

@@ -9,6 +9,7 @@ import dagster as dg
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.storage.layout import CHART, REPORT
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.gaps import Gaps
@@ -62,8 +63,8 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
         asset_key=["backtests", manifest.strategy_id],
         description=f"{manifest.strategy_id} on {tags.symbols_value(manifest.symbols)}",
         metadata={
-            "report": dg.MetadataValue.url(f"{pages}/report.html"),
-            "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/equity.png)"),
+            "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
+            "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
             **numbers,
             "metrics": dg.MetadataValue.md(_metrics_table(result)),
             "last trades": _last_trades(result),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
@@ -17,6 +16,7 @@ from sqlalchemy import text
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.coordinator import task_of
+from backtest_pipeline.orchestration.run_storage import is_postgres, run_storage_of
 
 _LOOK_AGAIN_S = 2.0
 _BATCH = 200
@@ -77,29 +77,29 @@ def delete_old_records(
         Ids of the tasks whose record is gone.
     """
     gone: list[str] = []
-    seen: set[str] = set()
-    for job in jobs:
-        cursor: str | None = None
-        while True:
-            wanted = RunsFilter(job_name=job, statuses=list(FINISHED_STATUSES), updated_before=before)
-            page = instance.get_run_records(wanted, limit=_BATCH, cursor=cursor)
-            for record in page:
-                task_id = task_of(record.dagster_run)
-                if task_id in seen or keep(task_id):
-                    continue
-                seen.add(task_id)
-                group = _group(instance, task_id)
-                if all(_ended_before(one, before) for one in group):
-                    gone.append(task_id)
-                    if not dry_run:
-                        _delete(instance, group)
-            if len(page) < _BATCH:
-                break
-            left = [one for one in page if instance.has_run(one.dagster_run.run_id)]
-            cursor = left[-1].dagster_run.run_id if left else None
+    for task_id in _tasks_ended(instance, before, jobs):
+        group = [] if keep(task_id) else _group(instance, task_id)
+        if group and all(_ended_before(one, before) for one in group):
+            gone.append(task_id)
+            if not dry_run:
+                _delete(instance, group)
     if gone and not dry_run:
         _forget_tags_of_deleted(instance)
     return gone
+
+
+def _tasks_ended(instance: DagsterInstance, before: datetime, jobs: Collection[str]) -> list[str]:
+    """Tasks of which a run ended before that moment; all are found before any is deleted."""
+    found: dict[str, None] = {}
+    for job in jobs:
+        wanted = RunsFilter(job_name=job, statuses=list(FINISHED_STATUSES), updated_before=before)
+        page: Sequence[RunRecord] = []
+        cursor: str | None = None
+        while cursor is None or len(page) == _BATCH:
+            page = instance.get_run_records(wanted, limit=_BATCH, cursor=cursor)
+            found |= dict.fromkeys(task_of(record.dagster_run) for record in page)
+            cursor = page[-1].dagster_run.run_id if page else ""
+    return list(found)
 
 
 def shrink(instance: DagsterInstance) -> int:
@@ -107,7 +107,7 @@ def shrink(instance: DagsterInstance) -> int:
 
     A file that others are writing to is left for the next time. PostgreSQL vacuums itself.
     """
-    if instance.run_storage.__class__.__module__.startswith("dagster_postgres"):
+    if is_postgres(run_storage_of(instance)):
         return 0
     freed = 0
     for path in sorted(Path(instance.root_directory).rglob("*.db")):
@@ -152,8 +152,5 @@ def _delete(instance: DagsterInstance, group: list[RunRecord]) -> None:
 
 def _forget_tags_of_deleted(instance: DagsterInstance) -> None:
     """SQLite leaves the tags of a deleted run behind; PostgreSQL takes them along."""
-    storage: Any = instance.run_storage
-    storage = getattr(storage, "_storage", storage)  # a composite wraps its parts
-    storage = getattr(storage, "run_storage", storage)
-    with storage.connect() as connection:
+    with run_storage_of(instance).connect() as connection:
         connection.execute(text("DELETE FROM run_tags WHERE run_id NOT IN (SELECT run_id FROM runs)"))

@@ -27,6 +27,7 @@ from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.new_file import new_file
 from backtest_pipeline.storage.publishing import publishing
 from backtest_pipeline.storage.result_tables import TABLES
+from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline.storage.verification import MANIFEST, verify_folder, verify_task
 
 _BLOCK = 512
@@ -97,7 +98,8 @@ def import_archive(layout: Layout, path: Path, *, pinned: bool = True) -> Import
         OSError: the disk refuses, or there is no such file.
     """
     make_folder_durably(layout.tasks)
-    with _opened(path) as archive, _staging(layout, path) as staged:
+    staging = TaskStore(layout.data_root).staging(_staging_name(path))
+    with _opened(path) as archive, staging as staged:
         manifest, content = _manifest(archive, path)
         target = _target(layout, manifest, path)
         if target.exists():
@@ -165,15 +167,9 @@ def _opened(path: Path) -> Iterator[_Archive]:
             raise ArchiveRefused(path, f"this is no zstd archive, or it is damaged ({error})") from error
 
 
-@contextmanager
-def _staging(layout: Layout, path: Path) -> Iterator[Path]:
-    folder = layout.staging(f"import-{os.getpid()}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _staging_name(path: Path) -> str:
+    """Its own for each process and archive: two imports at once do not meet."""
+    return f"import-{os.getpid()}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
 
 
 def _manifest(archive: _Archive, path: Path) -> tuple[Manifest, bytes]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from backtest_pipeline.model.errors import RequestInvalid, TaskUnknown
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
+CHART = "equity.png"
+REPORT = "report.html"
 _TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

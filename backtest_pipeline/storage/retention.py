@@ -112,17 +112,19 @@ def sweep(
     if not dry_run:
         _empty_trash(layout)
     for first in verdicts(layout, rules):
-        verdict = first
+        verdict, reason = first, first.why
         if first.delete and not dry_run:
             try:
                 verdict = _deleted(layout, first, rules)
+                reason = verdict.why
             except OSError as error:
-                verdict = replace(first, delete=False, why=f"cannot be deleted: {error}")
+                reason = "cannot be deleted"
+                verdict = replace(first, delete=False, why=f"{reason}: {error}")
                 swept.failed.append(verdict)
         if verdict.delete:
             swept.deleted.append(verdict)
-        elif verdict.why != _GONE:
-            swept.kept["cannot be deleted" if verdict in swept.failed[-1:] else verdict.why] += 1
+        elif reason != _GONE:
+            swept.kept[reason] += 1
             swept.kept_bytes += verdict.size_bytes
         tell(verdict)
     return swept

@@ -12,11 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope, Send
 
 from backtest_pipeline.model.errors import TaskUnknown
-from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.layout import CHART, REPORT, Layout
 
 RenderMissing = Callable[[str], bytes | None]
 
-REPORT = "report.html"
 _NOBODY_ELSES = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 # A sandboxed page has an origin of its own: its scripts cannot act as the person who looks at it.
 _REPORT_POLICY = (
@@ -24,7 +23,7 @@ _REPORT_POLICY = (
     f"{_NOBODY_ELSES}; sandbox allow-scripts allow-downloads"
 )
 _STILL_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_NOBODY_ELSES}; sandbox"
-_KINDS = {REPORT: "text/html; charset=utf-8", "equity.png": "image/png"}
+_KINDS = {REPORT: "text/html; charset=utf-8", CHART: "image/png"}
 _CHUNK_BYTES = 262_144
 
 
