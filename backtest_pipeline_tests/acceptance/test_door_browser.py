@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket
 
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.acceptance.guarded import PATIENCE_S, STARTS, TASK, Guarded, asked, served
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+from backtest_pipeline_tests.chromium import chromium
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +29,8 @@ def local(tmp_path_factory: pytest.TempPathFactory, demo_candles: Path) -> Itera
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 def test_the_web_ui_works_through_the_door(local: Guarded, browser: Browser) -> None:

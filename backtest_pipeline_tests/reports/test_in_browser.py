@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from backtest_pipeline import BacktestResult, Candles
 from backtest_pipeline.model.metric_catalog import shown
 from backtest_pipeline.reports.comparison import comparison_html
 from backtest_pipeline.reports.palette import DARK, LIGHT
 from backtest_pipeline.reports.report import HEADLINES, report_html
+from backtest_pipeline_tests.chromium import chromium
 from backtest_pipeline_tests.reports.made import backtest, candles_of, manifest_of, walk
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 IMAGE = "<img src=x onerror=window.hacked=1>"
 SCRIPT = "</script><script>window.hacked=1</script>"
 SYMBOLS = ("AAPL", "IBM", "MSFT")
@@ -51,10 +49,8 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
