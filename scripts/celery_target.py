@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -11,13 +9,9 @@ from pathlib import Path
 
 import celery_job
 import proc
-from scratch_service import free_port
-from service_measures import TaskLost
+from redis_service import redis_service
+from service_measures import TaskLost, most_held
 from service_targets import request_of
-
-from backtest_pipeline.service.process import Process
-
-SCRIPTS = Path(__file__).resolve().parent
 
 
 class CeleryTarget:
@@ -42,13 +36,9 @@ class CeleryTarget:
         return ended
 
     def most_at_once(self, ids: Sequence[str]) -> int | None:
-        held, most = 0, 0
         results = [self._app.AsyncResult(job_id).result for job_id in ids]
         changes = [(one["started"], 1) for one in results] + [(one["ended"], -1) for one in results]
-        for _, change in sorted(changes):
-            held += change
-            most = max(most, held)
-        return most
+        return most_held(changes)
 
     def pids(self) -> list[int]:
         return [pid for started in self._started for pid in proc.family(started)]
@@ -68,19 +58,6 @@ def celery(packages: Path, data_root: Path, *, fresh: bool) -> Iterator[CeleryTa
         data_root: candles; results go there too.
         fresh: each job gets a new process, forked from one that has done the imports.
     """
-    port = free_port()
-    url = f"redis://127.0.0.1:{port}"
-    env = {**os.environ, "CELERY_PACKAGES": str(packages), "CELERY_REDIS": url, "DATA_ROOT": str(data_root)}
-    server = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    worker = [sys.executable, str(SCRIPTS / "celery_job.py"), *(["--fresh"] if fresh else [])]
-    sys.path.append(str(packages))
-    log = data_root / "celery.log"
-    processes = [Process("celery", command, env=env, log=log) for command in (server, worker)]
-    try:
-        for process in processes:
-            process.start()
-        yield CeleryTarget(data_root, url, [process.pid for process in processes if process.pid])
-    finally:
-        for process in reversed(processes):
-            process.stop(20)
-        sys.path.remove(str(packages))
+    worker = ["celery_job.py", *(["--fresh"] if fresh else [])]
+    with redis_service("celery", packages, data_root, [worker]) as (url, started):
+        yield CeleryTarget(data_root, url, started)

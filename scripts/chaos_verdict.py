@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from scratch_service import ScratchService
+from service_measures import most_held
 
 from backtest_pipeline import BacktestRequest, run_backtest
 from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
@@ -61,12 +62,7 @@ def all_runs(scene: ScratchService) -> list[dict[str, Any]]:
 
 def most_at_once(scene: ScratchService, run_ids: list[str]) -> int:
     """The most runs that ever held a slot at the same time, by the times in the event log."""
-    changes = [change for run_id in run_ids for change in _slot_changes(scene, run_id)]
-    held = most = 0
-    for _, change in sorted(changes):
-        held += change
-        most = max(most, held)
-    return most
+    return most_held(change for run_id in run_ids for change in _slot_changes(scene, run_id))
 
 
 def _slot_changes(scene: ScratchService, run_id: str) -> Iterator[tuple[float, int]]:

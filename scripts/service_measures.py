@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import proc
@@ -17,6 +17,15 @@ _BATCH = 200
 
 class TaskLost(RuntimeError):
     """A backtest that ought to complete did not."""
+
+
+def most_held(changes: Iterable[tuple[Any, int]]) -> int:
+    """The most that was ever held at once; each change is a moment and 1 for taken or -1 for given back."""
+    held = most = 0
+    for _, change in sorted(changes):
+        held += change
+        most = max(most, held)
+    return most
 
 
 class Target(Protocol):

@@ -11,8 +11,9 @@ from typing import Any
 
 import proc
 from chaos_verdict import most_at_once
-from scratch_service import ScratchService, free_port, scratch_service
-from service_measures import TaskLost
+from redis_service import redis_service
+from scratch_service import ScratchService, scratch_service
+from service_measures import TaskLost, most_held
 
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
@@ -143,11 +144,7 @@ class RqTarget:
     def most_at_once(self, ids: Sequence[str]) -> int | None:
         changes = [(job.started_at, 1) for job in self._jobs(ids)]
         changes += [(job.ended_at, -1) for job in self._jobs(ids)]
-        held, most = 0, 0
-        for _, change in sorted(changes):
-            held += change
-            most = max(most, held)
-        return most
+        return most_held(changes)
 
     def pids(self) -> list[int]:
         return [pid for started in self._started for pid in proc.family(started)]
@@ -170,19 +167,6 @@ def rq(packages: Path, data_root: Path, *, warm: bool) -> Iterator[RqTarget]:
         data_root: candles; results go there too.
         warm: the workers import the pipeline and load its kernels before the first job.
     """
-    port = free_port()
-    url = f"redis://127.0.0.1:{port}"
-    env = {**os.environ, "RQ_PACKAGES": str(packages), "RQ_REDIS": url, "DATA_ROOT": str(data_root)}
-    server = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    worker = [sys.executable, str(SCRIPTS / "rq_job.py"), *(["--warm"] if warm else [])]
-    sys.path.append(str(packages))
-    log = data_root / "rq.log"
-    processes = [Process("rq", command, env=env, log=log) for command in (server, *[worker] * WORKERS)]
-    try:
-        for process in processes:
-            process.start()
-        yield RqTarget(data_root, url, [process.pid for process in processes if process.pid])
-    finally:
-        for process in reversed(processes):
-            process.stop(20)
-        sys.path.remove(str(packages))
+    worker = ["rq_job.py", *(["--warm"] if warm else [])]
+    with redis_service("rq", packages, data_root, [worker] * WORKERS) as (url, started):
+        yield RqTarget(data_root, url, started)
