@@ -6,7 +6,7 @@ told to anyone; Dagster would fail it for not starting, and retry it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
@@ -30,19 +30,21 @@ def drop_duplicates(instance: DagsterInstance, now_s: float) -> list[str]:
     Returns:
         Ids of the deleted runs.
     """
-    never_started = [
+
+    def repeated(records: Iterable[RunRecord]) -> list[RunRecord]:
+        return [record for record in records if _other_task_has_key(instance, record)]
+
+    doubtful = repeated(
         record
         for record in _never_started(instance)
         if tags.IDEMPOTENCY_KEY in record.dagster_run.tags
         and not record.dagster_run.root_run_id
         and now_s - record.create_timestamp.replace(tzinfo=UTC).timestamp() > IN_FLIGHT_S
-    ]
-    if not never_started:
-        return []
+    )
+    if not doubtful:
+        return []  # nearly always, and without the lock that whoever starts a run waits for
     with launch_lock(instance, wait=True):
-        dropped = [
-            record.dagster_run.run_id for record in never_started if _other_task_has_key(instance, record)
-        ]
+        dropped = [record.dagster_run.run_id for record in repeated(doubtful)]
         for run_id in dropped:
             instance.delete_run(run_id)
     return dropped
