@@ -10,9 +10,11 @@ from __future__ import annotations
 from dagster._cli.api import grpc_command
 from dagster._grpc import server as dagster_server
 
+from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.warm_server import WarmApiServer
 
 if __name__ == "__main__":
     dagster_server.DagsterApiServer = WarmApiServer  # type: ignore[assignment, misc]  # what grpc_command looks up
     dagster_server.EVENT_QUEUE_POLL_INTERVAL = 0.01  # how soon a started worker is noticed, in seconds
+    keep_connections()
     grpc_command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dagster._daemon import controller
 from dagster._daemon.cli import cli
 
+from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.retry_daemon import LastingRetryDaemon
 
@@ -17,4 +18,5 @@ def install() -> None:
 
 if __name__ == "__main__":
     install()
+    keep_connections()
     cli()

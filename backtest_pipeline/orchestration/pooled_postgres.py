@@ -1,13 +1,16 @@
-"""One pool of connections for all that a worker asks of PostgreSQL.
+"""One pool of connections for all that a process asks of PostgreSQL.
 
-Dagster connects anew for each question, and keeps three storages that each do so. That suits a process with
-many instances. A worker has one instance and some eighty questions, and a connection costs milliseconds.
+Dagster connects anew for each question, in each of an instance's three storages, and a connection costs
+both sides milliseconds. A worker has some eighty questions, and the daemon asks ten times a second what
+waits. All instances of a process share the pool, so that none leaves connections behind.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ _MODULES = (
 
 def keep_connections() -> None:
     """Makes the storages that this process creates share a pool; without dagster-postgres it does nothing."""
+    if os.environ.get("DAGSTER_PG_HOST"):
+        import_module("dagster_postgres")
     for name in _MODULES:
         if name in sys.modules:
             vars(sys.modules[name])["create_pg_engine"] = _pooled  # looked up there
@@ -42,5 +47,5 @@ def _engine(url: str, isolation_level: str) -> Engine:
 
     # A connection that the server has closed meanwhile is noticed and replaced.
     return create_engine(
-        url, isolation_level=isolation_level, pool_size=2, max_overflow=4, pool_pre_ping=True
+        url, isolation_level=isolation_level, pool_size=2, max_overflow=20, pool_pre_ping=True
     )
