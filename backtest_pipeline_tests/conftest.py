@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
+_ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
+# Their tests share the acceptance tests' pipeline on SQLite.
+_WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py")
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Gives each database's and the documents' tests one process, which starts their services once."""
-    callspec = getattr(item, "callspec", None)
-    group = callspec.params.get("database") if callspec else None
-    if "sqlite_pipeline" in getattr(item, "fixturenames", ()):
-        group = "sqlite"
-    shared = "docs" if "docs" in item.path.parts else item.path.name
-    item.add_marker(pytest.mark.xdist_group(str(group or shared)))
+
+def group_of(test_id: str) -> str:
+    """The tests that share services: each database's, the documents', and otherwise a file's."""
+    file = test_id.partition("::")[0]
+    database = _ON_A_DATABASE.search(test_id)
+    if database:
+        return database[1]
+    if file.endswith(_WITH_SQLITE):
+        return "sqlite"
+    return "docs" if "/docs/" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each group of tests to one process, which starts their services once."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  only where it is used
+
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # untyped
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)

@@ -29,6 +29,7 @@
         ├── ServerUnreachable
         ├── ServerRefused
         │   └── ServerTroubled
+        ├── DatabaseNotNamed
         └── ServiceNotReady
 
 A message says what is wrong and what to do. `retryable` tells whether the same request may succeed
@@ -374,6 +375,18 @@ class ServerTroubled(ServerRefused):
     """The web server answered with an error that may pass, as when its database restarts."""
 
     retryable = True
+
+
+class DatabaseNotNamed(ServiceError):
+    """A home keeps its runs in PostgreSQL, and nothing says where that is."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        super().__init__(
+            f"{home} keeps its runs in PostgreSQL, but DAGSTER_PG_HOST is not set here; set the five "
+            "DAGSTER_PG_… variables as the service has them, "
+            f"or delete {home / 'dagster.yaml'} to begin anew with SQLite"
+        )
 
 
 class ServiceNotReady(ServiceError):

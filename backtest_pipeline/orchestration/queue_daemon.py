@@ -9,12 +9,14 @@ from threading import Event
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.launch_lock import launch_lock
+from backtest_pipeline.orchestration.run_storage import run_storage_of
 
 LOOK_EVERY_S = 0.1
 
@@ -57,8 +59,11 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
 def _last_written(instance: DagsterInstance) -> object:
     """What changes with every write to SQLite's runs: a look at two files costs less than a question.
 
-    None where runs are kept elsewhere, and within a second of a write: two writes may share a clock's tick.
+    None where runs are kept elsewhere, whatever lies in the folder from earlier, and within a second of a
+    write: two writes may share a clock's tick.
     """
+    if not isinstance(run_storage_of(instance), SqliteRunStorage):
+        return None
     runs = Path(instance.root_directory) / "history" / "runs.db"
     seen = []
     for path in (runs, runs.with_name("runs.db-wal")):

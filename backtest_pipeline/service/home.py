@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backtest_pipeline.model.errors import ServiceNotReady
+from backtest_pipeline.model.errors import DatabaseNotNamed, ServiceNotReady
 
 _OWN_MARK = "# Kept up to date by `backtest up`; delete this line to keep changes of your own.\n"
 _LONGEST_SOCKET_NAME = 100
@@ -60,12 +60,20 @@ def prepare(home: Path) -> None:
     """Makes the folder and its `dagster.yaml`; a file without our first line is the operator's and stays.
 
     The database is PostgreSQL where DAGSTER_PG_HOST is set, and SQLite in this folder otherwise.
+
+    Raises:
+        DatabaseNotNamed: the folder's runs are in PostgreSQL, and DAGSTER_PG_HOST is not set: an empty SQLite
+            beside them would know none of them, and a cleanup by it would take theirs for nobody's.
     """
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
-    storage = _POSTGRES if os.environ.get("DAGSTER_PG_HOST") else _ONE_EVENT_LOG.format(home=home)
+    found = target.read_text() if target.exists() else _OWN_MARK
+    on_postgres = bool(os.environ.get("DAGSTER_PG_HOST"))
+    if found.startswith(_OWN_MARK) and found.endswith(_POSTGRES) and not on_postgres:
+        raise DatabaseNotNamed(home)
+    storage = _POSTGRES if on_postgres else _ONE_EVENT_LOG.format(home=home)
     wanted = _OWN_MARK + _template().read_text() + storage
-    if not target.exists() or (target.read_text().startswith(_OWN_MARK) and target.read_text() != wanted):
+    if found.startswith(_OWN_MARK) and found != wanted:
         temporary = target.with_name(".dagster.yaml.new")
         temporary.write_text(wanted)
         temporary.replace(target)

@@ -1,7 +1,8 @@
 """The real processes, started once for all acceptance tests.
 
-Where ACCEPTANCE_URL is set, the tests use what runs there instead, with BACKTEST_TOKEN, DATA_ROOT and
-DAGSTER_HOME (test_deployment.py does so with a whole deployment).
+Where ACCEPTANCE_URL is set, all tests that share them use what runs there instead, with BACKTEST_TOKEN,
+ACCEPTANCE_LOGIN (name:password, for the browser), DATA_ROOT and DAGSTER_HOME; tests that start processes of
+their own are left out. test_deployment.py does so with a whole deployment.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
 from backtest_pipeline_tests.acceptance.postgres import postgres_server
 
 ELSEWHERE = os.environ.get("ACCEPTANCE_URL", "")
+SHARED = {"pipeline", "sqlite_pipeline"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what would not use the pipeline elsewhere."""
+    if ELSEWHERE:
+        others = [item for item in items if not SHARED & set(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")
@@ -56,17 +66,17 @@ def pipelines(
     with ExitStack() as stack:
 
         @cache
-        def started(host: str) -> Pipeline:
+        def started(database: tuple[tuple[str, str], ...]) -> Pipeline:
             home = tmp_path_factory.mktemp("home")
             service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
-            stack.enter_context(service.running())
-            return Pipeline(service.url, demo_candles, home)
+            with pytest.MonkeyPatch.context() as patch:  # for the start only: other tests have their own
+                for name, value in database:
+                    patch.setenv(name, value)
+                stack.enter_context(service.running())
+            return Pipeline(service.url, demo_candles, home, dict(database))
 
         def on(database: dict[str, str]) -> Pipeline:
-            with pytest.MonkeyPatch.context() as patch:  # for the start only: other tests have their own
-                for name, value in database.items():
-                    patch.setenv(name, value)
-                return started(database.get("DAGSTER_PG_HOST", ""))
+            return started(tuple(database.items()))
 
         yield on
 

@@ -6,11 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backtest_pipeline import BacktestClient
+from backtest_pipeline.sdk.transport import GraphQL
+from backtest_pipeline.settings import get_settings
 
 
 def free_port() -> int:
@@ -22,19 +25,31 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A running pipeline with the demo's candles."""
+    """A running pipeline with the demo's candles.
+
+    Attributes:
+        database: environment that names its PostgreSQL; empty with SQLite.
+    """
 
     url: str
     data_root: Path
     dagster_home: Path
+    database: dict[str, str] = field(default_factory=dict)
 
     def client(self) -> BacktestClient:
         return BacktestClient(self.url, data_root=self.data_root)
+
+    @contextmanager
+    def graphql(self) -> Iterator[GraphQL]:
+        """GraphQL as any client may send it, with a token where the settings have one."""
+        with closing(GraphQL(self.url, get_settings().backtest_token)) as graphql:
+            yield graphql
 
     @property
     def env(self) -> dict[str, str]:
         return {
             **os.environ,
+            **self.database,
             "BACKTEST_URL": self.url,
             "DATA_ROOT": str(self.data_root),
             "DAGSTER_HOME": str(self.dagster_home),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
@@ -31,7 +32,13 @@ class Watched:
         self._own = urlsplit(url).netloc
         self.complaints: list[str] = []
         self.foreign: list[str] = []
-        context = browser.new_context(viewport={"width": 1500, "height": 1000}, base_url=url)
+        name, _, password = os.environ.get("ACCEPTANCE_LOGIN", "").partition(":")
+        context = browser.new_context(
+            viewport={"width": 1500, "height": 1000},
+            base_url=url,
+            http_credentials={"username": name, "password": password} if name else None,
+            ignore_https_errors=bool(name),  # the proxy's authority is its own
+        )
         context.on("request", self._requested)
         context.on("console", self._spoke)
         context.set_default_timeout(PATIENCE_MS)

@@ -17,7 +17,6 @@ import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.orchestration.cleanup import clean_up
-from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.service.local import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
@@ -132,7 +131,7 @@ def test_a_cleanup_from_the_web_ui_tells_on_its_page_what_it_did(pipeline: Pipel
     }
     config = {"ops": {"delete_expired": {"config": {"dry_run": True}}}}
     params = {"selector": selector, "runConfigData": config}
-    with closing(GraphQL(pipeline.url)) as graphql:
+    with pipeline.graphql() as graphql:
         run_id = graphql.ask(_LAUNCH, {"params": params})["launchRun"]["run"]["runId"]
         deadline = time.monotonic() + PATIENCE_S
         while (run := graphql.ask(_PAGE, {"runId": run_id})["runOrError"])["status"] != "SUCCESS":

@@ -184,22 +184,16 @@ def _re_execute(pipeline: Pipeline, task_id: str) -> None:
       }
     }
     """
-    graphql = GraphQL(pipeline.url)
-    try:
+    with pipeline.graphql() as graphql:
         answer = graphql.ask(document, {"parent": task_id})["launchRunReexecution"]
-    finally:
-        graphql.close()
     assert answer["__typename"] == "LaunchRunSuccess"
 
 
 def test_the_table_of_refusals_names_every_answer_of_the_servers_schema(pipeline: Pipeline) -> None:
-    graphql = GraphQL(pipeline.url)
-    try:
+    with pipeline.graphql() as graphql:
         kinds = {
             name: _kinds(graphql, name) for name in ("LaunchRunResult", "RunsOrError", "TerminateRunResult")
         }
-    finally:
-        graphql.close()
     assert kinds["LaunchRunResult"] == {"LaunchRunSuccess", "RunConfigValidationInvalid", *LAUNCH_ERRORS}
     assert kinds["RunsOrError"] == {"Runs", "InvalidPipelineRunsFilterError", "PythonError"}
     assert kinds["TerminateRunResult"] == {
@@ -218,13 +212,10 @@ def _kinds(graphql: GraphQL, union: str) -> set[str]:
 
 def test_priority_and_labels_reach_dagster_as_tags(pipeline: Pipeline, client: BacktestClient) -> None:
     task = client.submit(_request(priority=3, labels={"desk": "fx"}), idempotency_key=str(uuid.uuid4()))
-    graphql = GraphQL(pipeline.url)
-    try:
+    with pipeline.graphql() as graphql:
         query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { tags { key value } } } }"
         marks = {
             tag["key"]: tag["value"] for tag in graphql.ask(query, {"id": task.task_id})["runOrError"]["tags"]
         }
-    finally:
-        graphql.close()
     assert (marks[tags.PRIORITY], marks["label/desk"]) == ("3", "fx")
     client.wait(task.task_id, timeout_s=PATIENCE_S)

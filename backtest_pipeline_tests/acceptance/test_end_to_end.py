@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,16 +30,13 @@ def _request(**changes: Any) -> BacktestRequest:
     return BacktestRequest(**{**fields, **changes})
 
 
-def _post(url: str, query: str, **variables: Any) -> dict[str, Any]:
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310  http
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  http
-        data: dict[str, Any] = json.load(answer)["data"]
-        return data
+def _post(pipeline: Pipeline, query: str, **variables: Any) -> dict[str, Any]:
+    with pipeline.graphql() as graphql:
+        return graphql.ask(query, variables)
 
 
 def _launch(
-    url: str, config: object, answer: str = "... on LaunchRunSuccess { run { runId } }"
+    pipeline: Pipeline, config: object, answer: str = "... on LaunchRunSuccess { run { runId } }"
 ) -> dict[str, Any]:
     """Launches the job as any GraphQL client would."""
     selector = {
@@ -51,7 +47,7 @@ def _launch(
     mutation = (
         f"mutation($p: ExecutionParams!) {{ launchRun(executionParams: $p) {{ __typename {answer} }} }}"
     )
-    launched: dict[str, Any] = _post(url, mutation, p={"selector": selector, "runConfigData": config})[
+    launched: dict[str, Any] = _post(pipeline, mutation, p={"selector": selector, "runConfigData": config})[
         "launchRun"
     ]
     return launched
@@ -87,7 +83,7 @@ def test_backtests_submitted_by_raw_graphql_go_from_queued_over_running_to_compl
 ) -> None:
     config = {"strategy": {"volume_zone_breakout": {}}, "symbols": ["IBM"]}
     with ThreadPoolExecutor(6) as pool:
-        launched = list(pool.map(lambda _: _launch(pipeline.url, config), range(6)))
+        launched = list(pool.map(lambda _: _launch(pipeline, config), range(6)))
     states: dict[str, list[str]] = {launch["run"]["runId"]: [] for launch in launched}
     with pipeline.client() as client:
         deadline = time.monotonic() + PATIENCE_S
@@ -180,7 +176,7 @@ def test_no_candles_in_the_range_fails_the_task_with_what_the_store_has(pipeline
 
 
 def test_a_parameter_out_of_range_fails_in_the_first_op_with_our_message_first(pipeline: Pipeline) -> None:
-    launched = _launch(pipeline.url, {"strategy": {"volume_long_candle": {"body_pct": 0.9}}})
+    launched = _launch(pipeline, {"strategy": {"volume_long_candle": {"body_pct": 0.9}}})
     task_id = launched["run"]["runId"]
     with pipeline.client() as client:
         ended = client.wait(task_id, timeout_s=PATIENCE_S)
@@ -188,7 +184,7 @@ def test_a_parameter_out_of_range_fails_in_the_first_op_with_our_message_first(p
     assert ended.error.startswith("volume_long_candle cannot use these parameters")
     assert "body_pct: Input should be less than or equal to 0.5, not 0.9" in ended.error
     events = _post(
-        pipeline.url,
+        pipeline,
         "query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename"
         " ... on ExecutionStepFailureEvent { stepKey error { message } } } } } }",
         id=task_id,
@@ -211,7 +207,7 @@ def test_a_parameter_out_of_range_fails_in_the_first_op_with_our_message_first(p
 def test_a_form_that_cannot_be_right_is_refused_before_anything_starts(
     pipeline: Pipeline, config: dict[str, Any], says: str
 ) -> None:
-    launched = _launch(pipeline.url, config, "... on RunConfigValidationInvalid { errors { message } }")
+    launched = _launch(pipeline, config, "... on RunConfigValidationInvalid { errors { message } }")
     assert launched["__typename"] == "RunConfigValidationInvalid"
     assert says in launched["errors"][0]["message"]
 
@@ -236,13 +232,13 @@ def test_the_untouched_launch_form_can_be_launched(pipeline: Pipeline) -> None:
         "repositoryLocationName": "backtest_pipeline",
     }
     form = _post(
-        pipeline.url,
+        pipeline,
         "query($s: PipelineSelector!) { runConfigSchemaOrError(selector: $s)"
         " { ... on RunConfigSchema { rootDefaultYaml } } }",
         s=selector,
     )["runConfigSchemaOrError"]["rootDefaultYaml"]
     assert "sma_cross" in form
-    launched = _launch(pipeline.url, form)
+    launched = _launch(pipeline, form)
     with pipeline.client() as client:
         ended = client.wait(launched["run"]["runId"], timeout_s=PATIENCE_S)
     assert (ended.state, ended.strategy, ended.symbols) == ("completed", "sma_cross", ["AAPL"])

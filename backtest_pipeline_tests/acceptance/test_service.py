@@ -21,7 +21,7 @@ from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.service.home import prepare
 from backtest_pipeline.service.local import LocalService
 from backtest_pipeline.settings import Settings
-from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
+from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
@@ -56,7 +56,7 @@ def _answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_up_tells_when_it_is_ready_and_stops_everything_on_a_signal(
+def test_up_tells_when_it_is_ready_bears_no_second_and_stops_everything_on_a_signal(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     port = free_port()
@@ -68,18 +68,12 @@ def test_up_tells_when_it_is_ready_and_stops_everything_on_a_signal(
         assert _answers(f"http://127.0.0.1:{port}")
         started = _children(up.pid)
         assert len(started) >= 3
+        second = run_backtest_command(["up", "--port", str(free_port())], env)
+        assert (second.returncode, "is running already in" in second.stderr) == (1, True)
         up.send_signal(number)
         assert up.wait(PATIENCE_S) == 0
     _until(lambda: not any(_alive(pid) for pid in started), "all processes to end")
     assert not _answers(f"http://127.0.0.1:{port}")
-
-
-def test_a_second_service_in_the_same_folder_is_refused(pipeline: Pipeline) -> None:
-    second = LocalService(
-        Settings(data_root=pipeline.data_root, dagster_home=pipeline.dagster_home), port=free_port()
-    )
-    with pytest.raises(ServiceNotReady, match="is running already in"), second.running():
-        pass
 
 
 def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
@@ -114,6 +108,24 @@ def test_an_operators_own_dagster_yaml_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     prepare(tmp_path)
     assert (tmp_path / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_a_home_on_postgres_is_never_turned_to_an_empty_sqlite_by_a_forgotten_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path)
+    monkeypatch.setenv("DAGSTER_PG_HOST", "db.example")
+    prepare(tmp_path)
+    on_postgres = (tmp_path / "dagster.yaml").read_text()
+    assert "DAGSTER_PG_HOST" in on_postgres
+    monkeypatch.delenv("DAGSTER_PG_HOST")
+    for command in ("cleanup", "up"):
+        done = run_backtest_command([command], {**os.environ, "DAGSTER_HOME": str(tmp_path)})
+        assert done.returncode == 1
+        assert "set the five DAGSTER_PG_… variables" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "dagster.yaml").read_text() == on_postgres
+    assert not (tmp_path / "history").exists()
 
 
 def test_dagster_dev_works_in_the_repository(tmp_path: Path) -> None:

@@ -55,12 +55,7 @@ class Project:
     @property
     def env(self) -> dict[str, str]:
         """For whoever uses it from outside: SDK, command line, tests."""
-        outside = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DAGSTER_", "BACKTEST_"))
-        }
-        return outside | {
+        return _outside() | {
             "BACKTEST_URL": self.url,
             "BACKTEST_TOKEN": self.token,
             "DATA_ROOT": str(self.data_root),
@@ -105,11 +100,7 @@ def running_project(**settings: str) -> Iterator[Project]:
             "BACKTEST_STRATEGY_FOLDER": str(ROOT),
             **settings,
         }
-        env = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DAGSTER_", "BACKTEST_"))
-        } | mine
+        env = _outside() | mine
         subprocess.run(
             [ROOT / "scripts/deploy/prepare"], env=env, cwd=folder, capture_output=True, check=True
         )

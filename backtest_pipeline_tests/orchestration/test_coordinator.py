@@ -90,6 +90,16 @@ def test_an_idle_queue_is_asked_again_only_after_a_write(tmp_path: Path) -> None
         assert _last_written(instance) != before
 
 
+def test_a_file_left_from_sqlite_says_nothing_about_runs_that_are_kept_elsewhere(tmp_path: Path) -> None:
+    left = tmp_path / "history" / "runs.db"
+    left.parent.mkdir()
+    left.touch()
+    os.utime(left, (1_000, 1_000))
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        assert instance.root_directory == str(tmp_path)
+        assert _last_written(instance) is None
+
+
 def test_a_notifier_that_fails_is_logged_and_never_in_the_way(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger("alerts")
     with caplog.at_level(logging.WARNING, logger="alerts"):
