@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import proc
 
 _FIRST_POLL_S = 0.05
+_ALONE_S = 1.0
 _LAST_POLL_S = 0.5
 _PATIENCE_S = 900.0
 _BATCH = 200
@@ -122,7 +123,11 @@ def wait(target: Target, tasks: Sequence[str]) -> dict[str, float]:
 
 
 def _worker_mib(target: Target) -> float:
-    """The most private memory that the processes of one backtest have together."""
+    """The most private memory that the processes of one backtest have together.
+
+    The one before has ended by then: ours goes on for a moment to draw its report.
+    """
+    time.sleep(_ALONE_S)
     task, most = target.submit(), 0.0
     while not target.completed_at([task]):
         for _ in range(10):

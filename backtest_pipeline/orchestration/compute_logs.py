@@ -1,0 +1,98 @@
+"""What a worker prints: kept in a file for the run's page, and copied to the code server's log.
+
+Dagster copies by `tail` and a watcher in Python for each of stdout and stderr. These four processes a run
+cost more than the copying, and what is printed last may never arrive. Here a thread copies.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from dagster import DagsterInstance
+from dagster._core.execution.compute_logs import redirect_to_file
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
+from dagster._serdes import ConfigurableClassData
+from dagster._utils import ensure_file, touch_file
+
+_COPY_EVERY_S = 0.25
+
+
+class BacktestComputeLogManager(LocalComputeLogManager):
+    """Dagster's files in Dagster's place, written without processes beside the worker."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        """The folder is known once the instance is."""
+        super().__init__(base_dir="", inst_data=inst_data)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Nothing to configure."""
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls,
+        inst_data: ConfigurableClassData | None,
+        config_value: Any,  # noqa: ARG003  empty
+    ) -> BacktestComputeLogManager:
+        """Called by Dagster when it loads `dagster.yaml`."""
+        return cls(inst_data)
+
+    def register_instance(self, instance: DagsterInstance) -> None:
+        """Called by Dagster with the instance that has loaded it."""
+        super().register_instance(instance)
+        self._base_dir = instance.storage_directory()
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
+        """Keeps what is printed in the block, by child processes too, in the files of `log_key`."""
+        out, err = (
+            Path(self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind]))
+            for kind in (ComputeIOType.STDOUT, ComputeIOType.STDERR)
+        )
+        with _captured(sys.stdout, out), _captured(sys.stderr, err):
+            yield CapturedLogContext(log_key)
+        touch_file(self.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]  # untyped in Dagster
+
+
+@contextmanager
+def _captured(stream: TextIO, path: Path) -> Iterator[None]:
+    """Leads a stream into a file and copies to where it led before; a killed process leaves the file."""
+    ensure_file(str(path))
+    try:
+        usual = os.dup(stream.fileno())
+    except (OSError, ValueError):  # closed, or none of the system's: then there is nothing to lead elsewhere
+        yield
+        return
+    done = threading.Event()
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        copying = threading.Thread(target=_copy, args=(file, usual, done), name="copy-output", daemon=True)
+        copying.start()
+        try:
+            with redirect_to_file(stream, path):
+                yield
+        finally:
+            done.set()
+            copying.join()
+            os.close(usual)
+
+
+def _copy(file: BinaryIO, to: int, done: threading.Event) -> None:
+    """Copies what is appended to a file until told that it is complete."""
+    ended = False
+    while not ended:
+        ended = done.wait(_COPY_EVERY_S)
+        written = file.read()
+        try:
+            while written:
+                written = written[os.write(to, written) :]
+        except OSError:  # the log's disk is full, or nobody reads: the file has it all
+            return
