@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         return path.expanduser().absolute()
 
     @property
+    def code_lock(self) -> Path:
+        """A file that a code server holds locked for its whole life, its process id in it."""
+        return self.dagster_home / "code.lock"
+
+    @property
     def strategy_modules(self) -> list[str]:
         """Modules of the operator's own strategies."""
         return [module.strip() for module in self.backtest_strategies.split(",") if module.strip()]

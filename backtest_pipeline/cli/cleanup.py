@@ -8,7 +8,7 @@ import typer
 
 from backtest_pipeline.cli.output import Json, console, print_json, print_table, shown_size
 from backtest_pipeline.sdk.client import BacktestClient
-from backtest_pipeline.service.home import prepare
+from backtest_pipeline.service.home import prepare_beside
 from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _clean_up(older_than_days: float | None, *, dry_run: bool) -> CleanupReport:
     from backtest_pipeline.orchestration.cleanup import clean_up_home  # noqa: PLC0415  seconds of imports
 
     settings = get_settings()
-    prepare(settings.dagster_home)
+    prepare_beside(settings.dagster_home)
     return clean_up_home(settings, older_than_days=older_than_days, dry_run=dry_run)
 
 

@@ -16,6 +16,7 @@ from backtest_pipeline.cli.finding import Finding
 from backtest_pipeline.cli.output import Json, print_json, print_table
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.sdk.client import BacktestClient
+from backtest_pipeline.sdk.transport import without_proxy
 from backtest_pipeline.settings import Settings, get_settings
 from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline.warm import warm_kernels
@@ -88,7 +89,8 @@ def _health(settings: Settings) -> list[Finding]:
     url = f"{settings.backtest_url.rstrip('/')}/healthz"
     headers = {"Authorization": f"Bearer {settings.backtest_token}"} if settings.backtest_token else {}
     try:
-        told = httpx.get(url, headers=headers, timeout=_HEALTH_TIMEOUT_S).json()
+        with httpx.Client(mounts=without_proxy(url)) as http:
+            told = http.get(url, headers=headers, timeout=_HEALTH_TIMEOUT_S).json()
         checks = [Finding(check["name"], ok=check["ok"], detail=check["detail"]) for check in told["checks"]]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         advice = f"{url} tells nothing of itself: start it with `backtest up`, which brings that page"

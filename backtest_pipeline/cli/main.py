@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
+from dotenv import dotenv_values
 
 from backtest_pipeline.cli.archive import export, import_result
 from backtest_pipeline.cli.candles import candles_app
@@ -19,6 +21,7 @@ from backtest_pipeline.cli.tasks import cancel, run, status, submit, wait
 from backtest_pipeline.cli.up import up
 from backtest_pipeline.cli.verify import verify
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+from backtest_pipeline.settings import Settings
 
 FAILED, USAGE = 1, 2
 
@@ -52,7 +55,14 @@ app.add_typer(candles_app, name="candles", help="Import, list and check candles.
 
 
 def main() -> None:
-    """Runs the command line; errors of ours end with one line on stderr and status 1, or 2 for bad input."""
+    """Runs the command line; errors of ours end with one line on stderr and status 1, or 2 for bad input.
+
+    A file `.env` in the folder where it is started may set what the environment does not.
+    """
+    ours = {name.upper() for name in Settings.model_fields}
+    for name, value in dotenv_values(".env").items():
+        if name in ours or name.startswith("DAGSTER_PG_"):
+            os.environ.setdefault(name, value or "")
     try:
         app()
     except BacktestError as error:

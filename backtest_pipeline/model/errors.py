@@ -29,7 +29,7 @@
         ├── ServerUnreachable
         ├── ServerRefused
         │   └── ServerTroubled
-        ├── DatabaseNotNamed
+        ├── DatabaseMistaken
         └── ServiceNotReady
 
 A message says what is wrong and what to do. `retryable` tells whether the same request may succeed
@@ -377,15 +377,19 @@ class ServerTroubled(ServerRefused):
     retryable = True
 
 
-class DatabaseNotNamed(ServiceError):
-    """A home keeps its runs in PostgreSQL, and nothing says where that is."""
+class DatabaseMistaken(ServiceError):
+    """A home's runs are in another database than the environment says."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, on_postgres: bool) -> None:
         self.home = home
+        self.on_postgres = on_postgres
         super().__init__(
             f"{home} keeps its runs in PostgreSQL, but DAGSTER_PG_HOST is not set here; set the five "
             "DAGSTER_PG_… variables as the service has them, "
             f"or delete {home / 'dagster.yaml'} to begin anew with SQLite"
+            if on_postgres
+            else f"{home} keeps its runs in SQLite, but DAGSTER_PG_HOST is set here; unset it, "
+            "or move the service to PostgreSQL by `backtest up`"
         )
 
 

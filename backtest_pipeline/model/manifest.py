@@ -21,6 +21,11 @@ Moment = Annotated[AwareDatetime, PlainSerializer(_iso_utc, return_type=str, whe
 Metric = Annotated[float, Field(allow_inf_nan=False)] | None
 
 
+def of_another_system(record: object) -> bool:
+    """Whether a parsed `manifest.json` is none of ours, such as the predecessor's: ours name their schema."""
+    return isinstance(record, dict) and bool(record) and "schema_version" not in record
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

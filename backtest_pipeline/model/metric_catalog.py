@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -254,3 +255,9 @@ def shown(name: str, value: float | None) -> str:
         return f"{value:.2e}"
     whole = unit == "count" or (unit in {"days", "bars"} and float(value).is_integer())
     return f"{value:z,.0f}" if whole else f"{value:z,.2f}"
+
+
+def shown_symbols(symbols: Sequence[str], most: int = 10) -> str:
+    """The symbols for people: all, or the first of them and how many more."""
+    more = len(symbols) - most
+    return ",".join(symbols[:most]) + (f" and {more} more" if more > 0 else "")

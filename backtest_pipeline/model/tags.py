@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 
 STRATEGY = "backtest/strategy"
 SYMBOLS = "backtest/symbols"
@@ -33,7 +34,10 @@ CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"
 
 
-def symbols_value(symbols: Sequence[str], most: int = 10) -> str:
-    """Value of the tag `SYMBOLS`: the symbols, or the first of them and how many more."""
-    more = len(symbols) - most
-    return ",".join(symbols[:most]) + (f" and {more} more" if more > 0 else "")
+def number(run_tags: Mapping[str, str], name: str, default: float) -> float:
+    """A tag as a number; the default where it is missing, or where somebody has written something else."""
+    try:
+        value = float(run_tags[name])
+    except (KeyError, ValueError):
+        return default
+    return value if math.isfinite(value) else default

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import apprise
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.metric_catalog import shown_symbols
 
 if TYPE_CHECKING:
     import logging
@@ -44,7 +45,7 @@ class Alerts:
         body = (
             f"{message}\n\n"
             f"strategy: {run.tags.get(tags.STRATEGY, '?')}\n"
-            f"symbols: {run.tags.get(tags.SYMBOLS, '?')}\n"
+            f"symbols: {shown_symbols(run.tags.get(tags.SYMBOLS, '?').split(','))}\n"
             f"task: {task_id}\n"
             f"run: {self._web_url}/runs/{run.run_id}"
         )

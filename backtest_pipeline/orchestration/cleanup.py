@@ -10,10 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance
-from sqlalchemy.exc import SQLAlchemyError
 
-from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ServiceNotReady
+from backtest_pipeline.model.errors import (
+    BacktestError,
+    RequestInvalid,
+    ResultMissing,
+    ServiceNotReady,
+    TaskUnknown,
+)
 from backtest_pipeline.orchestration.run_records import Unfinished, delete_old_records, shrink
+from backtest_pipeline.orchestration.run_storage import is_of_database
 from backtest_pipeline.storage.atomic import write_bytes_durably
 from backtest_pipeline.storage.retention import Rules, Swept, Verdict, sweep
 from backtest_pipeline.storage.task_store import TaskStore
@@ -87,11 +93,16 @@ def clean_up(
         )
     started_s = time.monotonic()
     days = settings.task_result_ttl_days if older_than_days is None else older_than_days
-    rules = Rules(now=now(), ttl=timedelta(days=days) if days else None, unfinished=Unfinished(instance, now))
+    rules = Rules(
+        now=now(),
+        ttl=timedelta(days=days) if days else None,
+        unfinished=Unfinished(instance, now),
+        as_promised=older_than_days is None and "task_result_ttl_days" not in settings.model_fields_set,
+    )
     swept = sweep(settings.data_root, rules, dry_run=dry_run, tell=tell)
     records: list[str] = []
-    if settings.run_record_ttl_days:
-        store = TaskStore(settings.data_root)
+    store = TaskStore(settings.data_root)
+    if settings.run_record_ttl_days and store.layout.tasks.is_dir():  # else nobody knows what is pinned
         records = delete_old_records(
             instance,
             before=now() - timedelta(days=settings.run_record_ttl_days),
@@ -100,8 +111,8 @@ def clean_up(
         )
     shrunk_bytes = shrink(instance) if records and not dry_run else 0
     report = CleanupReport(swept, records, shrunk_bytes, time.monotonic() - started_s, dry_run)
-    if not dry_run and settings.data_root.joinpath("tasks").is_dir():
-        _note(store=TaskStore(settings.data_root), report=report, at=now())
+    if not dry_run and store.layout.tasks.is_dir():
+        _note(store=store, report=report, at=now())
     return report
 
 
@@ -118,7 +129,7 @@ def clean_up_home(
         with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
             return clean_up(instance, settings, older_than_days=older_than_days, dry_run=dry_run)
     except Exception as error:
-        if not _is_of_database(error):
+        if not is_of_database(error):
             raise
         reason = str(error).partition("\n")[0]
         raise ServiceNotReady(
@@ -127,16 +138,14 @@ def clean_up_home(
         ) from error
 
 
-def _is_of_database(error: Exception) -> bool:
-    """SQLAlchemy's errors, and the one that dagster-postgres, which need not be installed, makes of them."""
-    return isinstance(error, SQLAlchemyError) or type(error).__module__.startswith("dagster_postgres")
-
-
 def _is_pinned(store: TaskStore, task_id: str) -> bool:
+    """Whether a task is to be kept, or may be: what cannot be read is not known to be unpinned."""
     try:
         return store.manifest(task_id).pinned
-    except BacktestError:
+    except (ResultMissing, TaskUnknown):
         return False
+    except BacktestError:
+        return True
 
 
 def _note(store: TaskStore, report: CleanupReport, at: datetime) -> None:

@@ -7,14 +7,34 @@ starts nothing more and waits for the backtests that run.
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from dagster._cli.api import grpc_command
 from dagster._grpc import server as dagster_server
 
 from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.warm_server import WarmApiServer
+from backtest_pipeline.settings import get_settings
+
+
+@contextmanager
+def _held_for_life(lock: Path) -> Iterator[None]:
+    """Tells who comes after that this server still lives, be it only to finish its backtests."""
+    with lock.open("a+") as life:
+        fcntl.flock(life, fcntl.LOCK_EX)
+        life.truncate(0)
+        life.write(str(os.getpid()))
+        life.flush()
+        yield
+
 
 if __name__ == "__main__":
     dagster_server.DagsterApiServer = WarmApiServer  # type: ignore[assignment, misc]  # what grpc_command looks up
     dagster_server.EVENT_QUEUE_POLL_INTERVAL = 0.01  # how soon a started worker is noticed, in seconds
     keep_connections()
-    grpc_command()
+    with _held_for_life(get_settings().code_lock):
+        grpc_command()

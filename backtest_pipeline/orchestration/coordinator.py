@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import TaskRepeated
-from backtest_pipeline.orchestration.launch_lock import launch_lock
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.orchestration.code_location import code_answers, location_of
+from backtest_pipeline.orchestration.launch_lock import launch_lock, submit_lock
 from backtest_pipeline.web.identity import USER_HEADER
 
 if TYPE_CHECKING:
@@ -22,6 +25,16 @@ if TYPE_CHECKING:
 
 FIRST_RETRY_WAIT_S = 1.0
 LONGEST_RETRY_WAIT_S = 300.0
+# Numbers that Dagster reads from tags, with what the request takes where a form leaves them out.
+_NUMBERS = {
+    name: (tag, BacktestRequest.model_fields[name].default)
+    for name, tag in {
+        "priority": tags.PRIORITY,
+        "max_retries": tags.MAX_RETRIES,
+        "timeout_s": tags.MAX_RUNTIME,
+    }.items()
+}
+_logger = logging.getLogger(__name__)
 
 
 class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
@@ -43,7 +56,10 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         with _key_lock(self._instance, run):
             self._refuse_repeated(run)
             queued = super().submit_run(context)
-        self._start_if_free(queued, context.workspace)
+        try:
+            self._start_if_free(queued, context.workspace)
+        except Exception as error:  # noqa: BLE001  it is in the queue, or was started: not for the submitter
+            _logger.warning("run %s was not started at once: %r", run.run_id, error)
         return self._instance.get_run_by_id(run.run_id) or queued
 
     def _refuse_repeated(self, run: DagsterRun) -> None:
@@ -58,10 +74,10 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
 
     def _start_if_free(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
         """Starts a queued run unless others wait, the limits are reached or its code is out of reach."""
-        if run.status != DagsterRunStatus.QUEUED or tags.NOT_BEFORE in run.tags:
+        if run.status != DagsterRunStatus.QUEUED or run.tags.get(tags.NOT_BEFORE):
             return
         with launch_lock(self._instance, wait=False) as locked:
-            if locked and self._is_free(run) and _code_answers(run, workspace):
+            if locked and self._is_free(run) and code_answers(location_of(run), workspace):
                 self._instance.launch_run(run.run_id, workspace)
 
     def _is_free(self, run: DagsterRun) -> bool:
@@ -90,24 +106,25 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
     config: Mapping[str, Any] = run.run_config
     selected = config.get("strategy")
     marks = {tags.PROGRESS: "0.00"}
+    if tags.NOT_BEFORE in run.tags:
+        marks[tags.NOT_BEFORE] = ""  # of an earlier attempt, or a client's invention
     if isinstance(selected, Mapping) and len(selected) == 1:
         marks[tags.STRATEGY] = str(next(iter(selected)))
-    for field, tag in (
-        (("priority"), tags.PRIORITY),
-        ("max_retries", tags.MAX_RETRIES),
-        ("timeout_s", tags.MAX_RUNTIME),
-    ):
-        if isinstance(config.get(field), int):
-            marks[tag] = str(config[field])
+    for name, (tag, usual) in _NUMBERS.items():
+        asked = config.get(name)
+        if isinstance(asked, int):
+            marks[tag] = str(asked)
+        elif tag not in run.tags:
+            marks[tag] = str(usual)
     if isinstance(config.get("symbols"), list):
-        marks[tags.SYMBOLS] = tags.symbols_value(config["symbols"])
+        marks[tags.SYMBOLS] = ",".join(map(str, config["symbols"]))
     if isinstance(config.get("labels"), Mapping):
         marks |= {f"{tags.LABEL_PREFIX}{key}": str(value) for key, value in config["labels"].items()}
     return marks | _retry_tags(run, now_s)
 
 
 def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
-    number = int(run.tags.get(tags.RETRY_NUMBER, 0))
+    number = int(tags.number(run.tags, tags.RETRY_NUMBER, 0))
     marks = {
         tags.STAGE: "waiting for a free worker",
         tags.ERROR: "",
@@ -129,18 +146,5 @@ def _key_lock(instance: DagsterInstance, run: DagsterRun) -> Iterator[None]:
     if tags.IDEMPOTENCY_KEY not in run.tags:
         yield
         return
-    with launch_lock(instance, wait=True):
+    with submit_lock(instance):
         yield
-
-
-def _code_answers(run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> bool:
-    """Whether the code server is there: a launch that fails would fail the run, the queue can wait."""
-    origin = run.remote_job_origin
-    if origin is None:
-        return False
-    try:
-        location = workspace.get_code_location(origin.location_name)
-        location.client.ping("")  # type: ignore[attr-defined]  # of a location behind gRPC, as ours is
-    except Exception:  # noqa: BLE001  whatever it is, the run stays in the queue
-        return False
-    return True

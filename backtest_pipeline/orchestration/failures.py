@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
-from sqlalchemy.exc import SQLAlchemyError
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import AttemptSuperseded, BacktestError, RequestInvalid, StrategyFaulty
@@ -16,6 +15,7 @@ from backtest_pipeline.orchestration.bench import Bench
 from backtest_pipeline.orchestration.launcher import timed_out
 from backtest_pipeline.orchestration.progress import ProgressTags
 from backtest_pipeline.orchestration.recording import Attempt, unfinished_manifest
+from backtest_pipeline.orchestration.run_storage import is_of_database
 
 
 @contextmanager
@@ -34,10 +34,10 @@ def told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from None  # the task goes on without this attempt
     except BacktestError as error:
         raise _failure(context, stage, error, str(error), retryable=_may_pass(error)) from None
-    except (OSError, MemoryError, SQLAlchemyError) as error:
-        message = f"{stage} failed: {str(error).partition(chr(10))[0]}"
-        raise _failure(context, stage, error, message, retryable=True) from error
     except Exception as error:
+        if isinstance(error, OSError | MemoryError) or is_of_database(error):
+            message = f"{stage} failed: {str(error).partition(chr(10))[0]}"
+            raise _failure(context, stage, error, message, retryable=True) from error
         message = f"{stage} failed unexpectedly: {error!r}"
         raise _failure(context, stage, error, message, retryable=False) from error
 
@@ -58,9 +58,9 @@ def _failure(
     marks = {tags.STAGE: f"failed: {stage}", tags.ERROR: message}
     if not retried:
         marks[tags.MAX_RETRIES] = "0"
-        with suppress(OSError):
+        with _left_to_the_sensor(context):
             publish_unfinished(context, "failed", record)
-    with suppress(SQLAlchemyError):
+    with _left_to_the_sensor(context):
         ProgressTags(context.instance, context.run_id).write(marks)
     return dg.Failure(message, {"error": record.type}, allow_retries=False)
 
@@ -72,10 +72,19 @@ def _record_interruption(context: dg.OpExecutionContext, stage: str) -> None:
         return  # not final
     if timed_out(record, time.time()):
         return  # told by whoever declares the timeout
-    with suppress(OSError):
+    with _left_to_the_sensor(context):
         publish_unfinished(context, "cancelled", None)
-    with suppress(SQLAlchemyError):
+    with _left_to_the_sensor(context):
         ProgressTags(context.instance, context.run_id).write({tags.STAGE: f"cancelled: {stage}"})
+
+
+@contextmanager
+def _left_to_the_sensor(context: dg.OpExecutionContext) -> Iterator[None]:
+    """Goes on when an end cannot be written down: the sensor `final_states` will do it."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  the task's own error is the one to tell
+        context.log.warning("the end of the attempt could not be written down: %r", error)
 
 
 def publish_unfinished(
@@ -100,5 +109,5 @@ def publish_unfinished(
 
 
 def _retries_left(context: dg.OpExecutionContext) -> bool:
-    most = int(context.run.tags.get(tags.MAX_RETRIES, 0))
+    most = tags.number(context.run.tags, tags.MAX_RETRIES, 0)
     return len(Attempt.of(context.instance, context.run_id).run_ids) <= most

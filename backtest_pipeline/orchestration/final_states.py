@@ -22,6 +22,7 @@ from backtest_pipeline.settings import get_settings
 
 LOOK_EVERY_S = 5
 UNDECIDED_S = 10.0
+GIVE_UP_AFTER = timedelta(days=1)
 _OVERLAP = timedelta(seconds=60)
 _ENDED: dict[dg.DagsterRunStatus, FinalState] = {
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -41,10 +42,16 @@ def final_states(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     alerts = Alerts(get_settings().alert_urls, get_settings().backtest_url, context.log)
     told, pending = 0, []
     for record in _ended_since(context.instance, since):
-        final = _is_final(context.instance, record, now)
-        if final is None or (final and not _told(context, record, alerts)):
-            pending.append(record.update_timestamp.replace(tzinfo=UTC))
-        told += final is True
+        changed_at = record.update_timestamp.replace(tzinfo=UTC)
+        try:
+            final = _is_final(context.instance, record, now)
+            if final is None or (final and not _told(context, record, alerts)):
+                pending.append(changed_at)
+            told += final is True
+        except Exception as error:  # noqa: BLE001  one task's trouble keeps no other task waiting
+            context.log.warning("the end of run %s cannot be told: %r", record.dagster_run.run_id, error)
+            if now - changed_at < GIVE_UP_AFTER:
+                pending.append(changed_at)
     context.update_cursor(min([now, *pending]).isoformat())
     return dg.SkipReason(f"{told} tasks have failed or been cancelled, {len(pending)} wait for the next look")
 

@@ -1,72 +1,116 @@
-"""One lock around "is a slot free" and "start a run", shared by all processes that start runs.
+"""Locks shared by all processes that submit or start runs: one around "is a slot free" and "start a run".
 
-Without it the web server and the daemon could each find the last slot free. On PostgreSQL it is an advisory
-lock, which other machines respect as well; otherwise a locked file in DAGSTER_HOME.
+Without it the web server and the daemon could each find the last slot free. A second one is around "is this
+key new" and "queue the run", so that a submission never waits for somebody else's start. On PostgreSQL they
+are advisory locks, which other machines respect as well; otherwise locked files in DAGSTER_HOME.
 """
 
 from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from backtest_pipeline.orchestration.run_storage import is_postgres, run_storage_of
 
-_ADVISORY_KEY = 0x6261_636B_7465_7374  # "backtest" in ASCII
-_in_process = threading.Lock()
+PATIENCE_S = 60.0
+_LOOK_EVERY_S = 0.02
+
+
+@dataclass(frozen=True)
+class _Lock:
+    file: str
+    advisory_key: int
+    in_process: threading.Lock = field(default_factory=threading.Lock)
+
+
+_LAUNCH = _Lock(".launch.lock", 0x6261_636B_7465_7374)  # "backtest" in ASCII
+_SUBMIT = _Lock(".submit.lock", 0x6261_636B_7465_7375)
 
 
 @contextmanager
 def launch_lock(instance: DagsterInstance, *, wait: bool) -> Iterator[bool]:
-    """Holds the lock for the block.
+    """Holds the lock of those who start runs for the block.
 
     Args:
         instance: whose runs are to be started.
-        wait: wait for the lock; otherwise the block is told False where somebody else holds it.
+        wait: wait for the lock, for a minute at most; otherwise, and then, the block is told False.
 
     Yields:
         Whether the lock is held.
     """
-    if not _in_process.acquire(blocking=wait):
+    with _held(_LAUNCH, instance, PATIENCE_S if wait else 0.0) as locked:
+        yield locked
+
+
+@contextmanager
+def submit_lock(instance: DagsterInstance) -> Iterator[bool]:
+    """Holds the lock of those who submit runs for the block, of a few milliseconds.
+
+    Yields:
+        Whether the lock is held; after a minute the block runs without.
+    """
+    with _held(_SUBMIT, instance, PATIENCE_S) as locked:
+        yield locked
+
+
+@contextmanager
+def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator[bool]:
+    give_up_s = time.monotonic() + patience_s
+    if not lock.in_process.acquire(timeout=patience_s):
         yield False
         return
     try:
         storage = run_storage_of(instance)
-        held = _advisory_lock(storage, wait=wait) if is_postgres(storage) else _file_lock(instance, wait=wait)
+        if is_postgres(storage):
+            held = _advisory_lock(storage, lock.advisory_key, give_up_s)
+        else:
+            held = _file_lock(Path(instance.root_directory) / lock.file, give_up_s)
         with held as locked:
             yield locked
     finally:
-        _in_process.release()
+        lock.in_process.release()
 
 
 @contextmanager
-def _advisory_lock(storage: Any, *, wait: bool) -> Iterator[bool]:
+def _advisory_lock(storage: Any, key: int, give_up_s: float) -> Iterator[bool]:
+    """Asks again and again: a question that blocks would run into the web server's limit for statements."""
     with storage.connect() as connection:
-        if wait:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_KEY})
-            locked = True
-        else:
-            answer = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY})
-            locked = bool(answer.scalar())
+        try_lock = text("SELECT pg_try_advisory_lock(:key)")
+        while not (locked := bool(connection.execute(try_lock, {"key": key}).scalar())):
+            if time.monotonic() > give_up_s:
+                break
+            time.sleep(_LOOK_EVERY_S)
         try:
             yield locked
         finally:
             if locked:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+                try:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+                except SQLAlchemyError:
+                    connection.invalidate()  # the lock goes with its session
 
 
 @contextmanager
-def _file_lock(instance: DagsterInstance, *, wait: bool) -> Iterator[bool]:
-    with (Path(instance.root_directory) / ".launch.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
+def _file_lock(path: Path, give_up_s: float) -> Iterator[bool]:
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > give_up_s:
+                    yield False
+                    return
+                time.sleep(_LOOK_EVERY_S)
+            else:
+                break
         yield True

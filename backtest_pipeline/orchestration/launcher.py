@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from dagster import DagsterRun, RunRecord
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._serdes import ConfigurableClassData
 
 from backtest_pipeline.model import tags
+
+GIVE_UP_SERVER_AFTER_S = 300.0
 
 
 def timed_out(record: RunRecord, now_s: float) -> bool:
     """Whether a run has been running for longer than it may; `now_s` in seconds since 1970."""
-    most_s = float(record.dagster_run.tags.get(tags.MAX_RUNTIME, "inf"))
+    most_s = tags.number(record.dagster_run.tags, tags.MAX_RUNTIME, math.inf)
     return record.start_time is not None and now_s - record.start_time > most_s
 
 
 class BacktestRunLauncher(DefaultRunLauncher):
     """Launches runs on the code server and can tell whether it still has them."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        """Called by Dagster when it loads `dagster.yaml`."""
+        super().__init__(inst_data)
+        self._silent_since_s: dict[str, float] = {}
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -39,7 +48,9 @@ class BacktestRunLauncher(DefaultRunLauncher):
         """Asks the code server that started a run whether it has it.
 
         A server that does not answer says nothing about its workers, so the run counts as running; when it
-        is back it no longer knows the workers of its former life, and their runs are lost.
+        is back it no longer knows the workers of its former life, and their runs are lost. One that has not
+        answered for minutes may never be asked again at that address, as after a move: then they are lost
+        too. Should a worker live on all the same, its attempt may publish nothing.
         """
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:
@@ -47,7 +58,12 @@ class BacktestRunLauncher(DefaultRunLauncher):
         try:
             known = client.get_current_runs()
         except Exception as error:  # noqa: BLE001  gRPC's errors are many; none is about the worker
+            since_s = self._silent_since_s.setdefault(run.run_id, time.monotonic())
+            if time.monotonic() - since_s > GIVE_UP_SERVER_AFTER_S:
+                del self._silent_since_s[run.run_id]
+                return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its code server is gone")
             return CheckRunHealthResult(WorkerStatus.RUNNING, f"the code server does not answer: {error}")
+        self._silent_since_s.pop(run.run_id, None)
         if run.run_id in known:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the worker is gone")

@@ -23,6 +23,9 @@ _MODULES = (
 )
 
 
+_KEEPALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+
+
 def keep_connections() -> None:
     """Makes the storages that this process creates share a pool; without dagster-postgres it does nothing."""
     if os.environ.get("DAGSTER_PG_HOST"):
@@ -45,7 +48,13 @@ def _pooled(url: str, token_provider: Any = None, **options: Any) -> Engine:
 def _engine(url: str, isolation_level: str) -> Engine:
     from sqlalchemy import create_engine  # noqa: PLC0415  comes with dagster, and takes its time
 
-    # A connection that the server has closed meanwhile is noticed and replaced.
+    # A connection that the server has closed meanwhile is noticed and replaced. One whose machine has
+    # vanished is noticed by the server, which frees the locks that it holds.
     return create_engine(
-        url, isolation_level=isolation_level, pool_size=2, max_overflow=20, pool_pre_ping=True
+        url,
+        isolation_level=isolation_level,
+        pool_size=2,
+        max_overflow=20,
+        pool_pre_ping=True,
+        connect_args={"options": _KEEPALIVES},
     )

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import urlparse
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.storage.runs import SqliteRunStorage
-from dagster._core.workspace.context import IWorkspaceProcessContext
+from dagster._core.workspace.context import BaseWorkspaceRequestContext, IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.orchestration.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.launch_lock import launch_lock
 from backtest_pipeline.orchestration.run_storage import run_storage_of
 
 LOOK_EVERY_S = 0.1
+LOOK_AT_LEAST_EVERY_S = 5.0
+SAY_AGAIN_AFTER_S = 60.0
+PAUSE_WITHOUT_CODE_S = 1.0
 
 
 class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
@@ -26,7 +32,10 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
 
     def __init__(self, interval_seconds: float) -> None:  # noqa: ARG002  Dagster counts whole seconds
         super().__init__(interval_seconds=LOOK_EVERY_S)
+        self._logger.addFilter(_SaidOnce())
+        self._workspace: BaseWorkspaceRequestContext | None = None
         self._empty_at: object = None
+        self._asked_s = 0.0
 
     def core_loop(
         self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: Event
@@ -41,18 +50,43 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
     ) -> DaemonIterator:
         """Takes what fits from the queue, while nobody else starts runs."""
         instance = workspace_process_context.instance
-        looked_at = _last_written(instance)
-        if looked_at is not None and looked_at == self._empty_at:
+        looked_at, now_s = _last_written(instance), time.monotonic()
+        if (
+            looked_at is not None
+            and looked_at == self._empty_at
+            and now_s < self._asked_s + LOOK_AT_LEAST_EVERY_S
+        ):
             return
+        self._asked_s = now_s
         if not instance.get_run_ids(RunsFilter(statuses=[DagsterRunStatus.QUEUED]), limit=1):
             self._empty_at = looked_at
             return
-        with launch_lock(instance, wait=True):
-            yield from super().run_iteration(workspace_process_context, fixed_iteration_time)
+        self._workspace = workspace_process_context.create_request_context()
+        with launch_lock(instance, wait=True) as locked:
+            if locked:
+                yield from super().run_iteration(workspace_process_context, fixed_iteration_time)
+
+    def _get_runs_to_dequeue(
+        self, instance: DagsterInstance, concurrency_config: Any, fixed_iteration_time: float | None
+    ) -> list[DagsterRun]:
+        """What would be started next, as long as its code server answers.
+
+        Dagster takes runs without asking, and fails each that has met a server which is away for a minute.
+        """
+        runs = super()._get_runs_to_dequeue(instance, concurrency_config, fixed_iteration_time)
+        away = {name for name in {location_of(run) for run in runs} if not self._answers(name)}
+        for name in away:
+            self._logger.warning("the code server of %s is away; its tasks wait in the queue", name)
+            with self._location_timeouts_lock:
+                self._location_timeouts[name] = time.time() + PAUSE_WITHOUT_CODE_S
+        return [run for run in runs if location_of(run) not in away]
+
+    def _answers(self, name: str) -> bool:
+        return self._workspace is not None and code_answers(name, self._workspace)
 
     def _priority_sort(self, runs: Iterable[DagsterRun]) -> list[DagsterRun]:
         """Dagster's order, without the retries whose wait is not over."""
-        due = [run for run in runs if float(run.tags.get(tags.NOT_BEFORE, 0)) <= time.time()]
+        due = [run for run in runs if tags.number(run.tags, tags.NOT_BEFORE, 0) <= time.time()]
         return list(super()._priority_sort(due))
 
 
@@ -62,11 +96,12 @@ def _last_written(instance: DagsterInstance) -> object:
     None where runs are kept elsewhere, whatever lies in the folder from earlier, and within a second of a
     write: two writes may share a clock's tick.
     """
-    if not isinstance(run_storage_of(instance), SqliteRunStorage):
+    storage = run_storage_of(instance)
+    if not isinstance(storage, SqliteRunStorage):
         return None
-    runs = Path(instance.root_directory) / "history" / "runs.db"
+    runs = Path(urlparse(storage._conn_string).path)  # noqa: SLF001  there is no public name
     seen = []
-    for path in (runs, runs.with_name("runs.db-wal")):
+    for path in (runs, runs.with_name(f"{runs.name}-wal")):
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -75,6 +110,23 @@ def _last_written(instance: DagsterInstance) -> object:
             return None
         seen.append((status.st_ino, status.st_mtime_ns, status.st_size))
     return seen or None
+
+
+class _SaidOnce(logging.Filter):
+    """Passes a line that was said already only once a minute: the loop would say it ten times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        if record.created < self._said.get(line, 0.0) + SAY_AGAIN_AFTER_S:
+            return False
+        self._said = {
+            said: at for said, at in self._said.items() if record.created < at + SAY_AGAIN_AFTER_S
+        } | {line: record.created}
+        return True
 
 
 class _Impatient:

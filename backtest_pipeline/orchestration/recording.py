@@ -62,7 +62,7 @@ class Attempt:
         here = ids.index(run_id)
         started = records[here].start_time
         return cls(
-            task_id=ids[0],
+            task_id=records[0].dagster_run.root_run_id or ids[0],
             run_ids=ids[: here + 1],
             submitted_at=records[0].create_timestamp.replace(tzinfo=UTC),
             started_at=None if started is None else datetime.fromtimestamp(started, UTC),

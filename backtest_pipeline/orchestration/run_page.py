@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
 from backtest_pipeline.storage.layout import CHART, REPORT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def request_tags(request: BacktestRequest) -> dict[str, str]:
     """The tags by which a task is found in the runs list."""
     return {
         tags.STRATEGY: request.strategy,
-        tags.SYMBOLS: tags.symbols_value(request.symbols),
+        tags.SYMBOLS: ",".join(request.symbols),
         tags.TIMEFRAME: request.timeframe,
         tags.REQUEST_DIGEST: request.digest(),
         **{f"{tags.LABEL_PREFIX}{key}": value for key, value in request.labels.items()},
@@ -61,7 +61,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
     pages = f"/tasks/{manifest.task_id}"
     return dg.AssetMaterialization(
         asset_key=["backtests", manifest.strategy_id],
-        description=f"{manifest.strategy_id} on {tags.symbols_value(manifest.symbols)}",
+        description=f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}",
         metadata={
             "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
             "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),

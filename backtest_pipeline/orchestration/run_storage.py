@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -19,3 +21,8 @@ def is_postgres(storage: Any) -> bool:
     """Whether a storage is PostgreSQL's; SQLite's makes an engine for each connection and keeps none."""
     engine = getattr(storage, "_engine", None)
     return engine is not None and engine.dialect.name == "postgresql"
+
+
+def is_of_database(error: BaseException) -> bool:
+    """SQLAlchemy's errors, and the one that dagster-postgres, which need not be installed, makes of them."""
+    return isinstance(error, SQLAlchemyError) or type(error).__module__.startswith("dagster_postgres")

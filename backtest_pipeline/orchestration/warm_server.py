@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.server import DagsterApiServer, LoadedRepositories
-from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult
+from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult, ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 from grpc import StatusCode
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import grpc
 
 KILL_AFTER_S = 10.0
+START_WITHIN_S = 25.0  # a cold worker imports everything first; run monitoring gives up after 30
 _OURS = "backtest_pipeline."
 _STAYS = {
     "backtest_pipeline.orchestration",
@@ -53,9 +54,25 @@ class WarmApiServer(DagsterApiServer):
         return super().Ping(request, context)
 
     def StartRun(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
-        """Starts a worker."""
+        """Starts a worker, and kills it where it does not report in time.
+
+        Dagster's server waits for its report as long as it lives, and nobody else can start a run meanwhile.
+        """
         self._seem_away_when_stopping(context)
-        return super().StartRun(request, context)
+        asked = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
+        patience = threading.Timer(START_WITHIN_S, self._kill_silent, [asked.run_id])
+        patience.daemon = True
+        patience.start()
+        try:
+            return super().StartRun(request, context)
+        finally:
+            patience.cancel()
+
+    def _kill_silent(self, run_id: str) -> None:
+        known = self._executions.get(run_id)  # without the lock, which a start that hangs may hold
+        if known is not None:
+            self._logger.warning("the worker of run %s does not report; killing it", run_id)
+            known[0].kill()
 
     def _seem_away_when_stopping(self, context: grpc.ServicerContext) -> None:
         """Told to stop, it waits for the runs that it has and seems to be away: others wait in the queue.

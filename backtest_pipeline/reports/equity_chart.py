@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.metric_catalog import shown
-from backtest_pipeline.model.tags import symbols_value
+from backtest_pipeline.model.metric_catalog import shown, shown_symbols
 from backtest_pipeline.reports.canvas import Canvas, Panel
 from backtest_pipeline.reports.downsample import kept_points
 from backtest_pipeline.reports.palette import LIGHT
@@ -139,7 +138,7 @@ def _mark_trades(
 
 def _write_head(canvas: Canvas, result: BacktestResult, told: str) -> None:
     request, metrics = result.request, result.metrics
-    title = f"{request.strategy}   {symbols_value(request.symbols, 4)}   {request.timeframe}"
+    title = f"{request.strategy}   {shown_symbols(request.symbols, 4)}   {request.timeframe}"
     title = title if len(title) <= MOST_TITLE else f"{title[: MOST_TITLE - 1]}…"
     numbers = [f"{title} {shown(name, metrics.get(name))}" for name, title in HEADLINES.items()]
     numbers.append(f"{shown('trades', metrics.get('trades'))} trades")

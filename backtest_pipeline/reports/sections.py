@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.metric_catalog import shown
-from backtest_pipeline.model.tags import symbols_value
+from backtest_pipeline.model.metric_catalog import shown, shown_symbols
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.page import escaped
 from backtest_pipeline.reports.page_data import MOST_TRADES
@@ -58,7 +57,7 @@ def header(result: BacktestResult, moment: NDArray[np.datetime64]) -> str:
 
 def listed(symbols: Sequence[str], most: int = 10) -> str:
     """The symbols, or the first of them and how many more."""
-    return symbols_value(symbols, most).replace(",", ", ")
+    return shown_symbols(symbols, most).replace(",", ", ")
 
 
 def remarks(result: BacktestResult) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
@@ -17,6 +19,7 @@ from backtest_pipeline.strategies.code_version import code_sha256, package_versi
 from backtest_pipeline.strategies.registry import resolve
 
 _MOST_CANDIDATES = 5
+_LEAST_LEFT = timedelta(days=1)
 
 
 class Reuse:
@@ -96,8 +99,12 @@ class Reuse:
 
 
 def _is_of(manifest: Manifest, digest: str, code: str) -> bool:
+    """Whether a task answers the request, and will still be there tomorrow."""
+    expires_at = manifest.timestamps.expires_at
     return (
         manifest.status == "completed"
+        and (expires_at is None or expires_at - datetime.now(UTC) > _LEAST_LEFT)
+        and manifest.pinned >= bool(manifest.request.get("pinned"))
         and manifest.request_digest == digest
         and manifest.environment.backtest_pipeline == package_version()
         and manifest.environment.code_sha256 == code

@@ -54,7 +54,7 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
     return TaskStatus(
         task_id=task_of(newest),
         state=state,
-        progress=1.0 if state == "completed" else float(marks.get(tags.PROGRESS, 0)),
+        progress=1.0 if state == "completed" else tags.number(marks, tags.PROGRESS, 0.0),
         stage=_stage(state, newest["status"], marks, number),
         attempt=number,
         result_path=marks.get(tags.RESULT_PATH) or None,

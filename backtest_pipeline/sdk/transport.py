@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,6 +18,16 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _NOBODY_BEHIND = {502, 503, 504}
 _NOT_ALLOWED = {401, 403}
+
+
+def without_proxy(url: str) -> dict[str, None]:
+    """Keeps requests to this machine's own addresses away from the proxies that the environment names."""
+    try:
+        host = urlsplit(url).hostname or ""
+        local = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return {}
+    return {f"all://[{host}]" if ":" in host else f"all://{host}": None} if local else {}
 
 
 class GraphQL:
@@ -46,7 +58,9 @@ class GraphQL:
         self._clock = clock or Clock()
         self._on_retry = on_retry
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(headers=headers, timeout=_TIMEOUT, transport=transport)
+        self._http = httpx.Client(
+            headers=headers, timeout=_TIMEOUT, transport=transport, mounts=without_proxy(self.url)
+        )
 
     def close(self) -> None:
         """Gives the connection back."""

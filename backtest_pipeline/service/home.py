@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backtest_pipeline.model.errors import DatabaseNotNamed, ServiceNotReady
+from backtest_pipeline.model.errors import DatabaseMistaken, ServiceNotReady
 
 _OWN_MARK = "# Kept up to date by `backtest up`; delete this line to keep changes of your own.\n"
 _LONGEST_SOCKET_NAME = 100
@@ -21,14 +23,15 @@ event_log_storage:
   module: dagster._core.storage.event_log
   class: ConsolidatedSqliteEventLogStorage
   config:
-    base_dir: {home}/history
+    base_dir: {history}
 """
 
 # Wanted where DAGSTER_PG_HOST is set. The scheme is spelled out: SQLAlchemy 2.1 reads a bare `postgresql` as
 # psycopg 3, which dagster-postgres does not bring.
-_POSTGRES = """
-storage:
-  postgres:
+_POSTGRES_MARK = "\nstorage:\n  postgres:\n"
+_POSTGRES = (
+    _POSTGRES_MARK
+    + """\
     postgres_db:
       hostname: {env: DAGSTER_PG_HOST}
       port: {env: DAGSTER_PG_PORT}
@@ -37,6 +40,7 @@ storage:
       db_name: {env: DAGSTER_PG_DB}
       scheme: postgresql+psycopg2
 """
+)
 
 
 def logs_of(home: Path) -> Path:
@@ -57,26 +61,63 @@ def socket_of(home: Path) -> Path:
 
 
 def prepare(home: Path) -> None:
-    """Makes the folder and its `dagster.yaml`; a file without our first line is the operator's and stays.
+    """Makes the service's folder and its `dagster.yaml`, or brings that up to date.
 
-    The database is PostgreSQL where DAGSTER_PG_HOST is set, and SQLite in this folder otherwise.
+    A file without our first line is the operator's and stays. The database is PostgreSQL where
+    DAGSTER_PG_HOST is set, and SQLite in this folder otherwise; from SQLite a service may move to PostgreSQL,
+    which begins with no runs.
 
     Raises:
-        DatabaseNotNamed: the folder's runs are in PostgreSQL, and DAGSTER_PG_HOST is not set: an empty SQLite
-            beside them would know none of them, and a cleanup by it would take theirs for nobody's.
+        DatabaseMistaken: the folder's runs are in PostgreSQL, and the environment does not say where.
     """
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
     found = target.read_text() if target.exists() else _OWN_MARK
     on_postgres = bool(os.environ.get("DAGSTER_PG_HOST"))
-    if found.startswith(_OWN_MARK) and found.endswith(_POSTGRES) and not on_postgres:
-        raise DatabaseNotNamed(home)
-    storage = _POSTGRES if on_postgres else _ONE_EVENT_LOG.format(home=home)
+    if not found.startswith(_OWN_MARK):
+        return
+    if _POSTGRES_MARK in found and not on_postgres:
+        raise DatabaseMistaken(home, on_postgres=True)
+    storage = _POSTGRES if on_postgres else _ONE_EVENT_LOG.format(history=json.dumps(f"{home}/history"))
     wanted = _OWN_MARK + _template().read_text() + storage
-    if found.startswith(_OWN_MARK) and found != wanted:
+    if found != wanted:
         temporary = target.with_name(".dagster.yaml.new")
         temporary.write_text(wanted)
         temporary.replace(target)
+
+
+def prepare_beside(home: Path) -> None:
+    """Makes the folder ready for a command that may run beside the service, whose file it never changes.
+
+    Raises:
+        DatabaseMistaken: the folder's runs are in another database than the environment says. The wrong one
+            knows nobody's runs, and a cleanup by it would take them for nobody's.
+    """
+    target = home / "dagster.yaml"
+    if not target.exists():
+        prepare(home)
+        return
+    found = target.read_text()
+    on_postgres = _POSTGRES_MARK in found
+    if found.startswith(_OWN_MARK) and on_postgres != bool(os.environ.get("DAGSTER_PG_HOST")):
+        raise DatabaseMistaken(home, on_postgres=on_postgres)
+
+
+def end_former_code_server(lock: Path) -> None:
+    """Kills the code server of a service that has died; its workers end with it and are tried again.
+
+    It would go on until its backtests have ended, and then remove the socket of the one that is to start.
+
+    Args:
+        lock: held by a code server for its whole life, its process id in it.
+    """
+    with lock.open("a+") as life:
+        try:
+            fcntl.flock(life, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            life.seek(0)
+            with suppress(ValueError, ProcessLookupError):
+                os.kill(int(life.read()), signal.SIGKILL)
 
 
 @contextmanager
@@ -86,6 +127,7 @@ def locked(home: Path) -> Iterator[None]:
     Raises:
         ServiceNotReady: one is running already.
     """
+    home.mkdir(parents=True, exist_ok=True)
     with (home / ".up.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

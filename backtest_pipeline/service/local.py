@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 import sys
@@ -16,7 +17,13 @@ from backtest_pipeline.model.errors import ServerRefused, ServerUnreachable, Ser
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.service.environment import ProcessName, environment_of
-from backtest_pipeline.service.home import locked, logs_of, prepare, socket_of
+from backtest_pipeline.service.home import (
+    end_former_code_server,
+    locked,
+    logs_of,
+    prepare,
+    socket_of,
+)
 from backtest_pipeline.service.process import Process
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.web.hosts import reached_at
@@ -59,10 +66,11 @@ class LocalService:
         Raises:
             ServiceNotReady: the port is taken, the service runs already, or a process did not come up.
         """
-        prepare(self._home)
         self._settings.data_root.mkdir(parents=True, exist_ok=True)
         with locked(self._home), tempfile.TemporaryDirectory(prefix="backtest-") as scratch:
+            prepare(self._home)
             self._refuse_taken_port()
+            end_former_code_server(self._settings.code_lock)
             socket_path = socket_of(self._home)
             self.processes = self._made_processes(socket_path, Path(scratch) / "workspace.yaml")
             deadline = time.monotonic() + timeout_s
@@ -78,9 +86,8 @@ class LocalService:
                     self.processes[name].stop(_GRACE_S)
 
     def _made_processes(self, socket_path: Path, workspace: Path) -> dict[str, Process]:
-        workspace.write_text(
-            f"load_from:\n  - grpc_server: {{socket: {socket_path}, location_name: {tags.CODE_LOCATION}}}\n"
-        )
+        server = {"socket": str(socket_path), "location_name": tags.CODE_LOCATION}
+        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
         code = ["-m", "backtest_pipeline.orchestration.code_server", "--socket", str(socket_path)]
         code += ["--module-name", "backtest_pipeline.definitions", "--location-name", tags.CODE_LOCATION]
         web = ["-m", "backtest_pipeline.orchestration.web_server", "--workspace", str(workspace)]

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from pydantic_core import from_json
 
+from backtest_pipeline.model.manifest import of_another_system
 from backtest_pipeline.storage.layout import Layout
 
 COLUMNS = (
@@ -86,7 +87,7 @@ class Catalog:
 def read_catalog(
     layout: Layout, wanted: Wanted | None = None, *, task_ids: Iterable[str] | None = None
 ) -> Catalog:
-    """Reads manifests; a folder without one is a task that is not there yet, and is passed over.
+    """Reads manifests; what is not there yet, and what is another system's, is passed over.
 
     Args:
         layout: where the tasks are.
@@ -101,6 +102,8 @@ def read_catalog(
         try:
             with open(f"{root}/{task_id}/manifest.json", "rb") as file:  # noqa: PTH123  10 000 of them
                 manifest = from_json(file.read())
+            if of_another_system(manifest):
+                continue
             _refuse_foreign(manifest, task_id)
             if wanted.has(manifest):
                 manifests[task_id] = manifest

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from pydantic_core import from_json
 
 from backtest_pipeline.model.errors import TaskUnknown
+from backtest_pipeline.model.manifest import of_another_system
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.publishing import publishing
 
@@ -79,11 +80,14 @@ class Rules:
         now: the time that ages are measured from.
         ttl: how long results live after a task finished; none: for ever.
         unfinished: whether Dagster knows a task, or a run, that has not ended; what it does not know has.
+        as_promised: whether a task also stays as long as its manifest's `expires_at` says, for ever where it
+            says nothing. Where nobody has set a time to live on purpose, a longer one may have been promised.
     """
 
     now: datetime
     ttl: timedelta | None
     unfinished: Callable[[str], bool]
+    as_promised: bool = False
 
 
 def sweep(
@@ -193,7 +197,12 @@ def _reason_to_keep(name: str, facts: _Facts | str, finished: datetime, rules: R
         return "pinned"
     if rules.ttl is None:
         return "kept for ever"
-    if rules.now - finished <= rules.ttl:
+    expires_at = finished + rules.ttl
+    if rules.as_promised and not isinstance(facts, str):
+        if facts.expires_at is None:
+            return "kept for ever"
+        expires_at = max(expires_at, facts.expires_at)
+    if rules.now <= expires_at:
         return "not past its time"
     return "unfinished" if rules.unfinished(name) else ""
 
@@ -223,6 +232,7 @@ class _Facts:
     status: str
     pinned: bool
     finished_at: datetime
+    expires_at: datetime | None
 
 
 def _facts(layout: Layout, task_id: str) -> _Facts | Literal["missing", "damaged", "foreign"]:
@@ -230,12 +240,17 @@ def _facts(layout: Layout, task_id: str) -> _Facts | Literal["missing", "damaged
     path = layout.manifest(task_id)
     try:
         record: Any = from_json(path.read_bytes())
-        if isinstance(record, dict) and record and "schema_version" not in record:
+        if of_another_system(record):
             return "foreign"
         if record["schema_version"] != 1 or record["task_id"] != task_id:
             return "damaged"
-        finished_at = datetime.fromisoformat(record["timestamps"]["finished_at"])
-        return _Facts(str(record["status"]), bool(record["pinned"]), finished_at.astimezone(UTC))
+        finished_at, expires_at = record["timestamps"]["finished_at"], record["timestamps"].get("expires_at")
+        return _Facts(
+            str(record["status"]),
+            bool(record["pinned"]),
+            datetime.fromisoformat(finished_at).astimezone(UTC),
+            datetime.fromisoformat(expires_at).astimezone(UTC) if expires_at else None,
+        )
     except FileNotFoundError:
         if path.is_symlink():
             return "damaged"

@@ -10,9 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from backtest_pipeline.model.errors import AttemptSuperseded, ResultDamaged, ResultMissing
-from backtest_pipeline.model.manifest import Manifest, ResultFile
+from backtest_pipeline.model.manifest import Manifest, ResultFile, of_another_system
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.storage.atomic import fsync_folder, write_bytes_durably
@@ -85,8 +86,10 @@ class TaskStore:
         """Makes staged files the task's results: one rename, the manifest inside.
 
         An earlier attempt's folder is moved away first, so that nobody ever sees files of two attempts. An
-        attempt that was given up but still lives cannot replace what a later one has published. What killed
-        attempts had staged is removed. A task that somebody has pinned stays pinned.
+        attempt that was given up but still lives cannot replace what a later one has published. What one has
+        completed is replaced only by what another completes: a task that is run again and then fails or is
+        cancelled keeps its results. What killed attempts had staged is removed. A task that somebody has
+        pinned stays pinned.
 
         Returns:
             The task's folder.
@@ -101,6 +104,9 @@ class TaskStore:
             published = self._published(manifest.task_id)
             if published and published.attempt > manifest.attempt:
                 raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
+            if published and published.status == "completed" != manifest.status:
+                shutil.rmtree(staged)
+                return self.layout.task(manifest.task_id)
             if published and published.pinned:
                 self._write(staged, _pinned(manifest, pinned=True, ttl_days=0))
             target = self._put_in_place(manifest, staged)
@@ -157,8 +163,9 @@ class TaskStore:
             return None
 
     def task_ids(self) -> list[str]:
-        """Ids of the tasks that have a manifest, sorted."""
-        return sorted(path.parent.name for path in self.layout.tasks.glob("[!.]*/manifest.json"))
+        """Ids of the tasks that have a manifest, damaged ones too but not other systems', sorted."""
+        paths = self.layout.tasks.glob("[!.]*/manifest.json")
+        return sorted(path.parent.name for path in paths if not _is_foreign(path))
 
     def manifest(self, task_id: str) -> Manifest:
         """Reads a task's manifest.
@@ -217,3 +224,10 @@ def _pinned(manifest: Manifest, *, pinned: bool, ttl_days: int) -> Manifest:
     )
     timestamps = manifest.timestamps.model_copy(update={"expires_at": expires_at})
     return manifest.model_copy(update={"pinned": pinned, "timestamps": timestamps})
+
+
+def _is_foreign(manifest: Path) -> bool:
+    try:
+        return of_another_system(from_json(manifest.read_bytes()))
+    except (OSError, ValueError):
+        return False

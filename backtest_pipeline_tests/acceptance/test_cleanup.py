@@ -40,7 +40,10 @@ def _made_older(pipeline: Pipeline, task_id: str, days: int) -> None:
     """Sets a task's finish back, as if the time had passed."""
     path = pipeline.data_root / "tasks" / task_id / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["timestamps"]["finished_at"] = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    for moment in ("finished_at", "expires_at"):
+        if manifest["timestamps"][moment]:
+            earlier = datetime.fromisoformat(manifest["timestamps"][moment]) - timedelta(days=days)
+            manifest["timestamps"][moment] = earlier.isoformat()
     path.write_text(json.dumps(manifest))
 
 

@@ -94,3 +94,12 @@ def test_strategies_lists_parameters_with_defaults_and_ranges() -> None:
     assert params["vol_ma_window"]["range"] == "1 to 500"
     text = run_backtest_command(["strategies", "volume_long_candle"], dict(os.environ)).stdout
     assert "vol_ma_window\t20\t1 to 500\t" in text
+
+
+def test_a_file_of_settings_is_read_where_a_command_is_started(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CANDLE_TIMEZONE=Mars/Olympus\nDATA_ROOT=./mine\nHTTP_PROXY=http://no\n")
+    done = run_backtest_command(["candles", "list"], dict(os.environ), folder=tmp_path)
+    assert "CANDLE_TIMEZONE: 'Mars/Olympus' is no time zone" in done.stderr
+    env = {**os.environ, "CANDLE_TIMEZONE": "UTC"}
+    assert run_backtest_command(["candles", "demo"], env, folder=tmp_path).returncode == 0
+    assert (tmp_path / "mine" / "AAPL").is_dir()

@@ -15,7 +15,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
+from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.model.errors import ServiceNotReady
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.service.home import prepare
@@ -126,6 +128,61 @@ def test_a_home_on_postgres_is_never_turned_to_an_empty_sqlite_by_a_forgotten_va
         assert "Traceback" not in done.stderr
     assert (tmp_path / "dagster.yaml").read_text() == on_postgres
     assert not (tmp_path / "history").exists()
+
+
+def test_a_command_never_turns_a_home_on_sqlite_to_the_postgres_of_its_shell(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    before = (tmp_path / "dagster.yaml").read_text()
+    env = {**os.environ, "DAGSTER_HOME": str(tmp_path), "DAGSTER_PG_HOST": "db.example"}
+    done = run_backtest_command(["cleanup", "--dry-run"], env)
+    assert (done.returncode, "keeps its runs in SQLite" in done.stderr) == (1, True)
+    assert (tmp_path / "dagster.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["a # b", "a: b, {c}", "한글"])
+def test_a_home_may_have_any_name(name: str, tmp_path: Path) -> None:
+    prepare(tmp_path / name)
+    config = yaml.safe_load((tmp_path / name / "dagster.yaml").read_text())
+    assert config["event_log_storage"]["config"]["base_dir"] == str(tmp_path / name / "history")
+
+
+def test_after_a_crash_of_the_service_the_old_code_server_makes_way_for_the_new(
+    tmp_path: Path, demo_candles: Path
+) -> None:
+    """It would finish its backtest, and then remove the socket of the new one."""
+    port = free_port()
+    env = {
+        **os.environ,
+        "DAGSTER_HOME": str(tmp_path / "home"),
+        "DATA_ROOT": str(demo_candles),
+        "PYTHONPATH": str(ROOT),
+        "BACKTEST_STRATEGIES": "backtest_pipeline_tests.acceptance.trouble_strategies",
+    }
+    command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
+    url = f"http://127.0.0.1:{port}"
+    request = BacktestRequest(strategy="slow", params={"seconds": 8}, symbols=["IBM"])
+
+    def up() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    with up() as first, BacktestClient(url, data_root=demo_candles, patience_s=PATIENCE_S) as client:
+        assert first.stdout is not None
+        assert first.stdout.readline() == f"ready: {url}\n"
+        task_id = client.submit(request).task_id
+        _until(lambda: client.status(task_id).stage == "signals", "the strategy to be at work")
+        first.kill()
+        first.wait()
+        _until(lambda: not _answers(url), "the old web server to end")
+        with up() as second:
+            assert second.stdout is not None
+            assert second.stdout.readline() == f"ready: {url}\n"
+            ended = client.wait(task_id, timeout_s=PATIENCE_S)
+            assert (ended.state, ended.attempt) == ("completed", 2)
+            another = client.submit(request.model_copy(update={"params": {"seconds": 0}}))
+            assert client.wait(another.task_id, timeout_s=PATIENCE_S).state == "completed"
+            assert (tmp_path / "home" / "code.sock").exists()
+            second.send_signal(signal.SIGHUP)  # as when the terminal is closed
+            assert second.wait(PATIENCE_S) == 0
 
 
 def test_dagster_dev_works_in_the_repository(tmp_path: Path) -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
+from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
+from backtest_pipeline.orchestration import queue_daemon
 from backtest_pipeline.orchestration.alerts import Alerts
+from backtest_pipeline.orchestration.code_location import code_answers
 from backtest_pipeline.orchestration.coordinator import submission_tags
+from backtest_pipeline.orchestration.launcher import timed_out
 from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon, _last_written
 
 
@@ -24,6 +31,11 @@ def _run(config: dict[str, Any], **marks: str) -> dg.DagsterRun:
         root_run_id=marks.get("dagster__root_run_id"),
         parent_run_id=marks.get("dagster__root_run_id"),
     )
+
+
+def _record(run: dg.DagsterRun, *, start_time: float) -> dg.RunRecord:
+    then = datetime(2026, 1, 2, tzinfo=UTC)
+    return dg.RunRecord(1, run, create_timestamp=then, update_timestamp=then, start_time=start_time)
 
 
 def test_what_dagster_reads_from_tags_is_taken_from_the_form_wherever_it_was_filled_in() -> None:
@@ -49,7 +61,64 @@ def test_what_dagster_reads_from_tags_is_taken_from_the_form_wherever_it_was_fil
 )
 def test_a_form_that_is_wrong_is_left_to_the_first_op(config: dict[str, Any]) -> None:
     marks = submission_tags(_run(config), now_s=0.0)
-    assert set(marks) == {tags.PROGRESS, tags.STAGE}
+    assert not {tags.STRATEGY, tags.SYMBOLS, "label/desk"} & set(marks)
+
+
+def test_what_a_form_leaves_out_is_as_the_request_has_it() -> None:
+    """A launchpad's run would have no time limit otherwise."""
+    usual = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
+    marks = submission_tags(_run({}), now_s=0.0)
+    assert marks["dagster/max_runtime"] == str(usual.timeout_s) == "3600"
+    assert marks["dagster/max_retries"] == str(usual.max_retries) == "2"
+    assert marks["dagster/priority"] == str(usual.priority) == "0"
+    assert "dagster/priority" not in submission_tags(_run({}, dagster__priority="9"), now_s=0.0)
+
+
+def test_all_symbols_are_told() -> None:
+    many = [f"S{number}" for number in range(500)]
+    assert submission_tags(_run({"symbols": many}), now_s=0.0)[tags.SYMBOLS].split(",") == many
+
+
+@pytest.mark.parametrize("value", ["soon", "nan", "-inf", ""])
+def test_a_tag_that_is_no_number_stops_nobody(value: str) -> None:
+    odd = _run({}, backtest__not_before=value, dagster__max_runtime=value)
+    good = _run({})
+    assert PromptQueueDaemon(interval_seconds=1)._priority_sort([odd, good]) == [odd, good]
+    assert not timed_out(_record(odd, start_time=0.0), now_s=1e12)
+    assert submission_tags(odd, now_s=0.0)[tags.NOT_BEFORE] == ""
+
+
+def test_tasks_of_a_code_server_that_is_away_stay_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [_run({}), _run({})]
+    monkeypatch.setattr(QueuedRunCoordinatorDaemon, "_get_runs_to_dequeue", lambda *_: runs)
+    daemon = PromptQueueDaemon(interval_seconds=1)
+    there = False
+    monkeypatch.setattr(queue_daemon, "code_answers", lambda *_: there)
+    daemon._workspace = object()  # type: ignore[assignment]  # only handed on
+    with dg.instance_for_test() as instance:
+        assert daemon._get_runs_to_dequeue(instance, None, None) == []
+        there = True
+        assert daemon._get_runs_to_dequeue(instance, None, None) == runs
+
+
+def test_a_location_that_does_not_load_or_answer_gets_no_run() -> None:
+    class Workspace:
+        def get_code_location(self, name: str) -> object:
+            raise DagsterUserCodeUnreachableError(name)
+
+    assert not code_answers("backtest_pipeline", Workspace())  # type: ignore[arg-type]  # enough of one
+
+
+def test_the_queue_says_the_same_line_once_a_minute() -> None:
+    said = queue_daemon._SaidOnce()
+
+    def passes(line: str, at: float) -> bool:
+        record = logging.LogRecord("queue", logging.INFO, "", 0, line, None, None)
+        record.created = at
+        return said.filter(record)
+
+    assert [passes("full", at) for at in (100.0, 100.1, 159.0, 161.0)] == [True, False, False, True]
+    assert passes("launched", 161.0)
 
 
 @pytest.mark.parametrize(("number", "wait_s"), [(1, 1), (2, 2), (3, 4), (6, 32), (10, 300)])
@@ -98,6 +167,23 @@ def test_a_file_left_from_sqlite_says_nothing_about_runs_that_are_kept_elsewhere
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
         assert instance.root_directory == str(tmp_path)
         assert _last_written(instance) is None
+
+
+def test_it_is_the_file_in_use_that_is_looked_at(tmp_path: Path) -> None:
+    left = tmp_path / "history" / "runs.db"
+    left.parent.mkdir()
+    left.touch()
+    elsewhere = tmp_path / "elsewhere"
+    storage = {"run_storage": {"module": "dagster._core.storage.runs", "class": "SqliteRunStorage"}}
+    storage["run_storage"]["config"] = {"base_dir": str(elsewhere)}  # type: ignore[assignment]
+    with dg.instance_for_test(overrides=storage, temp_dir=str(tmp_path)) as instance:
+        for path in (left, *elsewhere.glob("runs.db*")):
+            os.utime(path, (1_000, 1_000))
+        before = _last_written(instance)
+        os.utime(left, (2_000, 2_000))
+        assert _last_written(instance) == before
+        os.utime(elsewhere / "runs.db", (2_000, 2_000))
+        assert _last_written(instance) != before
 
 
 def test_a_notifier_that_fails_is_logged_and_never_in_the_way(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,11 @@ def _expired(data_root: Path) -> None:
     Layout(data_root).task(TASK).rename(data_root / "gone")
 
 
+def _expires_tomorrow(data_root: Path) -> None:
+    moment = (datetime.now(UTC) + timedelta(hours=23)).isoformat()
+    rewrite(data_root, lambda of: of["timestamps"].update(expires_at=moment))
+
+
 def _no_candles(data_root: Path) -> None:
     (data_root / "ACME").rename(data_root / "gone")
 
@@ -144,6 +150,7 @@ def _no_manifest_of_ours(data_root: Path) -> None:
         _other_version,
         _damaged,
         _expired,
+        _expires_tomorrow,
         _no_candles,
         _unreadable_candles,
         _no_manifest_of_ours,

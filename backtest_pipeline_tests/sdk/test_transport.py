@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -21,6 +24,7 @@ from backtest_pipeline.model.errors import (
     ServiceError,
     TaskUnknown,
 )
+from backtest_pipeline.sdk.transport import GraphQL, without_proxy
 from backtest_pipeline_tests.sdk.stand_ins import LAUNCH_ERRORS, URL, FakeServer, StillClock, run
 
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
@@ -205,3 +209,34 @@ def test_the_token_is_sent_as_a_bearer() -> None:
     with BacktestClient(URL, token="s3cret", transport=httpx.MockTransport(answer)) as client:  # noqa: S106
         assert client.list_tasks() == []
     assert seen == ["Bearer s3cret"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_asked_without_the_proxy_of_the_environment(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which would see the token, and could not reach us."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"data": {"version": "1"}}')
+
+        def log_message(self, *arguments: object) -> None:
+            """Keeps quiet."""
+
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with closing(GraphQL(f"http://{host}:{server.server_address[1]}")) as graphql:
+            assert graphql.ask("{ version }", {}) == {"version": "1"}
+        thread.join()
+
+
+def test_other_machines_are_asked_through_the_proxy() -> None:
+    assert without_proxy("https://backtest.example.com") == {}
+    assert without_proxy("http://[::1]:3000") == {"all://[::1]": None}

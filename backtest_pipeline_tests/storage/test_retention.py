@@ -101,6 +101,20 @@ def test_a_task_that_runs_again_stays_however_old_its_results_are(tmp_path: Path
     assert _left(tmp_path) == {task_id}
 
 
+@pytest.mark.parametrize(("promised_until", "kept"), [(None, True), (timedelta(1), True), (-WEEK, False)])
+def test_where_nobody_has_set_a_time_a_manifests_promise_is_kept(
+    tmp_path: Path, promised_until: timedelta | None, kept: bool
+) -> None:
+    expires_at = None if promised_until is None else (NOW + promised_until).isoformat()
+    finished_at = (NOW - 3 * WEEK).isoformat()
+    moments = {"finished_at": finished_at, "expires_at": expires_at}
+    task_id = _task(tmp_path, age=3 * WEEK, timestamps=moments)
+    sweep(tmp_path, Rules(NOW, WEEK, lambda _: False, as_promised=True))
+    assert (_left(tmp_path) == {task_id}) == kept
+    sweep(tmp_path, Rules(NOW, WEEK, lambda _: False))
+    assert _left(tmp_path) == set(), "a time that was set on purpose counts alone"
+
+
 def test_a_time_to_live_of_none_keeps_all(tmp_path: Path) -> None:
     _task(tmp_path, age=timedelta(days=4_000))
     assert _sweep(tmp_path, ttl=None).kept == {"kept for ever": 1}

@@ -22,6 +22,7 @@ from backtest_pipeline.model.manifest import (
     TaskErrorRecord,
     Timestamps,
 )
+from backtest_pipeline.storage.catalog import read_catalog
 from backtest_pipeline.storage.retention import Rules, Swept, sweep
 from backtest_pipeline.storage.task_store import TaskStore
 
@@ -145,6 +146,31 @@ def test_a_later_attempt_replaces_an_earlier_one_whole(tmp_path: Path) -> None:
     assert store.manifest(TASK).run_ids == [TASK, RETRY]
     assert len(store.result(TASK).equity) == 10
     assert list((tmp_path / "tasks" / ".trash").iterdir()) == []
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_what_one_attempt_completed_outlives_another_that_did_not(tmp_path: Path, status: str) -> None:
+    store = TaskStore(tmp_path)
+    completed = _publish(store, [TASK])
+    for run_ids in ([TASK, RETRY], [TASK, RETRY]):  # the worker's manifest, then the sensor's
+        with store.staging(RETRY) as staged:
+            target = store.publish(_manifest(completed, [], run_ids=run_ids, status=status), staged)
+        assert target == store.layout.task(TASK)
+        assert not staged.exists()
+    assert store.manifest(TASK).run_ids == [TASK]
+    pd.testing.assert_frame_equal(store.result(TASK).trades, completed.trades)
+    _publish(store, [TASK, RETRY])
+    assert store.manifest(TASK).run_ids == [TASK, RETRY]
+
+
+def test_other_systems_results_are_no_tasks_of_ours(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path)
+    _publish(store, [TASK])
+    for name, content in {"old": '{"id": 7}', "broken": "{"}.items():
+        (tmp_path / "tasks" / name).mkdir()
+        (tmp_path / "tasks" / name / "manifest.json").write_text(content)
+    assert store.task_ids() == [TASK, "broken"]
+    assert set(read_catalog(store.layout).unreadable) == {"broken"}
 
 
 def test_what_killed_attempts_left_behind_goes_when_a_later_one_publishes(tmp_path: Path) -> None:
