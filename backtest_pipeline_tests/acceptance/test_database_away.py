@@ -25,7 +25,7 @@ def test_every_task_completes_though_the_database_was_away_for_a_while(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("BACKTEST_STRATEGIES", "backtest_pipeline_tests.acceptance.trouble_strategies")
-    request = BacktestRequest(strategy="slow", params={"seconds": 3}, symbols=["IBM"], max_retries=5)
+    request = BacktestRequest(strategy="slow", params={"seconds": 2}, symbols=["IBM"], max_retries=5)
     with postgres_server() as postgres:
         for name, value in postgres.env.items():
             monkeypatch.setenv(name, value)

@@ -34,7 +34,7 @@ def test_a_limit_per_strategy_and_priorities_decide_who_runs(
     service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
 
     def slow(priority: int) -> BacktestRequest:
-        return BacktestRequest(strategy="slow", params={"seconds": 1}, symbols=["IBM"], priority=priority)
+        return BacktestRequest(strategy="slow", params={"seconds": 0.4}, symbols=["IBM"], priority=priority)
 
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         tasks = [client.submit(slow(priority)).task_id for priority in (0, 1, 5, 3)]

@@ -49,6 +49,16 @@ def _alive(pid: int) -> bool:
         return False
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/server_info", timeout=5) as answer:  # noqa: S310  http
@@ -160,7 +170,7 @@ def test_after_a_crash_of_the_service_the_old_code_server_makes_way_for_the_new(
     }
     command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
-    request = BacktestRequest(strategy="slow", params={"seconds": 8}, symbols=["IBM"])
+    request = BacktestRequest(strategy="slow", params={"seconds": 2}, symbols=["IBM"])
 
     def up() -> subprocess.Popen[str]:
         return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -172,7 +182,7 @@ def test_after_a_crash_of_the_service_the_old_code_server_makes_way_for_the_new(
         _until(lambda: client.status(task_id).stage == "signals", "the strategy to be at work")
         first.kill()
         first.wait()
-        _until(lambda: not _answers(url), "the old web server to end")
+        _until(lambda: _is_free(port), "the old web server to end")
         with up() as second:
             assert second.stdout is not None
             assert second.stdout.readline() == f"ready: {url}\n"

@@ -173,7 +173,7 @@ def test_a_worker_that_is_stuck_in_native_code_is_killed_at_its_timeout_and_not_
 
 
 def test_a_task_survives_the_death_of_the_code_server(troubled: Troubled) -> None:
-    task_id = troubled.submit("slow", params={"seconds": 4})
+    task_id = troubled.submit("slow", params={"seconds": 1.5})
     troubled.wait_until_running(task_id)
     code = troubled.service.processes["code"]
     code.kill()
@@ -184,7 +184,7 @@ def test_a_task_survives_the_death_of_the_code_server(troubled: Troubled) -> Non
 
 
 def test_queued_and_running_tasks_survive_the_death_of_the_daemon(troubled: Troubled) -> None:
-    tasks = [troubled.submit("slow", params={"seconds": 1.5}) for _ in range(4)]
+    tasks = [troubled.submit("slow", params={"seconds": 1}) for _ in range(4)]
     daemon = troubled.service.processes["daemon"]
     daemon.kill()
     daemon.start()
@@ -192,7 +192,7 @@ def test_queued_and_running_tasks_survive_the_death_of_the_daemon(troubled: Trou
 
 
 def test_every_task_ends_well_after_all_processes_were_killed_at_once(troubled: Troubled) -> None:
-    tasks = [troubled.submit("slow", params={"seconds": 3}) for _ in range(4)]
+    tasks = [troubled.submit("slow", params={"seconds": 1.5}) for _ in range(4)]
     troubled.wait_until_running(tasks[0])
     for process in troubled.service.processes.values():
         process.kill()
