@@ -103,13 +103,14 @@ def prepare_beside(home: Path) -> None:
         raise DatabaseMistaken(home, on_postgres=on_postgres)
 
 
-def end_former_code_server(lock: Path) -> None:
+def end_former_code_server(lock: Path, server_socket: Path) -> None:
     """Kills the code server of a service that has died; its workers end with it and are tried again.
 
     It would go on until its backtests have ended, and then remove the socket of the one that is to start.
 
     Args:
         lock: held by a code server for its whole life, its process id in it.
+        server_socket: where it listened; who finds somebody listening there finds the new one.
     """
     with lock.open("a+") as life:
         try:
@@ -118,6 +119,8 @@ def end_former_code_server(lock: Path) -> None:
             life.seek(0)
             with suppress(ValueError, ProcessLookupError):
                 os.kill(int(life.read()), signal.SIGKILL)
+            fcntl.flock(life, fcntl.LOCK_EX)  # it has ended
+    server_socket.unlink(missing_ok=True)
 
 
 @contextmanager

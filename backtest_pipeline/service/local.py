@@ -70,8 +70,8 @@ class LocalService:
         with locked(self._home), tempfile.TemporaryDirectory(prefix="backtest-") as scratch:
             prepare(self._home)
             self._refuse_taken_port()
-            end_former_code_server(self._settings.code_lock)
             socket_path = socket_of(self._home)
+            end_former_code_server(self._settings.code_lock, socket_path)
             self.processes = self._made_processes(socket_path, Path(scratch) / "workspace.yaml")
             deadline = time.monotonic() + timeout_s
             try:

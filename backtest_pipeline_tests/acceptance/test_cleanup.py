@@ -19,6 +19,8 @@ from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.orchestration.cleanup import clean_up
 from backtest_pipeline.service.local import LocalService
 from backtest_pipeline.settings import Settings
+from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.publishing import publishing
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
 
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
@@ -38,13 +40,14 @@ def cleaned(tmp_path: Path, demo_candles: Path, monkeypatch: pytest.MonkeyPatch)
 
 def _made_older(pipeline: Pipeline, task_id: str, days: int) -> None:
     """Sets a task's finish back, as if the time had passed."""
-    path = pipeline.data_root / "tasks" / task_id / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for moment in ("finished_at", "expires_at"):
-        if manifest["timestamps"][moment]:
-            earlier = datetime.fromisoformat(manifest["timestamps"][moment]) - timedelta(days=days)
-            manifest["timestamps"][moment] = earlier.isoformat()
-    path.write_text(json.dumps(manifest))
+    layout = Layout(pipeline.data_root)
+    with publishing(layout):  # its worker may be about to add the report
+        manifest = json.loads(layout.manifest(task_id).read_text())
+        for moment in ("finished_at", "expires_at"):
+            if manifest["timestamps"][moment]:
+                earlier = datetime.fromisoformat(manifest["timestamps"][moment]) - timedelta(days=days)
+                manifest["timestamps"][moment] = earlier.isoformat()
+        layout.manifest(task_id).write_text(json.dumps(manifest))
 
 
 def _completed(client: BacktestClient, count: int) -> list[str]:

@@ -185,7 +185,8 @@ def test_after_a_crash_of_the_service_the_old_code_server_makes_way_for_the_new(
         _until(lambda: _is_free(port), "the old web server to end")
         with up() as second:
             assert second.stdout is not None
-            assert second.stdout.readline() == f"ready: {url}\n"
+            assert second.stderr is not None
+            assert second.stdout.readline() == f"ready: {url}\n", second.stderr.read()
             ended = client.wait(task_id, timeout_s=PATIENCE_S)
             assert (ended.state, ended.attempt) == ("completed", 2)
             another = client.submit(request.model_copy(update={"params": {"seconds": 0}}))
