@@ -19,7 +19,6 @@ from backtest_pipeline.sdk.client import BacktestClient
 from backtest_pipeline.sdk.transport import without_proxy
 from backtest_pipeline.settings import Settings, get_settings
 from backtest_pipeline.storage.candle_store import CandleStore
-from backtest_pipeline.warm import warm_kernels
 
 _HEALTH_TIMEOUT_S = 15.0
 
@@ -68,6 +67,8 @@ def _candles(settings: Settings) -> Finding:
 def _kernels() -> Finding:
     started = time.perf_counter()
     try:
+        from backtest_pipeline.warm import warm_kernels  # noqa: PLC0415  loads every kernel
+
         names = warm_kernels()
     except BacktestError as error:
         return Finding("kernels", ok=False, detail=str(error))

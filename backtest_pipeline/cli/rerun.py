@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from backtest_pipeline.backtest import run_backtest
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
 from backtest_pipeline.storage.result_tables import TABLES
@@ -55,6 +54,8 @@ def rerun(stored: BacktestResult, manifest: Manifest, store: CandleStore) -> Rer
     candles, remarks, changed = _candles_of_then(stored, manifest, store)
     if changed:
         return Rerun("candles changed since", changed)
+    from backtest_pipeline.backtest import run_backtest  # noqa: PLC0415  loads the kernel
+
     difference = first_difference(stored, run_backtest(candles, stored.request))
     if difference is None:
         return Rerun("identical", remarks)
