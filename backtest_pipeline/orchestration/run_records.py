@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
 import time
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES
 from sqlalchemy import text
 
 from backtest_pipeline.model import tags
@@ -105,27 +106,33 @@ def _tasks_ended(instance: DagsterInstance, before: datetime, jobs: Collection[s
 def shrink(instance: DagsterInstance) -> int:
     """Gives free pages of SQLite's files back to the disk; returns by how many bytes they shrank.
 
-    A file that others are writing to is left for the next time. PostgreSQL vacuums itself.
+    A file that others are writing to is left for the next time, and so is a large one while backtests run:
+    they could not write for seconds. PostgreSQL vacuums itself.
     """
     if is_postgres(run_storage_of(instance)):
         return 0
-    freed = 0
-    for path in sorted(Path(instance.root_directory).rglob("*.db")):
-        before = path.stat().st_size
+    running = RunsFilter(job_name=tags.JOB, statuses=IN_PROGRESS_RUN_STATUSES)
+    most_bytes = _LARGE_BYTES if instance.get_run_ids(running, limit=1) else math.inf
+    paths = sorted(Path(instance.root_directory).rglob("*.db"))
+    return sum(_shrink_file(path) for path in paths if path.stat().st_size <= most_bytes)
+
+
+def _shrink_file(path: Path) -> int:
+    before = path.stat().st_size
+    try:
         with closing(sqlite3.connect(path, timeout=1)) as database:
             pages, free = (database.execute(f"PRAGMA {one}").fetchone()[0] for one in _PAGES)
             if free < _WORTH_SHRINKING * pages:
-                continue
-            try:
-                database.execute("VACUUM")
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except sqlite3.OperationalError:
-                continue
-        freed += before - path.stat().st_size
-    return freed
+                return 0
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.DatabaseError:  # somebody writes to it, or it is no database
+        return 0
+    return before - path.stat().st_size
 
 
 _PAGES = ("page_count", "freelist_count")
+_LARGE_BYTES = 200_000_000
 
 
 def _group(instance: DagsterInstance, task_id: str) -> list[RunRecord]:

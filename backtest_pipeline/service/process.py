@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_TAIL_BYTES = 65_536
 
 
 class Process:
@@ -72,7 +73,9 @@ class Process:
     def last_words(self, lines: int = 60) -> str:
         """What the end of the log says, without the indented lines of stack traces."""
         try:
-            end = self.log.read_text(errors="replace").splitlines()[-lines:]
+            with self.log.open("rb") as log:
+                log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+                end = log.read().decode(errors="replace").splitlines()[-lines:]
         except FileNotFoundError:
             return ""
         return "\n".join(line for line in end if line and not line[0].isspace())

@@ -70,7 +70,7 @@ def test_workers_are_forked_warm_unless_a_thread_makes_that_unsafe(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("BACKTEST_STRATEGIES", f"backtest_pipeline_tests.acceptance.{module}")
-    params = {"seconds": 2} if warm else {}
+    params = {"seconds": 0.7} if warm else {}
     service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]), reuse=False)

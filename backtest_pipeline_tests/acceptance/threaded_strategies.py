@@ -18,5 +18,5 @@ class Threaded(Strategy):
     name = "threaded"
 
     def signals(self, candles: Candles, params: StrategyParams) -> Signals:
-        time.sleep(2)
+        time.sleep(0.7)
         return Signals(entry=np.arange(len(candles)) == 0)
