@@ -26,6 +26,7 @@ from backtest_pipeline.orchestration import warm_workers
 if TYPE_CHECKING:
     import grpc
 
+AGAIN_AFTER_S = 2.0
 KILL_AFTER_S = 10.0
 START_WITHIN_S = 25.0  # a cold worker imports everything first; run monitoring gives up after 30
 _OURS = "backtest_pipeline."
@@ -44,6 +45,8 @@ class WarmApiServer(DagsterApiServer):
 
     def __init__(self, **arguments: Any) -> None:
         warming = _InBackground(arguments["logger"])
+        self._to_interrupt: dict[str, float] = {}
+        self._told_again: set[str] = set()
         super().__init__(**arguments)
         self._load_arguments = arguments
         self._mp_ctx = warming.context()  # type: ignore[assignment]  # Dagster has spawn only
@@ -114,15 +117,20 @@ class WarmApiServer(DagsterApiServer):
         with self._execution_lock:
             known = asked.run_id in self._executions
             if known:
-                self._termination_times.setdefault(asked.run_id, time.time())
-                process, _ = self._executions[asked.run_id]
-                if process.pid is not None:
-                    with suppress(ProcessLookupError):
-                        os.kill(process.pid, signal.SIGINT)
+                self._interrupt(asked.run_id)
+            else:  # it may be about to start
+                self._to_interrupt[asked.run_id] = time.time()
         result = serialize_value(
             CancelExecutionResult(success=known, message=None, serializable_error_info=None)
         )
         return dagster_api_pb2.CancelExecutionReply(serialized_cancel_execution_result=result)
+
+    def _interrupt(self, run_id: str) -> None:
+        self._termination_times.setdefault(run_id, time.time())
+        process, _ = self._executions[run_id]
+        if process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGINT)
 
     def _load(self) -> LoadedRepositories:
         given = self._load_arguments
@@ -141,12 +149,30 @@ class WarmApiServer(DagsterApiServer):
         Whatever goes wrong, as with the database away, is tried again at the next look: the thread must live.
         """
         try:
+            self._interrupt_late()
             self._kill_stuck()
             self._report_cancelled()
             super()._check_for_orphaned_runs()
         except Exception as error:  # noqa: BLE001  see above
             reason = str(error).partition("\n")[0]
             self._logger.warning("cannot look after the workers now: %s", reason)
+
+    def _interrupt_late(self) -> None:
+        """Interrupts workers whose cancellation came before they did, or that a signal has not reached.
+
+        The fork server ignores SIGINT, and so does a worker in its first moments.
+        """
+        now_s = time.time()
+        with self._execution_lock:
+            for run_id, told_at in list(self._to_interrupt.items()):
+                if run_id in self._executions:
+                    self._interrupt(run_id)
+                if run_id in self._executions or now_s - told_at > 2 * START_WITHIN_S:
+                    del self._to_interrupt[run_id]
+            late = {run_id for run_id, at in self._termination_times.items() if now_s - at > AGAIN_AFTER_S}
+            for run_id in late - self._told_again:
+                self._interrupt(run_id)
+            self._told_again = late
 
     def _kill_stuck(self) -> None:
         """Kills workers that were told to stop and are still there: native code sees no interrupt."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import multiprocessing.process
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -16,8 +20,8 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._grpc.server import DagsterApiServer
-from dagster._grpc.types import ExecuteExternalJobArgs
-from dagster._serdes import serialize_value
+from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult, ExecuteExternalJobArgs
+from dagster._serdes import deserialize_value, serialize_value
 
 from backtest_pipeline.orchestration import launcher, warm_server
 from backtest_pipeline.orchestration.launcher import BacktestRunLauncher
@@ -86,3 +90,65 @@ def test_a_worker_that_does_not_report_is_killed_and_its_start_ends(
     )
     assert server.StartRun(asked, None) == -9
     assert "does not report" in caplog.text
+
+
+@pytest.fixture
+def server() -> Iterator[WarmApiServer]:
+    """As much of a code server as cancelling needs."""
+    server = WarmApiServer.__new__(WarmApiServer)
+    server._execution_lock = threading.Lock()
+    server._executions, server._termination_times = {}, {}
+    server._to_interrupt, server._told_again = {}, set()
+    yield server
+    for worker, _ in server._executions.values():
+        worker.kill()
+        worker.join()
+
+
+def _cancel(server: WarmApiServer) -> bool:
+    asked: Any = type("Request", (), {})()
+    asked.serialized_cancel_execution_request = serialize_value(CancelExecutionRequest(run_id=RUN.run_id))
+    reply = server.CancelExecution(asked, None)
+    return deserialize_value(reply.serialized_cancel_execution_result, CancelExecutionResult).success
+
+
+def _started(target: Callable[..., object], *arguments: object) -> multiprocessing.process.BaseProcess:
+    worker = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    worker.start()
+    return worker
+
+
+def _deaf_at_first(heard: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard.set()
+    time.sleep(0.5)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    time.sleep(60)
+
+
+def test_a_cancellation_that_comes_before_its_worker_is_not_forgotten(server: WarmApiServer) -> None:
+    assert not _cancel(server)
+    server._interrupt_late()  # nothing to interrupt yet
+    worker = _started(time.sleep, 60)
+    server._executions[RUN.run_id] = (worker, None)  # type: ignore[assignment]  # nobody looks at the instance
+    server._interrupt_late()
+    worker.join(30)
+    assert worker.exitcode is not None
+    assert not server._to_interrupt
+
+
+def test_a_worker_that_missed_its_interrupt_gets_another(
+    server: WarmApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_server, "AGAIN_AFTER_S", 1.0)
+    heard = multiprocessing.get_context("spawn").Event()
+    worker = _started(_deaf_at_first, heard)
+    assert heard.wait(30)
+    server._executions[RUN.run_id] = (worker, None)  # type: ignore[assignment]  # as above
+    assert _cancel(server)
+    deadline = time.monotonic() + 30
+    while worker.is_alive():
+        server._interrupt_late()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert worker.exitcode == -signal.SIGINT
