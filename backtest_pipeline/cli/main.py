@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import typer
 from dotenv import dotenv_values
@@ -20,7 +21,7 @@ from backtest_pipeline.cli.strategies import list_strategies
 from backtest_pipeline.cli.tasks import cancel, run, status, submit, wait
 from backtest_pipeline.cli.up import up
 from backtest_pipeline.cli.verify import verify
-from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+from backtest_pipeline.model.errors import BacktestError, FileUnusable, RequestInvalid
 from backtest_pipeline.settings import Settings
 
 FAILED, USAGE = 1, 2
@@ -59,14 +60,22 @@ def main() -> None:
 
     A file `.env` in the folder where it is started may set what the environment does not.
     """
-    ours = {name.upper() for name in Settings.model_fields}
-    for name, value in dotenv_values(".env").items():
-        if name in ours or name.startswith("DAGSTER_PG_"):
-            os.environ.setdefault(name, value or "")
     try:
+        _read_settings_file()
         app()
     except BacktestError as error:
         print(f"backtest: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
         sys.exit(USAGE if isinstance(error, RequestInvalid) else FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _read_settings_file() -> None:
+    ours = {name.upper() for name in Settings.model_fields}
+    try:
+        found = dotenv_values(".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileUnusable(Path(".env"), str(error)) from error
+    for name, value in found.items():
+        if name in ours or name.startswith("DAGSTER_PG_"):
+            os.environ.setdefault(name, value or "")

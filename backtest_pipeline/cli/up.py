@@ -23,12 +23,10 @@ def up(
     """Starts web server, daemon and code server, prints the address when ready, stops all on Ctrl-C."""
     settings = get_settings()
     service = LocalService(settings, host=host, port=port)
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # a shell starts background jobs with SIGINT ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, _as_interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, _as_interrupt)
     stderr.print(f"starting; logs are in {logs_of(settings.dagster_home)}", highlight=False, soft_wrap=True)
     try:
         with service.running():

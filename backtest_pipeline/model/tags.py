@@ -33,6 +33,24 @@ CLEANUP_JOB = "cleanup_task_results"
 CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"
 
+_MOST_BYTES = 2_000  # an entry of PostgreSQL's index of tags has 2,704 at most
+
+
+def fitting(run_tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags with values of at most 2,000 bytes, as PostgreSQL's index takes them: whole symbols, cut texts.
+
+    What was cut is whole in the manifest.
+    """
+    return {name: _cut(value, "," if name == SYMBOLS else "") for name, value in run_tags.items()}
+
+
+def _cut(value: str, separator: str) -> str:
+    encoded = value.encode(errors="replace")
+    if len(encoded) <= _MOST_BYTES:
+        return value
+    kept = encoded[:_MOST_BYTES].decode(errors="ignore")
+    return kept.rpartition(separator)[0] if separator else f"{kept}…"
+
 
 def number(run_tags: Mapping[str, str], name: str, default: float) -> float:
     """A tag as a number; the default where it is missing, or where somebody has written something else."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,11 @@ from backtest_pipeline.settings import get_settings
 def _held_for_life(lock: Path) -> Iterator[None]:
     """Tells who comes after that this server still lives, be it only to finish its backtests."""
     with lock.open("a+") as life:
-        fcntl.flock(life, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(life, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for the code server that holds {lock}", file=sys.stderr, flush=True)  # noqa: T201
+            fcntl.flock(life, fcntl.LOCK_EX)
         life.truncate(0)
         life.write(str(os.getpid()))
         life.flush()

@@ -22,6 +22,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
 
 _COPY_EVERY_S = 0.25
+_PATIENCE_S = 5.0
 
 
 class BacktestComputeLogManager(LocalComputeLogManager):
@@ -72,27 +73,27 @@ def _captured(stream: TextIO, path: Path) -> Iterator[None]:
         yield
         return
     done = threading.Event()
-    with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        copying = threading.Thread(target=_copy, args=(file, usual, done), name="copy-output", daemon=True)
-        copying.start()
-        try:
-            with redirect_to_file(stream, path):
-                yield
-        finally:
-            done.set()
-            copying.join()
-            os.close(usual)
+    file = path.open("rb")
+    file.seek(0, os.SEEK_END)
+    copying = threading.Thread(target=_copy, args=(file, usual, done), name="copy-output", daemon=True)
+    copying.start()
+    try:
+        with redirect_to_file(stream, path):
+            yield
+    finally:
+        done.set()
+        copying.join(_PATIENCE_S)  # the run does not wait for somebody who has stopped reading the log
 
 
 def _copy(file: BinaryIO, to: int, done: threading.Event) -> None:
-    """Copies what is appended to a file until told that it is complete."""
+    """Copies what is appended to a file until told that it is complete; closes both."""
     ended = False
-    while not ended:
-        ended = done.wait(_COPY_EVERY_S)
-        written = file.read()
-        try:
-            while written:
-                written = written[os.write(to, written) :]
-        except OSError:  # the log's disk is full, or nobody reads: the file has it all
-            return
+    with file, os.fdopen(to, "wb", buffering=0) as usual:
+        while not ended:
+            ended = done.wait(_COPY_EVERY_S)
+            written = file.read()
+            try:
+                while written:
+                    written = written[usual.write(written) :]
+            except OSError:  # the log's disk is full, or nobody reads: the file has it all
+                return

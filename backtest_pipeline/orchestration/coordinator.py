@@ -120,7 +120,7 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
         marks[tags.SYMBOLS] = ",".join(map(str, config["symbols"]))
     if isinstance(config.get("labels"), Mapping):
         marks |= {f"{tags.LABEL_PREFIX}{key}": str(value) for key, value in config["labels"].items()}
-    return marks | _retry_tags(run, now_s)
+    return tags.fitting(marks | _retry_tags(run, now_s))
 
 
 def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:

@@ -32,7 +32,7 @@ class ProgressTags:
 
     def write(self, values: dict[str, str]) -> None:
         """Writes tags at once."""
-        self._instance.add_run_tags(self._run_id, values)
+        self._instance.add_run_tags(self._run_id, tags.fitting(values))
         self._written_at = self._clock()
 
     def part(self, start: float, stop: float, bars: int) -> Callable[[float, str], None]:

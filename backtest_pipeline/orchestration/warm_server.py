@@ -63,19 +63,19 @@ class WarmApiServer(DagsterApiServer):
         """
         self._seem_away_when_stopping(context)
         asked = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
-        patience = threading.Timer(START_WITHIN_S, self._kill_silent, [asked.run_id])
-        patience.daemon = True
-        patience.start()
+        started = threading.Event()
+        threading.Thread(target=self._kill_silent, args=(asked.run_id, started), daemon=True).start()
         try:
             return super().StartRun(request, context)
         finally:
-            patience.cancel()
+            started.set()
 
-    def _kill_silent(self, run_id: str) -> None:
-        known = self._executions.get(run_id)  # without the lock, which a start that hangs may hold
-        if known is not None:
-            self._logger.warning("the worker of run %s does not report; killing it", run_id)
-            known[0].kill()
+    def _kill_silent(self, run_id: str, started: threading.Event) -> None:
+        while not started.wait(START_WITHIN_S):
+            known = self._executions.get(run_id)  # without the lock, which a start that hangs may hold
+            if known is not None:
+                self._logger.warning("the worker of run %s does not report; killing it", run_id)
+                known[0].kill()
 
     def _seem_away_when_stopping(self, context: grpc.ServicerContext) -> None:
         """Told to stop, it waits for the runs that it has and seems to be away: others wait in the queue.

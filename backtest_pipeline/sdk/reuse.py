@@ -19,7 +19,7 @@ from backtest_pipeline.strategies.code_version import code_sha256, package_versi
 from backtest_pipeline.strategies.registry import resolve
 
 _MOST_CANDIDATES = 5
-_LEAST_LEFT = timedelta(days=1)
+_LEAST_LEFT = timedelta(hours=12)
 
 
 class Reuse:
@@ -99,7 +99,7 @@ class Reuse:
 
 
 def _is_of(manifest: Manifest, digest: str, code: str) -> bool:
-    """Whether a task answers the request, and will still be there tomorrow."""
+    """Whether a task answers the request, and will still be there for half a day."""
     expires_at = manifest.timestamps.expires_at
     return (
         manifest.status == "completed"

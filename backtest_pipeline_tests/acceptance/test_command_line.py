@@ -103,3 +103,9 @@ def test_a_file_of_settings_is_read_where_a_command_is_started(tmp_path: Path) -
     env = {**os.environ, "CANDLE_TIMEZONE": "UTC"}
     assert run_backtest_command(["candles", "demo"], env, folder=tmp_path).returncode == 0
     assert (tmp_path / "mine" / "AAPL").is_dir()
+
+
+def test_a_file_of_settings_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    done = run_backtest_command(["strategies"], dict(os.environ), folder=tmp_path)
+    assert (done.returncode, "backtest: .env: " in done.stderr) == (1, True)

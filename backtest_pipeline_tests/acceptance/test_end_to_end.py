@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
+import string
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -165,6 +167,20 @@ def test_an_unknown_symbol_fails_the_task_with_a_message_that_names_what_the_sto
     jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
     assert manifest["error"]["type"] == "SymbolsUnknown"
     assert manifest["error"]["retryable"] is False
+
+
+def test_the_largest_request_is_taken_and_told(pipeline: Pipeline) -> None:
+    """Its symbols, and the message that names those that are missing, do not fit into a tag."""
+    digits = random.Random(1)  # noqa: S311  names that do not compress
+    symbols = ["".join(digits.choices(string.ascii_uppercase + string.digits, k=32)) for _ in range(500)]
+    with pipeline.client() as client:
+        ended = client.wait(client.submit(_request(symbols=symbols)).task_id, timeout_s=PATIENCE_S)
+    assert ended.state == "failed"
+    assert ended.symbols == symbols[: len(ended.symbols)]
+    assert ended.error is not None
+    assert symbols[0] in ended.error
+    manifest = json.loads((pipeline.data_root / "tasks" / ended.task_id / "manifest.json").read_text())
+    assert manifest["symbols"] == symbols
 
 
 def test_no_candles_in_the_range_fails_the_task_with_what_the_store_has(pipeline: Pipeline) -> None:

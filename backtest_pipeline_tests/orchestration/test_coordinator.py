@@ -75,8 +75,20 @@ def test_what_a_form_leaves_out_is_as_the_request_has_it() -> None:
 
 
 def test_all_symbols_are_told() -> None:
-    many = [f"S{number}" for number in range(500)]
+    many = [f"S{number}" for number in range(300)]
     assert submission_tags(_run({"symbols": many}), now_s=0.0)[tags.SYMBOLS].split(",") == many
+
+
+def test_no_tag_is_longer_than_an_index_of_postgres_takes() -> None:
+    many = [f"{number:032}" for number in range(500)]
+    config = {"symbols": many, "labels": {"about": "길다" * 1_000, "desk": "rates"}}
+    marks = submission_tags(_run(config), now_s=0.0)
+    assert max(len(value.encode()) for value in marks.values()) <= 2_004
+    told = marks[tags.SYMBOLS].split(",")
+    assert told == many[: len(told)]
+    assert len(told) == 2_000 // 33
+    assert marks["label/about"].endswith("길…") or marks["label/about"].endswith("다…")
+    assert marks["label/desk"] == "rates"
 
 
 @pytest.mark.parametrize("value", ["soon", "nan", "-inf", ""])

@@ -123,8 +123,8 @@ def _expired(data_root: Path) -> None:
     Layout(data_root).task(TASK).rename(data_root / "gone")
 
 
-def _expires_tomorrow(data_root: Path) -> None:
-    moment = (datetime.now(UTC) + timedelta(hours=23)).isoformat()
+def _expires_soon(data_root: Path) -> None:
+    moment = (datetime.now(UTC) + timedelta(hours=11)).isoformat()
     rewrite(data_root, lambda of: of["timestamps"].update(expires_at=moment))
 
 
@@ -150,7 +150,7 @@ def _no_manifest_of_ours(data_root: Path) -> None:
         _other_version,
         _damaged,
         _expired,
-        _expires_tomorrow,
+        _expires_soon,
         _no_candles,
         _unreadable_candles,
         _no_manifest_of_ours,
