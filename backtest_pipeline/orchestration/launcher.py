@@ -7,6 +7,7 @@ import time
 
 from dagster import DagsterRun, RunRecord
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._grpc.types import CancelExecutionRequest
 from dagster._serdes import ConfigurableClassData
 
 from backtest_pipeline.model import tags
@@ -34,15 +35,28 @@ class BacktestRunLauncher(DefaultRunLauncher):
         return True
 
     def terminate(self, run_id: str) -> bool:
-        """Stops a worker. Past its timeout a run is not tried again: it would take as long once more."""
+        """Stops a worker. Past its timeout a run is not tried again: it would take as long once more.
+
+        Returns:
+            whether the run is being cancelled; no for one past its timeout, which has failed.
+        """
         record = self._instance.get_run_record_by_id(run_id)
-        if record is not None and timed_out(record, time.time()):
-            most_s = record.dagster_run.tags[tags.MAX_RUNTIME]
-            message = f"took longer than its timeout_s of {most_s} s; raise it, or ask for less at once"
-            marks = {tags.MAX_RETRIES: "0", tags.STAGE: "timed out", tags.ERROR: message}
-            self._instance.add_run_tags(run_id, marks)
+        if record is not None and not record.dagster_run.is_finished and timed_out(record, time.time()):
+            self._fail_timed_out(record.dagster_run)
+            return False
         stopped: bool = super().terminate(run_id)  # type: ignore[no-untyped-call]  # untyped in Dagster
         return stopped
+
+    def _fail_timed_out(self, run: DagsterRun) -> None:
+        """Fails a run before its worker is interrupted, which otherwise might call it cancelled."""
+        most_s = run.tags[tags.MAX_RUNTIME]
+        message = f"took longer than its timeout_s of {most_s} s; raise it, or ask for less at once"
+        marks = {tags.MAX_RETRIES: "0", tags.STAGE: "timed out", tags.ERROR: message}
+        self._instance.add_run_tags(run.run_id, marks)
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
+        self._instance.report_run_failed(run, message)
+        if client is not None:
+            client.cancel_execution(CancelExecutionRequest(run_id=run.run_id))
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Asks the code server that started a run whether it has it.
