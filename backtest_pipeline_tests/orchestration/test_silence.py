@@ -23,6 +23,7 @@ from dagster._grpc.server import DagsterApiServer
 from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult, ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value, serialize_value
 
+from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration import launcher, warm_server
 from backtest_pipeline.orchestration.launcher import BacktestRunLauncher
 from backtest_pipeline.orchestration.warm_server import WarmApiServer
@@ -152,3 +153,29 @@ def test_a_worker_that_missed_its_interrupt_gets_another(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert worker.exitcode == -signal.SIGINT
+
+
+def test_a_run_past_its_timeout_has_failed_before_its_worker_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker that is interrupted while its run is being cancelled calls it cancelled."""
+    mine = {"module": "backtest_pipeline.orchestration.launcher", "class": "BacktestRunLauncher"}
+    with dg.instance_for_test({"run_launcher": mine}) as instance:
+        marks = {tags.MAX_RUNTIME: "0"}
+        run = instance.add_run(
+            dg.DagsterRun(job_name="backtest", status=dg.DagsterRunStatus.STARTING, tags=marks)
+        )
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "backtest"), run.run_id)
+        statuses = []
+
+        class Client:
+            def cancel_execution(self, asked: CancelExecutionRequest) -> None:
+                found = instance.get_run_by_id(asked.run_id)
+                assert found is not None
+                statuses.append((found.status, found.tags[tags.MAX_RETRIES]))
+
+        launching = instance.run_launcher
+        monkeypatch.setattr(launching, "_get_grpc_client_for_termination", lambda _: Client())
+        time.sleep(0.01)
+        assert not launching.terminate(run.run_id)
+    assert statuses == [(dg.DagsterRunStatus.FAILURE, "0")]
