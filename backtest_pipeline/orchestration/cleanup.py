@@ -21,8 +21,9 @@ from backtest_pipeline.model.errors import (
 from backtest_pipeline.orchestration.run_records import Unfinished, delete_old_records, shrink
 from backtest_pipeline.orchestration.run_storage import is_of_database
 from backtest_pipeline.storage.atomic import write_bytes_durably
-from backtest_pipeline.storage.retention import Rules, Swept, Verdict, sweep
+from backtest_pipeline.storage.retention import Swept, sweep
 from backtest_pipeline.storage.task_store import TaskStore
+from backtest_pipeline.storage.verdicts import Rules, Verdict
 
 if TYPE_CHECKING:
     from backtest_pipeline.settings import Settings

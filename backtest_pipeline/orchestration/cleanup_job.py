@@ -9,7 +9,7 @@ from pydantic import Field
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.cleanup import CleanupReport, clean_up
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.storage.retention import Verdict
+from backtest_pipeline.storage.verdicts import Verdict
 
 
 class CleanupConfig(dg.Config):

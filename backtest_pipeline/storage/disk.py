@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backtest_pipeline.model.errors import StorageFull
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.retention import FOREIGN, Rules, Verdict, verdicts
+from backtest_pipeline.storage.verdicts import FOREIGN, Rules, Verdict, verdicts
 
 BYTES_A_CANDLE = 100
 """Of the tables, at worst: 40 of equity, and a trade every other bar; measured files are about half."""

@@ -23,8 +23,9 @@ from backtest_pipeline.model.manifest import (
     Timestamps,
 )
 from backtest_pipeline.storage.catalog import read_catalog
-from backtest_pipeline.storage.retention import Rules, Swept, sweep
+from backtest_pipeline.storage.retention import Swept, sweep
 from backtest_pipeline.storage.task_store import TaskStore
+from backtest_pipeline.storage.verdicts import Rules
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
 RETRY = "1f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
