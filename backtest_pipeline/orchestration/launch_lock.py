@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,26 +72,31 @@ def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator
     try:
         storage = run_storage_of(instance)
         if is_postgres(storage):
-            held = _advisory_lock(storage, lock.advisory_key, give_up_s)
+            opened = _advisory_lock(storage, lock.advisory_key)
         else:
-            held = _file_lock(Path(instance.root_directory) / lock.file, give_up_s)
-        with held as locked:
+            opened = _file_lock(Path(instance.root_directory) / lock.file)
+        with opened as take:
+            while not (locked := take()) and time.monotonic() < give_up_s:
+                time.sleep(_LOOK_EVERY_S)
             yield locked
     finally:
         lock.in_process.release()
 
 
 @contextmanager
-def _advisory_lock(storage: Any, key: int, give_up_s: float) -> Iterator[bool]:
-    """Asks again and again: a question that blocks would run into the web server's limit for statements."""
+def _advisory_lock(storage: Any, key: int) -> Iterator[Callable[[], bool]]:
+    """Yields a try to take the lock: a question that waits would run into the web server's limit for them."""
     with storage.connect() as connection:
-        try_lock = text("SELECT pg_try_advisory_lock(:key)")
-        while not (locked := bool(connection.execute(try_lock, {"key": key}).scalar())):
-            if time.monotonic() > give_up_s:
-                break
-            time.sleep(_LOOK_EVERY_S)
+        locked = False
+
+        def take() -> bool:
+            nonlocal locked
+            answer = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
+            locked = bool(answer.scalar())
+            return locked
+
         try:
-            yield locked
+            yield take
         finally:
             if locked:
                 try:
@@ -101,16 +106,15 @@ def _advisory_lock(storage: Any, key: int, give_up_s: float) -> Iterator[bool]:
 
 
 @contextmanager
-def _file_lock(path: Path, give_up_s: float) -> Iterator[bool]:
+def _file_lock(path: Path) -> Iterator[Callable[[], bool]]:
+    """Yields a try to take the lock, which goes with the open file."""
     with path.open("w") as file:
-        while True:
+
+        def take() -> bool:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() > give_up_s:
-                    yield False
-                    return
-                time.sleep(_LOOK_EVERY_S)
-            else:
-                break
-        yield True
+                return False
+            return True
+
+        yield take
