@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -105,6 +106,12 @@ def get_settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{field.upper()}: {problem}" for field, problem in problems_of(error))
         raise SettingsInvalid(f"set these environment variables right: {problems}") from None
+
+
+def forget_secrets() -> None:
+    """Takes out of this process's environment what strategies have no business with."""
+    for secret in (*SECRET_VARIABLES, "ALERT_URLS"):
+        os.environ.pop(secret, None)
 
 
 def _content(path: Path, name: str) -> str:

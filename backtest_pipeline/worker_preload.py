@@ -23,7 +23,7 @@ import backtest_pipeline.definitions  # noqa: F401  what a worker loads
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.orchestration.backtest import backtest
 from backtest_pipeline.orchestration.bench import Bench
-from backtest_pipeline.settings import SECRET_VARIABLES, Settings, get_settings
+from backtest_pipeline.settings import Settings, forget_secrets, get_settings
 from backtest_pipeline.storage.candle_file import parquet_bytes
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.warm import made_up_candles, warm_kernels
@@ -51,8 +51,7 @@ def rehearse() -> None:
             backtest.execute_in_process(config, instance=instance, resources={"bench": Bench(settings)})
 
 
-for secret in (*SECRET_VARIABLES, "ALERT_URLS"):  # a strategy has no business with them
-    os.environ.pop(secret, None)
+forget_secrets()  # before any strategy's module is imported
 get_settings.cache_clear()
 if os.environ.get("DAGSTER_PG_HOST"):
     import_module("dagster_postgres")  # the rehearsal has SQLite

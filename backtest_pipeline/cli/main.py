@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import typer
 from dotenv import dotenv_values
@@ -21,8 +20,8 @@ from backtest_pipeline.cli.strategies import list_strategies
 from backtest_pipeline.cli.tasks import cancel, run, status, submit, wait
 from backtest_pipeline.cli.up import up
 from backtest_pipeline.cli.verify import verify
-from backtest_pipeline.model.errors import BacktestError, FileUnusable, RequestInvalid
-from backtest_pipeline.settings import Settings
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+from backtest_pipeline.settings import Settings, SettingsInvalid
 
 FAILED, USAGE = 1, 2
 
@@ -75,7 +74,7 @@ def _read_settings_file() -> None:
     try:
         found = dotenv_values(".env")
     except (OSError, UnicodeDecodeError) as error:
-        raise FileUnusable(Path(".env"), str(error)) from error
+        raise SettingsInvalid(f".env: {error}; write it as text in UTF-8 that you may read") from error
     for name, value in found.items():
         if name in ours or name.startswith("DAGSTER_PG_"):
             os.environ.setdefault(name, value or "")

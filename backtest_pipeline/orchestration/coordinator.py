@@ -25,15 +25,8 @@ if TYPE_CHECKING:
 
 FIRST_RETRY_WAIT_S = 1.0
 LONGEST_RETRY_WAIT_S = 300.0
-# Numbers that Dagster reads from tags, with what the request takes where a form leaves them out.
-_NUMBERS = {
-    name: (tag, BacktestRequest.model_fields[name].default)
-    for name, tag in {
-        "priority": tags.PRIORITY,
-        "max_retries": tags.MAX_RETRIES,
-        "timeout_s": tags.MAX_RUNTIME,
-    }.items()
-}
+# Numbers of a request that Dagster reads from tags.
+_NUMBERS = {"priority": tags.PRIORITY, "max_retries": tags.MAX_RETRIES, "timeout_s": tags.MAX_RUNTIME}
 _logger = logging.getLogger(__name__)
 
 
@@ -110,12 +103,12 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
         marks[tags.NOT_BEFORE] = ""  # of an earlier attempt, or a client's invention
     if isinstance(selected, Mapping) and len(selected) == 1:
         marks[tags.STRATEGY] = str(next(iter(selected)))
-    for name, (tag, usual) in _NUMBERS.items():
+    for name, tag in _NUMBERS.items():
         asked = config.get(name)
         if isinstance(asked, int):
             marks[tag] = str(asked)
         elif tag not in run.tags:
-            marks[tag] = str(usual)
+            marks[tag] = str(BacktestRequest.model_fields[name].default)
     if isinstance(config.get("symbols"), list):
         marks[tags.SYMBOLS] = ",".join(map(str, config["symbols"]))
     if isinstance(config.get("labels"), Mapping):

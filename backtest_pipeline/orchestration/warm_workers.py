@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnC
 from multiprocessing.process import BaseProcess
 
 from backtest_pipeline.orchestration import afterwork, pooled_postgres
-from backtest_pipeline.settings import SECRET_VARIABLES
+from backtest_pipeline.settings import forget_secrets
 
 PRELOAD = "backtest_pipeline.worker_preload"
 _PROBE_TIMEOUT_S = 60.0
@@ -47,8 +47,7 @@ class _Worker(BaseProcess):
     """
 
     def run(self) -> None:
-        for secret in (*SECRET_VARIABLES, "ALERT_URLS"):  # which a cold worker inherits
-            os.environ.pop(secret, None)
+        forget_secrets()  # which a cold worker inherits
         threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
         afterwork.postpone_from_now_on()
         pooled_postgres.keep_connections()

@@ -17,13 +17,7 @@ from backtest_pipeline.model.errors import ServerRefused, ServerUnreachable, Ser
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.service.environment import ProcessName, environment_of
-from backtest_pipeline.service.home import (
-    end_former_code_server,
-    locked,
-    logs_of,
-    prepare,
-    socket_of,
-)
+from backtest_pipeline.service.home import end_former_code_server, locked, logs_of, prepare, socket_of
 from backtest_pipeline.service.process import Process
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.web.hosts import reached_at
