@@ -13,21 +13,29 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
 
+SERVICE_FIELDS = ("timeout_s", "max_retries", "priority", "pinned", "labels")
+"""Fields of a request that the engine leaves to the service: without one they change nothing."""
+
 
 def run_backtest(
     candles: Mapping[str, Candles],
     request: BacktestRequest,
     progress_callback: Callable[[float, str], None] | None = None,
+    *,
+    timezone: str = "UTC",
 ) -> BacktestResult:
     """Runs a backtest in this process.
 
-    The candles are taken as they are: the request's `start` and `end` are for whoever loads them.
+    Every field that decides a result has its effect here. `SERVICE_FIELDS` has none: those say how the
+    service queues, watches and keeps a task.
 
     Args:
-        candles: by symbol, at least the request's, in the request's timeframe.
+        candles: by symbol, at least the request's, in the request's timeframe. What lies before the
+            request's `start` or after its `end` is left out, as `CandleStore.load` would have done.
         request: what to run.
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
+        timezone: what a `start` or `end` without a zone means; the service passes CANDLE_TIMEZONE.
 
     Returns:
         The result, its request with every parameter default written out.
@@ -37,7 +45,8 @@ def run_backtest(
         ParamsInvalid: the parameters break the strategy's own model.
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
         CandlesInvalid: a symbol's candles are empty.
+        CandlesMissing: a symbol has no candle from the request's `start` to its `end`.
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
     resolved = resolve(request)
-    return run(candles, resolved.request, resolved.strategy, resolved.params, progress_callback)
+    return run(candles, resolved.request, resolved.strategy, resolved.params, progress_callback, timezone)

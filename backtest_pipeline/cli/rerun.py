@@ -56,7 +56,8 @@ def rerun(stored: BacktestResult, manifest: Manifest, store: CandleStore) -> Rer
         return Rerun("candles changed since", changed)
     from backtest_pipeline.backtest import run_backtest  # noqa: PLC0415  loads the kernel
 
-    difference = first_difference(stored, run_backtest(candles, stored.request))
+    now = run_backtest(candles, stored.request, timezone=store.zone.key)
+    difference = first_difference(stored, now)
     if difference is None:
         return Rerun("identical", remarks)
     versions = _changed_code(manifest)

@@ -6,22 +6,43 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
-from backtest_pipeline.model.errors import BacktestError, CandlesInvalid, RequestInvalid, StrategyFaulty
+from backtest_pipeline.model.errors import (
+    BacktestError,
+    CandlesInvalid,
+    CandlesMissing,
+    RequestInvalid,
+    StrategyFaulty,
+)
 from backtest_pipeline.model.signals import CheckedSignals, check_signals
+from backtest_pipeline.model.span import asked_text, moment_of, moment_text, span_of, zone_of
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.signals import Strategy, StrategyParams
 
 
-def chosen_candles(candles: Mapping[str, Candles], request: BacktestRequest) -> list[Candles]:
-    """The request's candles in the request's order.
+def chosen_candles(
+    candles: Mapping[str, Candles], request: BacktestRequest, timezone: str = "UTC"
+) -> list[Candles]:
+    """The request's candles in the request's order, from its `start` to its `end`.
+
+    Args:
+        candles: by symbol, at least the request's.
+        request: what is to be run.
+        timezone: what a `start` or `end` without a zone means.
 
     Raises:
-        RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
+        RequestInvalid: a symbol has no candles among those given, or candles of another timeframe; or there
+            is no such time zone.
         CandlesInvalid: a symbol's candles are empty.
+        CandlesMissing: a symbol has no candle in the request's range.
     """
+    zone = zone_of(timezone)
     missing = [symbol for symbol in request.symbols if symbol not in candles]
     if missing:
         given = ", ".join(sorted(candles)) or "none"
@@ -34,7 +55,24 @@ def chosen_candles(candles: Mapping[str, Candles], request: BacktestRequest) -> 
             )
         if not len(candles[symbol]):
             raise CandlesInvalid(symbol, "there are no candles", source="the candles given")
-    return [candles[symbol] for symbol in request.symbols]
+    return [_within_span(candles[symbol], request, zone) for symbol in request.symbols]
+
+
+def _within_span(candles: Candles, request: BacktestRequest, zone: ZoneInfo) -> Candles:
+    """The candles from the request's `start` to its `end`; the same object where that is all of them."""
+    if request.start is None and request.end is None:
+        return candles
+    span = span_of(request.start, request.end, zone)
+    opens_us = candles.timestamp.view(np.int64)
+    first = int(np.searchsorted(opens_us, span.first_us, side="left"))
+    stop = int(np.searchsorted(opens_us, span.last_us, side="right"))
+    if first >= stop:
+        has = (moment_text(moment_of(opens_us[0]), zone), moment_text(moment_of(opens_us[-1]), zone))
+        asked = asked_text(request.start, request.end)
+        raise CandlesMissing(
+            candles.symbol, candles.timeframe, asked=asked, has=has, holder="the candles given are from"
+        )
+    return candles if stop - first == len(candles) else candles.slice(first, stop)
 
 
 def signals_of(strategy: Strategy, params: StrategyParams, candles: Candles) -> CheckedSignals:

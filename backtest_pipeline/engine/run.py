@@ -41,6 +41,7 @@ def run(
     strategy: Strategy,
     params: StrategyParams,
     progress_callback: ProgressCallback | None = None,
+    timezone: str = "UTC",
 ) -> BacktestResult:
     """Runs a strategy over the request's symbols, each with an equal share of the cash.
 
@@ -51,13 +52,15 @@ def run(
         params: an instance of the strategy's own `Params`.
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
+        timezone: what a `start` or `end` without a zone means.
 
     Raises:
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
         CandlesInvalid: a symbol's candles are empty.
+        CandlesMissing: a symbol has no candle from the request's `start` to its `end`.
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
-    chosen = chosen_candles(candles, request)
+    chosen = chosen_candles(candles, request, timezone)
     progress = Progress(progress_callback, sum(len(own) for own in chosen))
     joint = JointAccount([own.timestamp for own in chosen])
     symbols = [

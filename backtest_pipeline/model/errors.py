@@ -117,19 +117,27 @@ class CandlesMissing(CandlesError):
 
     Attributes:
         asked: first and last moment of the request, as text.
-        has: first and last candle of the store, as text, or none where its files hold no row.
+        has: first and last candle that there is, as text, or none where the store's files hold no row.
+        holder: who has them, as the message says it.
     """
 
     def __init__(
-        self, symbol: str, timeframe: str, *, asked: tuple[str, str], has: tuple[str, str] | None
+        self,
+        symbol: str,
+        timeframe: str,
+        *,
+        asked: tuple[str, str],
+        has: tuple[str, str] | None,
+        holder: str = "the store has",
     ) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
         self.asked = asked
         self.has = has
+        self.holder = holder
         super().__init__(
             f"no {symbol} {timeframe} candles from {asked[0]} to {asked[1]}; "
-            + (f"the store has {has[0]} to {has[1]}" if has else "its files hold no row")
+            + (f"{holder} {has[0]} to {has[1]}" if has else "its files hold no row")
         )
 
 

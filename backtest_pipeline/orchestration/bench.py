@@ -89,5 +89,10 @@ class Bench:
             BacktestError: as `loaded`, or the strategy is faulty.
         """
         if self._result is None:
-            self._result = run_backtest(self.loaded(config).candles, self.request(config), progress)
+            self._result = run_backtest(
+                self.loaded(config).candles,
+                self.request(config),
+                progress,
+                timezone=self.candle_store.zone.key,
+            )
         return self._result

@@ -15,6 +15,7 @@ from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesInvalid, CandlesMissing, RequestInvalid, SymbolsUnknown
 from backtest_pipeline.model.gaps import Gaps, find_gaps
+from backtest_pipeline.model.span import asked_text
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe, symbol_problem
 from backtest_pipeline.storage.candle_file import CandleFile, CandleRows
 from backtest_pipeline.storage.candle_times import Span, moment_of, moment_text, span_of, zone_of
@@ -87,7 +88,7 @@ class CandleStore:
         unknown = [symbol for symbol, years in files.items() if not years]
         if unknown:
             raise SymbolsUnknown(unknown, timeframe, self.symbols(timeframe), self._timeframes())
-        asked = (start.isoformat() if start else "the first", end.isoformat() if end else "the last")
+        asked = asked_text(start, end)
         return {symbol: self._loaded(symbol, timeframe, files[symbol], span, asked) for symbol in files}
 
     def symbols(self, timeframe: Timeframe) -> list[str]:
