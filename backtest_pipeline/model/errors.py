@@ -29,6 +29,7 @@
         ├── ServerUnreachable
         ├── ServerRefused
         │   └── ServerTroubled
+        ├── LockNotAcquired
         ├── DatabaseMistaken
         └── ServiceNotReady
 
@@ -383,6 +384,25 @@ class ServerTroubled(ServerRefused):
     """The web server answered with an error that may pass, as when its database restarts."""
 
     retryable = True
+
+
+class LockNotAcquired(ServiceError):
+    """Somebody else holds a lock; what needs it was not begun.
+
+    Attributes:
+        lock: what the lock is for.
+        waited_s: how long it was waited for, in seconds.
+    """
+
+    retryable = True
+
+    def __init__(self, lock: str, waited_s: float) -> None:
+        self.lock = lock
+        self.waited_s = waited_s
+        super().__init__(
+            f"the lock for {lock} is held by somebody else, waited {waited_s:g} s; try again, and where that "
+            "goes on, restart the web server and the daemon: one of them hangs"
+        )
 
 
 class DatabaseMistaken(ServiceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
@@ -14,7 +14,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import TaskRepeated
+from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.orchestration.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.launch_lock import launch_lock, submit_lock
@@ -36,8 +36,12 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Queues a run and starts it at once where that is fair.
 
+        Returns:
+            The run; or that of an earlier task with its idempotency key, and then this run is gone again.
+
         Raises:
-            TaskRepeated: another task has the run's idempotency key; the run is gone again.
+            TaskRepeated: the run is a later attempt, and another task has its key; the run is gone again.
+            LockNotAcquired: its key could not be compared with others; the run is gone again.
         """
         run = context.dagster_run
         marks = submission_tags(run, now_s=time.time()) if run.job_name == tags.JOB else {}
@@ -46,31 +50,45 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             marks[tags.USER] = user
         if marks:
             self._instance.add_run_tags(run.run_id, marks)
-        with _key_lock(self._instance, run):
-            self._refuse_repeated(run)
-            queued = super().submit_run(context)
+        try:
+            with _key_lock(self._instance, run):
+                earlier = self._earlier_with_key(run)
+                queued = super().submit_run(context) if earlier is None else earlier
+        except LockNotAcquired:
+            self._instance.delete_run(run.run_id)  # else its key would stand for a task that never was
+            raise
+        if earlier is not None:
+            return earlier
         try:
             self._start_if_free(queued, context.workspace)
         except Exception as error:  # noqa: BLE001  it is in the queue, or was started: not for the submitter
             _logger.warning("run %s was not started at once: %r", run.run_id, error)
         return self._instance.get_run_by_id(run.run_id) or queued
 
-    def _refuse_repeated(self, run: DagsterRun) -> None:
+    def _earlier_with_key(self, run: DagsterRun) -> DagsterRun | None:
+        """The root run of another task with the run's idempotency key; then the run itself is deleted.
+
+        Raises:
+            TaskRepeated: there is one, and the run is a later attempt, which cannot be another task's.
+        """
         key = run.tags.get(tags.IDEMPOTENCY_KEY)
         if key is None:
-            return
+            return None
         task_id = task_of(run)
         for other in self._instance.get_runs(RunsFilter(tags={tags.IDEMPOTENCY_KEY: key})):
             if task_of(other) != task_id and other.status != DagsterRunStatus.NOT_STARTED:
                 self._instance.delete_run(run.run_id)
-                raise TaskRepeated(task_of(other), key)
+                if task_id != run.run_id:
+                    raise TaskRepeated(task_of(other), key)
+                return self._instance.get_run_by_id(task_of(other)) or other
+        return None
 
     def _start_if_free(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
         """Starts a queued run unless others wait, the limits are reached or its code is out of reach."""
         if run.status != DagsterRunStatus.QUEUED or run.tags.get(tags.NOT_BEFORE):
             return
-        with launch_lock(self._instance, wait=False) as locked:
-            if locked and self._is_free(run) and code_answers(location_of(run), workspace):
+        with suppress(LockNotAcquired), launch_lock(self._instance, wait=False):
+            if self._is_free(run) and code_answers(location_of(run), workspace):
                 self._instance.launch_run(run.run_id, workspace)
 
     def _is_free(self, run: DagsterRun) -> bool:

@@ -29,6 +29,10 @@ def drop_duplicates(instance: DagsterInstance, now_s: float) -> list[str]:
 
     Returns:
         Ids of the deleted runs.
+
+    Raises:
+        LockNotAcquired: there may be some, and somebody else has had the lock of starts for a minute;
+            nothing was deleted.
     """
 
     def repeated(records: Iterable[RunRecord]) -> list[RunRecord]:

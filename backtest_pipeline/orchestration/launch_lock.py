@@ -20,6 +20,7 @@ from dagster import DagsterInstance
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from backtest_pipeline.model.errors import LockNotAcquired
 from backtest_pipeline.orchestration.run_storage import is_postgres, run_storage_of
 
 PATIENCE_S = 60.0
@@ -28,47 +29,47 @@ _LOOK_EVERY_S = 0.02
 
 @dataclass(frozen=True)
 class _Lock:
+    purpose: str
     file: str
     advisory_key: int
     in_process: threading.Lock = field(default_factory=threading.Lock)
 
 
-_LAUNCH = _Lock(".launch.lock", 0x6261_636B_7465_7374)  # "backtest" in ASCII
-_SUBMIT = _Lock(".submit.lock", 0x6261_636B_7465_7375)
+_LAUNCH = _Lock("starting runs", ".launch.lock", 0x6261_636B_7465_7374)  # "backtest" in ASCII
+_SUBMIT = _Lock("submitting runs", ".submit.lock", 0x6261_636B_7465_7375)
 
 
 @contextmanager
-def launch_lock(instance: DagsterInstance, *, wait: bool) -> Iterator[bool]:
+def launch_lock(instance: DagsterInstance, *, wait: bool) -> Iterator[None]:
     """Holds the lock of those who start runs for the block.
 
     Args:
         instance: whose runs are to be started.
-        wait: wait for the lock, for a minute at most; otherwise, and then, the block is told False.
+        wait: wait for the lock, for a minute at most; otherwise it must be free now.
 
-    Yields:
-        Whether the lock is held.
+    Raises:
+        LockNotAcquired: somebody else has it; the block is not begun.
     """
-    with _held(_LAUNCH, instance, PATIENCE_S if wait else 0.0) as locked:
-        yield locked
+    with _held(_LAUNCH, instance, PATIENCE_S if wait else 0.0):
+        yield
 
 
 @contextmanager
-def submit_lock(instance: DagsterInstance) -> Iterator[bool]:
+def submit_lock(instance: DagsterInstance) -> Iterator[None]:
     """Holds the lock of those who submit runs for the block, of a few milliseconds.
 
-    Yields:
-        Whether the lock is held; after a minute the block runs without.
+    Raises:
+        LockNotAcquired: somebody else has had it for a minute; the block is not begun.
     """
-    with _held(_SUBMIT, instance, PATIENCE_S) as locked:
-        yield locked
+    with _held(_SUBMIT, instance, PATIENCE_S):
+        yield
 
 
 @contextmanager
-def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator[bool]:
+def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator[None]:
     give_up_s = time.monotonic() + patience_s
     if not lock.in_process.acquire(timeout=patience_s):
-        yield False
-        return
+        raise LockNotAcquired(lock.purpose, patience_s)
     try:
         storage = run_storage_of(instance)
         if is_postgres(storage):
@@ -76,9 +77,11 @@ def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator
         else:
             opened = _file_lock(Path(instance.root_directory) / lock.file)
         with opened as take:
-            while not (locked := take()) and time.monotonic() < give_up_s:
+            while not take():
+                if time.monotonic() >= give_up_s:
+                    raise LockNotAcquired(lock.purpose, patience_s)
                 time.sleep(_LOOK_EVERY_S)
-            yield locked
+            yield
     finally:
         lock.in_process.release()
 

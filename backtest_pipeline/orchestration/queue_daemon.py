@@ -48,7 +48,12 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         workspace_process_context: IWorkspaceProcessContext[Any],
         fixed_iteration_time: float | None = None,
     ) -> DaemonIterator:
-        """Takes what fits from the queue, while nobody else starts runs."""
+        """Takes what fits from the queue, while nobody else starts runs.
+
+        Raises:
+            LockNotAcquired: somebody else has had the lock for a minute; Dagster's loop logs it, tells the
+                health check by the heartbeat, and looks again.
+        """
         instance = workspace_process_context.instance
         looked_at, now_s = _last_written(instance), time.monotonic()
         if (
@@ -62,9 +67,8 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
             self._empty_at = looked_at
             return
         self._workspace = workspace_process_context.create_request_context()
-        with launch_lock(instance, wait=True) as locked:
-            if locked:
-                yield from super().run_iteration(workspace_process_context, fixed_iteration_time)
+        with launch_lock(instance, wait=True):
+            yield from super().run_iteration(workspace_process_context, fixed_iteration_time)
 
     def _get_runs_to_dequeue(
         self, instance: DagsterInstance, concurrency_config: Any, fixed_iteration_time: float | None

@@ -27,7 +27,7 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import (
 from dagster._daemon.daemon import DaemonIterator
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import TaskRepeated
+from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
 from backtest_pipeline.orchestration.duplicates import drop_duplicates
 
 LOOK_EVERY_S = 2
@@ -52,8 +52,11 @@ class LastingRetryDaemon(EventLogConsumerDaemon):
         """Retries what has failed since the last look, and what is owed from earlier ones."""
         instance = workspace_process_context.instance
         start_at_the_beginning(instance)
-        for run_id in drop_duplicates(instance, time.time()):
-            self._logger.info("run %s is gone: its submission was repeated and has another run", run_id)
+        try:
+            for run_id in drop_duplicates(instance, time.time()):
+                self._logger.info("run %s is gone: its submission was repeated and has another run", run_id)
+        except LockNotAcquired as error:  # the retries below do without it
+            self._logger.warning("repeated submissions are left for the next look: %s", error)
         yield from super().run_iteration(workspace_process_context)
         owed = instance.get_run_records(
             RunsFilter(statuses=[DagsterRunStatus.FAILURE], tags={tags.RETRY_OWED: "true"})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from backtest_pipeline.model.errors import ServiceError, TaskRepeated, TaskUnknown
+from backtest_pipeline.model.errors import ServiceError, TaskUnknown
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
@@ -20,7 +20,7 @@ from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
 from backtest_pipeline.sdk.reuse import Reuse
-from backtest_pipeline.sdk.states import status_of
+from backtest_pipeline.sdk.states import may_have_successors, status_of, task_of
 from backtest_pipeline.sdk.submission import launch, new_key, submit_all
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
@@ -116,10 +116,10 @@ class BacktestClient:
             if done is not None:
                 return done
         key = new_key() if idempotency_key is None else idempotency_key
-        try:
-            return status_of([launch(self._graphql, request, key)], self._clock.now_s())
-        except TaskRepeated as repeated:
-            return self.status(repeated.task_id)
+        run = launch(self._graphql, request, key)
+        if may_have_successors(run):
+            return self.status(task_of(run))
+        return status_of([run], self._clock.now_s())
 
     def submit_many(
         self,

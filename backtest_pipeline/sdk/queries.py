@@ -34,7 +34,7 @@ mutation Launch($params: ExecutionParams!) {
     ... on NoModeProvidedError { message }
     ... on ConflictingExecutionParamsError { message }
     ... on PresetNotFoundError { message }
-    ... on PythonError { message }
+    ... on PythonError { message className }
   }
 }
 """

@@ -6,10 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from backtest_pipeline.model.errors import BacktestError, ServerRefused, ServerTroubled, TaskRepeated
+from backtest_pipeline.model.errors import (
+    BacktestError,
+    LockNotAcquired,
+    ServerRefused,
+    ServerTroubled,
+)
 
 _MOST_CHARACTERS = 500
-_REPEATED = re.compile(r"TaskRepeated: task (\S+) already has the idempotency key (.+)")
 _DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.(?:\w+\.)*(\w+)")
 # Said at first, and once the web server has looked and found no code.
 _CODE_SERVER_AWAY = re.compile(r"DagsterUserCodeUnreachableError|Could not find Pipeline")
@@ -17,9 +21,6 @@ _CODE_SERVER_AWAY = re.compile(r"DagsterUserCodeUnreachableError|Could not find 
 
 def refusal_of(url: str, message: str) -> BacktestError:
     """The error that a server's message stands for, without the SQL and the stack trace in it."""
-    repeated = _REPEATED.search(message)
-    if repeated:
-        return TaskRepeated(repeated[1], repeated[2].strip()[1:-1])
     database = _DATABASE.search(message)
     if database:
         return ServerTroubled(url, f"its database failed ({database.group(1)}); see the server's log")
@@ -30,7 +31,10 @@ def refusal_of(url: str, message: str) -> BacktestError:
 
 def refusal_of_answer(url: str, answer: Mapping[str, Any]) -> BacktestError:
     """The error that a typed GraphQL answer stands for."""
-    return refusal_of(url, str(answer.get("message") or answer.get("__typename") or ""))
+    message = str(answer.get("message") or answer.get("__typename") or "")
+    if answer.get("className") == LockNotAcquired.__name__:
+        return ServerTroubled(url, _told(message))
+    return refusal_of(url, message)
 
 
 def _told(message: str) -> str:

@@ -77,6 +77,11 @@ def newest_of(runs: Sequence[Run]) -> Run:
     return max(runs, key=_age)
 
 
+def may_have_successors(run: Run) -> bool:
+    """Whether a run may not be its task's only one: it is a later attempt, or it has ended."""
+    return run["runId"] != task_of(run) or STATE_OF[run["status"]] in FINAL_STATES
+
+
 def task_of(run: Run) -> str:
     """Id of the task that a run is an attempt of; a root run names no root."""
     return str(run["rootRunId"] or run["runId"])

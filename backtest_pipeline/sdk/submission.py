@@ -39,9 +39,10 @@ def new_key() -> str:
 def launch(graphql: GraphQL, request: BacktestRequest, key: str) -> Run:
     """Starts a task and returns its run; what got lost on the way is sent again.
 
+    Where a task with this key exists, nothing is started and the answer is that task's root run.
+
     Raises:
         RequestInvalid: the request or the key is wrong; nothing was started.
-        TaskRepeated: a task with this key exists; nothing was started.
         ServiceError: the server did not take it.
     """
     if not key.strip() or len(key) > _LONGEST_KEY:

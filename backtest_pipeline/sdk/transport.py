@@ -72,7 +72,7 @@ class GraphQL:
         Only for what may arrive twice: queries, and mutations that the server recognises when repeated.
 
         Raises:
-            ServiceError, TaskRepeated: as for `ask`; one that may pass only after the patience is over.
+            ServiceError: as for `ask`; one that may pass only after the patience is over.
         """
         give_up_s, pause_s = None, _FIRST_PAUSE_S
         while True:
@@ -96,7 +96,6 @@ class GraphQL:
             ServerUnreachable: nothing answers.
             ServerTroubled: the answer is an error that may pass.
             ServerRefused: the answer is another error, or no GraphQL at all.
-            TaskRepeated: the document would have started a task that exists.
         """
         try:
             response = self._http.post(

@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
+from backtest_pipeline.model.errors import LockNotAcquired
 from backtest_pipeline.orchestration.launch_lock import launch_lock
 from backtest_pipeline.service.home import prepare
 
 TRY = """
 from dagster import DagsterInstance
 from backtest_pipeline.orchestration.launch_lock import launch_lock
-with DagsterInstance.get() as instance, launch_lock(instance, wait=False) as locked:
-    print(locked)
+from backtest_pipeline.model.errors import LockNotAcquired
+with DagsterInstance.get() as instance:
+    try:
+        with launch_lock(instance, wait=False):
+            print("held")
+    except LockNotAcquired as error:
+        print(error)
 """
 
 
@@ -37,10 +43,9 @@ def test_only_one_process_holds_the_lock_at_a_time(
     with DagsterInstance.get() as instance:
         storage = type(instance.run_storage).__name__
         assert ("Postgres" in storage) == bool(database)
-        with launch_lock(instance, wait=True) as locked:
-            assert locked
-            assert tried_elsewhere() == "False"
-            with launch_lock(instance, wait=False) as again:
-                assert not again
-        assert tried_elsewhere() == "True"
+        with launch_lock(instance, wait=True):
+            assert "the lock for starting runs is held by somebody else" in tried_elsewhere()
+            with pytest.raises(LockNotAcquired), launch_lock(instance, wait=False):
+                pytest.fail("the block of a lock that is not had may not begin")
+        assert tried_elsewhere() == "held"
     assert (tmp_path / ".launch.lock").exists() != bool(database)  # PostgreSQL has locks of its own

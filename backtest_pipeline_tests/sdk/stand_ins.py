@@ -127,11 +127,7 @@ class FakeServer:
         key = marks["backtest/idempotency_key"]
         for known in self.runs:
             if {"key": "backtest/idempotency_key", "value": key} in known["tags"]:
-                message = (
-                    "backtest_pipeline.model.errors.TaskRepeated: "
-                    f"task {known['runId']} already has the idempotency key {key!r}\nStack trace: …"
-                )
-                return {"launchRun": {"__typename": "PythonError", "message": message}}
+                return {"launchRun": {"__typename": "LaunchRunSuccess", "run": known}}
         started = run(f"run{len(self.runs)}", status="QUEUED", created=float(len(self.runs)))
         started["tags"] = [{"key": name, "value": value} for name, value in marks.items()]
         self.runs.append(started)

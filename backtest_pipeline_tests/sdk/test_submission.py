@@ -9,7 +9,7 @@ import pytest
 
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model.errors import RequestInvalid, ServerRefused, ServerUnreachable, SubmissionsFailed
-from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock
+from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock, run
 
 KEY_TAG = "backtest/idempotency_key"
 
@@ -70,7 +70,7 @@ def test_an_answer_that_got_lost_does_not_make_a_second_task() -> None:
     with server.client() as client:
         task = client.submit(_request())
     assert [run["runId"] for run in server.runs] == [task.task_id]
-    assert server.asked == ["Launch", "Launch", "Attempts"]
+    assert server.asked == ["Launch", "Launch"]  # a root run that goes on has no later attempts to ask for
 
 
 @pytest.mark.parametrize("key", ["nightly", "it's night", '"', "two\nlines"])
@@ -82,6 +82,35 @@ def test_a_key_that_is_used_again_yields_its_task_even_after_that_has_ended(key:
         second = client.submit(_request(), idempotency_key=key)
     assert (second.task_id, second.state) == (first.task_id, "cancelled")
     assert len(server.runs) == 1
+
+
+def test_a_key_of_a_task_that_was_tried_again_yields_its_newest_attempt() -> None:
+    server = FakeServer(
+        run("first", status="FAILURE", backtest__idempotency_key="nightly", dagster__will_retry="true"),
+        run("second", root="first", status="STARTED", created=9.0, backtest__idempotency_key="nightly"),
+    )
+    with server.client() as client:
+        task = client.submit(_request(), idempotency_key="nightly")
+    assert (task.task_id, task.state, task.attempt) == ("first", "running", 2)
+    assert len(server.runs) == 2
+
+
+def test_what_an_error_says_names_no_task_of_ours() -> None:
+    """A strategy's or a database's words may look like anything."""
+    said = "backtest_pipeline.model.errors.TaskRepeated: task other already has the idempotency key 'k'"
+    server = FakeServer(run("other"))
+    server.failures = [httpx.Response(500, json={"errors": [{"message": said}]})]
+    with server.client() as client, pytest.raises(ServerRefused):
+        client.submit(_request())
+
+
+def test_a_launch_that_met_a_held_lock_is_sent_again_with_the_same_key() -> None:
+    error = {"__typename": "PythonError", "className": "LockNotAcquired", "message": "held by somebody else"}
+    server = FakeServer()
+    server.failures = [httpx.Response(500, json={"data": {"launchRun": error}})]
+    with server.client() as client:
+        assert client.submit(_request()).task_id == "run0"
+    assert len(set(_keys(server))) == 1
 
 
 def test_a_lost_launch_is_given_up_when_the_patience_is_over() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backtest_pipeline.model.errors import ServerTroubled, TaskRepeated
+from backtest_pipeline.model.errors import ServerTroubled
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.web.cleaning import cleaned
 
@@ -18,7 +18,7 @@ SQL = (
     "[SQL: SELECT runs.run_body FROM runs WHERE runs.run_id = %(run_id)s]\n[parameters: {'run_id': 'r'}]\n"
     "(Background on this error at: https://sqlalche.me/e/20/e3q8)"
 )
-REPEATED = "backtest_pipeline.model.errors.TaskRepeated: task 0f1e already has the idempotency key 'k (1)'\n"
+LOCKED = "backtest_pipeline.model.errors.LockNotAcquired: the lock for submitting runs is held\n"
 
 
 def _cleaned(content: object) -> Any:
@@ -83,12 +83,12 @@ def test_the_record_of_a_run_keeps_its_stack_but_no_sql() -> None:
     assert "SELECT" not in left["error"]["message"]
 
 
-def test_clients_still_recognise_a_repeated_task() -> None:
-    error = {"__typename": "PythonError", "message": REPEATED, "stack": FRAMES}
+def test_clients_still_recognise_a_lock_that_somebody_else_has() -> None:
+    error = {"__typename": "PythonError", "className": "LockNotAcquired", "message": LOCKED, "stack": FRAMES}
     left = _cleaned({"data": {"launchRun": error}})["data"]["launchRun"]
     known = refusal_of_answer("http://here", left)
-    assert isinstance(known, TaskRepeated)
-    assert (known.task_id, known.key) == ("0f1e", "k (1)")
+    assert isinstance(known, ServerTroubled)
+    assert known.retryable
 
 
 def test_clients_still_recognise_a_database_in_trouble() -> None:
