@@ -29,6 +29,7 @@
         ├── ServerUnreachable
         ├── ServerRefused
         │   └── ServerTroubled
+        ├── InternalsChanged
         ├── LockNotAcquired
         ├── DatabaseMistaken
         └── ServiceNotReady
@@ -384,6 +385,27 @@ class ServerTroubled(ServerRefused):
     """The web server answered with an error that may pass, as when its database restarts."""
 
     retryable = True
+
+
+class InternalsChanged(ServiceError):
+    """A library has no longer what this package replaces, overrides or calls in it.
+
+    Attributes:
+        name: what is missing.
+        library: the package that had it.
+        installed: its version here.
+        read_in: the version that this package was written for.
+    """
+
+    def __init__(self, name: str, problem: str, library: str, installed: str, read_in: str) -> None:
+        self.name = name
+        self.library = library
+        self.installed = installed
+        self.read_in = read_in
+        super().__init__(
+            f"{name} {problem}: {library} {installed} is installed, and {read_in} is what this version of "
+            "backtest_pipeline knows; install what requirements.lock names"
+        )
 
 
 class LockNotAcquired(ServiceError):

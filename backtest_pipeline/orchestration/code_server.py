@@ -17,6 +17,7 @@ from pathlib import Path
 from dagster._cli.api import grpc_command
 from dagster._grpc import server as dagster_server
 
+from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
 from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.warm_server import WarmApiServer
 from backtest_pipeline.settings import get_settings
@@ -37,9 +38,21 @@ def _held_for_life(lock: Path) -> Iterator[None]:
         yield
 
 
+def install() -> None:
+    """Puts our server where Dagster's command looks its own up.
+
+    Raises:
+        InternalsChanged: the command looks elsewhere, or the server does not wait as it did.
+    """
+    start_run = dagster_server.DagsterApiServer.StartRun
+    replace(dagster_server, "DagsterApiServer", WarmApiServer, used_by=grpc_command)
+    # How soon a started worker is noticed, in seconds.
+    replace(dagster_server, "EVENT_QUEUE_POLL_INTERVAL", 0.01, used_by=start_run)
+
+
 if __name__ == "__main__":
-    dagster_server.DagsterApiServer = WarmApiServer  # type: ignore[assignment, misc]  # what grpc_command looks up
-    dagster_server.EVENT_QUEUE_POLL_INTERVAL = 0.01  # how soon a started worker is noticed, in seconds
+    install()
     keep_connections()
+    check_all()
     with _held_for_life(get_settings().code_lock):
         grpc_command()

@@ -16,10 +16,20 @@ from typing import Any, BinaryIO, TextIO
 
 from dagster import DagsterInstance
 from dagster._core.execution.compute_logs import redirect_to_file
+from dagster._core.execution.plan.execute_plan import inner_plan_execution_iterator
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
+
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+
+overrides(LocalComputeLogManager, "config_type")
+overrides(LocalComputeLogManager, "from_config_value")
+overrides(LocalComputeLogManager, "register_instance")
+overrides(LocalComputeLogManager, "capture_logs", used_by=inner_plan_execution_iterator)
+uses(LocalComputeLogManager, "_base_dir", within=LocalComputeLogManager.get_captured_local_path)
+uses(LocalComputeLogManager, "complete_artifact_path")
 
 _COPY_EVERY_S = 0.25
 _PATIENCE_S = 5.0

@@ -17,6 +17,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.orchestration.code_location import code_answers, location_of
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.launch_lock import launch_lock, submit_lock
 from backtest_pipeline.web.identity import USER_HEADER
 
@@ -28,6 +29,10 @@ LONGEST_RETRY_WAIT_S = 300.0
 # Numbers of a request that Dagster reads from tags.
 _NUMBERS = {"priority": tags.PRIORITY, "max_retries": tags.MAX_RETRIES, "timeout_s": tags.MAX_RUNTIME}
 _logger = logging.getLogger(__name__)
+
+overrides(QueuedRunCoordinator, "submit_run", used_by=DagsterInstance.submit_run)
+uses(QueuedRunCoordinator, "_instance", within=QueuedRunCoordinator.submit_run)
+uses(QueuedRunCoordinator, "get_run_queue_config")
 
 
 class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dagster import DagsterInstance
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._daemon.controller import get_daemon_statuses
+from dagster._daemon.types import DaemonStatus
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.settings import Settings
@@ -42,14 +44,18 @@ class Health:
             problem = entry.load_error.message.partition("\n")[0] if entry.load_error else "it is loading"
             return Check("code server", ok=False, detail=f"{problem}; see the code server's log")
         try:
-            # Behind gRPC, as ours is, a location has a client.
-            client = getattr(entry.code_location, "client", None)
-            if client is not None:
-                client.get_server_id(timeout=_CODE_SERVER_TIMEOUT_S)
+            if isinstance(entry.code_location, GrpcServerCodeLocation):
+                entry.code_location.client.get_server_id(timeout=_CODE_SERVER_TIMEOUT_S)
         except DagsterUserCodeUnreachableError:
             detail = "it does not answer, so no task can start; start it again, see the code server's log"
             return Check("code server", ok=False, detail=detail)
         return Check("code server", ok=True, detail="answers")
+
+
+def _fault(status: DaemonStatus) -> str:
+    """What went wrong last in a part of the daemon that is alive, or an empty text."""
+    errors = status.last_heartbeat.errors if status.last_heartbeat else None
+    return errors[0].message.strip().partition("\n")[0].partition("[SQL")[0] if errors else ""
 
 
 def _database_and_daemons(instance: DagsterInstance) -> list[Check]:
@@ -65,9 +71,13 @@ def _database_and_daemons(instance: DagsterInstance) -> list[Check]:
             Check("database", ok=False, detail=problem),
             Check("daemon", ok=False, detail="its heartbeats are in the database"),
         ]
-    late = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
-    if late:
-        advice = f"no fresh heartbeat of {', '.join(late)}; start the daemon again, see its log"
+    ill = {name.lower(): status for name, status in sorted(statuses.items()) if not status.healthy}
+    if ill:
+        faults = [f"{name} reports: {fault}" for name, status in ill.items() if (fault := _fault(status))]
+        late = [name for name, status in ill.items() if not _fault(status)]
+        if late:
+            faults.append(f"no fresh heartbeat of {', '.join(late)}; start the daemon again")
+        advice = f"{'; '.join(faults)}; see its log"
         return [Check("database", ok=True, detail="answers"), Check("daemon", ok=False, detail=advice)]
     return [
         Check("database", ok=True, detail="answers"),

@@ -5,14 +5,24 @@ from __future__ import annotations
 import math
 import time
 
-from dagster import DagsterRun, RunRecord
+from dagster import DagsterRun, RunRecord, RunsFilter
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 from dagster._grpc.types import CancelExecutionRequest
 from dagster._serdes import ConfigurableClassData
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 
 GIVE_UP_SERVER_AFTER_S = 300.0
+
+overrides(DefaultRunLauncher, "terminate", used_by=QueuedRunCoordinator.cancel_run)
+overrides(DefaultRunLauncher, "supports_check_run_worker_health", used_by=monitor_started_run)
+overrides(DefaultRunLauncher, "check_run_worker_health", used_by=monitor_started_run)
+uses(DefaultRunLauncher, "_get_grpc_client_for_termination", within=DefaultRunLauncher.terminate)
+uses(DefaultRunLauncher, "_instance", within=DefaultRunLauncher.terminate)
 
 
 def timed_out(record: RunRecord, now_s: float) -> bool:
@@ -68,10 +78,12 @@ class BacktestRunLauncher(DefaultRunLauncher):
         """
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:
+            self._silent_since_s.pop(run.run_id, None)
             return CheckRunHealthResult(WorkerStatus.RUNNING, "the run is ending")
         try:
             known = client.get_current_runs()
         except Exception as error:  # noqa: BLE001  gRPC's errors are many; none is about the worker
+            self._forget_ended(run.run_id)
             since_s = self._silent_since_s.setdefault(run.run_id, time.monotonic())
             if time.monotonic() - since_s > GIVE_UP_SERVER_AFTER_S:
                 del self._silent_since_s[run.run_id]
@@ -81,3 +93,12 @@ class BacktestRunLauncher(DefaultRunLauncher):
         if run.run_id in known:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the worker is gone")
+
+    def _forget_ended(self, asked_about: str) -> None:
+        """Drops what is kept of runs that have ended meanwhile, as nobody asks about those again."""
+        kept = [run_id for run_id in self._silent_since_s if run_id != asked_about]
+        if not kept or asked_about in self._silent_since_s:
+            return
+        alive = RunsFilter(run_ids=kept, statuses=IN_PROGRESS_RUN_STATUSES)
+        for run_id in {*kept} - {*self._instance.get_run_ids(alive)}:
+            del self._silent_since_s[run_id]

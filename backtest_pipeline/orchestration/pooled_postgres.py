@@ -13,26 +13,33 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from backtest_pipeline.orchestration.dagster_internals.compat import replace, uses
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-_MODULES = (
-    "dagster_postgres.run_storage.run_storage",
-    "dagster_postgres.event_log.event_log",
-    "dagster_postgres.schedule_storage.schedule_storage",
-)
+_STORAGES = {
+    "dagster_postgres.run_storage.run_storage": "PostgresRunStorage",
+    "dagster_postgres.event_log.event_log": "PostgresEventLogStorage",
+    "dagster_postgres.schedule_storage.schedule_storage": "PostgresScheduleStorage",
+}
 
 
 _KEEPALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 
 
 def keep_connections() -> None:
-    """Makes the storages that this process creates share a pool; without dagster-postgres it does nothing."""
-    if os.environ.get("DAGSTER_PG_HOST"):
-        import_module("dagster_postgres")
-    for name in _MODULES:
-        if name in sys.modules:
-            vars(sys.modules[name])["create_pg_engine"] = _pooled  # looked up there
+    """Makes the storages that this process creates share a pool; without PostgreSQL it does nothing.
+
+    Raises:
+        InternalsChanged: the storages create their connections another way.
+    """
+    if not os.environ.get("DAGSTER_PG_HOST") and "dagster_postgres" not in sys.modules:
+        return
+    for name, storage in _STORAGES.items():
+        module = import_module(name)
+        uses(module, storage)
+        replace(module, "create_pg_engine", _pooled, used_by=getattr(module, storage).__init__)
 
 
 def _pooled(url: str, token_provider: Any = None, **options: Any) -> Engine:

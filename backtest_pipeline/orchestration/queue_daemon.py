@@ -13,11 +13,12 @@ from urllib.parse import urlparse
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.workspace.context import BaseWorkspaceRequestContext, IWorkspaceProcessContext
-from dagster._daemon.daemon import DaemonIterator
+from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, IntervalDaemon
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.code_location import code_answers, location_of
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.launch_lock import launch_lock
 from backtest_pipeline.orchestration.run_storage import run_storage_of
 
@@ -25,6 +26,16 @@ LOOK_EVERY_S = 0.1
 LOOK_AT_LEAST_EVERY_S = 5.0
 SAY_AGAIN_AFTER_S = 60.0
 PAUSE_WITHOUT_CODE_S = 1.0
+
+_Parent = QueuedRunCoordinatorDaemon
+overrides(_Parent, "core_loop", used_by=DagsterDaemon.run_daemon_loop)
+overrides(_Parent, "run_iteration", used_by=IntervalDaemon.core_loop)
+overrides(_Parent, "_get_runs_to_dequeue", used_by=_Parent.run_iteration)
+overrides(_Parent, "_priority_sort", used_by=_Parent._get_runs_to_dequeue)  # noqa: SLF001  declared here
+uses(_Parent, "_location_timeouts", "_location_timeouts_lock", within=_Parent._get_runs_to_dequeue)  # noqa: SLF001  as above
+uses(_Parent, "_logger", within=DagsterDaemon.__init__)
+uses(_Parent, "wait", within=IntervalDaemon.core_loop)  # for whose patience `_Impatient` stands in
+uses(SqliteRunStorage, "_conn_string", within=SqliteRunStorage.connect)
 
 
 class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
@@ -36,6 +47,7 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         self._workspace: BaseWorkspaceRequestContext | None = None
         self._empty_at: object = None
         self._asked_s = 0.0
+        self._fault: Exception | None = None
 
     def core_loop(
         self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: Event
@@ -53,6 +65,8 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         Raises:
             LockNotAcquired: somebody else has had the lock for a minute; Dagster's loop logs it, tells the
                 health check by the heartbeat, and looks again.
+            Exception: it could not be asked whether the code servers are there, for another reason than that
+                they are away; what was due was started all the same, and the fault is told as above.
         """
         instance = workspace_process_context.instance
         looked_at, now_s = _last_written(instance), time.monotonic()
@@ -67,8 +81,11 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
             self._empty_at = looked_at
             return
         self._workspace = workspace_process_context.create_request_context()
+        self._fault = None
         with launch_lock(instance, wait=True):
             yield from super().run_iteration(workspace_process_context, fixed_iteration_time)
+        if self._fault is not None:
+            raise self._fault
 
     def _get_runs_to_dequeue(
         self, instance: DagsterInstance, concurrency_config: Any, fixed_iteration_time: float | None
@@ -86,7 +103,14 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         return [run for run in runs if location_of(run) not in away]
 
     def _answers(self, name: str) -> bool:
-        return self._workspace is not None and code_answers(name, self._workspace)
+        """Whether a code server answers. Where the question itself fails, a launch will tell."""
+        if self._workspace is None:
+            return False
+        try:
+            return code_answers(name, self._workspace)
+        except Exception as error:  # noqa: BLE001  raised once what is due has been started
+            self._fault = error
+            return True
 
     def _priority_sort(self, runs: Iterable[DagsterRun]) -> list[DagsterRun]:
         """Dagster's order, without the retries whose wait is not over."""

@@ -24,13 +24,18 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import (
     EventLogConsumerDaemon,
     _create_cursor_key,
 )
-from dagster._daemon.daemon import DaemonIterator
+from dagster._daemon.daemon import DaemonIterator, IntervalDaemon
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.duplicates import drop_duplicates
 
 LOOK_EVERY_S = 2
+
+overrides(EventLogConsumerDaemon, "run_iteration", used_by=IntervalDaemon.core_loop)
+overrides(EventLogConsumerDaemon, "handle_updated_runs_fns", used_by=EventLogConsumerDaemon.run_iteration)
+uses(EventLogConsumerDaemon, "_logger", within=EventLogConsumerDaemon.run_iteration)
 
 
 class LastingRetryDaemon(EventLogConsumerDaemon):

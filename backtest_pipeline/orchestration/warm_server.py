@@ -22,6 +22,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from grpc import StatusCode
 
 from backtest_pipeline.orchestration import warm_workers
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 
 if TYPE_CHECKING:
     import grpc
@@ -34,10 +35,32 @@ _STAYS = {
     "backtest_pipeline.orchestration",
     "backtest_pipeline.orchestration.afterwork",
     "backtest_pipeline.orchestration.code_server",
+    "backtest_pipeline.orchestration.dagster_internals",
+    "backtest_pipeline.orchestration.dagster_internals.compat",
     "backtest_pipeline.orchestration.pooled_postgres",
     "backtest_pipeline.orchestration.warm_server",
     "backtest_pipeline.orchestration.warm_workers",
 }
+
+for _method in ("Ping", "StartRun", "ReloadCode", "CancelExecution"):  # called by gRPC
+    overrides(DagsterApiServer, _method)
+overrides(DagsterApiServer, "_check_for_orphaned_runs", used_by=DagsterApiServer._cleanup_thread)  # noqa: SLF001  declared here
+uses(DagsterApiServer, "_mp_ctx", "_executions", "_execution_lock", within=DagsterApiServer.StartRun)
+uses(
+    DagsterApiServer,
+    "_termination_times",
+    "_shutdown_once_executions_finish_event",
+    "_reload_lock",
+    "_loaded_repositories",
+    "_serializable_load_error",
+    "_server_id",
+    "_logger",
+    "_entry_point",
+    "_container_image",
+    "_container_context",
+    "_defs_state_info",
+    within=DagsterApiServer.__init__,
+)
 
 
 class WarmApiServer(DagsterApiServer):

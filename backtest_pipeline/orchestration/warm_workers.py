@@ -12,16 +12,23 @@ import multiprocessing
 import os
 import sys
 import threading
-from multiprocessing import forkserver, popen_forkserver
+from multiprocessing import forkserver, popen_fork, popen_forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 
 from backtest_pipeline.orchestration import afterwork, pooled_postgres
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced
 from backtest_pipeline.settings import forget_secrets
 
 PRELOAD = "backtest_pipeline.worker_preload"
 _PROBE_TIMEOUT_S = 60.0
+
+overrides(popen_forkserver.Popen, "_launch", used_by=popen_fork.Popen.__init__)
+overrides(ForkServerProcess, "_Popen", used_by=BaseProcess.start)
+overrides(ForkServerContext, "Process")
+overrides(SpawnContext, "Process")
+overrides(BaseProcess, "run")
 
 _launching = threading.Lock()
 _generation = forkserver.ForkServer()
@@ -31,13 +38,16 @@ class _WarmPopen(popen_forkserver.Popen):
     """Starts a process from the newest generation instead of the module's only fork server."""
 
     def _launch(self, process: BaseProcess) -> None:
-        with _launching:
-            usual = forkserver.connect_to_new_process
-            forkserver.connect_to_new_process = _generation.connect_to_new_process
-            try:
-                super()._launch(process)  # type: ignore[misc]  # typeshed does not know it
-            finally:
-                forkserver.connect_to_new_process = usual
+        with (
+            _launching,
+            replaced(
+                forkserver,
+                "connect_to_new_process",
+                _generation.connect_to_new_process,
+                used_by=popen_forkserver.Popen._launch,  # type: ignore[attr-defined]  # noqa: SLF001  typeshed does not know it
+            ),
+        ):
+            super()._launch(process)  # type: ignore[misc]  # as above
 
 
 class _Worker(BaseProcess):

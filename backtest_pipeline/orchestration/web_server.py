@@ -19,6 +19,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
 from backtest_pipeline.model.errors import BacktestError
+from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
 from backtest_pipeline.orchestration.figures import Counter
 from backtest_pipeline.orchestration.health import Health
 from backtest_pipeline.rendering import rendered_report
@@ -32,6 +33,19 @@ from backtest_pipeline.web.results import RenderMissing, ResultPages
 
 _log = logging.getLogger("dagster-webserver.door")
 
+_SERVES = "host_dagster_ui_with_workspace_process_context"
+uses(dagster_cli, _SERVES, "DEFAULT_WEBSERVER_HOST", "DEFAULT_WEBSERVER_PORT", "_lifespan", "cli")
+
+
+class Unguarded(BacktestError):
+    """Dagster's app would have been served without the door in front of it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Dagster would have served its pages to everybody, past this package's access checks; nothing is "
+            "served. Install the version of dagster-webserver that requirements.lock names"
+        )
+
 
 def app_behind_door(
     dagster: ASGIApp,
@@ -41,7 +55,7 @@ def app_behind_door(
     host: str,
     prefix: str,
     render_missing: RenderMissing | None = None,
-) -> ASGIApp:
+) -> Door:
     """The whole web server: the door, our pages, and Dagster behind them.
 
     Args:
@@ -101,6 +115,8 @@ def host_behind_door(
         prefix=path_prefix,
         render_missing=partial(_report_of, settings),
     )
+    if not isinstance(app, Door):
+        raise Unguarded
     _log.info("serving http://%s:%d%s in process %d", host, port, path_prefix, os.getpid())
     uvicorn.run(
         app,
@@ -127,8 +143,29 @@ def main() -> None:
     get_settings()  # once, before the secrets leave the environment that a code server would inherit
     for name in SECRET_VARIABLES:
         os.environ.pop(name, None)
-    dagster_cli.host_dagster_ui_with_workspace_process_context = host_behind_door  # type: ignore[assignment]
+    install()
+    check_all()
     dagster_cli.cli(auto_envvar_prefix="DAGSTER_WEBSERVER")
+
+
+def install() -> None:
+    """Puts our way of serving where Dagster's command looks its own up, and closes the way around it.
+
+    Raises:
+        InternalsChanged: the command has another way of serving; it must not be started.
+    """
+    usual = dagster_cli.host_dagster_ui_with_workspace_process_context
+    replace(dagster_cli, _SERVES, host_behind_door, used_by=dagster_cli.dagster_webserver)
+    replace(dagster_cli, "create_app_from_workspace_process_context", _refuse_to_make_app, used_by=usual)
+
+
+def _refuse_to_make_app(*_: object, **__: object) -> None:
+    """Stands where Dagster would make an app that it serves itself.
+
+    Raises:
+        Unguarded: always; `host_behind_door` makes the app by Dagster's own function.
+    """
+    raise Unguarded
 
 
 if __name__ == "__main__":

@@ -49,12 +49,23 @@ def disk_check(data_root: Path, least_free_bytes: int) -> Check:
     return Check("disk", ok=True, detail=found)
 
 
-async def send_health(checks: Cached[Sequence[Check]], user: User | None, send: Send) -> None:
-    """Answers 200 where everything is well and 503 where not; strangers hear nothing else."""
+async def send_health(
+    checks: Cached[Sequence[Check]], user: User | None, send: Send, *, guarded: bool
+) -> None:
+    """Answers 200 where everything is well and 503 where not; strangers hear nothing else.
+
+    Args:
+        checks: looks at the service.
+        user: who asks, as far as the door knows.
+        send: takes the answer.
+        guarded: whether the request has come through the door; where it has not, nothing has.
+    """
     try:
         found = await checks.get()
     except TimeoutError:
         found = [Check("service", ok=False, detail="the checks take too long; see the web server's log")]
+    if not guarded:
+        found = [*found, Check("guard", ok=False, detail="nobody checks who comes in; stop the web server")]
     ok = all(check.ok for check in found)
     told = {"ok": ok} if user is None else {"ok": ok, "checks": [asdict(check) for check in found]}
     await send_json(send, 200 if ok else 503, told)

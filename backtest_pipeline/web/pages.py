@@ -59,7 +59,7 @@ class OwnPages:
             problem = {"errors": [{"message": "this page is only read; send GET"}]}
             await send_json(send, 405, problem, {"allow": "GET, HEAD"})
         elif path == HEALTH:
-            await send_health(self._checks, scope.get(USER), send)
+            await send_health(self._checks, scope.get(USER), send, guarded=USER in scope)
         elif path == METRICS:
             await self._send_metrics(send)
         else:

@@ -24,11 +24,12 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 import backtest_pipeline
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError, LockNotAcquired, ServiceNotReady, TaskRepeated
-from backtest_pipeline.orchestration import coordinator, launch_lock, queue_daemon
+from backtest_pipeline.orchestration import coordinator, launch_lock
 from backtest_pipeline.orchestration.coordinator import BacktestRunCoordinator
 from backtest_pipeline.orchestration.duplicates import drop_duplicates
 from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
@@ -134,9 +135,12 @@ def test_retries_go_on_while_repeated_submissions_cannot_be_removed(
     both = _submitted_twice(instance)
     monkeypatch.setattr("backtest_pipeline.orchestration.duplicates.IN_FLIGHT_S", -60.0)
     looked: list[str] = []
-    monkeypatch.setattr(
-        EventLogConsumerDaemon, "run_iteration", lambda *_: iter(looked.append("failures") or ())
-    )
+
+    def look(*_: object) -> Iterator[None]:
+        looked.append("failures")
+        yield
+
+    monkeypatch.setattr(EventLogConsumerDaemon, "run_iteration", look)
     daemon = LastingRetryDaemon()
     daemon._logger = logging.getLogger("retries")
     with _held_elsewhere(instance.root_directory, ".launch.lock"):
@@ -150,7 +154,7 @@ def _queued(instance: dg.DagsterInstance) -> dg.DagsterRun:
     location = GrpcServerCodeLocationOrigin(host="localhost", port=1, location_name="backtest_pipeline")
     origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "backtest")
     queued = dg.DagsterRunStatus.QUEUED
-    return create_run_for_test(
+    run: dg.DagsterRun = create_run_for_test(
         instance,
         job_name="backtest",
         status=queued,
@@ -159,6 +163,7 @@ def _queued(instance: dg.DagsterInstance) -> dg.DagsterRun:
             "backtest", RepositoryPythonOrigin("python", ModuleCodePointer("x", "y"))
         ),
     )
+    return run
 
 
 def test_nothing_is_taken_from_the_queue_without_the_lock(
@@ -166,7 +171,7 @@ def test_nothing_is_taken_from_the_queue_without_the_lock(
 ) -> None:
     _queued(instance)
     monkeypatch.setattr(
-        queue_daemon.QueuedRunCoordinatorDaemon, "run_iteration", lambda *_: pytest.fail("without the lock")
+        QueuedRunCoordinatorDaemon, "run_iteration", lambda *_: pytest.fail("without the lock")
     )
     context: Any = SimpleNamespace(instance=instance, create_request_context=lambda: None)
     with _held_elsewhere(instance.root_directory, ".launch.lock"), pytest.raises(LockNotAcquired):
@@ -238,11 +243,10 @@ def test_writers_of_results_and_of_candles_wait_for_each_other(tmp_path: Path, w
     layout = Layout(tmp_path)
     folder = layout.publish_lock.parent if what == "results" else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
-    take = (lambda: publishing(layout)) if what == "results" else (lambda: _only_writer(folder))
     began = threading.Event()
 
     def write() -> None:
-        with take():
+        with publishing(layout) if what == "results" else _only_writer(folder):
             began.set()
 
     with _held_elsewhere(folder, ".lock"):

@@ -19,6 +19,7 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.test_utils import create_run_for_test
 from dagster._grpc.server import DagsterApiServer
 from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult, ExecuteExternalJobArgs
 from dagster._serdes import deserialize_value, serialize_value
@@ -65,6 +66,34 @@ def test_a_code_server_that_is_silent_for_minutes_has_lost_its_runs(monkeypatch:
     assert status() == WorkerStatus.NOT_FOUND
     client.known = []
     assert status() == WorkerStatus.NOT_FOUND
+
+
+def test_nothing_is_kept_of_silent_runs_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.instance_for_test() as instance:
+        asking = BacktestRunLauncher()
+        asking.register_instance(instance)
+        silent = _Client(ConnectionError("nobody"))
+
+        def client_of(run_id: str) -> object:
+            run = instance.get_run_by_id(run_id)
+            return None if run is None or run.is_finished else silent
+
+        monkeypatch.setattr(asking, "_get_grpc_client_for_termination", client_of)
+        for _ in range(200):
+            run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
+            assert asking.check_run_worker_health(run).status == WorkerStatus.RUNNING
+            instance.report_run_failed(run)
+        assert len(asking._silent_since_s) == 1, "of the last, which has ended since"
+        assert asking.check_run_worker_health(run).status == WorkerStatus.RUNNING
+        assert asking._silent_since_s == {}
+        going = [create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED) for _ in range(3)]
+        for one in going:
+            asking.check_run_worker_health(one)
+        assert set(asking._silent_since_s) == {one.run_id for one in going}
+        instance.delete_run(going[0].run_id)
+        asking.check_run_worker_health(create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED))
+        assert going[0].run_id not in asking._silent_since_s
+        assert set(asking._silent_since_s) > {one.run_id for one in going[1:]}
 
 
 def test_a_worker_that_does_not_report_is_killed_and_its_start_ends(

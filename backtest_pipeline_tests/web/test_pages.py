@@ -89,6 +89,11 @@ def test_strangers_hear_only_whether_all_is_well() -> None:
     assert (ill.status, ill.json()) == (503, {"ok": False})
 
 
+def test_health_is_never_well_where_requests_do_not_come_through_the_door() -> None:
+    unguarded = ask(_pages([WELL]), "GET", "/healthz")
+    assert (unguarded.status, unguarded.json()) == (503, {"ok": False})
+
+
 def test_checks_that_take_too_long_are_not_well_and_not_started_twice() -> None:
     release, started = threading.Event(), list[int]()
 
