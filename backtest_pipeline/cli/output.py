@@ -74,12 +74,15 @@ def print_statuses(statuses: Sequence[TaskStatus]) -> None:
             status.strategy or "",
             ",".join(status.symbols),
             f"{status.submitted_at:%Y-%m-%d %H:%M:%S}",
+            (status.code_sha256 or "")[:12],
             status.error or status.stage,
         )
         for status in statuses
     ]
     print_table(
-        ("task", "state", "done", "strategy", "symbols", "submitted (UTC)", "stage"), rows, right=["done"]
+        ("task", "state", "done", "strategy", "symbols", "submitted (UTC)", "code", "stage"),
+        rows,
+        right=["done"],
     )
 
 

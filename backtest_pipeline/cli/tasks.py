@@ -22,14 +22,19 @@ Key = Annotated[
     str | None,
     typer.Option(help="names this submission: repeated, it yields the same task", show_default=False),
 ]
+ServerCode = Annotated[
+    bool, typer.Option("--server-code", help="run the server's code, whatever code is installed here")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="run it even where a task has this very result already")]
 
 
 @takes_request
-def run(request: BacktestRequest, *, fresh: Fresh = False, json: Json = False) -> None:
+def run(
+    request: BacktestRequest, *, fresh: Fresh = False, server_code: ServerCode = False, json: Json = False
+) -> None:
     """Submits a backtest, shows its progress and prints its metrics; Ctrl-C leaves it to go on."""
     with connected() as client:
-        task = client.submit(request, reuse=not fresh)
+        task = client.submit(request, reuse=not fresh, server_code=server_code)
         _tell_if_reused(task)
         [ended] = wait_visibly(client, [task.task_id])
         _refuse_unfinished(ended)
@@ -43,11 +48,18 @@ def run(request: BacktestRequest, *, fresh: Fresh = False, json: Json = False) -
 
 @takes_request
 def submit(
-    request: BacktestRequest, *, idempotency_key: Key = None, fresh: Fresh = False, json: Json = False
+    request: BacktestRequest,
+    *,
+    idempotency_key: Key = None,
+    fresh: Fresh = False,
+    server_code: ServerCode = False,
+    json: Json = False,
 ) -> None:
     """Submits a backtest and prints its task id at once."""
     with connected() as client:
-        task = client.submit(request, idempotency_key=idempotency_key, reuse=not fresh)
+        task = client.submit(
+            request, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
+        )
     if idempotency_key is None:
         _tell_if_reused(task)
     if json:

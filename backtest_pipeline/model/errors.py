@@ -9,6 +9,7 @@
     │   ├── CandlesMissing
     │   ├── CandlesInvalid
     │   └── CandleFileUnreadable
+    ├── CodeDiffers               the code that would run is not what was asked for
     ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
     ├── TaskError                 a task is not what the caller hoped
@@ -174,6 +175,22 @@ class CandleFileUnreadable(CandlesError):
         self.path = str(path)
         self.reason = reason
         super().__init__(f"{symbol}: cannot read {path}: {reason}; {advice}")
+
+
+class CodeDiffers(BacktestError):
+    """A strategy's code here is not the submitter's, or no longer what is on disk; nothing was run.
+
+    Attributes:
+        strategy: the strategy's name.
+        ours: digest of the code that would have run.
+        wanted: digest of the submitter's code, or of what is on disk; none where that is not known.
+    """
+
+    def __init__(self, strategy: str, ours: str | None, wanted: str | None, problem: str) -> None:
+        self.strategy = strategy
+        self.ours = ours
+        self.wanted = wanted
+        super().__init__(f"{strategy}: {problem}")
 
 
 class StorageFull(BacktestError):

@@ -108,6 +108,10 @@ class Environment(_Record):
         None,
         description="over the sources that decide a result, the strategy's own among them; null: not known",
     )
+    submitted_code_sha256: str | None = Field(
+        None,
+        description="the same of the submitter's sources; null: not told, as by the web UI",
+    )
 
 
 class Manifest(_Record):

@@ -31,6 +31,12 @@ class TaskStatus(BaseModel):
     strategy: str | None
     symbols: list[str]
     labels: Mapping[str, str]
+    code_sha256: str | None = Field(
+        None, description="the code that runs or ran, as in the manifest; null until a worker has begun"
+    )
+    submitted_code_sha256: str | None = Field(
+        None, description="the code that the submitter had; null: not told, as by the web UI"
+    )
 
     @property
     def final(self) -> bool:

@@ -18,6 +18,7 @@ from backtest_pipeline.orchestration.presentation import add_report, write_chart
 from backtest_pipeline.orchestration.progress import ProgressTags
 from backtest_pipeline.orchestration.recording import Attempt, completed_manifest
 from backtest_pipeline.orchestration.run_page import candle_lines, materialization, request_tags, result_lines
+from backtest_pipeline.orchestration.submitted_code import code_of_run
 from backtest_pipeline.storage.disk import require_room
 from backtest_pipeline.strategies.registry import strategies
 
@@ -35,8 +36,16 @@ def load_candles(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
     with told(context, "loading candles"):
         request = bench.request(context.op_config)
+        code = code_of_run(request.strategy, context.run.tags)
         progress = ProgressTags(context.instance, context.run_id)
-        progress.write({**request_tags(request), tags.PROGRESS: "0.00", tags.STAGE: "loading candles"})
+        progress.write(
+            {
+                **request_tags(request),
+                tags.CODE: code.ran or "",
+                tags.PROGRESS: "0.00",
+                tags.STAGE: "loading candles",
+            }
+        )
         loaded = bench.loaded(context.op_config)
         for line in candle_lines(loaded):
             context.log.info(line)
@@ -70,7 +79,9 @@ def run_engine(context: dg.OpExecutionContext) -> None:
 def write_results(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
     with told(context, "writing results"), bench.task_store.staging(context.run_id) as staged:
+        code = code_of_run(bench.request(context.op_config).strategy, context.run.tags)
         result, loaded = bench.result(context.op_config), bench.loaded(context.op_config)
+        result.diagnostics.extend(code.remarks)
         files = bench.task_store.write_tables(staged, result)
         files.append(write_chart(bench.task_store, staged, result, loaded.candles))
         attempt = Attempt.of(context.instance, context.run_id)
@@ -81,6 +92,7 @@ def write_results(context: dg.OpExecutionContext) -> None:
             candles=loaded.fingerprints,
             finished_at=datetime.now(UTC),
             ttl_days=bench.ttl_days,
+            submitted_code=code.submitted,
         )
         attempt.refuse_given_up(context.instance)
         folder = bench.task_store.publish(manifest, staged)

@@ -148,9 +148,12 @@ def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
         tags.TOLD: "",
         tags.RECORDED: "",
         tags.RETRY_OWED: "",
+        tags.CODE: "",
     }
-    if not number:
-        return {tags.STAGE: marks[tags.STAGE]} if task_of(run) == run.run_id else marks
+    if not number and task_of(run) == run.run_id:
+        return {tags.STAGE: marks[tags.STAGE]}
+    if not number:  # executed again by hand, in the web UI: whoever does that asks for the server's code
+        return marks | {tags.SUBMITTED_CODE: "", tags.ANY_CODE: ""}
     wait_s = min(FIRST_RETRY_WAIT_S * 2 ** (number - 1), LONGEST_RETRY_WAIT_S)
     stage = f"waiting {wait_s:g} s before attempt {number + 1}"
     return marks | {tags.NOT_BEFORE: f"{now_s + wait_s:.3f}", tags.STAGE: stage}

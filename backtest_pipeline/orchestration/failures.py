@@ -103,6 +103,7 @@ def publish_unfinished(
         error=error,
         finished_at=datetime.now(UTC),
         ttl_days=bench.ttl_days,
+        submitted_code=context.run.tags.get(tags.SUBMITTED_CODE) or None,
     )
     with bench.task_store.staging(context.run_id) as staged:
         bench.task_store.publish(manifest, staged)

@@ -121,6 +121,7 @@ def _write_manifest(
         error=error if status == "failed" else None,
         finished_at=ended,
         ttl_days=bench.ttl_days,
+        submitted_code=run.tags.get(tags.SUBMITTED_CODE) or None,
     )
     with bench.task_store.staging(f"{run.run_id}.final") as staged:
         bench.task_store.publish(manifest, staged)

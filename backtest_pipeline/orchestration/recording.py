@@ -100,10 +100,11 @@ def completed_manifest(
     candles: list[CandleFingerprint],
     finished_at: datetime,
     ttl_days: int,
+    submitted_code: str | None = None,
 ) -> Manifest:
-    """The record of a task that completed."""
+    """The record of a task that completed; `submitted_code` is the digest of the code its submitter had."""
     return Manifest(
-        **_asked(result.request.to_dict()),
+        **_asked(result.request.to_dict(), submitted_code),
         **_ran(attempt, finished_at, None if result.request.pinned else ttl_days),
         status="completed",
         result_files=files,
@@ -130,10 +131,11 @@ def unfinished_manifest(
     error: TaskErrorRecord | None,
     finished_at: datetime,
     ttl_days: int,
+    submitted_code: str | None = None,
 ) -> Manifest:
     """The record of a task that failed or was cancelled; `asked` may be a request that was refused."""
     return Manifest(
-        **_asked(asked),
+        **_asked(asked, submitted_code),
         **_ran(attempt, finished_at, None if asked.get("pinned") else ttl_days),
         status=status,
         result_files=[],
@@ -149,14 +151,18 @@ def unfinished_manifest(
     )
 
 
-def _asked(request: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(request: Mapping[str, Any], submitted_code: str | None) -> dict[str, Any]:
+    code = {
+        "code_sha256": code_sha256_of(request["strategy"]),
+        "submitted_code_sha256": submitted_code,
+    }
     copied = ("params", "symbols", "timeframe", "start", "end", "pinned")
     return {
         "strategy_id": request["strategy"],
         **{name: request[name] for name in copied},
         "request": dict(request),
         "request_digest": digest_of(request),
-        "environment": _environment().model_copy(update={"code_sha256": code_sha256_of(request["strategy"])}),
+        "environment": _environment().model_copy(update=code),
     }
 
 

@@ -11,6 +11,8 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from importlib.util import cache_from_source
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, DagsterRunStatus
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 AGAIN_AFTER_S = 2.0
 KILL_AFTER_S = 10.0
+LOOK_AT_CODE_EVERY_S = 1.0
 START_WITHIN_S = 25.0  # a cold worker imports everything first; run monitoring gives up after 30
 _OURS = "backtest_pipeline."
 _STAYS = {
@@ -54,6 +57,7 @@ uses(
     "_loaded_repositories",
     "_serializable_load_error",
     "_server_id",
+    "_server_termination_event",
     "_logger",
     "_entry_point",
     "_container_image",
@@ -70,13 +74,20 @@ class WarmApiServer(DagsterApiServer):
         warming = _InBackground(arguments["logger"])
         self._to_interrupt: dict[str, float] = {}
         self._told_again: set[str] = set()
+        self._code = _CodeOnDisk()
         super().__init__(**arguments)
         self._load_arguments = arguments
         self._mp_ctx = warming.context()  # type: ignore[assignment]  # Dagster has spawn only
+        threading.Thread(target=self._follow_changes, name="follow-code", daemon=True).start()
 
     def Ping(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
-        """Tells that it is there, which is asked before each launch."""
+        """Tells that it is there, which is asked before each launch.
+
+        While the code on disk is not what is loaded, it seems to be away: tasks wait until it is.
+        """
         self._seem_away_when_stopping(context)
+        if self._code.is_behind():
+            context.abort(StatusCode.UNAVAILABLE, "the code has changed on disk and is being loaded")
         return super().Ping(request, context)
 
     def StartRun(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
@@ -118,15 +129,46 @@ class WarmApiServer(DagsterApiServer):
         with self._reload_lock:
             _forget_modules()
             warming = _InBackground(self._logger)
-            try:
-                self._loaded_repositories = self._load()
-                self._serializable_load_error = None
-            except Exception:  # noqa: BLE001  whatever user code raises is shown in the web UI
-                self._loaded_repositories = None
-                self._serializable_load_error = serializable_error_info_from_exc_info(sys.exc_info())
+            self._load_anew()
             self._mp_ctx = warming.context()  # type: ignore[assignment]  # as above
             self._server_id = str(uuid.uuid4())
+            self._code.loaded()
         return dagster_api_pb2.ReloadCodeReply()
+
+    def _follow_changes(self) -> None:
+        """Loads changed code soon after it was written, so that nobody is served by what was there before."""
+        while not self._server_termination_event.wait(LOOK_AT_CODE_EVERY_S):
+            try:
+                if self._loaded_repositories is not None and self._code.has_settled():
+                    self._reload_changed()
+            except Exception as error:  # noqa: BLE001  the next look may do better
+                self._logger.warning("cannot look after the code on disk now: %r", error)
+
+    def _reload_changed(self) -> None:
+        """Reloads as when asked to; but code that does not load takes nothing away from what is loaded.
+
+        The runs of strategies that have changed are refused then by their workers, see `submitted_code`.
+        """
+        with self._reload_lock:
+            self._logger.info("the code has changed on disk; loading it")
+            if isinstance(self._mp_ctx, warm_workers.WarmContext):
+                renewed = warm_workers.renewed_context(self._logger)
+                if renewed is None:
+                    self._code.could_not_be_loaded()
+                    return
+                self._mp_ctx = renewed
+            _forget_modules()
+            self._load_anew()
+            self._server_id = str(uuid.uuid4())
+            self._code.loaded()
+
+    def _load_anew(self) -> None:
+        try:
+            self._loaded_repositories = self._load()
+            self._serializable_load_error = None
+        except Exception:  # noqa: BLE001  whatever user code raises is shown in the web UI
+            self._loaded_repositories = None
+            self._serializable_load_error = serializable_error_info_from_exc_info(sys.exc_info())
 
     def CancelExecution(  # noqa: N802  gRPC's name
         self, request: dagster_api_pb2.CancelExecutionRequest, _context: grpc.ServicerContext
@@ -221,6 +263,39 @@ class WarmApiServer(DagsterApiServer):
                     instance.report_run_canceled(run, message="The worker was stopped.")
 
 
+class _CodeOnDisk:
+    """Whether the sources of what is loaded have changed since, as strategies and digests."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str | None] = {}
+        self._unusable: dict[str, str | None] = {}
+
+    def is_behind(self) -> bool:
+        """Whether there is code on disk that is not loaded, and has not been tried in vain."""
+        changed = _changed_code()
+        return bool(changed) and changed != self._unusable
+
+    def has_settled(self) -> bool:
+        """The same, once it has been as it is since the last look: files are written one after another."""
+        seen, self._seen = self._seen, _changed_code()
+        return bool(self._seen) and self._seen == seen and self._seen != self._unusable
+
+    def loaded(self) -> None:
+        """Called when what is on disk has been loaded."""
+        self._seen, self._unusable = {}, {}
+
+    def could_not_be_loaded(self) -> None:
+        """Called when what was seen last does not load: it is not tried again before it changes."""
+        self._unusable = self._seen
+
+
+def _changed_code() -> dict[str, str | None]:
+    """Digests on disk of the strategies whose sources have changed since they were loaded."""
+    from backtest_pipeline.strategies.registry import changed_strategies, code_sha256_on_disk_of  # noqa: PLC0415  of the code that is loaded now
+
+    return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
+
+
 class _InBackground:
     """Starts the fork server while this process does its own imports."""
 
@@ -236,10 +311,17 @@ class _InBackground:
 
 
 def _forget_modules() -> None:
-    """Makes the next import read the source again, of the pipeline and of the operator's strategies."""
-    from backtest_pipeline.strategies.registry import strategy_modules  # noqa: PLC0415  forgotten below
+    """Makes the next import read the source again, of the pipeline and of the operator's strategies.
 
-    operators = strategy_modules()
+    Compiled sources go as well: Python takes one for fresh whose source has changed within its second.
+    """
+    from backtest_pipeline.strategies.registry import strategy_modules, strategy_sources  # noqa: PLC0415  forgotten below
+
+    sources = strategy_sources()
+    operators = {*strategy_modules(), *sources}
+    for path in sources.values():
+        with suppress(OSError):
+            Path(cache_from_source(str(path))).unlink()
     for name in list(sys.modules):
         if (name.startswith(_OURS) and name not in _STAYS) or name in operators:
             del sys.modules[name]

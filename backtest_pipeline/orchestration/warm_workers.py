@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnC
 from multiprocessing.process import BaseProcess
 
 from backtest_pipeline.orchestration import afterwork, pooled_postgres
-from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced, uses
 from backtest_pipeline.settings import forget_secrets
 
 PRELOAD = "backtest_pipeline.worker_preload"
@@ -26,6 +26,7 @@ _PROBE_TIMEOUT_S = 60.0
 
 overrides(popen_forkserver.Popen, "_launch", used_by=popen_fork.Popen.__init__)
 overrides(ForkServerProcess, "_Popen", used_by=BaseProcess.start)
+uses(forkserver.ForkServer, "_forkserver_pid", "_forkserver_alive_fd", within=forkserver.ForkServer.__init__)
 overrides(ForkServerContext, "Process")
 overrides(SpawnContext, "Process")
 overrides(BaseProcess, "run")
@@ -96,16 +97,32 @@ def _end_with_server() -> None:
         os._exit(1)
 
 
-def renew() -> None:
+def renew() -> forkserver.ForkServer:
     """Lets the next worker come from a fresh fork server, which imports the code as it is now.
 
-    The old one ends by itself once the last of its workers has.
+    Returns:
+        The former one, which is to be retired.
     """
-    global _generation  # noqa: PLW0603  there is one fork server a process
     fresh = forkserver.ForkServer()
     fresh.set_forkserver_preload([PRELOAD])
+    return _use(fresh)
+
+
+def _use(generation: forkserver.ForkServer) -> forkserver.ForkServer:
+    global _generation
     with _launching:
-        _generation = fresh
+        former, _generation = _generation, generation
+    return former
+
+
+def _retire(generation: forkserver.ForkServer) -> None:
+    """Lets a fork server that is not used any more end once the last of its workers has."""
+    pid, alive = generation._forkserver_pid, generation._forkserver_alive_fd  # type: ignore[attr-defined]  # noqa: SLF001  declared above; typeshed does not know them
+    if pid is None:
+        return
+    os.close(alive)  # it ends when its workers, which have this as well, have closed it too
+    generation._forkserver_pid = generation._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  as above
+    threading.Thread(target=os.waitpid, args=(pid, 0), name="retired-fork-server", daemon=True).start()
 
 
 def context(logger: logging.Logger) -> WarmContext | ColdContext:
@@ -113,13 +130,30 @@ def context(logger: logging.Logger) -> WarmContext | ColdContext:
 
     It starts the fork server, waits for its imports and looks whether a worker really has them.
     """
-    renew()
+    _retire(renew())
     warm = WarmContext()
     problem = _problem_of(warm)
     if problem is None:
         return warm
     logger.warning("workers start cold, some seconds later each: %s", problem)
     return ColdContext()
+
+
+def renewed_context(logger: logging.Logger) -> WarmContext | None:
+    """A context whose workers have the code as it is on disk now.
+
+    Returns:
+        None where that code does not load: then workers go on coming from the former generation.
+    """
+    former = renew()
+    warm = WarmContext()
+    problem = _problem_of(warm)
+    if problem is None:
+        _retire(former)
+        return warm
+    logger.error("the code has changed on disk and does not load, so what was loaded stays: %s", problem)
+    _retire(_use(former))
+    return None
 
 
 def _problem_of(warm: WarmContext) -> str | None:

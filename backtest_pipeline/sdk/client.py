@@ -92,7 +92,12 @@ class BacktestClient:
         self._graphql.close()
 
     def submit(
-        self, request: BacktestRequest, *, idempotency_key: str | None = None, reuse: bool = True
+        self,
+        request: BacktestRequest,
+        *,
+        idempotency_key: str | None = None,
+        reuse: bool = True,
+        server_code: bool = False,
     ) -> TaskStatus:
         """Asks for a backtest and returns at once.
 
@@ -107,6 +112,9 @@ class BacktestClient:
                 has a key of its own, so that a launch can be sent again after a lost connection.
             reuse: whether an earlier task's result will do. A key asks for a submission of its own, so with
                 one nothing is reused.
+            server_code: run the server's code, whatever is installed here. Otherwise a task whose strategy
+                has other code there than here fails before any work; where the strategy is not installed
+                here, the server's runs in any case. `TaskStatus.code_sha256` tells which code ran.
 
         Raises:
             RequestInvalid: the strategy, its parameters or the key are wrong; nothing was started.
@@ -116,7 +124,7 @@ class BacktestClient:
             if done is not None:
                 return done
         key = new_key() if idempotency_key is None else idempotency_key
-        run = launch(self._graphql, request, key)
+        run = launch(self._graphql, request, key, server_code=server_code)
         if may_have_successors(run):
             return self.status(task_of(run))
         return status_of([run], self._clock.now_s())
@@ -127,6 +135,7 @@ class BacktestClient:
         *,
         idempotency_keys: Sequence[str] | None = None,
         at_once: int = 8,
+        server_code: bool = False,
     ) -> list[TaskStatus]:
         """Asks for many backtests; returns their tasks in the order of the requests. Reuses no results.
 
@@ -134,13 +143,14 @@ class BacktestClient:
             requests: what to run.
             idempotency_keys: one for each request, as for `submit`.
             at_once: how many to submit at the same time.
+            server_code: as for `submit`.
 
         Raises:
             SubmissionsFailed: some were not taken, all others were; it has the keys to repeat the call with.
         """
 
         def submit(request: BacktestRequest, key: str) -> TaskStatus:
-            return self.submit(request, idempotency_key=key)
+            return self.submit(request, idempotency_key=key, server_code=server_code)
 
         return submit_all(submit, requests, idempotency_keys, at_once)
 

@@ -15,7 +15,7 @@ from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline.storage.verification import file_problem
-from backtest_pipeline.strategies.code_version import code_sha256, package_version
+from backtest_pipeline.strategies.code_version import code_sha256_on_disk, package_version
 from backtest_pipeline.strategies.registry import resolve
 
 _MOST_CANDIDATES = 5
@@ -50,7 +50,7 @@ class Reuse:
 
     def _found(self, request: BacktestRequest) -> str | None:
         resolved = resolve(request)
-        code = code_sha256(type(resolved.strategy))
+        code = code_sha256_on_disk(type(resolved.strategy))
         if code is None or not self._in_sight(resolved.request):
             return None
         digest = resolved.request.digest()

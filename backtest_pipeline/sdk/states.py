@@ -69,6 +69,8 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
             for key, value in marks.items()
             if key.startswith(tags.LABEL_PREFIX)
         },
+        code_sha256=marks.get(tags.CODE) or None,
+        submitted_code_sha256=marks.get(tags.SUBMITTED_CODE) or None,
     )
 
 

@@ -21,7 +21,7 @@ from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import Run
 from backtest_pipeline.sdk.transport import GraphQL
-from backtest_pipeline.strategies.registry import resolve
+from backtest_pipeline.strategies.registry import code_sha256_on_disk_of, resolve
 
 _SELECTOR = {
     "repositoryLocationName": tags.CODE_LOCATION,
@@ -36,8 +36,11 @@ def new_key() -> str:
     return str(uuid.uuid4())
 
 
-def launch(graphql: GraphQL, request: BacktestRequest, key: str) -> Run:
+def launch(graphql: GraphQL, request: BacktestRequest, key: str, *, server_code: bool = False) -> Run:
     """Starts a task and returns its run; what got lost on the way is sent again.
+
+    The strategy's code must be the same here and there, where it is installed here, unless the server's is
+    asked for.
 
     Where a task with this key exists, nothing is started and the answer is that task's root run.
 
@@ -51,7 +54,7 @@ def launch(graphql: GraphQL, request: BacktestRequest, key: str) -> Run:
     params = {
         "selector": _SELECTOR,
         "runConfigData": to_run_config(request),
-        "executionMetadata": {"tags": _tags(request, key)},
+        "executionMetadata": {"tags": _tags(request, key, server_code=server_code)},
     }
     answer: dict[str, Any] = graphql.ask_patiently(queries.LAUNCH, {"params": params})["launchRun"]
     if answer["__typename"] == "RunConfigValidationInvalid":
@@ -101,7 +104,7 @@ def _checked(request: BacktestRequest) -> BacktestRequest:
         return request  # the server may have strategies that are not installed here
 
 
-def _tags(request: BacktestRequest, key: str) -> list[dict[str, str]]:
+def _tags(request: BacktestRequest, key: str, *, server_code: bool) -> list[dict[str, str]]:
     """Tags that are wanted before a worker has looked at the request."""
     marks = {
         tags.IDEMPOTENCY_KEY: key,
@@ -110,6 +113,11 @@ def _tags(request: BacktestRequest, key: str) -> list[dict[str, str]]:
         tags.STAGE: WAITING_STAGE,
         **{f"{tags.LABEL_PREFIX}{name}": value for name, value in request.labels.items()},
     }
+    code = code_sha256_on_disk_of(request.strategy)  # of the file, which is what a submitter looks at
+    if code is not None:
+        marks[tags.SUBMITTED_CODE] = code
+    if server_code:
+        marks[tags.ANY_CODE] = "true"
     if request.priority:
         marks[tags.PRIORITY] = str(request.priority)
     return [{"key": name, "value": value} for name, value in marks.items()]

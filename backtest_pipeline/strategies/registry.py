@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
@@ -17,7 +19,12 @@ from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, Strateg
 from backtest_pipeline.model.request import BacktestRequest, problems_of
 from backtest_pipeline.model.signals import Strategy, StrategyParams
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.strategies.code_version import code_sha256
+from backtest_pipeline.strategies.code_version import (
+    changed_since_loaded,
+    code_sha256,
+    code_sha256_on_disk,
+    own_sources,
+)
 
 ENTRY_POINT_GROUP = "backtest_pipeline.strategies"
 
@@ -61,10 +68,27 @@ def strategies() -> dict[str, type[Strategy]]:
     return dict(sorted((_installed(tuple(get_settings().strategy_modules)) | _by_hand).items()))
 
 
+def strategy_sources() -> dict[str, Path]:
+    """Files, by module name, that the operator's strategies consist of, as far as known: for reloading code.
+
+    What a strategy imports from beside itself counts: else the old helper would serve the new strategy.
+    """
+    found: dict[str, Path] = {}
+    with suppress(BacktestError):
+        for strategy in strategies().values():
+            found |= own_sources(strategy)
+    return found
+
+
 def strategy_modules() -> set[str]:
-    """Names of all modules that strategies come from, as far as they are named: for reloading code."""
+    """Names of all modules that strategies come from, those included that could not be loaded."""
     points = {point.module for point in entry_points(group=ENTRY_POINT_GROUP)}
     return points | set(get_settings().strategy_modules)
+
+
+def changed_strategies() -> list[str]:
+    """Names of the strategies whose sources on disk are no longer what this process has loaded."""
+    return [strategy.name for strategy in changed_since_loaded(strategies().values())]
 
 
 def resolve(request: BacktestRequest) -> Resolved:
@@ -97,6 +121,15 @@ def code_sha256_of(name: str) -> str | None:
     except BacktestError:
         return None
     return None if strategy is None else code_sha256(strategy)
+
+
+def code_sha256_on_disk_of(name: str) -> str | None:
+    """The same of the sources as they are on disk now, which may have changed since they were loaded."""
+    try:
+        strategy = strategies().get(name)
+    except BacktestError:
+        return None
+    return None if strategy is None else code_sha256_on_disk(strategy)
 
 
 @cache

@@ -72,7 +72,8 @@ def test_a_launch_whose_answer_got_lost_is_one_task(pipeline: Pipeline) -> None:
     desk, transport = _desk(), CountingTransport(to_lose=2)
     with BacktestClient(pipeline.url, data_root=pipeline.data_root, transport=transport) as client:
         task = client.submit(_request(labels=desk), reuse=False)
-        assert transport.requests == 4  # two launches lost, one recognised as repeated, one status
+        # Two launches lost, the third answered by the run that there is; its status where that has ended.
+        assert transport.requests in {3, 4}
         assert [known.task_id for known in client.list_tasks(label=desk)] == [task.task_id]
         client.wait(task.task_id, timeout_s=PATIENCE_S)
 

@@ -1,0 +1,78 @@
+"""Is the code that runs the submitter's? Where it is not, nothing runs, or the result says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import CodeDiffers
+from backtest_pipeline.strategies.code_version import package_version
+from backtest_pipeline.strategies.registry import code_sha256_of, code_sha256_on_disk_of
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CodeOfRun:
+    """Digests of the code that decides a run's result, see `strategies.code_version`.
+
+    Attributes:
+        ran: of what this process has loaded; none where it has no sources.
+        submitted: of what the submitter had; none where nobody told, as from the web UI.
+    """
+
+    ran: str | None
+    submitted: str | None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a result must say of its code: nothing where it is the submitter's."""
+        if self.submitted in {None, self.ran}:
+            return []
+        ran, submitted = _short(self.ran), _short(self.submitted)
+        return [f"run by the server's code {ran}, as asked for, and not by the submitter's {submitted}"]
+
+
+def code_of_run(strategy: str, run_tags: Mapping[str, str]) -> CodeOfRun:
+    """The code that a worker is about to run a strategy with.
+
+    Args:
+        strategy: its name.
+        run_tags: the run's, which tell what the submitter had and whether any code will do.
+
+    Raises:
+        CodeDiffers: the submitter had other code and did not ask for the server's; or what this process has
+            loaded is no longer what is on disk.
+    """
+    ran, on_disk = code_sha256_of(strategy), code_sha256_on_disk_of(strategy)
+    submitted = run_tags.get(tags.SUBMITTED_CODE) or None
+    code = CodeOfRun(ran, submitted)
+    if run_tags.get(tags.ANY_CODE) == "true":
+        return code
+    if submitted is not None and submitted == ran:
+        return code
+    if ran != on_disk:
+        raise CodeDiffers(
+            strategy,
+            ran,
+            on_disk,
+            f"its source on disk ({_short(on_disk)}) is not what the server has loaded ({_short(ran)}). Where "
+            "it was written just now, submit again; else the code server's log says why it does not load: "
+            "mend it, and it is loaded, or press Reload at the code location in the web UI",
+        )
+    if submitted is not None:
+        raise CodeDiffers(
+            strategy,
+            ran,
+            submitted,
+            f"the server's code ({_short(ran)}, backtest_pipeline {package_version()}) is not the code that "
+            f"this was submitted with ({_short(submitted)}): bring package and strategy files to the same "
+            "version on both and submit again, or submit with --server-code (Python: server_code=True) to "
+            "run the server's",
+        )
+    return code
+
+
+def _short(digest: str | None) -> str:
+    return "unknown" if digest is None else digest[:_SHOWN]
