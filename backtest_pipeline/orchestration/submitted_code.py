@@ -57,9 +57,9 @@ def code_of_run(strategy: str, run_tags: Mapping[str, str]) -> CodeOfRun:
             strategy,
             ran,
             on_disk,
-            f"its source on disk ({_short(on_disk)}) is not what the server has loaded ({_short(ran)}). Where "
-            "it was written just now, submit again; else the code server's log says why it does not load: "
-            "mend it, and it is loaded, or press Reload at the code location in the web UI",
+            f"its source on disk ({_short(on_disk)}) is not what the server has loaded ({_short(ran)}): "
+            "where it was written just now, submit again; else the code server's log says why it does not "
+            "load: mend it, and it is loaded, or press Reload at the code location in the web UI",
         )
     if submitted is not None:
         raise CodeDiffers(

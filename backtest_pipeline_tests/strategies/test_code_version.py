@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,74 @@ def test_relative_imports_within_a_package_count(tmp_path: Path) -> None:
     first = _digest(tmp_path, "desk.ideas.mine")
     (package / "rules.py").write_text("WINDOW = 4\n")
     assert _digest(tmp_path, "desk.ideas.mine") != first
+
+
+def test_packages_around_a_module_count_as_their_code_runs_before(tmp_path: Path) -> None:
+    package = tmp_path / "desk"
+    (package / "ideas").mkdir(parents=True)
+    for name in ("__init__.py", "ideas/__init__.py"):
+        (package / name).write_text("WINDOW = 3\n")
+    (package / "ideas" / "mine.py").write_text(STRATEGY.format(imports="import desk.ideas"))
+    digests = {_digest(tmp_path, "desk.ideas.mine")}
+    for name in ("__init__.py", "ideas/__init__.py"):
+        (package / name).write_text("WINDOW = 4\n")
+        digests.add(_digest(tmp_path, "desk.ideas.mine"))
+    assert len(digests) == 3
+
+
+LAZY = """
+import importlib, sys
+from backtest_pipeline.strategies.code_version import code_sha256, code_sha256_on_disk
+mine = importlib.import_module("mine").Mine
+print(code_sha256(mine))
+import beside
+print(code_sha256_on_disk(mine))
+"""
+
+
+def test_what_is_imported_only_when_a_strategy_runs_counts_before(tmp_path: Path) -> None:
+    """Else a process that has run the strategy would tell another digest than one that has not."""
+    lazy = STRATEGY.format(imports="").replace("        return", "        import beside\n        return")
+    (tmp_path / "mine.py").write_text(lazy)
+    (tmp_path / "beside.py").write_text("WINDOW = 3\n")
+    done = subprocess.run(
+        [sys.executable, "-c", LAZY], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    before, after = done.stdout.split()
+    assert before == after
+    (tmp_path / "beside.py").write_text("WINDOW = 4\n")
+    assert _digest(tmp_path) != before
+
+
+CHANGING = """
+import importlib, sys
+from pathlib import Path
+from backtest_pipeline.strategies.code_version import changed_since_loaded, code_sha256, code_sha256_on_disk
+mine = importlib.import_module("mine").Mine
+loaded = code_sha256(mine)
+
+def told():
+    return [code_sha256(mine) == loaded, code_sha256_on_disk(mine) == loaded, changed_since_loaded([mine]) == [mine]]
+
+steps = [told()]
+path = Path("mine.py")
+source = path.read_text()
+for text in (source + "# changed", source, "this is no Python"):
+    path.write_text(text)
+    steps.append(told())
+path.unlink()
+steps.append(told())
+print(steps)
+"""
+
+
+def test_what_is_loaded_and_what_is_on_disk_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(STRATEGY.format(imports=""))
+    done = subprocess.run(
+        [sys.executable, "-c", CHANGING], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    same, changed = [True, True, False], [True, False, True]
+    assert ast.literal_eval(done.stdout) == [same, changed, same, changed, changed]
 
 
 def test_where_the_module_lies_does_not_matter(tmp_path: Path) -> None:

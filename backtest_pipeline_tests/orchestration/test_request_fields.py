@@ -1,0 +1,215 @@
+"""Every field of a request has its effect by every entrance, or is refused there.
+
+Whoever adds a field says here what it does: `FIELDS` must name all of them. (Dagster reads annotations: no
+future import here.)
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from backtest_pipeline import BacktestClient, BacktestRequest, BacktestResult, run_backtest
+from backtest_pipeline.backtest import SERVICE_FIELDS
+from backtest_pipeline.cli import connection
+from backtest_pipeline.cli.main import app
+from backtest_pipeline.cli.rerun import first_difference, rerun
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import CandlesError, RequestInvalid
+from backtest_pipeline.model.run_config import from_run_config, to_run_config
+from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.coordinator import submission_tags
+from backtest_pipeline.orchestration.launch_form import launch_form
+from backtest_pipeline.orchestration.recording import Attempt, completed_manifest
+from backtest_pipeline.settings import Settings
+from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline.storage.task_store import TaskStore
+from backtest_pipeline.strategies.registry import resolve, strategies
+from backtest_pipeline_tests.sdk.stand_ins import FakeServer
+from backtest_pipeline_tests.storage.published import NOON, TASK, publish, store_candles, wandering
+
+Effect = Literal["result", "chance", "refused", "service"]
+
+# Another value than the base's for each field, and what the engine does with it: `result` changes the
+# numbers, `chance` only what is drawn at random, `refused` does not fit the candles that the base has, and
+# `service` is none of its business.
+FIELDS: dict[str, tuple[Any, Effect]] = {
+    "strategy": ("ema_cross", "result"),
+    "params": ({"fast": 4, "slow": 9}, "result"),
+    "symbols": (["BETA"], "result"),
+    "timeframe": ("1w", "refused"),
+    "start": ("2020-02-01", "result"),
+    "end": ("2020-06-01T12:00:00", "result"),
+    "initial_cash": (5_000.0, "result"),
+    "fee_bps": (50.0, "result"),
+    "fee_fixed": (3.0, "result"),
+    "slippage_bps": (20.0, "result"),
+    "fill": ("close", "result"),
+    "direction": ("both", "result"),
+    "position_frac": (0.5, "result"),
+    "quantity_step": (1.0, "result"),
+    "stop_loss_frac": (0.02, "result"),
+    "take_profit_frac": (0.03, "result"),
+    "trailing_stop_frac": (0.02, "result"),
+    "max_hold_bars": (2, "result"),
+    "seed": (7, "chance"),
+    "timeout_s": (60, "service"),
+    "max_retries": (0, "service"),
+    "priority": (4, "service"),
+    "pinned": (True, "service"),
+    "labels": ({"desk": "rates"}, "service"),
+}
+BASE: dict[str, Any] = {"strategy": "sma_cross", "params": {"fast": 3, "slow": 8}, "symbols": ["ACME"]}
+CANDLES = {symbol: wandering(symbol, seed=seed) for symbol, seed in (("ACME", 1), ("BETA", 2))}
+BY_FIELD = pytest.mark.parametrize("name", FIELDS)
+
+
+def _asked(name: str) -> BacktestRequest:
+    """The base with another value of one field, parameters written out as every entrance does."""
+    return resolve(BacktestRequest(**{**BASE, name: FIELDS[name][0]})).request
+
+
+def _differs(was: BacktestResult, now: BacktestResult) -> bool:
+    return first_difference(was, now) is not None
+
+
+def _holds(name: str, run: Callable[[BacktestRequest], BacktestResult]) -> None:
+    """Runs base and changed request by one entrance and compares what they must do with each other."""
+    effect = FIELDS[name][1]
+    if effect == "refused":
+        with pytest.raises((RequestInvalid, CandlesError), match=FIELDS[name][0]):
+            run(_asked(name))
+        return
+    base, changed = run(resolve(BacktestRequest(**BASE)).request), run(_asked(name))
+    assert _differs(base, changed) == (effect == "result")
+    assert changed.request == _asked(name), "the result says what was asked"
+
+
+def test_every_field_is_decided_upon() -> None:
+    assert set(FIELDS) == set(BacktestRequest.model_fields)
+    assert {name for name, (_, effect) in FIELDS.items() if effect == "service"} == set(SERVICE_FIELDS)
+    base = BacktestRequest(**BASE).to_dict()
+    assert all(_asked(name).to_dict()[name] != base[name] for name in FIELDS)
+
+
+@BY_FIELD
+def test_run_backtest(name: str) -> None:
+    _holds(name, lambda request: run_backtest(CANDLES, request))
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    store_candles(tmp_path, *CANDLES.values())
+    return tmp_path
+
+
+@BY_FIELD
+def test_the_ops_of_a_run(name: str, data_root: Path) -> None:
+    settings = Settings(data_root=data_root)
+    _holds(name, lambda request: Bench(settings).result(to_run_config(request)))
+
+
+@BY_FIELD
+def test_a_second_run_of_a_stored_result(name: str, data_root: Path) -> None:
+    if FIELDS[name][1] == "refused":
+        return  # no such result was ever stored
+    request = _asked(name)
+    seen = CandleStore(data_root).load(request.symbols, request.timeframe, request.start, request.end)
+    publish(data_root, *seen.values(), request=request.to_dict())
+    stored = TaskStore(data_root).result(TASK)
+    assert stored.manifest is not None
+    assert stored.request == request
+    assert rerun(stored, stored.manifest, CandleStore(data_root)).verdict == "identical"
+    if FIELDS[name][1] == "result":  # and it is that value which made it identical
+        plain = BacktestRequest(**{**BASE, "symbols": request.symbols})
+        if name != "symbols":
+            assert _differs(stored, run_backtest(CANDLES, plain))
+
+
+@BY_FIELD
+def test_a_submission_from_python(name: str) -> None:
+    server = FakeServer()
+    with server.client() as client:
+        client.submit(_asked(name), reuse=False)
+    [sent] = server.sent
+    assert from_run_config(sent["params"]["runConfigData"]) == _asked(name)
+
+
+@BY_FIELD
+def test_the_form_of_the_launchpad(name: str) -> None:
+    received: list[dict[str, Any]] = []
+
+    @dg.op(config_schema=launch_form(strategies()))
+    def look(context: dg.OpExecutionContext) -> None:
+        received.append(context.op_config)
+
+    @dg.job
+    def looking() -> None:
+        look()
+
+    fields = to_run_config(_asked(name))
+    base = to_run_config(BacktestRequest(**BASE))
+    kept = {"strategy", "symbols"}
+    filled_in = {key: value for key, value in fields.items() if value != base[key] or key in kept}
+    looking.execute_in_process(run_config={"ops": {"look": {"config": filled_in}}})
+    assert from_run_config(received[0]) == _asked(name)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    """What the commands talk to."""
+    server = FakeServer()
+
+    def connected(**options: Any) -> BacktestClient:
+        return server.client(**options)
+
+    monkeypatch.setattr(connection, "BacktestClient", connected)
+    return server
+
+
+def _options(request: BacktestRequest, name: str) -> list[str]:
+    """The command line of the base with one field changed."""
+    pairs = [f"{key}={json.dumps(value)}" for key, value in request.params.items()]
+    options = ["--symbols", ",".join(request.symbols), *(part for pair in pairs for part in ("-p", pair))]
+    if name == "pinned":
+        options.append("--pinned")
+    elif name == "labels":
+        options += [part for key, value in request.labels.items() for part in ("--label", f"{key}={value}")]
+    elif name not in BASE:
+        value = FIELDS[name][0]
+        text = value if isinstance(value, str) else json.dumps(value)
+        options += [f"--{name.replace('_', '-')}", text]
+    return [request.strategy, *options]
+
+
+@BY_FIELD
+def test_the_command_line(name: str, server: FakeServer) -> None:
+    done = CliRunner().invoke(app, ["submit", "--fresh", *_options(_asked(name), name)])
+    assert done.exit_code == 0, done.output
+    [sent] = server.sent
+    assert from_run_config(sent["params"]["runConfigData"]) == _asked(name)
+
+
+@pytest.mark.parametrize("name", SERVICE_FIELDS)
+def test_what_the_service_does_with_its_own_fields(name: str) -> None:
+    """Tags that Dagster's queue and monitor read, and the manifest that a cleanup reads."""
+    value = FIELDS[name][0]
+    request = _asked(name)
+    run = dg.DagsterRun(job_name=tags.JOB, run_config=to_run_config(request))
+    marks = submission_tags(run, now_s=0.0)
+    result = run_backtest(CANDLES, request)
+    attempt = Attempt(TASK, [TASK], NOON, NOON)
+    manifest = completed_manifest(attempt, result, files=[], candles=[], finished_at=NOON, ttl_days=7)
+    effects = {
+        "timeout_s": marks.get(tags.MAX_RUNTIME) == "60",
+        "max_retries": marks.get(tags.MAX_RETRIES) == "0",
+        "priority": marks.get(tags.PRIORITY) == "4",
+        "pinned": manifest.pinned and manifest.timestamps.expires_at is None,
+        "labels": marks.get("label/desk") == "rates",
+    }
+    assert effects[name], value
+    assert sum(effects.values()) == 1, "the others are at their defaults"
