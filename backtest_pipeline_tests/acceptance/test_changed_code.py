@@ -161,6 +161,7 @@ def test_code_of_another_machine_is_refused_unless_the_servers_is_asked_for(
     edited.write(bar=17, folder=elsewhere)
     refused = edited.submit(folder=elsewhere)
     assert (refused["state"], refused["attempt"]) == ("failed", 1)
+    assert "is not the code that this was submitted with" in refused["error"]
     assert "--server-code" in refused["error"]
     assert refused["code_sha256"] is None
     asked = edited.submit("--server-code", folder=elsewhere)

@@ -48,6 +48,14 @@ ELSEWHERE = {
     "Dagster's database does not answer (…); what is unfinished is known there only, so start the database "
     "and clean up again": ("acceptance/test_cleanup.py", "start the database"),
     "code ended with status 1; its log …": ("acceptance/test_service.py", "code ended with status 1"),
+    "the server's code (…) is not the code that this was submitted with (…)": (
+        "acceptance/test_changed_code.py",
+        "is not the code that this was submitted with",
+    ),
+    "is not what the server has loaded (…)": (
+        "acceptance/test_changed_code.py",
+        "is not what the server has loaded",
+    ),
     "No space left on device": ("acceptance/test_disk.py", "No space left on device"),
     "MB free and the result may take …": ("acceptance/test_disk.py", "the result may take"),
     "workers start cold, some seconds later each: …": (

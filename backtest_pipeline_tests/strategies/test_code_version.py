@@ -149,7 +149,8 @@ mine = importlib.import_module("mine").Mine
 loaded = code_sha256(mine)
 
 def told():
-    return [code_sha256(mine) == loaded, code_sha256_on_disk(mine) == loaded, changed_since_loaded([mine]) == [mine]]
+    on_disk, changed = code_sha256_on_disk(mine), changed_since_loaded([mine])
+    return [code_sha256(mine) == loaded, on_disk == loaded, changed == [mine]]
 
 steps = [told()]
 path = Path("mine.py")
