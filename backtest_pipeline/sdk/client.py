@@ -112,14 +112,14 @@ class BacktestClient:
                 has a key of its own, so that a launch can be sent again after a lost connection.
             reuse: whether an earlier task's result will do. A key asks for a submission of its own, so with
                 one nothing is reused.
-            server_code: run the server's code, whatever is installed here. Otherwise a task whose strategy
-                has other code there than here fails before any work; where the strategy is not installed
+            server_code: run the server's code, whatever is installed here, and reuse nothing. Otherwise a task
+                whose strategy has other code there than here fails before any work; where the strategy is not installed
                 here, the server's runs in any case. `TaskStatus.code_sha256` tells which code ran.
 
         Raises:
             RequestInvalid: the strategy, its parameters or the key are wrong; nothing was started.
         """
-        if reuse and idempotency_key is None:
+        if reuse and idempotency_key is None and not server_code:
             done = self._with_result_of(request)
             if done is not None:
                 return done

@@ -208,7 +208,7 @@ def test_nobody_is_asked_where_there_is_nothing_to_reuse(server: FakeServer, tmp
 def test_a_strategy_without_sources_is_never_reused(
     client: BacktestClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch, data_root: Path
 ) -> None:
-    monkeypatch.setattr(reuse, "code_sha256", lambda strategy: None)
+    monkeypatch.setattr(reuse, "code_sha256_on_disk", lambda strategy: None)
     rewrite(data_root, lambda of: of["environment"].update(code_sha256=None))
     assert client.submit(_request()).task_id != TASK
 
