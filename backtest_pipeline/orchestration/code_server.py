@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dagster._cli.api import grpc_command
 from dagster._grpc import server as dagster_server
@@ -20,6 +21,10 @@ from dagster._grpc import server as dagster_server
 from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.warm_server import WarmApiServer
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.web.liveness import sign_file
+from backtest_pipeline.web.watch import BusyExecutor, Watch
+
+_ALL_BUSY_FOR_S = 300.0
 
 
 @contextmanager
@@ -37,8 +42,19 @@ def _held_for_life(lock: Path) -> Iterator[None]:
         yield
 
 
+class _Watched(WarmApiServer):
+    """Gives up where no thread of its own is free for minutes: nothing can be started then."""
+
+    def __init__(self, **arguments: Any) -> None:
+        busy = BusyExecutor(
+            arguments["server_threadpool_executor"], "the code server", ended_after_s=_ALL_BUSY_FOR_S
+        )
+        Watch(sign_file(get_settings().dagster_home, "code"), busy).start()
+        super().__init__(**arguments)
+
+
 if __name__ == "__main__":
-    dagster_server.DagsterApiServer = WarmApiServer  # type: ignore[assignment, misc]  # what grpc_command looks up
+    dagster_server.DagsterApiServer = _Watched  # type: ignore[assignment, misc]  # what grpc_command looks up
     dagster_server.EVENT_QUEUE_POLL_INTERVAL = 0.01  # how soon a started worker is noticed, in seconds
     keep_connections()
     with _held_for_life(get_settings().code_lock):

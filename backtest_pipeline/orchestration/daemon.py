@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from dagster import DagsterInstance
 from dagster._daemon import controller
 from dagster._daemon.cli import cli
+from dagster._daemon.daemon import DagsterDaemon
 
+from backtest_pipeline.orchestration.daemon_loops import attended
 from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.retry_daemon import LastingRetryDaemon
+from backtest_pipeline.settings import get_settings
+from backtest_pipeline.web.liveness import sign_file
+from backtest_pipeline.web.watch import StandingThreads, Watch
+
+_LOOP = "dagster-daemon-"
+_create_daemon_of_type = controller.create_daemon_of_type
 
 
 def install() -> None:
     """Puts our daemons where Dagster's controller looks its own up."""
     controller.QueuedRunCoordinatorDaemon = PromptQueueDaemon  # type: ignore[assignment, attr-defined]
     controller.EventLogConsumerDaemon = LastingRetryDaemon  # type: ignore[assignment, attr-defined]
+    controller.create_daemon_of_type = _created
+
+
+def _created(daemon_type: str, instance: DagsterInstance) -> DagsterDaemon[Any]:
+    return attended(_create_daemon_of_type(daemon_type, instance))
+
+
+def part_of(thread_name: str) -> str:
+    """How people call a thread that has to go on; empty for the others."""
+    if thread_name == "MainThread":
+        return "the main thread"
+    return f"the loop {thread_name.removeprefix(_LOOP).lower()}" if thread_name.startswith(_LOOP) else ""
 
 
 if __name__ == "__main__":
+    Watch(sign_file(get_settings().dagster_home, "daemon"), StandingThreads(part_of)).start()
     install()
     keep_connections()
     cli()

@@ -75,7 +75,7 @@ class Layout:
     @property
     def result_log(self) -> Path:
         """File that tells which results were deleted or pinned on purpose; outlives the tasks' folder."""
-        return self.data_root / ".result_log.jsonl"
+        return self.data_root / "result_log.jsonl"
 
     def trash(self, run_id: str) -> Path:
         """Where a folder goes in one step before it is deleted."""

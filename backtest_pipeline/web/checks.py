@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,8 @@ from starlette.types import Send
 from backtest_pipeline.web.cached import Cached
 from backtest_pipeline.web.identity import User
 from backtest_pipeline.web.refusal import send_json
+
+_log = logging.getLogger("dagster-webserver.health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ async def send_health(checks: Cached[Sequence[Check]], user: User | None, send: 
         found = await checks.get()
     except TimeoutError:
         found = [Check("service", ok=False, detail="the checks take too long; see the web server's log")]
+    except Exception as error:  # noqa: BLE001  whatever it is, the service is not well, and this page says so
+        problem = f"the checks failed ({type(error).__name__}); see the web server's log"
+        _log.warning("%s", problem, exc_info=error)
+        found = [Check("service", ok=False, detail=problem)]
     ok = all(check.ok for check in found)
     told = {"ok": ok} if user is None else {"ok": ok, "checks": [asdict(check) for check in found]}
     await send_json(send, 200 if ok else 503, told)
