@@ -58,11 +58,15 @@ def _lost(settings: Settings) -> dict[str, Verified]:
     try:
         found = find_lost(settings)
     except BacktestError as error:
-        stderr.print(f"completed tasks without results were not looked for: {error}", highlight=False)
+        stderr.print(
+            f"completed tasks without results were not looked for: {error}", highlight=False, soft_wrap=True
+        )
         return {}
     if found.elsewhere:
         where = f"the server's results lie elsewhere ({found.elsewhere}), set DATA_ROOT to their folder"
-        stderr.print(f"completed tasks without results were not looked for: {where}", highlight=False)
+        stderr.print(
+            f"completed tasks without results were not looked for: {where}", highlight=False, soft_wrap=True
+        )
     return {task.task_id: Verified(task.task_id, "completed", [LOST]) for task in found.tasks}
 
 

@@ -107,7 +107,7 @@ def hangs() -> Iterator[threading.Thread]:
     thread.join()
 
 
-def _parts(look: Look, looks: int = 5, every_s: float = 0.3) -> set[str]:
+def _parts(look: Look, looks: int = 5, every_s: float = 0.1) -> set[str]:
     """What stood still in each of many looks but the first two: it may still be on its way to its wait."""
     look()
     time.sleep(every_s)
