@@ -99,7 +99,9 @@ def _link(layout: Layout, target: Path) -> None:
             path = Path(folder) / name
             if path.is_symlink() or not path.is_file():
                 continue
-            if not name.startswith(".") or path == layout.last_cleanup:
+            if path == layout.result_log:  # grows in place
+                shutil.copyfile(path, here / name)
+            elif not name.startswith(".") or path == layout.last_cleanup:
                 try:
                     os.link(path, here / name)
                 except OSError:  # a file system without second names

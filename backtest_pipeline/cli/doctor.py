@@ -13,6 +13,7 @@ import typer
 
 from backtest_pipeline.cli.disk_findings import disk_findings
 from backtest_pipeline.cli.finding import Finding
+from backtest_pipeline.cli.lost import LOST, find_lost
 from backtest_pipeline.cli.output import Json, print_json, print_table
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.sdk.client import BacktestClient
@@ -21,6 +22,8 @@ from backtest_pipeline.settings import Settings, get_settings
 from backtest_pipeline.storage.candle_store import CandleStore
 
 _HEALTH_TIMEOUT_S = 15.0
+_NEWEST = 2_000
+_FEW = 5
 
 
 def doctor(
@@ -80,9 +83,22 @@ def _server(settings: Settings) -> list[Finding]:
     try:
         with closing(BacktestClient()) as client:
             client.list_tasks(limit=1)
-        return [Finding("web server", ok=True, detail=f"{settings.backtest_url} answers"), *_health(settings)]
+        answers = Finding("web server", ok=True, detail=f"{settings.backtest_url} answers")
+        return [answers, *_health(settings), *_lost(settings)]
     except BacktestError as error:
         return [Finding("web server", ok=False, detail=str(error))]
+
+
+def _lost(settings: Settings) -> list[Finding]:
+    """Whether the newest completed tasks have their results; nothing where they lie out of sight."""
+    found = find_lost(settings, newest=_NEWEST)
+    if found.elsewhere:
+        return []
+    if not found.tasks:
+        return [Finding("lost results", ok=True, detail=f"none among the {_NEWEST:,} newest completed tasks")]
+    names = ", ".join(task.task_id for task in found.tasks[:_FEW])
+    detail = f"{len(found.tasks):,} tasks, e.g. {names}: {LOST}; `backtest verify --all` names them all"
+    return [Finding("lost results", ok=False, detail=detail)]
 
 
 def _health(settings: Settings) -> list[Finding]:

@@ -31,7 +31,7 @@ def up(
     try:
         with service.running():
             console.print(f"ready: {service.url}", highlight=False)
-            service.supervise(lambda line: stderr.print(line, highlight=False))
+            service.supervise(lambda line: stderr.print(line, highlight=False, soft_wrap=True))
     except KeyboardInterrupt:
         stderr.print("stopped")
 

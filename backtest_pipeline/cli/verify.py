@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from backtest_pipeline.cli.lost import LOST, find_lost
 from backtest_pipeline.cli.output import Json, print_json, stderr
 from backtest_pipeline.cli.rerun import Rerun, rerun
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid, TaskUnknown
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 def verify(
     task: Annotated[list[str] | None, typer.Argument(metavar="TASK", help="the tasks' ids")] = None,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="all tasks that have a manifest")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="all tasks that have a manifest, and those that should")
+    ] = False,
     again: Annotated[
         bool, typer.Option("--rerun", help="run each request again on the stored candles and compare")
     ] = False,
@@ -34,8 +37,9 @@ def verify(
     if bool(task) == everything:
         raise RequestInvalid([("", "name tasks, or write --all")], heading="nothing to verify")
     facts, bad = [], 0
-    for task_id in task or TaskStore(settings.data_root).task_ids():
-        found = _verified(layout, task_id)
+    lost = _lost(settings) if everything else {}
+    for task_id in task or [*TaskStore(settings.data_root).task_ids(), *lost]:
+        found = lost.get(task_id) or _verified(layout, task_id)
         second = _again(found, settings) if again else None
         bad += not _is_good(found, second)
         facts.append(_facts(found, second))
@@ -47,6 +51,23 @@ def verify(
         stderr.print(f"{len(facts):,} tasks, {bad:,} with problems", highlight=False)
     if bad:
         raise typer.Exit(1)
+
+
+def _lost(settings: Settings) -> dict[str, Verified]:
+    """Tasks that the server calls completed and that have no result; without a server none can be found."""
+    try:
+        found = find_lost(settings)
+    except BacktestError as error:
+        stderr.print(
+            f"completed tasks without results were not looked for: {error}", highlight=False, soft_wrap=True
+        )
+        return {}
+    if found.elsewhere:
+        where = f"the server's results lie elsewhere ({found.elsewhere}), set DATA_ROOT to their folder"
+        stderr.print(
+            f"completed tasks without results were not looked for: {where}", highlight=False, soft_wrap=True
+        )
+    return {task.task_id: Verified(task.task_id, "completed", [LOST]) for task in found.tasks}
 
 
 def _verified(layout: Layout, task_id: str) -> Verified:

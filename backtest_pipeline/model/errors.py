@@ -18,6 +18,7 @@
     │   ├── TaskRepeated
     │   ├── AttemptSuperseded
     │   ├── ResultMissing
+    │   ├── ResultVanished
     │   ├── ResultDamaged
     │   ├── TaskNotCancelled
     │   └── WaitTimedOut
@@ -274,6 +275,25 @@ class ResultMissing(TaskError):
     def __init__(self, task_id: str, folder: str | Path, why: str) -> None:
         self.folder = str(folder)
         super().__init__(task_id, f"task {task_id} has no result in {folder}: {why}")
+
+
+class ResultVanished(TaskError):
+    """What an attempt has written or published is gone again, or in parts.
+
+    Attributes:
+        missing: names of the files that are not there.
+    """
+
+    retryable = True
+
+    def __init__(self, task_id: str, folder: str | Path, missing: Sequence[str]) -> None:
+        self.folder = str(folder)
+        self.missing = list(missing)
+        super().__init__(
+            task_id,
+            f"task {task_id}: what was written to {folder} is gone again ({_listed(self.missing)}); find "
+            "what deletes or replaces folders below DATA_ROOT/tasks, then run the task again",
+        )
 
 
 class ResultDamaged(TaskError):

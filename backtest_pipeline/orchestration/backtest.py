@@ -5,10 +5,12 @@ Annotations are evaluated here (no future import): Dagster reads them.
 
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import dagster as dg
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.orchestration.afterwork import later
 from backtest_pipeline.orchestration.bench import Bench
 from backtest_pipeline.orchestration.catalog import OWNER, presets_text
@@ -16,6 +18,7 @@ from backtest_pipeline.orchestration.failures import told
 from backtest_pipeline.orchestration.launch_form import launch_form
 from backtest_pipeline.orchestration.presentation import add_report, write_chart
 from backtest_pipeline.orchestration.progress import ProgressTags
+from backtest_pipeline.orchestration.publication import Publication
 from backtest_pipeline.orchestration.recording import Attempt, completed_manifest
 from backtest_pipeline.orchestration.run_page import candle_lines, materialization, request_tags, result_lines
 from backtest_pipeline.orchestration.submitted_code import code_of_run
@@ -78,27 +81,40 @@ def run_engine(context: dg.OpExecutionContext) -> None:
 )
 def write_results(context: dg.OpExecutionContext) -> None:
     bench: Bench = context.resources.bench
-    with told(context, "writing results"), bench.task_store.staging(context.run_id) as staged:
+    with told(context, "writing results"):
         code = code_of_run(bench.request(context.op_config).strategy, context.run.tags)
         result, loaded = bench.result(context.op_config), bench.loaded(context.op_config)
         result.diagnostics.extend(code.remarks)
-        files = bench.task_store.write_tables(staged, result)
-        files.append(write_chart(bench.task_store, staged, result, loaded.candles))
         attempt = Attempt.of(context.instance, context.run_id)
-        manifest = completed_manifest(
+
+        def write(folder: Path) -> list[ResultFile]:
+            tables = bench.task_store.write_tables(folder, result)
+            return [*tables, write_chart(bench.task_store, folder, result, loaded.candles)]
+
+        def manifest_of(files: list[ResultFile]) -> Manifest:
+            return completed_manifest(
+                attempt,
+                result,
+                files=files,
+                candles=loaded.fingerprints,
+                finished_at=datetime.now(UTC),
+                ttl_days=bench.ttl_days,
+                submitted_code=code.submitted,
+            )
+
+        publication = Publication(
+            bench.task_store,
             attempt,
-            result,
-            files=files,
-            candles=loaded.fingerprints,
-            finished_at=datetime.now(UTC),
-            ttl_days=bench.ttl_days,
-            submitted_code=code.submitted,
+            write=write,
+            manifest_of=manifest_of,
+            refuse=partial(attempt.refuse_given_up, context.instance),
         )
-        attempt.refuse_given_up(context.instance)
-        folder = bench.task_store.publish(manifest, staged)
+        manifest, folder = publication.publish()
         context.log_event(materialization(manifest, result, folder))
         progress = ProgressTags(context.instance, context.run_id)
         progress.write({tags.PROGRESS: "1.00", tags.STAGE: "completed", tags.RESULT_PATH: str(folder)})
+        publication.keep()
+        later(publication.keep_after_success)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
         later(partial(add_report, bench.task_store, manifest, result, loaded.candles, home))
 

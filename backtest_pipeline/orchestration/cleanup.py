@@ -21,6 +21,8 @@ from backtest_pipeline.model.errors import (
 from backtest_pipeline.orchestration.run_records import Unfinished, delete_old_records, shrink
 from backtest_pipeline.orchestration.run_storage import is_of_database
 from backtest_pipeline.storage.atomic import write_bytes_durably
+from backtest_pipeline.storage.publishing import publishing
+from backtest_pipeline.storage.result_log import forget
 from backtest_pipeline.storage.retention import Swept, sweep
 from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline.storage.verdicts import Rules, Verdict
@@ -110,6 +112,9 @@ def clean_up(
             keep=lambda task_id: _is_pinned(store, task_id),
             dry_run=dry_run,
         )
+    if records and not dry_run:
+        with publishing(store.layout):
+            forget(store.layout, records)
     shrunk_bytes = shrink(instance) if records and not dry_run else 0
     report = CleanupReport(swept, records, shrunk_bytes, time.monotonic() - started_s, dry_run)
     if not dry_run and store.layout.tasks.is_dir():

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dagster._cli.api import grpc_command
 from dagster._grpc import server as dagster_server
@@ -21,6 +22,10 @@ from backtest_pipeline.orchestration.dagster_internals.compat import check_all, 
 from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.warm_server import WarmApiServer
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.web.liveness import sign_file
+from backtest_pipeline.web.watch import BusyExecutor, Watch
+
+_ALL_BUSY_FOR_S = 300.0
 
 
 @contextmanager
@@ -38,6 +43,17 @@ def _held_for_life(lock: Path) -> Iterator[None]:
         yield
 
 
+class _Watched(WarmApiServer):
+    """Gives up where no thread of its own is free for minutes: nothing can be started then."""
+
+    def __init__(self, **arguments: Any) -> None:
+        busy = BusyExecutor(
+            arguments["server_threadpool_executor"], "the code server", ended_after_s=_ALL_BUSY_FOR_S
+        )
+        Watch(sign_file(get_settings().dagster_home, "code"), busy).start()
+        super().__init__(**arguments)
+
+
 def install() -> None:
     """Puts our server where Dagster's command looks its own up.
 
@@ -45,7 +61,7 @@ def install() -> None:
         InternalsChanged: the command looks elsewhere, or the server does not wait as it did.
     """
     start_run = dagster_server.DagsterApiServer.StartRun
-    replace(dagster_server, "DagsterApiServer", WarmApiServer, used_by=grpc_command)
+    replace(dagster_server, "DagsterApiServer", _Watched, used_by=grpc_command)
     # How soon a started worker is noticed, in seconds.
     replace(dagster_server, "EVENT_QUEUE_POLL_INTERVAL", 0.01, used_by=start_run)
 

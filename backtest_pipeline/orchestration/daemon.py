@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from dagster import DagsterInstance
 from dagster._daemon import controller
 from dagster._daemon.cli import cli
+from dagster._daemon.daemon import DagsterDaemon
 
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
+from backtest_pipeline.orchestration.daemon_loops import attended
 from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.retry_daemon import LastingRetryDaemon
+from backtest_pipeline.settings import get_settings
+from backtest_pipeline.web.liveness import sign_file
+from backtest_pipeline.web.watch import StandingThreads, Watch
+
+_LOOP = "dagster-daemon-"
+_create_daemon_of_type = controller.create_daemon_of_type
 
 
 def install() -> None:
@@ -17,12 +28,25 @@ def install() -> None:
     Raises:
         InternalsChanged: the controller looks elsewhere.
     """
-    looked_up_by = controller.create_daemon_of_type
+    looked_up_by = _create_daemon_of_type
     replace(controller, "QueuedRunCoordinatorDaemon", PromptQueueDaemon, used_by=looked_up_by)
     replace(controller, "EventLogConsumerDaemon", LastingRetryDaemon, used_by=looked_up_by)
+    replace(controller, "create_daemon_of_type", _created, used_by=controller.create_daemons_from_instance)
+
+
+def _created(daemon_type: str, instance: DagsterInstance) -> DagsterDaemon[Any]:
+    return attended(_create_daemon_of_type(daemon_type, instance))
+
+
+def part_of(thread_name: str) -> str:
+    """How people call a thread that has to go on; empty for the others."""
+    if thread_name == "MainThread":
+        return "the main thread"
+    return f"the loop {thread_name.removeprefix(_LOOP).lower()}" if thread_name.startswith(_LOOP) else ""
 
 
 if __name__ == "__main__":
+    Watch(sign_file(get_settings().dagster_home, "daemon"), StandingThreads(part_of)).start()
     install()
     keep_connections()
     check_all()

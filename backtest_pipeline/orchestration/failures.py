@@ -55,7 +55,7 @@ def _failure(
     """Writes down what happened as far as the disk and the database let it, and makes the op's failure."""
     retried = retryable and _retries_left(context)
     record = TaskErrorRecord(type=type(error).__name__, message=message, retryable=retryable, stage=stage)
-    marks = {tags.STAGE: f"failed: {stage}", tags.ERROR: message}
+    marks = {tags.STAGE: f"failed: {stage}", tags.ERROR: message, tags.RESULT_PATH: ""}
     if not retried:
         marks[tags.MAX_RETRIES] = "0"
         with _left_to_the_sensor(context):

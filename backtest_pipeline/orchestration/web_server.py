@@ -28,8 +28,10 @@ from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.web.door import Door
 from backtest_pipeline.web.hosts import AllowedHosts
 from backtest_pipeline.web.identity import access_of, refuse_open_bind
+from backtest_pipeline.web.liveness import sign_file
 from backtest_pipeline.web.pages import OwnPages, open_paths
 from backtest_pipeline.web.results import RenderMissing, ResultPages
+from backtest_pipeline.web.watch import EventLoop, Watch
 
 _log = logging.getLogger("dagster-webserver.door")
 
@@ -118,8 +120,10 @@ def host_behind_door(
     if not isinstance(app, Door):
         raise Unguarded
     _log.info("serving http://%s:%d%s in process %d", host, port, path_prefix, os.getpid())
+    loop = EventLoop(app)
+    Watch(sign_file(settings.dagster_home, f"web-{port}"), loop.look).start()
     uvicorn.run(
-        app,
+        loop,
         host=host,
         port=port,
         log_level=log_level,

@@ -19,9 +19,11 @@ from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.service.environment import ProcessName, environment_of
 from backtest_pipeline.service.home import end_former_code_server, locked, logs_of, prepare, socket_of
 from backtest_pipeline.service.process import Process
+from backtest_pipeline.service.supervision import Supervision
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.web.hosts import reached_at
 from backtest_pipeline.web.identity import access_of, refuse_open_bind
+from backtest_pipeline.web.liveness import sign_file
 
 _POLL_S = 0.1
 _GRACE_S = 10.0
@@ -103,13 +105,13 @@ class LocalService:
         }
 
     def supervise(self, tell: Callable[[str], object]) -> None:
-        """Restarts what dies, for ever; leave it by an exception such as KeyboardInterrupt."""
+        """Restarts what dies or hangs, for ever; leave it by an exception such as KeyboardInterrupt."""
+        names = {"code": "code", "web": f"web-{self._port}", "daemon": "daemon"}
+        signs = {name: sign_file(self._home, of_file) for name, of_file in names.items()}
+        supervision = Supervision(self.processes, signs, tell)
         while True:
             time.sleep(_RESTART_PAUSE_S)
-            for process in self.processes.values():
-                if process.exit_status is not None:
-                    tell(f"{process.name} ended with status {process.exit_status}, starting it again")
-                    process.start()
+            supervision.look()
 
     def _refuse_taken_port(self) -> None:
         with socket.socket() as probe:

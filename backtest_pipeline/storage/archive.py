@@ -23,12 +23,13 @@ from pydantic import ValidationError
 from backtest_pipeline.model.errors import ArchiveRefused, ResultDamaged, ResultMissing, TaskUnknown
 from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.storage.atomic import fsync_folder, make_folder_durably, write_and_sync
-from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.layout import MANIFEST, Layout
 from backtest_pipeline.storage.new_file import new_file
 from backtest_pipeline.storage.publishing import publishing
+from backtest_pipeline.storage.result_log import note
 from backtest_pipeline.storage.result_tables import TABLES
 from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.storage.verification import MANIFEST, verify_folder, verify_task
+from backtest_pipeline.storage.verification import verify_folder, verify_task
 
 _BLOCK = 512
 _CHUNK = 1 << 20
@@ -120,6 +121,8 @@ def import_archive(layout: Layout, path: Path, *, pinned: bool = True) -> Import
             if target.exists():  # somebody else was quicker
                 _refuse_conflict(layout, manifest, path)
                 return Imported(manifest.task_id, target, new=False)
+            if pinned or manifest.pinned:
+                note(layout, manifest.task_id, "pinned")
             staged.rename(target)
             fsync_folder(target.parent)
     return Imported(manifest.task_id, target, new=True)

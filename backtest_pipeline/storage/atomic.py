@@ -6,6 +6,8 @@ import os
 import threading
 from pathlib import Path
 
+_MKDIR_TRIES = 10
+
 
 def write_bytes_durably(path: Path, data: bytes) -> None:
     """Writes a file in one step: readers see what was there before or all of `data`.
@@ -53,6 +55,22 @@ def fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Creates a folder and its missing parents, also where somebody deletes a parent at the same moment.
+
+    Raises:
+        OSError: the disk refuses, or parents are deleted again and again.
+    """
+    for tries_left in reversed(range(_MKDIR_TRIES)):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, FileExistsError):
+            if not tries_left or path.exists():
+                raise
+        else:
+            return
+
+
 def make_folder_durably(path: Path) -> None:
     """Creates a folder and its missing parents and waits until their names are on disk.
 
@@ -63,6 +81,6 @@ def make_folder_durably(path: Path) -> None:
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     for created in missing:
         fsync_folder(created.parent)

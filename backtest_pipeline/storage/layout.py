@@ -9,6 +9,7 @@ from pathlib import Path
 from backtest_pipeline.model.errors import RequestInvalid, TaskUnknown
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
+MANIFEST = "manifest.json"
 CHART = "equity.png"
 REPORT = "report.html"
 _TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -55,7 +56,7 @@ class Layout:
 
     def manifest(self, task_id: str) -> Path:
         """The file whose presence says that a task's results are whole."""
-        return self.task(task_id) / "manifest.json"
+        return self.task(task_id) / MANIFEST
 
     def staging(self, run_id: str) -> Path:
         """Folder in which one attempt prepares its files, on the same file system as the tasks."""
@@ -70,6 +71,11 @@ class Layout:
     def last_cleanup(self) -> Path:
         """File that tells when results were cleaned up last."""
         return self.tasks / ".last_cleanup.json"
+
+    @property
+    def result_log(self) -> Path:
+        """File that tells which results were deleted or pinned on purpose; outlives the tasks' folder."""
+        return self.data_root / "result_log.jsonl"
 
     def trash(self, run_id: str) -> Path:
         """Where a folder goes in one step before it is deleted."""

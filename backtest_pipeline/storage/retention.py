@@ -15,8 +15,10 @@ from pathlib import Path
 from pydantic_core import from_json
 
 from backtest_pipeline.model.errors import TaskUnknown
+from backtest_pipeline.storage.atomic import make_folder
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.publishing import publishing
+from backtest_pipeline.storage.result_log import note
 from backtest_pipeline.storage.verdicts import GONE, Rules, Verdict, verdict_of, verdicts
 
 _EXPIRED = ".expired"
@@ -99,10 +101,15 @@ def _deleted(layout: Layout, verdict: Verdict, rules: Rules) -> Verdict:
             verdict = verdict_of(layout, verdict.name, rules)
             if not verdict.delete:
                 return verdict
-        trashed.parent.mkdir(exist_ok=True)
+        make_folder(trashed.parent)
         shutil.rmtree(trashed, ignore_errors=True)
+        is_task = path.parent == layout.tasks
+        noted = is_task and note(layout, verdict.name, "deleted")
         path.rename(trashed)
     shutil.rmtree(trashed, ignore_errors=True)
+    if is_task and not noted:  # the disk was full, and now there is room
+        with publishing(layout):
+            note(layout, verdict.name, "deleted")
     return verdict
 
 

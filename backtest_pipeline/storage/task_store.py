@@ -5,20 +5,26 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from backtest_pipeline.model.errors import AttemptSuperseded, ResultDamaged, ResultMissing
+from backtest_pipeline.model.errors import (
+    AttemptSuperseded,
+    ResultDamaged,
+    ResultMissing,
+    ResultVanished,
+)
 from backtest_pipeline.model.manifest import Manifest, ResultFile, of_another_system
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.storage.atomic import fsync_folder, write_bytes_durably
-from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.atomic import fsync_folder, make_folder, write_bytes_durably
+from backtest_pipeline.storage.layout import MANIFEST, Layout
 from backtest_pipeline.storage.publishing import publishing
+from backtest_pipeline.storage.result_log import note
 from backtest_pipeline.storage.result_tables import TABLES, read_table, write_table
 
 
@@ -34,7 +40,7 @@ class TaskStore:
         """A fresh hidden folder for one attempt's files; what is left of it afterwards is removed."""
         folder = self.layout.staging(run_id)
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        make_folder(folder)
         try:
             yield folder
         finally:
@@ -96,11 +102,22 @@ class TaskStore:
 
         Raises:
             AttemptSuperseded: a later attempt has published.
+            ResultVanished: somebody has deleted or replaced folders meanwhile; nothing is published.
             OSError: the disk refuses; the earlier attempt's results, if any, are still there.
         """
+        try:
+            target = self._published_from(manifest, staged)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ResultVanished(manifest.task_id, staged, [MANIFEST]) from error
+        for earlier in manifest.run_ids[:-1]:
+            shutil.rmtree(self.layout.staging(earlier), ignore_errors=True)
+            shutil.rmtree(self.layout.trash(earlier), ignore_errors=True)
+        return target
+
+    def _published_from(self, manifest: Manifest, staged: Path) -> Path:
         self._write(staged, manifest)
         fsync_folder(staged)
-        with publishing(self.layout):
+        with publishing(self.layout) as lock_is_held:
             published = self._published(manifest.task_id)
             if published and published.attempt > manifest.attempt:
                 raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
@@ -109,27 +126,52 @@ class TaskStore:
                 return self.layout.task(manifest.task_id)
             if published and published.pinned:
                 self._write(staged, _pinned(manifest, pinned=True, ttl_days=0))
+            if manifest.pinned:
+                note(self.layout, manifest.task_id, "pinned")
             target = self._put_in_place(manifest, staged)
-        for earlier in manifest.run_ids[:-1]:
-            shutil.rmtree(self.layout.staging(earlier), ignore_errors=True)
-            shutil.rmtree(self.layout.trash(earlier), ignore_errors=True)
+            if not lock_is_held():
+                raise ResultVanished(manifest.task_id, self.layout.tasks, [self.layout.publish_lock.name])
         return target
 
     def _put_in_place(self, manifest: Manifest, staged: Path) -> Path:
         target = self.layout.task(manifest.task_id)
         replaced = self.layout.trash(manifest.run_ids[-1])
         if target.exists():
-            replaced.parent.mkdir(exist_ok=True)
+            make_folder(replaced.parent)
+            shutil.rmtree(replaced, ignore_errors=True)
             target.rename(replaced)
         try:
             staged.rename(target)
-        except OSError:
+            fsync_folder(target.parent)
+            self.require_whole(manifest)
+        except (OSError, ResultVanished, ResultDamaged):
             if replaced.exists():
-                replaced.rename(target)
+                shutil.rmtree(target, ignore_errors=True)
+                with suppress(OSError):  # the first error is the one to tell
+                    replaced.rename(target)
             raise
-        fsync_folder(target.parent)
         shutil.rmtree(replaced, ignore_errors=True)
         return target
+
+    def require_whole(self, manifest: Manifest) -> None:
+        """Looks whether what an attempt has published is still there: its manifest, and every file's size.
+
+        Raises:
+            ResultVanished: the folder or a file of it is gone.
+            ResultDamaged: the manifest cannot be read.
+            AttemptSuperseded: another attempt's results are there.
+        """
+        folder = self.layout.task(manifest.task_id)
+        try:
+            published = self.manifest(manifest.task_id)
+        except (ResultMissing, NotADirectoryError):
+            raise ResultVanished(manifest.task_id, folder, [MANIFEST]) from None
+        if published.run_ids != manifest.run_ids:
+            raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
+        listed = {file.name: file for file in (*manifest.result_files, *published.result_files)}
+        missing = [file.path for file in listed.values() if _size_of(folder / file.path) != file.size_bytes]
+        if missing:
+            raise ResultVanished(manifest.task_id, folder, missing)
 
     def pin(self, task_id: str, *, pinned: bool, ttl_days: int) -> Manifest:
         """Keeps a finished task's results past their time, or gives them a time again; may be repeated.
@@ -149,12 +191,12 @@ class TaskStore:
         manifest = self.manifest(task_id)
         with publishing(self.layout):
             manifest = _pinned(self.manifest(task_id), pinned=pinned, ttl_days=ttl_days)
+            note(self.layout, task_id, "pinned" if pinned else "unpinned")
             self._write(self.layout.task(task_id), manifest)
         return manifest
 
     def _write(self, folder: Path, manifest: Manifest) -> None:
-        name = self.layout.manifest(manifest.task_id).name
-        write_bytes_durably(folder / name, manifest.to_json().encode())
+        write_bytes_durably(folder / MANIFEST, manifest.to_json().encode())
 
     def _published(self, task_id: str) -> Manifest | None:
         try:
@@ -224,6 +266,13 @@ def _pinned(manifest: Manifest, *, pinned: bool, ttl_days: int) -> Manifest:
     )
     timestamps = manifest.timestamps.model_copy(update={"expires_at": expires_at})
     return manifest.model_copy(update={"pinned": pinned, "timestamps": timestamps})
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _is_foreign(manifest: Path) -> bool:

@@ -18,12 +18,11 @@ from pydantic import ValidationError
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.model.request import BacktestRequest, digest_of, problems_of
-from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.layout import MANIFEST, Layout
 from backtest_pipeline.storage.publishing import publishing
 from backtest_pipeline.storage.reconciliation import account_problems
 from backtest_pipeline.storage.result_tables import TABLES
 
-MANIFEST = "manifest.json"
 _COPIED = ("params", "symbols", "timeframe", "start", "end")
 
 

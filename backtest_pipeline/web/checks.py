@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,8 @@ from starlette.types import Send
 from backtest_pipeline.web.cached import Cached
 from backtest_pipeline.web.identity import User
 from backtest_pipeline.web.refusal import send_json
+
+_log = logging.getLogger("dagster-webserver.health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ async def send_health(
         found = await checks.get()
     except TimeoutError:
         found = [Check("service", ok=False, detail="the checks take too long; see the web server's log")]
+    except Exception as error:  # noqa: BLE001  whatever it is, the service is not well, and this page says so
+        problem = f"the checks failed ({type(error).__name__}); see the web server's log"
+        _log.warning("%s", problem, exc_info=error)
+        found = [Check("service", ok=False, detail=problem)]
     if not guarded:
         found = [*found, Check("guard", ok=False, detail="nobody checks who comes in; stop the web server")]
     ok = all(check.ok for check in found)

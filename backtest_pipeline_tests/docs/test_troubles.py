@@ -58,6 +58,22 @@ ELSEWHERE = {
     ),
     "No space left on device": ("acceptance/test_disk.py", "No space left on device"),
     "MB free and the result may take …": ("acceptance/test_disk.py", "the result may take"),
+    "no sign of life for … s (process …); it hangs or has ended: start it again, see its log": (
+        "orchestration/test_daemon_health.py",
+        "no sign of life for 11 s",
+    ),
+    "gives no sign of life (process …); it is killed and started again after 60 s": (
+        "service/test_supervision.py",
+        "it is killed and started again after 60 s",
+    ),
+    "has stood still for … s in …": ("web/test_liveness.py", "loop-x has stood still for 1 s in"),
+    "errors in …; see the daemon's log": ("orchestration/test_daemon_health.py", "see the daemon's log"),
+    "is gone again (…); find what deletes or replaces folders below DATA_ROOT/tasks, then run the task "
+    "again": ("orchestration/test_publication.py", "find what deletes or replaces folders"),
+    "its result is gone, though it completed, no cleanup has deleted it and it has not expired": (
+        "acceptance/test_health.py",
+        "its result is gone",
+    ),
     "workers start cold, some seconds later each: …": (
         "acceptance/test_warm_workers.py",
         "workers start cold",

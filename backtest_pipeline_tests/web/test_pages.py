@@ -222,3 +222,23 @@ def test_the_last_cleanup_is_read_from_its_note(tmp_path: Path) -> None:
     for broken in ("", "{}", "[]", '{"finished_at": "soon", "deleted": 3, "freed_bytes": 5}'):
         note.write_text(broken)
         assert last_cleanup(layout) is None
+
+
+def test_checks_that_break_are_an_ill_service_and_no_broken_page() -> None:
+    def broken() -> list[Check]:
+        raise RuntimeError("no such table")
+
+    pages = OwnPages(
+        Recorder(),
+        prefix="",
+        results=ResultPages(Layout(Path("/nonexistent"))),
+        checks=broken,
+        figures=lambda found: _figures(checks=found),
+    )
+    answer = ask(_as(User("ann", "viewer"), pages), "GET", "/healthz")
+    assert answer.status == 503
+    [check] = answer.json()["checks"]
+    assert (check["ok"], check["detail"]) == (
+        False,
+        "the checks failed (RuntimeError); see the web server's log",
+    )
