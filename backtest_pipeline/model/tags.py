@@ -22,6 +22,8 @@ LABEL_PREFIX = "label/"
 USER = "user"
 
 ROOT_RUN = "dagster/root_run_id"
+PARENT_RUN = "dagster/parent_run_id"
+AUTO_RETRY_RUN = "dagster/auto_retry_run_id"
 WILL_RETRY = "dagster/will_retry"
 RETRY_NUMBER = "dagster/retry_number"
 PRIORITY = "dagster/priority"
