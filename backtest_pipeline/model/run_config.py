@@ -59,16 +59,20 @@ def refuse_unsafe_config(config: object) -> None:
     while left:
         path, part = left.pop()
         if isinstance(part, Mapping):
+            if not all(isinstance(name, str) for name in part):
+                raise RequestInvalid([(".".join(path), "names are texts; put them in quotes")])
             if len(part) == 1 and "env" in part and not _is_free(path):
                 where = ".".join([*path, "env"])
                 raise RequestInvalid(
                     [(where, "a run config may not name environment variables; write the value itself")]
                 )
-            left += [((*path, str(name)), value) for name, value in part.items()]
+            left += [((*path, name), value) for name, value in part.items()]
         elif isinstance(part, list):
             if path[-1:] == ("symbols",) and len(part) > MOST_SYMBOLS:
                 raise RequestInvalid([("symbols", f"name at most {MOST_SYMBOLS}, not {len(part):,}")])
             left += [(path, value) for value in part]
+        elif not isinstance(part, str | int | float | None):
+            raise RequestInvalid([(".".join(path), f"write a plain value, not a {type(part).__name__}")])
 
 
 def _is_free(path: tuple[str, ...]) -> bool:

@@ -34,7 +34,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "dagster/retry_on_asset_or_op_failure": _TRUE_OR_FALSE,
     "dagster/defer_asset_events": _TRUE_OR_FALSE,
     "dagster/retry_strategy": ("FROM_FAILURE", "ALL_STEPS", "FROM_ASSET_FAILURE"),
-    "dagster/failure_reason": (
+    tags.FAILURE_REASON: (
         "UNEXPECTED_TERMINATION",
         "RUN_EXCEPTION",
         "STEP_FAILURE",

@@ -9,8 +9,9 @@ from starlette.types import Send
 
 from backtest_pipeline.model.errors import BacktestError
 
+_CLOSE_CODES = {413: 1009, 429: 1013, 500: 1011}  # of WebSockets; too large, try again later, server's error
 _POLICY_VIOLATION = 1008
-_TOO_LARGE = 1009
+_LONGEST_REASON_BYTES = 123  # of a close frame
 
 
 class Refusal(BacktestError):
@@ -48,7 +49,8 @@ async def send_json(
 async def send_refusal(send: Send, refusal: Refusal, *, websocket: bool) -> None:
     """Refuses in the shape of a GraphQL answer, or closes the WebSocket."""
     if websocket:
-        code = _TOO_LARGE if refusal.status == 413 else _POLICY_VIOLATION
-        await send({"type": "websocket.close", "code": code, "reason": refusal.sentence[:120]})
+        code = _CLOSE_CODES.get(refusal.status, _POLICY_VIOLATION)
+        reason = refusal.sentence.encode()[:_LONGEST_REASON_BYTES].decode(errors="ignore")
+        await send({"type": "websocket.close", "code": code, "reason": reason})
         return
     await send_json(send, refusal.status, {"errors": [{"message": refusal.sentence}]}, refusal.headers)
