@@ -29,8 +29,8 @@ _RUN_IDS = {tags.ROOT_RUN, tags.PARENT_RUN, tags.AUTO_RETRY_RUN}
 _TRUE_OR_FALSE = ("true", "false")
 CHOICES: Mapping[str, tuple[str, ...]] = {
     tags.WILL_RETRY: _TRUE_OR_FALSE,
-    "dagster/is_resume_retry": _TRUE_OR_FALSE,
-    "dagster/is_asset_resume_retry": _TRUE_OR_FALSE,
+    tags.RESUME: _TRUE_OR_FALSE,
+    tags.RESUME_ASSETS: _TRUE_OR_FALSE,
     "dagster/retry_on_asset_or_op_failure": _TRUE_OR_FALSE,
     "dagster/defer_asset_events": _TRUE_OR_FALSE,
     "dagster/retry_strategy": ("FROM_FAILURE", "ALL_STEPS", "FROM_ASSET_FAILURE"),

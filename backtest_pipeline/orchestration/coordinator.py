@@ -16,6 +16,8 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import TaskRepeated
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.tag_rules import tag_problem
+from backtest_pipeline.orchestration.admission import gone_if_refused, refuse_inadmissible
 from backtest_pipeline.orchestration.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.launch_lock import launch_lock, submit_lock
 from backtest_pipeline.web.identity import USER_HEADER
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 FIRST_RETRY_WAIT_S = 1.0
 LONGEST_RETRY_WAIT_S = 300.0
+_MOST_DOUBLINGS = 20
 # Numbers of a request that Dagster reads from tags.
 _NUMBERS = {"priority": tags.PRIORITY, "max_retries": tags.MAX_RETRIES, "timeout_s": tags.MAX_RUNTIME}
 _logger = logging.getLogger(__name__)
@@ -38,14 +41,17 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
 
         Raises:
             TaskRepeated: another task has the run's idempotency key; the run is gone again.
+            RequestInvalid: it may not run as it stands; it is gone again.
         """
         run = context.dagster_run
         marks = submission_tags(run, now_s=time.time()) if run.job_name == tags.JOB else {}
         user = context.get_request_header(USER_HEADER)  # the door's word; what a client wrote there is gone
         if user:
             marks[tags.USER] = user
-        if marks:
-            self._instance.add_run_tags(run.run_id, marks)
+        with gone_if_refused(self._instance, run):
+            refuse_inadmissible(self._instance, run, marks)
+            if marks:
+                self._instance.add_run_tags(run.run_id, marks)
         with _key_lock(self._instance, run):
             self._refuse_repeated(run)
             queued = super().submit_run(context)
@@ -105,7 +111,7 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
         marks[tags.STRATEGY] = str(next(iter(selected)))
     for name, tag in _NUMBERS.items():
         asked = config.get(name)
-        if isinstance(asked, int):
+        if isinstance(asked, int) and not tag_problem(tag, str(asked)):
             marks[tag] = str(asked)
         elif tag not in run.tags:
             marks[tag] = str(BacktestRequest.model_fields[name].default)
@@ -126,9 +132,11 @@ def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
         tags.RECORDED: "",
         tags.RETRY_OWED: "",
     }
+    if task_of(run) == run.run_id:
+        return {name: value for name, value in marks.items() if name == tags.STAGE or name in run.tags}
     if not number:
-        return {tags.STAGE: marks[tags.STAGE]} if task_of(run) == run.run_id else marks
-    wait_s = min(FIRST_RETRY_WAIT_S * 2 ** (number - 1), LONGEST_RETRY_WAIT_S)
+        return marks
+    wait_s = min(FIRST_RETRY_WAIT_S * 2 ** min(number - 1, _MOST_DOUBLINGS), LONGEST_RETRY_WAIT_S)
     stage = f"waiting {wait_s:g} s before attempt {number + 1}"
     return marks | {tags.NOT_BEFORE: f"{now_s + wait_s:.3f}", tags.STAGE: stage}
 

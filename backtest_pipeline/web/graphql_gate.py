@@ -8,6 +8,7 @@ from backtest_pipeline.web.documents import GraphQLRequest, parsed, read_json, r
 from backtest_pipeline.web.identity import Role
 from backtest_pipeline.web.launching import KnowsRun, refuse_bad_launch
 from backtest_pipeline.web.refusal import Refusal
+from backtest_pipeline.web.typed_refusals import typed_refusal
 
 _READ_ONLY = "viewers only read; ask the operator for a token of the role full to start or change something"
 
@@ -48,9 +49,13 @@ class GraphQLGate:
 
     def _check(self, content: Any, role: Role) -> None:
         request = read_request(content)
-        if role == "viewer":
-            refuse_mutations(request)
-        refuse_bad_launch(request, self._knows_run)
+        try:
+            if role == "viewer":
+                refuse_mutations(request)
+            refuse_bad_launch(request, self._knows_run)
+        except Refusal as refusal:
+            data = typed_refusal(request, refusal)
+            raise Refusal(refusal.status, refusal.sentence, refusal.headers, data) from refusal
 
 
 def refuse_mutations(request: GraphQLRequest) -> None:

@@ -32,6 +32,8 @@ _OF_RETRIES = (
     tags.FAILURE_REASON,
     tags.ROOT_RUN,
     tags.PARENT_RUN,
+    tags.RESUME,
+    tags.RESUME_ASSETS,
 )
 
 
@@ -49,7 +51,7 @@ def refuse_bad_launch(request: GraphQLRequest, knows_run: KnowsRun | None = None
     try:
         for field, name, value in _arguments(request):
             for config in _named(name, value):
-                refuse_unsafe_config(loaded(config, broken_is_told=field in _CHECKING))
+                _check_config(config, broken_is_told=field in _CHECKING)
             if name in _OF_RUNS:
                 for one in _as_list(value):
                     _check_run(one if isinstance(one, Mapping) else {}, knows_run)
@@ -108,6 +110,13 @@ def _named(name: str, value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         for inside in value:
             yield from _named("", inside)
+
+
+def _check_config(config: Any, *, broken_is_told: bool) -> None:
+    content = loaded(config, broken_is_told=broken_is_told)
+    if not isinstance(content, Mapping | None):
+        raise RequestInvalid([("run config", f"write a mapping, not {shortened(content)}")])
+    refuse_unsafe_config(content)
 
 
 def _check_run(asked: Mapping[str, Any], knows_run: KnowsRun | None) -> None:

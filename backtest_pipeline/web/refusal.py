@@ -21,12 +21,20 @@ class Refusal(BacktestError):
         status: HTTP status of the answer.
         sentence: what is wrong and what to do.
         headers: further headers of the answer.
+        data: what the answer has as its `data` in place of `errors`, for clients that read nothing else.
     """
 
-    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        headers: Mapping[str, str] | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
         self.status = status
         self.sentence = sentence
         self.headers = dict(headers or {})
+        self.data = data
         super().__init__(sentence)
 
 
@@ -53,4 +61,5 @@ async def send_refusal(send: Send, refusal: Refusal, *, websocket: bool) -> None
         reason = refusal.sentence.encode()[:_LONGEST_REASON_BYTES].decode(errors="ignore")
         await send({"type": "websocket.close", "code": code, "reason": reason})
         return
-    await send_json(send, refusal.status, {"errors": [{"message": refusal.sentence}]}, refusal.headers)
+    content = {"data": refusal.data} if refusal.data else {"errors": [{"message": refusal.sentence}]}
+    await send_json(send, refusal.status, content, refusal.headers)
