@@ -6,9 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from backtest_pipeline.model.errors import BacktestError, ServerRefused, ServerTroubled, TaskRepeated
+from backtest_pipeline.model.errors import (
+    BacktestError,
+    RequestInvalid,
+    ServerRefused,
+    ServerTroubled,
+    TaskRepeated,
+)
 
 _MOST_CHARACTERS = 500
+_INVALID = "this request cannot be run: "
 _REPEATED = re.compile(r"TaskRepeated: task (\S+) already has the idempotency key (.+)")
 _DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.(?:\w+\.)*(\w+)")
 # Said at first, and once the web server has looked and found no code.
@@ -25,12 +32,23 @@ def refusal_of(url: str, message: str) -> BacktestError:
         return ServerTroubled(url, f"its database failed ({database.group(1)}); see the server's log")
     if _CODE_SERVER_AWAY.search(message):
         return ServerTroubled(url, "its code server does not answer; see the server's log")
+    _, invalid, problem = _told(message).partition(_INVALID)
+    if invalid:
+        return RequestInvalid([("", problem)])
     return ServerRefused(url, _told(message))
 
 
 def refusal_of_answer(url: str, answer: Mapping[str, Any]) -> BacktestError:
     """The error that a typed GraphQL answer stands for."""
     return refusal_of(url, str(answer.get("message") or answer.get("__typename") or ""))
+
+
+def sentence_of(content: object) -> str:
+    """What the first error of a GraphQL answer says, in one line; empty where it holds none."""
+    errors = content.get("errors") if isinstance(content, Mapping) else None
+    first = errors[0] if isinstance(errors, list) and errors else None
+    message = first.get("message") if isinstance(first, Mapping) else None
+    return _told(message) if isinstance(message, str) else ""
 
 
 def _told(message: str) -> str:

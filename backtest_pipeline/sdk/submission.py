@@ -111,4 +111,4 @@ def _tags(request: BacktestRequest, key: str) -> list[dict[str, str]]:
     }
     if request.priority:
         marks[tags.PRIORITY] = str(request.priority)
-    return [{"key": name, "value": value} for name, value in marks.items()]
+    return [{"key": name, "value": value} for name, value in tags.fitting(marks).items()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphql import OperationType
+
 from backtest_pipeline.web.documents import GraphQLRequest, parsed, read_json, read_request
 from backtest_pipeline.web.identity import Role
 from backtest_pipeline.web.launching import KnowsRun, refuse_bad_launch
@@ -31,7 +33,7 @@ class GraphQLGate:
         if isinstance(content, list) and role == "viewer":  # which is refused in any case
             for one in content:
                 _refuse_mutation_among(one)
-        self._check(content, role)
+        self._check(content, role, over_http=True)
 
     def check_message(self, text: str, role: Role) -> None:
         """Looks at one message of a WebSocket in the protocol `graphql-ws`.
@@ -45,10 +47,12 @@ class GraphQLGate:
         if not isinstance(message.get("id"), str | int | None):
             raise Refusal(400, "send the id of a message as text")
         if message["type"] in {"start", "subscribe"}:
-            self._check(message.get("payload"), role)
+            self._check(message.get("payload"), role, over_http=False)
 
-    def _check(self, content: Any, role: Role) -> None:
+    def _check(self, content: Any, role: Role, *, over_http: bool) -> None:
         request = read_request(content)
+        if over_http and any(one.operation == OperationType.SUBSCRIPTION for one in request.operations):
+            raise Refusal(400, "send subscriptions over a WebSocket (graphql-ws), or ask with a query")
         try:
             if role == "viewer":
                 refuse_mutations(request)

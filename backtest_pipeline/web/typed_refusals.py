@@ -13,6 +13,8 @@ from backtest_pipeline.web.refusal import Refusal
 
 _PREFIX = "GraphQLClient"
 _FORBIDDEN = 403
+_SEVERAL = "terminateRuns"
+_WITHOUT_UNAUTHORIZED = "shutdownRepositoryLocation"
 
 
 def typed_refusal(request: GraphQLRequest, refusal: Refusal) -> dict[str, object] | None:
@@ -27,11 +29,12 @@ def typed_refusal(request: GraphQLRequest, refusal: Refusal) -> dict[str, object
     [field] = selections
     if not isinstance(field, FieldNode) or field.alias is not None:
         return None
-    typename = "UnauthorizedError" if refusal.status == _FORBIDDEN else "PythonError"
-    error = {"__typename": typename, "message": refusal.sentence}
     name = field.name.value
-    return {
-        name: {"__typename": "TerminateRunsResult", "terminateRunResults": [error]}
-        if name == "terminateRuns"
-        else error
+    unauthorized = refusal.status == _FORBIDDEN and name != _WITHOUT_UNAUTHORIZED
+    error = {
+        "__typename": "UnauthorizedError" if unauthorized else "PythonError",
+        "message": refusal.sentence,
     }
+    if name == _SEVERAL:
+        return {name: {"__typename": "TerminateRunsResult", "terminateRunResults": [error]}}
+    return {name: error}

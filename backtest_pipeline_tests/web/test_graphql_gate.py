@@ -36,9 +36,13 @@ def _launch(**params: Any) -> None:
     _send(LAUNCH, params={"selector": {"jobName": "cleanup_task_results"}, **params})
 
 
-@pytest.mark.parametrize(
-    "query", [READ, "{ version }", "subscription S { logs }", "fragment F on X { a } " + READ]
-)
+def test_subscriptions_go_over_the_websocket() -> None:
+    with pytest.raises(Refusal, match="WebSocket"):
+        _view({"query": "subscription S { logs }"})
+    GATE.check_message(json.dumps({"type": "start", "payload": {"query": "subscription { a }"}}), "viewer")
+
+
+@pytest.mark.parametrize("query", [READ, "{ version }", "fragment F on X { a } " + READ])
 def test_reading_documents_pass(query: str) -> None:
     _view({"query": query})
     _view({"query": query, "variables": None, "operationName": None, "extensions": {}})
