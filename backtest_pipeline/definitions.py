@@ -15,5 +15,8 @@ definitions = dg.Definitions(
     jobs=[backtest, cleanup_task_results],
     schedules=[cleanup_schedule(get_settings().cleanup_schedule, get_settings().candle_timezone)],
     sensors=[final_states],
-    resources={"bench": dg.ResourceDefinition(lambda _: Bench(get_settings()))},
+    resources={
+        "bench": dg.ResourceDefinition(lambda _: Bench(get_settings())),
+        "io_manager": dg.mem_io_manager,  # Dagster's default takes a path from an environment variable
+    },
 )

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     backtest_proxy_secret_file: Path | None = None
     backtest_hosts: str = ""
     backtest_body_limit_bytes: int = Field(1_048_576, ge=1_024)
+    backtest_requests_per_second: float = Field(
+        50, ge=0, description="of each user with a token; 0: any number"
+    )
     backtest_least_free_bytes: int = Field(1_000_000_000, ge=0)
     backtest_log_format: Literal["colored", "json"] = "colored"
     alert_urls: str = Field("", repr=False)

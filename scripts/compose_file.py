@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^{}]*))?\}")
 _TOOLS = (["docker", "compose"], ["docker-compose"])
 
 
@@ -137,4 +137,6 @@ def _port(one: str | Mapping[str, Any]) -> int:
 
 def _seconds(duration: str) -> float:
     units = {"h": 3600, "m": 60, "s": 1}
-    return float(sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))
+    return float(
+        sum(int(number) * units[unit] for number, unit in re.findall(r"(?<!\d)(\d+)([hms])", duration))
+    )

@@ -31,6 +31,7 @@
         ├── ServerUnreachable
         ├── ServerRefused
         │   └── ServerTroubled
+        │       └── ServerBusy
         ├── InternalsChanged
         ├── LockNotAcquired
         ├── DatabaseMistaken
@@ -422,6 +423,18 @@ class ServerTroubled(ServerRefused):
     """The web server answered with an error that may pass, as when its database restarts."""
 
     retryable = True
+
+
+class ServerBusy(ServerTroubled):
+    """This client's user sends more requests than the server lets one send.
+
+    Attributes:
+        retry_after_s: when the server takes the next one, in seconds.
+    """
+
+    def __init__(self, url: str, problem: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(url, problem)
 
 
 class InternalsChanged(ServiceError):

@@ -21,12 +21,48 @@ from pydantic import (
 )
 
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.plain_data import plain_data_problem, shortened
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
+
+MOST_SYMBOLS = 500
+MOST_LABELS = 100
+LONGEST_LABEL_NAME, LONGEST_LABEL = 100, 10_000
+MOST_CASH = 1e15
+"""Of any amount of money: beyond it, cents are lost in a float's rounding."""
+_LARGEST_WHOLE = 2**63 - 1
 
 Fill = Literal["next_open", "close"]
 Direction = Literal["long", "short", "both"]
 Frac = Annotated[float, Field(gt=0, lt=1)]
 Moment = date | datetime
+
+
+def _few_symbols(symbols: object) -> object:
+    """Refuses a list that is too long before anything in it is looked at."""
+    if isinstance(symbols, list | tuple) and len(symbols) > MOST_SYMBOLS:
+        raise ValueError(
+            f"at most {MOST_SYMBOLS} items, not {len(symbols):,}; send the others in further requests"
+        )
+    return symbols
+
+
+def _storable(value: Any) -> Any:
+    if problem := plain_data_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    if len(labels) > MOST_LABELS:
+        raise ValueError(f"give at most {MOST_LABELS} labels, not {len(labels):,}")
+    for name, value in labels.items():
+        if not 1 <= len(name) <= LONGEST_LABEL_NAME or not name.isprintable() or not name.strip():
+            raise ValueError(
+                f"a label's name has 1 to {LONGEST_LABEL_NAME} printable characters, not {shortened(name)}"
+            )
+        if len(value) > LONGEST_LABEL:
+            raise ValueError(f"label {name!r} has more than {LONGEST_LABEL:,} characters; shorten it")
+    return labels
 
 
 def _checked_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,8 +94,15 @@ def _plain_values(params: object) -> object:
     return {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
 
 
-Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values)]
-Symbols = Annotated[tuple[str, ...], Field(min_length=1, max_length=500), AfterValidator(_checked_symbols)]
+Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values), AfterValidator(_storable)]
+Symbols = Annotated[
+    tuple[str, ...],
+    Field(min_length=1, max_length=MOST_SYMBOLS),
+    AfterValidator(_checked_symbols),
+    BeforeValidator(_few_symbols),
+]
+Labels = Annotated[Mapping[str, str], AfterValidator(_storable), AfterValidator(_checked_labels)]
+Name = Annotated[str, AfterValidator(_storable)]
 OptionalMoment = Annotated[Moment | None, BeforeValidator(_parsed_moment)]
 
 
@@ -73,15 +116,17 @@ class BacktestRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    strategy: str = Field(min_length=1, description="registered name of a strategy")
+    strategy: Name = Field(min_length=1, max_length=255, description="registered name of a strategy")
     params: Params = Field(default_factory=dict, description="the strategy's own parameters")
     symbols: Symbols = Field(description="symbols in the candle store")
     timeframe: Timeframe = Field("1d", description="length of a bar")
     start: OptionalMoment = Field(None, description="first bar, inclusive; none: from the first candle")
     end: OptionalMoment = Field(None, description="last bar, inclusive; a date includes that whole day")
-    initial_cash: float = Field(10_000, gt=0, description="in quote currency, split equally over the symbols")
-    fee_bps: float = Field(10, ge=0, description="fee per side, in basis points of the notional")
-    fee_fixed: float = Field(0, ge=0, description="fee per order, in quote currency")
+    initial_cash: float = Field(
+        10_000, gt=0, le=MOST_CASH, description="in quote currency, split equally over the symbols"
+    )
+    fee_bps: float = Field(10, ge=0, le=10_000, description="fee per side, in basis points of the notional")
+    fee_fixed: float = Field(0, ge=0, le=MOST_CASH, description="fee per order, in quote currency")
     slippage_bps: float = Field(
         0, ge=0, lt=10_000, description="adverse slippage of market fills, basis points"
     )
@@ -91,20 +136,24 @@ class BacktestRequest(BaseModel):
     direction: Direction = Field("long", description="which positions may be opened")
     position_frac: float = Field(1, gt=0, le=1, description="share of equity put into a position")
     quantity_step: float = Field(
-        0, ge=0, description="0: fractional quantities; 1: whole units, rounded down"
+        0, ge=0, le=MOST_CASH, description="0: fractional quantities; 1: whole units, rounded down"
     )
     stop_loss_frac: Frac | None = Field(None, description="stop loss, as a fraction of the entry price")
     take_profit_frac: Frac | None = Field(None, description="take profit, as a fraction of the entry price")
     trailing_stop_frac: Frac | None = Field(
         None, description="trailing stop, from the best price since entry"
     )
-    max_hold_bars: int | None = Field(None, ge=1, description="close a position after this many bars")
-    seed: int = Field(0, description="seed of everything random")
-    timeout_s: int = Field(3_600, ge=1, description="an attempt that runs longer fails, in seconds")
+    max_hold_bars: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="close a position after this many bars"
+    )
+    seed: int = Field(0, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE, description="seed of everything random")
+    timeout_s: int = Field(
+        3_600, ge=1, le=31_536_000, description="an attempt that runs longer fails, in seconds"
+    )
     max_retries: int = Field(2, ge=0, le=10, description="further attempts after crashes and passing faults")
-    priority: int = Field(0, description="higher leaves the queue first")
+    priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="higher leaves the queue first")
     pinned: bool = Field(False, description="keep the results for ever")
-    labels: Mapping[str, str] = Field(default_factory=dict, description="your own marks, shown as run tags")
+    labels: Labels = Field(default_factory=dict, description="your own marks, shown as run tags")
 
     if not TYPE_CHECKING:  # a typed signature is left to the type checker, which derives it from the fields
 
@@ -158,7 +207,7 @@ def problems_of(error: ValidationError) -> list[tuple[str, str]]:
         field = ".".join(str(part) for part in finding["loc"])
         message = finding["msg"].removeprefix("Value error, ")
         if finding["type"] not in {"value_error", "missing", "extra_forbidden"}:
-            message = f"{message}, not {finding['input']!r}"
+            message = f"{message}, not {shortened(finding['input'])}"
         problems.append((field, message))
     return problems
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.plain_data import plain_data_problem
+from backtest_pipeline.model.request import MOST_SYMBOLS, BacktestRequest
 
 
 def to_run_config(request: BacktestRequest) -> dict[str, Any]:
@@ -40,3 +41,40 @@ def from_run_config(config: Mapping[str, Any]) -> BacktestRequest:
         RequestInvalid: a field is wrong, or not exactly one strategy is selected.
     """
     return BacktestRequest(**as_asked(config))
+
+
+def refuse_unsafe_config(config: object) -> None:
+    """Lets through what may be looked at as the run config of any job, whether it fits the job or not.
+
+    Dagster replaces `{"env": NAME}` by a variable of the code server's or the worker's environment, wherever a
+    job's config takes such a thing. Only among a request's labels and a strategy's parameters is `env` a name
+    like any other; no job of ours takes variables there.
+
+    Raises:
+        RequestInvalid: it names an environment variable, has more symbols than any request, or cannot be stored.
+    """
+    if problem := plain_data_problem(config):
+        raise RequestInvalid([("run config", problem)])
+    left: list[tuple[tuple[str, ...], object]] = [((), config)]
+    while left:
+        path, part = left.pop()
+        if isinstance(part, Mapping):
+            if not all(isinstance(name, str) for name in part):
+                raise RequestInvalid([(".".join(path), "names are texts; put them in quotes")])
+            if len(part) == 1 and "env" in part and not _is_free(path):
+                where = ".".join([*path, "env"])
+                raise RequestInvalid(
+                    [(where, "a run config may not name environment variables; write the value itself")]
+                )
+            left += [((*path, name), value) for name, value in part.items()]
+        elif isinstance(part, list):
+            if path[-1:] == ("symbols",) and len(part) > MOST_SYMBOLS:
+                raise RequestInvalid([("symbols", f"name at most {MOST_SYMBOLS}, not {len(part):,}")])
+            left += [(path, value) for value in part]
+        elif not isinstance(part, str | int | float | None):
+            raise RequestInvalid([(".".join(path), f"write a plain value, not a {type(part).__name__}")])
+
+
+def _is_free(path: tuple[str, ...]) -> bool:
+    """Whether a mapping's names are the user's own: labels, and the parameters of a strategy."""
+    return path[-1:] in {("labels",), ("params",)} or path[-2:-1] == ("strategy",)

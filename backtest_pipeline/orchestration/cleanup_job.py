@@ -4,27 +4,33 @@ Annotations are evaluated here (no future import): Dagster reads them.
 """
 
 import dagster as dg
-from pydantic import Field
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.cleanup import CleanupReport, clean_up
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.verdicts import Verdict
 
+# Plain Dagster scalars, as in the job `backtest`: they refuse `{"env": NAME}`, which would tell the environment.
+_FORM = {
+    "dry_run": dg.Field(bool, default_value=False, description="only tell what would be deleted"),
+    "older_than_days": dg.Field(
+        dg.Noneable(float),
+        is_required=False,
+        default_value=None,
+        description="another time to live than TASK_RESULT_TTL_DAYS, above 0",
+    ),
+}
 
-class CleanupConfig(dg.Config):
-    """What the launchpad asks."""
 
-    dry_run: bool = Field(False, description="only tell what would be deleted")
-    older_than_days: float | None = Field(
-        None, description="another time to live than TASK_RESULT_TTL_DAYS, above 0"
-    )
+@dg.op(
+    config_schema=_FORM,
+    description="Deletes expired results, leftovers of dead attempts, and old records of Dagster's own.",
+)
+def delete_expired(context: dg.OpExecutionContext) -> None:
+    dry_run: bool = context.op_config["dry_run"]
 
-
-@dg.op(description="Deletes expired results, leftovers of dead attempts, and old records of Dagster's own.")
-def delete_expired(context: dg.OpExecutionContext, config: CleanupConfig) -> None:
     def tell(verdict: Verdict) -> None:
-        done = "would go" if config.dry_run else "deleted"
+        done = "would go" if dry_run else "deleted"
         context.log.info(
             f"{done if verdict.delete else 'kept'}: {verdict.name} ({verdict.why}, "
             f"{verdict.size_bytes / 1e6:,.2f} MB)"
@@ -33,8 +39,8 @@ def delete_expired(context: dg.OpExecutionContext, config: CleanupConfig) -> Non
     report = clean_up(
         context.instance,
         get_settings(),
-        older_than_days=config.older_than_days,
-        dry_run=config.dry_run,
+        older_than_days=context.op_config["older_than_days"],
+        dry_run=dry_run,
         tell=tell,
     )
     context.log_event(

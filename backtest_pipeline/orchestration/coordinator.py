@@ -16,6 +16,8 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.tag_rules import tag_problem
+from backtest_pipeline.orchestration.admission import gone_if_refused, refuse_inadmissible
 from backtest_pipeline.orchestration.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.launch_lock import launch_lock, submit_lock
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 FIRST_RETRY_WAIT_S = 1.0
 LONGEST_RETRY_WAIT_S = 300.0
+_MOST_DOUBLINGS = 20
 # Numbers of a request that Dagster reads from tags.
 _NUMBERS = {"priority": tags.PRIORITY, "max_retries": tags.MAX_RETRIES, "timeout_s": tags.MAX_RUNTIME}
 _logger = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
 
         Raises:
             TaskRepeated: the run is a later attempt, and another task has its key; the run is gone again.
+            RequestInvalid: it may not run as it stands; it is gone again.
             LockNotAcquired: its key could not be compared with others; the run is gone again.
         """
         run = context.dagster_run
@@ -53,8 +57,10 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         user = context.get_request_header(USER_HEADER)  # the door's word; what a client wrote there is gone
         if user:
             marks[tags.USER] = user
-        if marks:
-            self._instance.add_run_tags(run.run_id, marks)
+        with gone_if_refused(self._instance, run):
+            refuse_inadmissible(self._instance, run, marks)
+            if marks:
+                self._instance.add_run_tags(run.run_id, marks)
         try:
             with _key_lock(self._instance, run):
                 earlier = self._earlier_with_key(run)
@@ -128,7 +134,7 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
         marks[tags.STRATEGY] = str(next(iter(selected)))
     for name, tag in _NUMBERS.items():
         asked = config.get(name)
-        if isinstance(asked, int):
+        if isinstance(asked, int) and not tag_problem(tag, str(asked)):
             marks[tag] = str(asked)
         elif tag not in run.tags:
             marks[tag] = str(BacktestRequest.model_fields[name].default)
@@ -150,11 +156,11 @@ def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
         tags.RETRY_OWED: "",
         tags.CODE: "",
     }
-    if not number and task_of(run) == run.run_id:
-        return {tags.STAGE: marks[tags.STAGE]}
+    if task_of(run) == run.run_id:
+        return {name: value for name, value in marks.items() if name == tags.STAGE or name in run.tags}
     if not number:  # executed again by hand, in the web UI: whoever does that asks for the server's code
         return marks | {tags.SUBMITTED_CODE: "", tags.ANY_CODE: ""}
-    wait_s = min(FIRST_RETRY_WAIT_S * 2 ** (number - 1), LONGEST_RETRY_WAIT_S)
+    wait_s = min(FIRST_RETRY_WAIT_S * 2 ** min(number - 1, _MOST_DOUBLINGS), LONGEST_RETRY_WAIT_S)
     stage = f"waiting {wait_s:g} s before attempt {number + 1}"
     return marks | {tags.NOT_BEFORE: f"{now_s + wait_s:.3f}", tags.STAGE: stage}
 

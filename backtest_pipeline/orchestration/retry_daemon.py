@@ -27,7 +27,7 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import (
 from dagster._daemon.daemon import DaemonIterator, IntervalDaemon
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
+from backtest_pipeline.model.errors import LockNotAcquired, RequestInvalid, TaskRepeated
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.duplicates import drop_duplicates
 
@@ -95,7 +95,10 @@ def retry_or_owe(
         owed = run.tags.get(tags.RETRY_OWED) == "true"
         try:
             _retry(run, workspace_process_context)
-        except TaskRepeated as error:  # for good; the run goes with the duplicates
+        except (
+            TaskRepeated,
+            RequestInvalid,
+        ) as error:  # for good; the run goes with the duplicates, or is gone
             instance.report_engine_event(f"Not retrying: {error}", run)
             instance.add_run_tags(run.run_id, {tags.RETRY_OWED: "", WILL_RETRY_TAG: "false"})
         except Exception as error:  # noqa: BLE001  the code server or the database: whatever it is may pass

@@ -88,6 +88,8 @@ def app_behind_door(
         read_only=context.read_only,
         open_paths=open_paths(prefix),
         body_limit_bytes=settings.backtest_body_limit_bytes,
+        requests_per_second=settings.backtest_requests_per_second,
+        knows_run=context.instance.has_run,
     )
 
 

@@ -120,4 +120,4 @@ def _tags(request: BacktestRequest, key: str, *, server_code: bool) -> list[dict
         marks[tags.ANY_CODE] = "true"
     if request.priority:
         marks[tags.PRIORITY] = str(request.priority)
-    return [{"key": name, "value": value} for name, value in marks.items()]
+    return [{"key": name, "value": value} for name, value in tags.fitting(marks).items()]

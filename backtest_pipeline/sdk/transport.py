@@ -9,15 +9,22 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from backtest_pipeline.model.errors import AddressInvalid, ServerRefused, ServerUnreachable, ServiceError
+from backtest_pipeline.model.errors import (
+    AddressInvalid,
+    ServerBusy,
+    ServerRefused,
+    ServerUnreachable,
+    ServiceError,
+)
 from backtest_pipeline.sdk.clock import Clock
-from backtest_pipeline.sdk.refusals import refusal_of_answer
+from backtest_pipeline.sdk.refusals import refusal_of_answer, sentence_of
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _NOBODY_BEHIND = {502, 503, 504}
-_NOT_ALLOWED = {401, 403}
+_UNKNOWN, _FORBIDDEN, _TOO_MANY = 401, 403, 429
+_LONGEST_WAIT_S, _LONGEST_BUSY_S = 60.0, 600.0
 
 
 def without_proxy(url: str) -> dict[str, None]:
@@ -75,17 +82,22 @@ class GraphQL:
             ServiceError: as for `ask`; one that may pass only after the patience is over.
         """
         give_up_s, pause_s = None, _FIRST_PAUSE_S
+        busy_until_s = self._clock.monotonic_s() + _LONGEST_BUSY_S
         while True:
             try:
                 return self.ask(document, variables)
             except ServiceError as error:
                 now_s = self._clock.monotonic_s()
                 give_up_s = now_s + self._patience_s if give_up_s is None else give_up_s
-                if not error.retryable or now_s + pause_s > give_up_s:
+                wait_s = pause_s
+                if isinstance(error, ServerBusy):  # it answers and says when: that costs no patience
+                    wait_s = max(pause_s, min(error.retry_after_s, _LONGEST_WAIT_S))
+                    give_up_s = max(give_up_s, min(now_s + wait_s, busy_until_s))
+                if not error.retryable or now_s + wait_s > give_up_s:
                     raise
                 if self._on_retry is not None:
                     self._on_retry(error)
-            self._clock.sleep(pause_s)
+            self._clock.sleep(wait_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def ask(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +106,7 @@ class GraphQL:
         Raises:
             AddressInvalid: the url is none.
             ServerUnreachable: nothing answers.
-            ServerTroubled: the answer is an error that may pass.
+            ServerTroubled: the answer is an error that may pass; `ServerBusy` where it says when.
             ServerRefused: the answer is another error, or no GraphQL at all.
         """
         try:
@@ -111,12 +123,16 @@ class GraphQL:
         status = response.status_code
         if status in _NOBODY_BEHIND:
             raise ServerUnreachable(self.url, f"a gateway says {status}")
-        if status in _NOT_ALLOWED:
+        if status == _UNKNOWN:
             raise ServerRefused(self.url, f"status {status}; set BACKTEST_TOKEN to a token that it knows")
-        try:
-            body = response.json()
-        except ValueError:
-            raise ServerRefused(self.url, f"status {status}, and no JSON") from None
+        body = _json(response)
+        if status == _FORBIDDEN:
+            problem = sentence_of(body) or "it does not say why; ask its operator what you may do"
+            raise ServerRefused(self.url, f"status {status}; {problem}")
+        if status == _TOO_MANY:
+            raise ServerBusy(self.url, sentence_of(body) or "too many requests", _retry_after_s(response))
+        if body is None:
+            raise ServerRefused(self.url, f"status {status}, and no JSON")
         body = body if isinstance(body, dict) else {}
         if body.get("errors"):
             raise refusal_of_answer(self.url, body["errors"][0])
@@ -128,3 +144,15 @@ class GraphQL:
         if response.is_error or data is None:
             raise ServerRefused(self.url, f"status {status}, and no GraphQL answer")
         return dict(answers)
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else 1.0

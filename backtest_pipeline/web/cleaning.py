@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import secrets
 from typing import Any
 
@@ -16,13 +15,9 @@ from typing import Any
 _log = logging.getLogger("dagster-webserver.door")
 
 _HINTS = (b"[SQL", b"Traceback (", b'File \\"', b"Stack Trace")
-_SQL = re.compile(r"\s*\[SQL:.*", re.DOTALL)
-_STACK = re.compile(
-    r'\s*(?:Traceback \(most recent call last\)|Stack Trace:|^\s*File ".*", line \d+).*',
-    re.DOTALL | re.MULTILINE,
-)
-_FRAME = re.compile(r'\s*File ".*", line \d+')
-_OWN_RECORD = re.compile(r"\w+Event")
+_SQL = "[SQL:"
+_STACK_TITLES = ("Traceback (most recent call last)", "Stack Trace:")
+_MOST_LOGGED_CHARACTERS = 65_536
 
 
 def cleaned(body: bytes) -> bytes:
@@ -33,19 +28,19 @@ def cleaned(body: bytes) -> bytes:
     """
     if not any(hint in body for hint in _HINTS):
         return body
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return b'{"errors": [{"message": "the answer was no JSON; see the server\'s log"}]}'
     error_id = secrets.token_hex(4)
     cleaner = _Cleaner(error_id)
-    result = cleaner.cleaned(content, own_record=False)
+    try:
+        result = cleaner.cleaned(json.loads(body), own_record=False)
+    except (ValueError, RecursionError):
+        return b'{"errors": [{"message": "the answer was no JSON; see the server\'s log"}]}'
     if not cleaner.removed:
         return body
     if isinstance(result, dict):
         further = result.get("extensions")
         result["extensions"] = {**(further if isinstance(further, dict) else {}), "error_id": error_id}
-    _log.warning("error %s, removed from an answer:\n%s", error_id, "\n".join(cleaner.removed))
+    removed = "\n".join(cleaner.removed)[:_MOST_LOGGED_CHARACTERS]
+    _log.warning("error %s, removed from an answer:\n%s", error_id, removed)
     return json.dumps(result).encode()
 
 
@@ -57,20 +52,41 @@ class _Cleaner:
     def cleaned(self, content: Any, *, own_record: bool) -> Any:
         if isinstance(content, dict):
             typename = content.get("__typename")
-            inside = own_record or (isinstance(typename, str) and bool(_OWN_RECORD.fullmatch(typename)))
+            inside = own_record or (isinstance(typename, str) and typename.endswith("Event"))
             return {key: self.cleaned(value, own_record=inside) for key, value in content.items()}
         if isinstance(content, list):
-            if not own_record and any(isinstance(item, str) and _FRAME.match(item) for item in content):
+            if not own_record and any(isinstance(item, str) and _is_frame(item) for item in content):
                 self.removed += [str(item).rstrip("\n") for item in content]
                 return []
             return [self.cleaned(item, own_record=own_record) for item in content]
         return self._text(content, own_record=own_record) if isinstance(content, str) else content
 
     def _text(self, text: str, *, own_record: bool) -> str:
-        short = _SQL.sub("", text)
+        at = text.find(_SQL)
         if not own_record:
-            short = _STACK.sub("", short)
-        if short == text:
+            at = min((place for place in (at, _stack_at(text)) if place >= 0), default=-1)
+        if at < 0:
             return text
         self.removed.append(text.rstrip("\n"))
-        return short + self._hint
+        return text[:at].rstrip() + self._hint
+
+
+def _stack_at(text: str) -> int:
+    """Where a stack trace begins in a text, -1 where there is none; one look at each character."""
+    found = [place for title in _STACK_TITLES if (place := text.find(title)) >= 0]
+    line_at = 0
+    for line in text.split("\n"):
+        if _is_frame(line):
+            found.append(line_at)
+            break
+        line_at += len(line) + 1
+    return min(found, default=-1)
+
+
+def _is_frame(text: str) -> bool:
+    """Whether a text begins as a line of a stack trace does: `File "a.py", line 3`."""
+    line = text.lstrip().partition("\n")[0]
+    if not line.startswith('File "'):
+        return False
+    _, *behind = line[len('File "') :].split('", line ')
+    return any(number[:1].isdigit() for number in behind)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,13 +13,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backtest_pipeline.web import identity
 from backtest_pipeline.web.answers import with_clean_answers
 from backtest_pipeline.web.bodies import SenderGone, read_body, replayed
+from backtest_pipeline.web.graphql_gate import GraphQLGate
 from backtest_pipeline.web.hosts import AllowedHosts
 from backtest_pipeline.web.identity import Access, User
+from backtest_pipeline.web.launching import KnowsRun
+from backtest_pipeline.web.off_loop import in_thread
+from backtest_pipeline.web.plain_paths import check_path, with_plain_failures
+from backtest_pipeline.web.rates import Rates
 from backtest_pipeline.web.refusal import Refusal, send_refusal
 from backtest_pipeline.web.security_headers import with_security_headers
-from backtest_pipeline.web.viewing import refuse_mutation_message, refuse_mutations
 
 BODY_LIMIT_BYTES = 1_048_576
+REQUESTS_PER_SECOND = 50.0
 USER = "backtest.user"
 _READING = {"GET", "HEAD", "OPTIONS"}
 _UNTRUSTED = {
@@ -32,7 +39,10 @@ _UNTRUSTED = {
 _UNKNOWN = "send Authorization: Bearer with a token of BACKTEST_TOKENS (clients: set BACKTEST_TOKEN)"
 _CHALLENGE = {"www-authenticate": 'Bearer realm="backtest"'}
 
+_CONTENT_TYPES = {"application/json", "application/json;charset=utf-8"}
+
 Headers = dict[str, list[str]]
+_log = logging.getLogger("dagster-webserver.door")
 
 
 class Door:
@@ -47,6 +57,9 @@ class Door:
         read_only: bool = False,
         open_paths: Sequence[str] = (),
         body_limit_bytes: int = BODY_LIMIT_BYTES,
+        requests_per_second: float = REQUESTS_PER_SECOND,
+        knows_run: KnowsRun | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Stands before an app.
 
@@ -58,6 +71,9 @@ class Door:
             read_only: treats everybody as a viewer.
             open_paths: paths that strangers may read.
             body_limit_bytes: of one request, and of one message of a WebSocket.
+            requests_per_second: of each user who had to prove who they are; 0 for any number.
+            knows_run: whether there is a run of an id, called in a thread; None where nobody can tell.
+            clock: another clock, for tests.
         """
         self._app = app
         self._hosts = hosts
@@ -65,6 +81,9 @@ class Door:
         self._read_only = read_only
         self._open_paths = frozenset(open_paths)
         self._body_limit_bytes = body_limit_bytes
+        self._rates = Rates(requests_per_second, clock)
+        self._gate = GraphQLGate(knows_run)
+        self._knows_run = knows_run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request or WebSocket through, or refuses it."""
@@ -92,14 +111,21 @@ class Door:
             return
         self._hosts.check_host(headers.get("host", []))
         user = self._user(headers)
+        self._rates.count(user.name)
         if _is_graphql(scope):
             _check_graphql_form(scope)
+        else:
+            await check_path(scope["path"], self._knows_run)
+            send = with_plain_failures(scope["path"], send)
         if scope["method"] not in _READING:
             self._check_unsafe(scope, headers)
+            if user.role == "viewer" and not _is_graphql(scope):
+                raise Refusal(403, "viewers only read; ask the operator for a token of the role full")
             announced = headers.get("content-length", [None])[0]
             body = await read_body(receive, announced=announced, limit_bytes=self._body_limit_bytes)
-            if user.role == "viewer":
-                _check_viewer(scope, body)
+            if _is_graphql(scope):
+                await in_thread(self._gate.check_body, body, user.role)
+                scope = _with_content_type(scope)
             receive = replayed(body, receive)
         await self._app(self._handed_on(scope, user), receive, send)
 
@@ -107,23 +133,30 @@ class Door:
         self._hosts.check_host(headers.get("host", []))
         self._hosts.check_origin(headers.get("origin", []), headers["host"])
         user = self._user(headers)
+        self._rates.count(user.name)
 
         async def checked() -> Message:
             message = await receive()
             if message["type"] == "websocket.receive":
-                self._check_message(message, user)
+                self._rates.count(user.name)
+                await self._check_message(message, user)
             return message
 
-        await self._app(self._handed_on(scope, user), checked, send)
+        try:
+            await self._app(self._handed_on(scope, user), checked, send)
+        except Refusal:
+            raise
+        except Exception as error:
+            _log.exception("a WebSocket ended by an error")
+            raise Refusal(500, "the server failed at this message; see its log") from error
 
-    def _check_message(self, message: Message, user: User) -> None:
+    async def _check_message(self, message: Message, user: User) -> None:
         text = message.get("text")
         if text is None:
             raise Refusal(400, "send GraphQL messages as text")
         if len(text) > self._body_limit_bytes:
             raise Refusal(413, f"send at most {self._body_limit_bytes} characters in one message")
-        if user.role == "viewer":
-            refuse_mutation_message(text)
+        await in_thread(self._gate.check_message, text, user.role)
 
     def _check_unsafe(self, scope: Scope, headers: Headers) -> None:
         self._hosts.check_origin(headers.get("origin", []), headers["host"])
@@ -132,7 +165,7 @@ class Door:
         if scope["method"] != "POST":
             raise Refusal(405, "send this with POST", {"allow": "GET, HEAD, POST"})
         kinds = headers.get("content-type", [])
-        if len(kinds) != 1 or kinds[0].partition(";")[0].strip().lower() != "application/json":
+        if len(kinds) != 1 or "".join(kinds[0].lower().split()) not in _CONTENT_TYPES:
             raise Refusal(415, "send JSON with Content-Type: application/json")
 
     def _user(self, headers: Headers) -> User:
@@ -175,10 +208,10 @@ def _check_graphql_form(scope: Scope) -> None:
         raise Refusal(400, "send GraphQL in the JSON body, with nothing behind a question mark")
 
 
-def _check_viewer(scope: Scope, body: bytes) -> None:
-    if not _is_graphql(scope):
-        raise Refusal(403, "viewers only read; ask the operator for a token of the role full")
-    refuse_mutations(body)
+def _with_content_type(scope: Scope) -> Scope:
+    """A request with the one content type that Dagster reads as JSON, however it was written."""
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-type"]
+    return {**scope, "headers": [*kept, (b"content-type", b"application/json")]}
 
 
 def _is_graphql(scope: Scope) -> bool:

@@ -9,8 +9,9 @@ from starlette.types import Send
 
 from backtest_pipeline.model.errors import BacktestError
 
+_CLOSE_CODES = {413: 1009, 429: 1013, 500: 1011}  # of WebSockets; too large, try again later, server's error
 _POLICY_VIOLATION = 1008
-_TOO_LARGE = 1009
+_LONGEST_REASON_BYTES = 123  # of a close frame
 
 
 class Refusal(BacktestError):
@@ -20,12 +21,20 @@ class Refusal(BacktestError):
         status: HTTP status of the answer.
         sentence: what is wrong and what to do.
         headers: further headers of the answer.
+        data: what the answer has as its `data` in place of `errors`, for clients that read nothing else.
     """
 
-    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        headers: Mapping[str, str] | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
         self.status = status
         self.sentence = sentence
         self.headers = dict(headers or {})
+        self.data = data
         super().__init__(sentence)
 
 
@@ -48,7 +57,9 @@ async def send_json(
 async def send_refusal(send: Send, refusal: Refusal, *, websocket: bool) -> None:
     """Refuses in the shape of a GraphQL answer, or closes the WebSocket."""
     if websocket:
-        code = _TOO_LARGE if refusal.status == 413 else _POLICY_VIOLATION
-        await send({"type": "websocket.close", "code": code, "reason": refusal.sentence[:120]})
+        code = _CLOSE_CODES.get(refusal.status, _POLICY_VIOLATION)
+        reason = refusal.sentence.encode()[:_LONGEST_REASON_BYTES].decode(errors="ignore")
+        await send({"type": "websocket.close", "code": code, "reason": reason})
         return
-    await send_json(send, refusal.status, {"errors": [{"message": refusal.sentence}]}, refusal.headers)
+    content = {"data": refusal.data} if refusal.data else {"errors": [{"message": refusal.sentence}]}
+    await send_json(send, refusal.status, content, refusal.headers)

@@ -42,7 +42,7 @@ def wanted(roots: Iterable[str], found: dict[str, str]) -> list[str]:
     """The roots' packages and whatever those need, sorted."""
     needs: dict[str, list[str]] = {}
     for name, entry in found.items():
-        remarks = re.sub(r"(?m)^(?!\s+#).*$|# via|\(pyproject.toml\)", "", entry)
+        remarks = re.sub(r"(?m)^(?![ \t]+#).*$|# via|\(pyproject.toml\)", "", entry)
         for parent in _NAME.findall(remarks):
             needs.setdefault(normal(parent), []).append(name)
     reached, waiting = set(), [normal(root) for root in roots]
