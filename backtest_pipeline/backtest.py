@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.schedule import Schedule
 
 
 def run_backtest(
     candles: Mapping[str, Candles],
     request: BacktestRequest,
     progress_callback: Callable[[float, str], None] | None = None,
+    *,
+    schedules: Mapping[str, Schedule] | None = None,
 ) -> BacktestResult:
     """Runs a backtest in this process.
 
@@ -28,6 +31,8 @@ def run_backtest(
         request: what to run.
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
+        schedules: by symbol, the sessions of its exchange where they are known (`CandleStore.schedule`);
+            they tell holidays from gaps in the remarks and change no number.
 
     Returns:
         The result, its request with every parameter default written out.
@@ -40,4 +45,4 @@ def run_backtest(
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
     resolved = resolve(request)
-    return run(candles, resolved.request, resolved.strategy, resolved.params, progress_callback)
+    return run(candles, resolved.request, resolved.strategy, resolved.params, progress_callback, schedules)

@@ -8,7 +8,8 @@
     │   ├── SymbolsUnknown
     │   ├── CandlesMissing
     │   ├── CandlesInvalid
-    │   └── CandleFileUnreadable
+    │   ├── CandleFileUnreadable
+    │   └── SymbolRecordInvalid
     ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
     ├── TaskError                 a task is not what the caller hoped
@@ -164,6 +165,19 @@ class CandleFileUnreadable(CandlesError):
         self.path = str(path)
         self.reason = reason
         super().__init__(f"{symbol}: cannot read {path}: {reason}; {advice}")
+
+
+class SymbolRecordInvalid(CandlesError):
+    """A symbol's `symbol.json` exists and cannot be used."""
+
+    def __init__(self, symbol: str, path: str | Path, problem: str) -> None:
+        self.symbol = symbol
+        self.path = str(path)
+        self.problem = problem
+        super().__init__(
+            f"{symbol}: {path} is no record of a symbol: {problem}; mend it, or delete it and record the "
+            "calendar again with `backtest candles import --calendar`"
+        )
 
 
 class StorageFull(BacktestError):

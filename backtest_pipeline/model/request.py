@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.exchanges import AUTO, calendar_named
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
 Fill = Literal["next_open", "close"]
@@ -58,6 +59,11 @@ def _plain_values(params: object) -> object:
     return {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
 
 
+def _known_calendar(name: str) -> str:
+    return AUTO if name.strip().lower() == AUTO else calendar_named(name)
+
+
+CalendarName = Annotated[str, AfterValidator(_known_calendar)]
 Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values)]
 Symbols = Annotated[tuple[str, ...], Field(min_length=1, max_length=500), AfterValidator(_checked_symbols)]
 OptionalMoment = Annotated[Moment | None, BeforeValidator(_parsed_moment)]
@@ -99,6 +105,9 @@ class BacktestRequest(BaseModel):
         None, description="trailing stop, from the best price since entry"
     )
     max_hold_bars: int | None = Field(None, ge=1, description="close a position after this many bars")
+    calendar: CalendarName = Field(
+        AUTO, description="auto, 24/7 or an exchange's MIC (XKRX): by which bars a year are counted"
+    )
     seed: int = Field(0, description="seed of everything random")
     timeout_s: int = Field(3_600, ge=1, description="an attempt that runs longer fails, in seconds")
     max_retries: int = Field(2, ge=0, le=10, description="further attempts after crashes and passing faults")
