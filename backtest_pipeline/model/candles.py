@@ -66,7 +66,7 @@ class Candles:
         timestamp = np.ascontiguousarray(columns["timestamp"], dtype="datetime64[us]")
         values = {name: np.ascontiguousarray(columns[name], dtype=np.float64) for name in CANDLE_COLUMNS[1:]}
         check_candles(symbol, timestamp, values, source=source)
-        return cls(symbol, timeframe, timestamp, **values)
+        return cls(symbol, timeframe, timestamp, record=None, **values)
 
     @classmethod
     def from_frame(

@@ -133,7 +133,9 @@ def calendar_named(text: str) -> str:
     if name == ALWAYS_OPEN or canonical(name) in _EXCHANGES:
         return name
     near = difflib.get_close_matches(name, [ALWAYS_OPEN, *_EXCHANGES, *ALIASES], n=4, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "write 24/7 or an exchange's MIC, as XNYS or XKRX"
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "write 24/7 or an exchange's MIC, as XNYS or XKRX"
+    )
     raise ValueError(f"there is no calendar {text!r}; {hint}")
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from dateutil.easter import EASTER_ORTHODOX, EASTER_WESTERN, easter
-
 _EPOCH = date(1970, 1, 1)
 
 # Of the new moon of January 2000, in days since 1970 and in China's time; the mean moon is right to a day.
@@ -24,7 +22,8 @@ def longest_closing_days(before: int, after: int, usual_days: int) -> int:
     """How long a market with sessions may be closed between two bars, given what lies between them.
 
     Args:
-        before, after: days of the two bars, since 1970.
+        before: day of the bar before the pause, since 1970.
+        after: day of the bar after it.
         usual_days: the longest closing at any time of the year.
     """
     years = range((_EPOCH + timedelta(days=before)).year, (_EPOCH + timedelta(days=after)).year + 1)
@@ -42,8 +41,8 @@ def _holidays(year: int) -> Iterator[tuple[int, int, int]]:
     for month, day in ((1, 1), (12, 25)):
         yield _number(date(year, month, day)), 0, 12
     yield _new_moon_from(date(year, 1, 21)), _MOON_DAYS_OFF, 14
-    yield _number(easter(year, EASTER_WESTERN)), 0, 6
-    yield _number(easter(year, EASTER_ORTHODOX)), 0, 6
+    yield _western_easter(year), 0, 6
+    yield _orthodox_easter(year), 0, 6
     yield _number(date(year, 5, 4)), 1, 11
     yield _new_moon_from(date(year, 8, 25)) + 14, _MOON_DAYS_OFF, 11
     yield _number(date(year, 10, 1)), 1, 11
@@ -54,6 +53,25 @@ def _holidays(year: int) -> Iterator[tuple[int, int, int]]:
 
 def _number(day: date) -> int:
     return (day - _EPOCH).days
+
+
+def _western_easter(year: int) -> int:
+    """Easter Sunday by the Gregorian calendar; Meeus, "Astronomical Algorithms" (1991), chapter 8."""
+    century, of_century = divmod(year, 100)
+    golden = year % 19
+    epact = (19 * golden + century - century // 4 - (century - (century + 8) // 25 + 1) // 3 + 15) % 30
+    weekday = (32 + 2 * (century % 4) + 2 * (of_century // 4) - epact - of_century % 4) % 7
+    late = (golden + 11 * epact + 22 * weekday) // 451
+    month, day = divmod(epact + weekday - 7 * late + 114, 31)
+    return _number(date(year, month, day + 1))
+
+
+def _orthodox_easter(year: int) -> int:
+    """Easter Sunday by the Julian calendar, as a Gregorian date of 1900 to 2099; Meeus, likewise."""
+    full_moon = (19 * (year % 19) + 15) % 30
+    weekday = (2 * (year % 4) + 4 * (year % 7) - full_moon + 34) % 7
+    month, day = divmod(full_moon + weekday + 114, 31)
+    return _number(date(year, month, day + 1)) + 13
 
 
 def _new_moon_from(day: date) -> int:

@@ -69,3 +69,8 @@ class CalendarsUsed(BaseModel):
 
     account: CalendarUsed
     by_symbol: dict[str, CalendarUsed]
+
+    def recorded(self, symbol: str) -> str | None:
+        """The calendar that was recorded for a symbol and used; none where another one was, or none was."""
+        used = self.by_symbol.get(symbol)
+        return used.calendar if used and used.source == "recorded" else None

@@ -105,22 +105,24 @@ def trading_week(timestamp: Moments, timeframe: Timeframe) -> tuple[Week, bool]:
         The week, and whether the bars decide it or it is assumed.
     """
     if timeframe == "1w":
-        return "some days", False
+        return _week(every_day=False), False
     days, bars = _days_with_bars(timestamp, timeframe)
     spanned = np.bincount(weekdays(np.arange(days[0], days[-1] + 1)), minlength=7)
     present = np.bincount(weekdays(days), minlength=7)
     if (spanned > 0).all():
-        if (present >= max(1, REGULAR_SHARE * present.max())).all():
-            return "all days", True
-        return "some days", len(days) >= FEWEST_DAYS
-    if len(days) < spanned.sum():
-        return "some days", False
-    whole = bars >= WHOLE_DAY_SHARE * DAY_S / BAR_SECONDS[timeframe]
+        regular = bool((present >= max(1, REGULAR_SHARE * present.max())).all())
+        return _week(every_day=regular), regular or len(days) >= FEWEST_DAYS
+    without_a_break = len(days) == spanned.sum()
     if timeframe == "1d":
-        return ("all days" if present[SATURDAY] else "some days"), False
-    if whole[weekdays(days) == SATURDAY].any():
-        return "all days", True
-    return ("all days" if len(days) > 2 and whole[1:-1].all() else "some days"), False
+        return _week(every_day=without_a_break and bool(present[SATURDAY])), False
+    whole = bars >= WHOLE_DAY_SHARE * DAY_S / BAR_SECONDS[timeframe]
+    saturday = without_a_break and bool(whole[weekdays(days) == SATURDAY].any())
+    round_the_clock = without_a_break and len(days) > 2 and bool(whole[1:-1].all())
+    return _week(every_day=saturday or round_the_clock), saturday
+
+
+def _week(*, every_day: bool) -> Week:
+    return "all days" if every_day else "some days"
 
 
 def _days_with_bars(timestamp: Moments, timeframe: Timeframe) -> tuple[Ints, Ints]:

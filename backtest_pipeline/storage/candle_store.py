@@ -22,7 +22,7 @@ from backtest_pipeline.storage.candle_file import CandleFile, CandleRows
 from backtest_pipeline.storage.candle_times import Span, moment_of, moment_text, span_of, zone_of
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.schedules import schedule_of
-from backtest_pipeline.storage.symbol_record import read_record
+from backtest_pipeline.storage.symbol_record import read_record, renewed_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,6 +142,17 @@ class CandleStore:
         """
         return read_record(self.layout, symbol)
 
+    def record_with(self, symbol: str, calendar: str | None) -> SymbolRecord | None:
+        """The symbol's record as it will be once a calendar is recorded, which need be none.
+
+        Raises:
+            RequestInvalid: there is no such calendar.
+            SymbolRecordInvalid: the record that is there cannot be used, and no calendar mends it.
+        """
+        if calendar is None:
+            return self.record(symbol)
+        return renewed_record(self.layout, symbol, calendar)
+
     def schedule(self, calendar: str | None, timestamp: NDArray[np.datetime64]) -> Schedule | None:
         """The sessions of an exchange over the time of some bars, or none where there are none to know.
 
@@ -160,8 +171,11 @@ class CandleStore:
             candles: of one symbol.
             calendar: the market's; none: the recorded one.
         """
-        name = calendar or (candles.record.calendar if candles.record else None)
-        return self.gaps_of(candles.timestamp, candles.timeframe, name)
+        return self.gaps_of(candles.timestamp, candles.timeframe, self.calendar(candles, calendar))
+
+    def calendar(self, candles: Candles, asked: str | None = None) -> str | None:
+        """Name of the candles' calendar: the one asked for, else the recorded one, or none."""
+        return asked or (candles.record.calendar if candles.record else None)
 
     def gaps_of(self, timestamp: NDArray[np.datetime64], timeframe: Timeframe, calendar: str | None) -> Gaps:
         """The gaps of bars of a market whose calendar is known, or none."""

@@ -31,15 +31,14 @@ _COLUMNS = ("day", "open_s", "close_s")
 _MARGIN = np.timedelta64(2, "D")
 
 
-def schedule_of(
-    layout: Layout, calendar: str, first: np.datetime64, last: np.datetime64
-) -> Schedule | None:
+def schedule_of(layout: Layout, calendar: str, first: np.datetime64, last: np.datetime64) -> Schedule | None:
     """The sessions of an exchange from one moment to another, as far as they are known.
 
     Args:
         layout: where schedules are kept; a folder that cannot be written is done without.
         calendar: an exchange's MIC.
-        first, last: moments, UTC.
+        first: a moment, UTC.
+        last: one that is no earlier.
 
     Returns:
         The schedule, which may begin later or end earlier than asked where the library knows no more; none

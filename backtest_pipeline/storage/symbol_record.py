@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from backtest_pipeline.model.errors import SymbolRecordInvalid
+from backtest_pipeline.model.errors import RequestInvalid, SymbolRecordInvalid
 from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.model.request import problems_of
 from backtest_pipeline.storage.atomic import make_folder_durably, write_bytes_durably
@@ -32,8 +32,33 @@ def read_record(layout: Layout, symbol: str) -> SymbolRecord | None:
     except OSError as error:
         raise SymbolRecordInvalid(symbol, path, str(error.strerror)) from error
     except ValidationError as error:
-        problems = "; ".join(f"{name}: {what}" if name else what for name, what in problems_of(error))
-        raise SymbolRecordInvalid(symbol, path, problems.replace("\n", " ")) from error
+        findings = [
+            (name, what) if name else ("", "this is no JSON object") for name, what in problems_of(error)
+        ]
+        problems = "; ".join(f"{name}: {what}" if name else what for name, what in findings)
+        raise SymbolRecordInvalid(symbol, path, " ".join(problems.split())) from error
+
+
+def renewed_record(layout: Layout, symbol: str, calendar: str) -> SymbolRecord:
+    """A symbol's record with another calendar and its time zone; all else that is recorded stays.
+
+    A broken record is left behind, for that is how people mend it.
+
+    Raises:
+        RequestInvalid: there is no such calendar, or this is no symbol.
+    """
+    try:
+        fresh = SymbolRecord.of(calendar)
+    except ValueError as error:
+        raise RequestInvalid([("calendar", str(error))]) from None
+    try:
+        there = read_record(layout, symbol)
+    except SymbolRecordInvalid:
+        return fresh
+    if there is None:
+        return fresh
+    changed = {"calendar": fresh.calendar, "timezone": fresh.timezone, "quote": there.quote or fresh.quote}
+    return there.model_copy(update=changed)
 
 
 def write_record(layout: Layout, symbol: str, record: SymbolRecord) -> None:
