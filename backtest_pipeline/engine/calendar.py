@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,6 +110,8 @@ def account_calendar(
         The calendar, and a note where the symbols have different ones.
     """
     own = list(calendars.values())
+    if len(own) == 1:
+        return own[0], ""
     names = list(dict.fromkeys(one.name or "an exchange" for one in own))
     sources = [one.source for one in own]
     source: Source = next(
@@ -157,10 +159,3 @@ def bars_of_session(timestamp: Moments, bar_s: int) -> int:
     days_with = np.bincount(slots)
     usual = np.median(days_with[slots])
     return int(min(np.count_nonzero(days_with >= REGULAR_SHARE * usual), counts.max()))
-
-
-def named(symbols: Sequence[str], most: int = 5) -> str:
-    """Some symbols for a sentence."""
-    if len(symbols) <= most:
-        return ", ".join(symbols)
-    return f"{', '.join(symbols[:most])} and {len(symbols) - most} more"

@@ -118,12 +118,9 @@ def _positions_with_gaps(
     """Positions that were open while candles are missing, by what `model.gaps` calls a gap."""
     if not len(outcome.trades):
         return 0
-    gap = gap_steps(candles.timestamp, candles.timeframe, schedule, always_open=calendar.always_open)
-    if not gap.any():
-        return 0
-    gaps_until = np.concatenate([[0], np.cumsum(gap)])  # of each bar: gaps up to it
+    gaps = gap_steps(candles.timestamp, candles.timeframe, schedule, always_open=calendar.always_open)
     entries, exits = (outcome.trades[name] for name in ("entry_bar", "exit_bar"))
-    return int(np.count_nonzero(gaps_until[exits] > gaps_until[entries]))
+    return int(np.count_nonzero(np.searchsorted(gaps, exits) > np.searchsorted(gaps, entries)))
 
 
 def _fills_without_volume(candles: Candles, outcome: Outcome) -> int:

@@ -33,7 +33,6 @@ from backtest_pipeline.model.market_days import (
     DAY_S,
     HOUR_S,
     market_days,
-    seconds_of,
     week_numbers,
     weeks_of_sessions,
 )
@@ -46,7 +45,8 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.timeframe import Timeframe
 
     Seconds = NDArray[np.int64]
-    Steps = NDArray[np.bool_]
+    Flags = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
 
 LONGEST_CLOSING_DAYS = 5
 LONGEST_CLOSING_S = LONGEST_CLOSING_DAYS * DAY_S + DAY_S // 2
@@ -95,17 +95,16 @@ def find_gaps(
         schedule: the exchange's sessions, where they are known.
         always_open: whether the market is known to be always open.
     """
-    opens_s = seconds_of(timestamp)
     calendar = schedule.calendar if schedule else None
-    found = _Steps.of(opens_s, timeframe, schedule, always_open=always_open)
+    steps = _Steps.of(timestamp, timeframe)
+    found = _judged(steps, schedule, always_open=always_open)
     if not found.gap.any():
         return Gaps(0, calendar=calendar)
     largest = int(np.argmax(np.where(found.gap, found.missing_bars, -1)))
-    before_s, after_s = int(opens_s[largest]), int(opens_s[largest + 1])
     return Gaps(
         count=int(found.gap.sum()),
-        largest_from=datetime.fromtimestamp(before_s, tz=UTC),
-        largest_to=datetime.fromtimestamp(after_s, tz=UTC),
+        largest_from=datetime.fromtimestamp(int(steps.before_s[largest]), tz=UTC),
+        largest_to=datetime.fromtimestamp(int(steps.after_s[largest]), tz=UTC),
         largest_bars=max(1, round(float(found.missing_bars[largest]))),
         calendar=calendar,
         missing_sessions=tuple(str(np.datetime64(int(day), "D")) for day in found.missing_days),
@@ -118,92 +117,116 @@ def gap_steps(
     schedule: Schedule | None = None,
     *,
     always_open: bool = False,
-) -> Steps:
-    """Which steps from one candle to the next are gaps; as `find_gaps`, of shape (n - 1,)."""
-    return _Steps.of(seconds_of(timestamp), timeframe, schedule, always_open=always_open).gap
+) -> Seconds:
+    """The bars after which a gap comes, as `find_gaps` finds them: their positions, increasing."""
+    steps = _Steps.of(timestamp, timeframe)
+    return steps.at[_judged(steps, schedule, always_open=always_open).gap]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Steps:
-    """The steps between candles: which are gaps, about how many bars each lacks, and sessions without any."""
+    """The steps between candles that are longer than a bar; shape (k,) unless told otherwise.
 
-    gap: Steps
-    missing_bars: NDArray[np.float64]
-    missing_days: Seconds
+    Attributes:
+        timestamp: shape (n,), of all candles, microseconds since 1970.
+        timeframe: the candles' timeframe.
+        at: position of the candle before the step.
+        before_s, after_s: opens of the candles before and after it, seconds since 1970.
+    """
+
+    timestamp: Seconds
+    timeframe: Timeframe
+    at: Seconds
+    before_s: Seconds
+    after_s: Seconds
 
     @classmethod
-    def of(
-        cls, opens_s: Seconds, timeframe: Timeframe, schedule: Schedule | None, *, always_open: bool
-    ) -> _Steps:
-        if len(opens_s) < 2:
-            return cls(np.zeros(0, np.bool_), np.zeros(0), np.zeros(0, np.int64))
-        bar_s = BAR_SECONDS[timeframe]
-        steps_s = np.diff(opens_s)
-        if (steps_s <= bar_s).all():
-            return cls(np.zeros(len(steps_s), np.bool_), np.zeros(len(steps_s)), np.zeros(0, np.int64))
-        if always_open:
-            gap, missing = _of_always_open(opens_s, steps_s, timeframe)
-        else:
-            gap, missing = _of_unknown_sessions(opens_s, steps_s, timeframe)
-        missing_days = np.zeros(0, np.int64)
-        if schedule is not None:
-            known, known_gap, known_missing, missing_days = _of_schedule(
-                opens_s, steps_s, timeframe, schedule
-            )
-            gap, missing = np.where(known, known_gap, gap), np.where(known, known_missing, missing)
-        return cls(gap, missing, missing_days[:MOST_SESSIONS_NAMED])
+    def of(cls, timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> _Steps:
+        moments = timestamp.view(np.int64)
+        at = np.flatnonzero(np.diff(moments) > BAR_SECONDS[timeframe] * 1_000_000)
+        return cls(moments, timeframe, at, moments[at] // 1_000_000, moments[at + 1] // 1_000_000)
+
+    @property
+    def bar_s(self) -> int:
+        return BAR_SECONDS[self.timeframe]
+
+    @property
+    def length_s(self) -> Seconds:
+        return self.after_s - self.before_s
+
+    @property
+    def missing_bars(self) -> Floats:
+        """How many bars would fit, were the market open all the time."""
+        bars: Floats = np.round(self.length_s / self.bar_s) - 1
+        return bars
+
+    def days_with_candles(self) -> int:
+        """How many UTC days have candles."""
+        day_us = DAY_S * 1_000_000
+        days = np.arange(self.timestamp[0] // day_us, self.timestamp[-1] // day_us + 2) * day_us
+        return int(np.count_nonzero(np.diff(np.searchsorted(self.timestamp, days))))
 
 
-def _of_always_open(
-    opens_s: Seconds, steps_s: Seconds, timeframe: Timeframe
-) -> tuple[Steps, NDArray[np.float64]]:
-    bar_s = BAR_SECONDS[timeframe]
-    missing = np.round(steps_s / bar_s) - 1
-    if timeframe in {"1d", "1w"}:
-        return steps_s > 1.5 * bar_s, missing
-    at = np.flatnonzero(steps_s > bar_s)
-    gap = steps_s > bar_s
-    gap[at[_recurring(opens_s, steps_s, at)]] = False
-    return gap, missing
+@dataclass(frozen=True, eq=False, slots=True)
+class _Judged:
+    """Of each step whether it is a gap and about how many bars it lacks; and sessions without any candle."""
+
+    gap: Flags
+    missing_bars: Floats
+    missing_days: Seconds
 
 
-def _of_schedule(
-    opens_s: Seconds, steps_s: Seconds, timeframe: Timeframe, schedule: Schedule
-) -> tuple[Steps, Steps, NDArray[np.float64], Seconds]:
-    """By the sessions of an exchange.
+def _judged(steps: _Steps, schedule: Schedule | None, *, always_open: bool) -> _Judged:
+    none = np.zeros(0, np.int64)
+    if not len(steps.at):
+        return _Judged(np.zeros(0, np.bool_), np.zeros(0), none)
+    judged = _of_always_open(steps) if always_open else _of_unknown_sessions(steps)
+    if schedule is None:
+        return judged
+    known = schedule.covers(steps.before_s) & schedule.covers(steps.after_s)
+    own = _of_sessions(steps, schedule) if steps.timeframe in {"1d", "1w"} else _of_hours(steps, schedule)
+    return _Judged(
+        np.where(known, own.gap, judged.gap),
+        np.where(known, own.missing_bars, judged.missing_bars),
+        own.missing_days[:MOST_SESSIONS_NAMED],
+    )
 
-    Returns:
-        Which steps the schedule covers, which of them are gaps, how many bars each lacks, and the sessions
-        without any candle.
-    """
+
+def _of_always_open(steps: _Steps) -> _Judged:
+    by_day = steps.timeframe in {"1d", "1w"}
+    gap = steps.length_s > 1.5 * steps.bar_s if by_day else ~_recurring(steps)
+    return _Judged(gap, steps.missing_bars, np.zeros(0, np.int64))
+
+
+def _of_sessions(steps: _Steps, schedule: Schedule) -> _Judged:
+    """Daily and weekly candles by the sessions of an exchange."""
     sessions = schedule.days()
-    inside = schedule.covers(opens_s)
-    known = inside[:-1] & inside[1:]
-    if timeframe in {"1d", "1w"}:
-        days = _session_days(opens_s, sessions)
-        places, periods = days, sessions
-        if timeframe == "1w":
-            places, periods = week_numbers(days), np.unique(weeks_of_sessions(sessions))
-        first_after = np.searchsorted(periods, places, side="right")
-        missing = (np.searchsorted(periods, places[1:], side="left") - first_after[:-1]).astype(np.float64)
-        gap = missing > 0
-        lacking = [
-            sessions[(sessions > days[step]) & (sessions < days[step + 1])]
-            for step in np.flatnonzero(gap & known)[:MOST_SESSIONS_NAMED]
-        ]
-        return known, gap, missing, np.concatenate([*lacking, np.zeros(0, np.int64)])
-    bar_s = BAR_SECONDS[timeframe]
-    at = np.flatnonzero((steps_s > bar_s) & known)
-    open_s = schedule.open_seconds_until(opens_s[at + 1]) - schedule.open_seconds_until(opens_s[at] + bar_s)
-    missing = np.zeros(len(steps_s))
-    missing[at] = open_s / bar_s
-    gap = missing >= 1
-    gap[at[_recurring(opens_s, steps_s, at)]] = False
-    first = np.searchsorted(opens_s, schedule.open_s, side="left")
-    last = np.searchsorted(opens_s, schedule.close_s, side="left")
-    seen = np.unique(schedule.day[last > first])
-    span = schedule.day[(schedule.open_s > opens_s[0]) & (schedule.close_s < opens_s[-1])]
-    return known, gap, missing, np.setdiff1d(span, seen)
+    days = _session_days(steps.timestamp // 1_000_000, sessions)
+    places, periods = days, sessions
+    if steps.timeframe == "1w":
+        places, periods = week_numbers(days), np.unique(weeks_of_sessions(sessions))
+    after = np.searchsorted(periods, places[steps.at], side="right")
+    until = np.searchsorted(periods, places[steps.at + 1], side="left")
+    missing = (until - after).astype(np.float64)
+    known = schedule.covers(steps.before_s) & schedule.covers(steps.after_s)
+    lacking = [
+        sessions[(sessions > days[bar]) & (sessions < days[bar + 1])]
+        for bar in steps.at[(missing > 0) & known][:MOST_SESSIONS_NAMED]
+    ]
+    return _Judged(missing > 0, missing, np.concatenate([*lacking, np.zeros(0, np.int64)]))
+
+
+def _of_hours(steps: _Steps, schedule: Schedule) -> _Judged:
+    """Intraday candles by the hours of an exchange."""
+    ends_s = steps.before_s + steps.bar_s
+    open_s = schedule.open_seconds_until(steps.after_s) - schedule.open_seconds_until(ends_s)
+    missing = open_s / steps.bar_s
+    first = np.searchsorted(steps.timestamp, schedule.open_s * 1_000_000, side="left")
+    stop = np.searchsorted(steps.timestamp, schedule.close_s * 1_000_000, side="left")
+    begun = schedule.open_s * 1_000_000 > steps.timestamp[0]
+    ended = schedule.close_s * 1_000_000 < steps.timestamp[-1]
+    without = np.setdiff1d(schedule.day[begun & ended], schedule.day[stop > first])
+    return _Judged((missing >= 1) & ~_recurring(steps), missing, without)
 
 
 def _session_days(opens_s: Seconds, sessions: Seconds) -> Seconds:
@@ -214,90 +237,81 @@ def _session_days(opens_s: Seconds, sessions: Seconds) -> Seconds:
     return best
 
 
-def _of_unknown_sessions(
-    opens_s: Seconds, steps_s: Seconds, timeframe: Timeframe
-) -> tuple[Steps, NDArray[np.float64]]:
+def _of_unknown_sessions(steps: _Steps) -> _Judged:
     """By the pauses that the timestamps themselves show."""
-    bar_s = BAR_SECONDS[timeframe]
-    missing = np.round(steps_s / bar_s) - 1
-    if timeframe == "1w":
-        return _of_weeks(opens_s, steps_s), missing
-    if timeframe == "1d":
-        if _trades_every_day(steps_s):
-            return steps_s > bar_s * 1.5, missing
-        days = market_days(opens_s)
-        gap = _too_long(days, steps_s)
-        for step in np.flatnonzero(gap):
-            missing[step] = np.busday_count(*(days[[step, step + 1]] + [1, 0]).astype("datetime64[D]"))
-        return gap, missing
-    closing = _closings(opens_s, steps_s, bar_s)
-    gap = (steps_s > bar_s) & ~closing
-    gap |= closing & _too_long(opens_s // DAY_S, steps_s)
+    missing, no_days = steps.missing_bars, np.zeros(0, np.int64)
+    if steps.timeframe == "1w":
+        return _Judged(_of_weeks(steps), missing, no_days)
+    if steps.timeframe == "1d":
+        if _trades_every_day(steps):
+            return _Judged(steps.length_s > 1.5 * steps.bar_s, missing, no_days)
+        days = market_days(steps.timestamp // 1_000_000)
+        before, after = days[steps.at], days[steps.at + 1]
+        gap = _too_long(before, after, steps.length_s)
+        workdays = np.busday_count((before + 1).astype("datetime64[D]"), after.astype("datetime64[D]"))
+        return _Judged(gap, workdays.astype(np.float64), no_days)
+    closing = _closings(steps)
+    too_long = _too_long(steps.before_s // DAY_S, steps.after_s // DAY_S, steps.length_s)
+    gap = ~closing | too_long
     if (gap & closing).any():
-        usual_step_s = steps_s[~gap].mean() if not gap.all() else bar_s
-        missing[closing] = np.round(steps_s[closing] / usual_step_s) - 1
-    return gap, missing
+        span_s = (steps.timestamp[-1] - steps.timestamp[0]) / 1_000_000 - steps.length_s[gap].sum()
+        usual_step_s = span_s / max(len(steps.timestamp) - 1 - np.count_nonzero(gap), 1) or steps.bar_s
+        missing[closing] = np.round(steps.length_s[closing] / usual_step_s) - 1
+    return _Judged(gap, missing, no_days)
 
 
-def _too_long(days: Seconds, steps_s: Seconds) -> Steps:
+def _too_long(before: Seconds, after: Seconds, length_s: Seconds) -> Flags:
     """Which steps are longer than a market with sessions is ever closed at that time of the year."""
-    gap: Steps = steps_s > LONGEST_CLOSING_S
+    gap: Flags = length_s > LONGEST_CLOSING_S
     for step in np.flatnonzero(gap):
-        longest_days = longest_closing_days(int(days[step]), int(days[step + 1]), LONGEST_CLOSING_DAYS)
-        gap[step] = steps_s[step] > longest_days * DAY_S + DAY_S // 2
+        longest_days = longest_closing_days(int(before[step]), int(after[step]), LONGEST_CLOSING_DAYS)
+        gap[step] = length_s[step] > longest_days * DAY_S + DAY_S // 2
     return gap
 
 
-def _of_weeks(opens_s: Seconds, steps_s: Seconds) -> Steps:
+def _of_weeks(steps: _Steps) -> Flags:
     """A week without sessions is no gap where the market has one at least every other year."""
-    gap: Steps = steps_s > LONGEST_WEEKLY_STEP_S
-    skipped = gap & (steps_s <= TWO_WEEKS_S)
-    years = (opens_s[-1] - opens_s[0]) / (365.25 * DAY_S)
+    gap: Flags = steps.length_s > LONGEST_WEEKLY_STEP_S
+    skipped = gap & (steps.length_s <= TWO_WEEKS_S)
+    years = (steps.timestamp[-1] - steps.timestamp[0]) / (365.25 * DAY_S * 1_000_000)
     if skipped.sum() >= max(2.0, years / 2):
         gap &= ~skipped
     return gap
 
 
-def _trades_every_day(steps_s: Seconds) -> bool:
-    return int((steps_s > DAY_S * 1.5).sum()) * 10 < len(steps_s)
+def _trades_every_day(steps: _Steps) -> bool:
+    return int((steps.length_s > DAY_S * 1.5).sum()) * 10 < len(steps.timestamp) - 1
 
 
-def _closings(opens_s: Seconds, steps_s: Seconds, bar_s: int) -> NDArray[np.bool_]:
+def _closings(steps: _Steps) -> Flags:
     """Which steps are pauses of the market itself."""
-    at = np.flatnonzero(steps_s > bar_s)
-    closing = np.zeros(len(steps_s), dtype=np.bool_)
-    if not len(at):
-        return closing
-    pauses_s = steps_s[at]
-    closing[at] = _recurring(opens_s, steps_s, at)
-
-    night_s = _usual_night_s(opens_s, steps_s)
-    if night_s >= max(SHORTEST_NIGHT_S, 1.5 * bar_s):
-        closing[at] |= pauses_s >= night_s / 2
-    elif _closes_at_weekends(opens_s, steps_s):
-        closing[at] |= pauses_s >= DAY_S
+    closing = _recurring(steps)
+    night_s = _usual_night_s(steps)
+    if night_s >= max(SHORTEST_NIGHT_S, 1.5 * steps.bar_s):
+        closing |= steps.length_s >= night_s / 2
+    elif _closes_at_weekends(steps):
+        closing |= steps.length_s >= DAY_S
     return closing
 
 
-def _recurring(opens_s: Seconds, steps_s: Seconds, at: Seconds) -> NDArray[np.bool_]:
-    """Which of some steps are of a length and at a time that a tenth of the days and more have."""
-    if not len(at):
-        return np.zeros(0, np.bool_)
-    days = 1 + np.count_nonzero(np.diff(opens_s // DAY_S))
-    pairs = steps_s[at] * DAY_S + opens_s[at] % DAY_S
+def _recurring(steps: _Steps) -> Flags:
+    """Which steps are of a length and at a time of day that a tenth of the days and more have."""
+    pairs = steps.length_s * DAY_S + steps.before_s % DAY_S
     _, which, times = np.unique(pairs, return_inverse=True, return_counts=True)
-    usual: NDArray[np.bool_] = (times >= 3) & (times * 10 >= days)
+    usual: Flags = (times >= 3) & (times * 10 >= steps.days_with_candles())
     return usual[which]
 
 
-def _usual_night_s(opens_s: Seconds, steps_s: Seconds) -> float:
+def _usual_night_s(steps: _Steps) -> float:
     """Median over the days of the longest step that ends on the day."""
-    day_of_step = opens_s[1:] // DAY_S
+    day_of_step = steps.after_s // DAY_S
     first_of_day = np.flatnonzero(np.diff(day_of_step, prepend=day_of_step[0] - 1))
-    return float(np.median(np.maximum.reduceat(steps_s, first_of_day)))
+    longest = np.maximum.reduceat(steps.length_s, first_of_day)
+    others = max(steps.days_with_candles() - len(longest), 0)
+    return float(np.median(np.append(longest, np.full(others, steps.bar_s))))
 
 
-def _closes_at_weekends(opens_s: Seconds, steps_s: Seconds) -> bool:
-    weeks = (opens_s[-1] - opens_s[0]) / (7 * DAY_S)
-    rests = int(((steps_s >= DAY_S) & (steps_s <= LONGEST_CLOSING_S)).sum())
+def _closes_at_weekends(steps: _Steps) -> bool:
+    weeks = (steps.timestamp[-1] - steps.timestamp[0]) / (7 * DAY_S * 1_000_000)
+    rests = int(((steps.length_s >= DAY_S) & (steps.length_s <= LONGEST_CLOSING_S)).sum())
     return rests >= 2 and rests * 2 >= weeks

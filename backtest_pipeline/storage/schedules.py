@@ -53,7 +53,8 @@ def schedule_of(layout: Layout, calendar: str, first: np.datetime64, last: np.da
         kept = _made(name, years), years
         if len(kept[0].day):
             _keep(path, *kept)
-    return kept[0] if len(kept[0].day) else None
+    ends_s = np.array([first, last]).astype("datetime64[s]").astype(np.int64)
+    return kept[0] if len(kept[0].day) and kept[0].covers(ends_s).any() else None
 
 
 def _year_of(moment: np.datetime64) -> int:
