@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.schedule import Schedule
 
 SERVICE_FIELDS = ("timeout_s", "max_retries", "priority", "pinned", "labels")
 """Fields of a request that the engine leaves to the service: without one they change nothing."""
@@ -23,6 +24,7 @@ def run_backtest(
     progress_callback: Callable[[float, str], None] | None = None,
     *,
     timezone: str = "UTC",
+    schedules: Mapping[str, Schedule] | None = None,
 ) -> BacktestResult:
     """Runs a backtest in this process.
 
@@ -36,6 +38,8 @@ def run_backtest(
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
         timezone: what a `start` or `end` without a zone means; the service passes CANDLE_TIMEZONE.
+        schedules: by symbol, the sessions of its exchange where they are known (`CandleStore.schedule`);
+            they tell holidays from gaps in the remarks and change no number.
 
     Returns:
         The result, its request with every parameter default written out.
@@ -49,4 +53,12 @@ def run_backtest(
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
     resolved = resolve(request)
-    return run(candles, resolved.request, resolved.strategy, resolved.params, progress_callback, timezone)
+    return run(
+        candles,
+        resolved.request,
+        resolved.strategy,
+        resolved.params,
+        progress_callback,
+        timezone=timezone,
+        schedules=schedules,
+    )

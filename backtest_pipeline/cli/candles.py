@@ -42,13 +42,18 @@ def import_file(
     adjust: Annotated[
         bool, typer.Option("--adjust", help="Scale prices and volume to the adjusted close.")
     ] = False,
+    calendar: Annotated[
+        str | None,
+        typer.Option(help="When the market is open, recorded for the symbol: 24/7, or an MIC as XKRX."),
+    ] = None,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
     """Import candles from a CSV or Parquet file; what is there at the same time is replaced."""
     from backtest_pipeline.storage.candle_import import import_candles  # noqa: PLC0415  keeps --help quick
 
-    report = import_candles(_store(data_root), file, symbol, cast(Timeframe, timeframe), adjust)
+    store = _store(data_root)
+    report = import_candles(store, file, symbol, cast(Timeframe, timeframe), adjust, calendar=calendar)
     if as_json:
         print_json(asdict(report))
     else:
@@ -70,7 +75,10 @@ def demo(data_root: DataRoot = None, *, as_json: Json = False) -> None:
 @candles_app.command("list")
 def list_candles(data_root: DataRoot = None, *, as_json: Json = False) -> None:
     """List what the store has."""
-    listings = [asdict(listing) for listing in _store(data_root).inventory()]
+    from backtest_pipeline.cli.calendar_cells import calendar_facts  # noqa: PLC0415  keeps --help quick
+
+    store = _store(data_root)
+    listings = [asdict(listing) | calendar_facts(store, listing) for listing in store.inventory()]
     if as_json:
         print_json(listings)
     elif listings:
@@ -123,10 +131,15 @@ def _years(years: Sequence[int]) -> str:
 
 
 def _gap_cells(gaps: Gaps) -> dict[str, Any]:
-    if not gaps.count:
-        return {"gaps": 0, "largest gap": ""}
-    around = f"{_cell(gaps.largest_from)} to {_cell(gaps.largest_to)}"
-    return {"gaps": gaps.count, "largest gap": f"{around}, {gaps.largest_bars} bars"}
+    cells: dict[str, Any] = {"gaps": gaps.count, "largest gap": ""}
+    if gaps.count:
+        around = f"{_cell(gaps.largest_from)} to {_cell(gaps.largest_to)}"
+        cells["largest gap"] = f"{around}, {gaps.largest_bars} bars"
+    return cells | {"sessions of": gaps.calendar or "the bars", "missing": _some(gaps.missing_sessions)}
+
+
+def _some(sessions: Sequence[str], most: int = 3) -> str:
+    return ", ".join(sessions[:most]) + (" …" if len(sessions) > most else "")
 
 
 def _show_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -143,4 +156,6 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         local = value.astimezone(ZoneInfo(get_settings().candle_timezone))
         return local.strftime("%Y-%m-%d" if local.time() == time.min else "%Y-%m-%d %H:%M")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else str(value)

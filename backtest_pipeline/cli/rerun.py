@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +13,7 @@ import numpy as np
 
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
+from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.storage.result_tables import TABLES
 from backtest_pipeline.strategies.code_version import package_version
 from backtest_pipeline.strategies.registry import code_sha256_of
@@ -115,7 +116,8 @@ def _candles_of_then(
         now = loaded[seen.symbol]
         then = _within(now, seen)
         if then.fingerprint() == seen.sha256:
-            candles[seen.symbol] = then
+            candles[seen.symbol], other = _with_calendar_of_then(then, manifest)
+            remarks += other
             if len(now) > len(then):
                 remarks.append(
                     f"{seen.symbol}: {len(now) - len(then):,} rows have been added around those of then"
@@ -123,6 +125,19 @@ def _candles_of_then(
         else:
             changed.append(_change(seen, now, then))
     return candles, remarks, changed
+
+
+def _with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candles, list[str]]:
+    """The candles with the calendar that was recorded then, and a remark where it has changed since."""
+    if manifest.calendars is None or manifest.calendars.account.source == "requested":
+        return candles, []
+    was = manifest.calendars.recorded(candles.symbol)
+    now = candles.record.calendar if candles.record else None
+    if was == now:
+        return candles, []
+    record = SymbolRecord.of(was) if was else None
+    changed = f"{candles.symbol}: its recorded calendar was {was or 'none'}, is {now or 'none'}"
+    return replace(candles, record=record), [f"{changed}; run by that of then"]
 
 
 def _within(candles: Candles, seen: CandleFingerprint) -> Candles:

@@ -11,6 +11,8 @@ import numpy as np
 from backtest_pipeline.engine.compiled import FloatsIn, FloatsOut, IntsIn, compiled, types
 from backtest_pipeline.engine.kernel import mark_open_position, simulate
 from backtest_pipeline.engine.records import TRADE, opening_account
+from backtest_pipeline.model.market_days import grid_slots
+from backtest_pipeline.model.timeframe import BAR_SECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +36,8 @@ class Curve:
         benchmark: shape (n,), value of what was bought at the first close and held.
         initial_cash: cash before the first bar.
         initial_benchmark: value of the benchmark before the first bar.
+        grid_us: shape (n,), the moments between which time is measured, microseconds since 1970.
+        elapsed_us: time from the first bar's open to the last bar's end, in microseconds.
     """
 
     timestamp: NDArray[np.datetime64]
@@ -44,6 +48,8 @@ class Curve:
     benchmark: Floats
     initial_cash: float
     initial_benchmark: float
+    grid_us: NDArray[np.int64]
+    elapsed_us: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -105,7 +111,18 @@ def simulate_symbol(
         after_chunk(stop - start)
     ended += mark_open_position(account, bars - 1, candles.close[-1], trades[ended:])
     close = candles.close
-    curve = Curve(candles.timestamp, equity, cash, gross, spare, close, initial_cash, float(close[0]))
+    curve = Curve(
+        candles.timestamp,
+        equity,
+        cash,
+        gross,
+        spare,
+        close,
+        initial_cash,
+        float(close[0]),
+        candles.timestamp.view(np.int64),
+        _elapsed_us([candles]),
+    )
     return Outcome(trades[:ended].copy(), int(account["skipped_entries"][0])), curve
 
 
@@ -119,18 +136,23 @@ def _with_room(trades: NDArray[Any], used: int, wanted: int) -> NDArray[Any]:
 
 
 class JointAccount:
-    """Adds symbols' accounts up, bar by bar, over the union of their timestamps.
+    """Adds symbols' accounts up on the grid of their timeframe: one value a day, a week or a bar's length.
 
-    A symbol's values are carried forward over bars that it lacks; before its first bar it holds its cash.
+    Symbols open at different hours, and those of one slot of the grid make one value, which stands at the
+    latest of their opens. A symbol's values are carried forward over slots that it lacks; before its first
+    bar it holds its cash.
 
     Args:
-        timestamps: one array a symbol, each `datetime64[us]` and increasing.
+        candles: each symbol's, none empty, all of one timeframe.
     """
 
-    def __init__(self, timestamps: Sequence[NDArray[np.datetime64]]) -> None:
-        self._timestamp = _union(timestamps)
-        self._alone = len(timestamps) == 1
+    def __init__(self, candles: Sequence[Candles]) -> None:
+        self._alone = len(candles) == 1
         self._sum: Curve | None = None
+        self._elapsed_us = _elapsed_us(candles)
+        self._timeframe = candles[0].timeframe
+        if not self._alone:
+            self._slot, self._timestamp = _joint_grid(candles)
 
     def add(self, curve: Curve) -> None:
         """Adds one symbol's account."""
@@ -139,13 +161,17 @@ class JointAccount:
             return
         if self._sum is None:
             equity, cash, gross, spare, benchmark = np.zeros((5, len(self._timestamp)))
-            self._sum = Curve(self._timestamp, equity, cash, gross, spare, benchmark, 0.0, 0.0)
-        joint, union, own = self._sum, self._timestamp.view(np.int64), curve.timestamp.view(np.int64)
+            grid_us = self._slot * (BAR_SECONDS[self._timeframe] * 1_000_000)
+            self._sum = Curve(
+                self._timestamp, equity, cash, gross, spare, benchmark, 0.0, 0.0, grid_us, self._elapsed_us
+            )
+        joint, slots = self._sum, self._slot
+        own = grid_slots(curve.timestamp, self._timeframe)
         initial_cash, share = curve.initial_cash, curve.initial_cash / curve.initial_benchmark
-        _add_carried(union, own, curve.equity, 1.0, initial_cash, joint.equity)
-        _add_carried(union, own, curve.cash, 1.0, initial_cash, joint.cash)
-        _add_carried(union, own, curve.gross, 1.0, 0.0, joint.gross)
-        _add_carried(union, own, curve.benchmark, share, initial_cash, joint.benchmark)
+        _add_carried(slots, own, curve.equity, 1.0, initial_cash, joint.equity)
+        _add_carried(slots, own, curve.cash, 1.0, initial_cash, joint.cash)
+        _add_carried(slots, own, curve.gross, 1.0, 0.0, joint.gross)
+        _add_carried(slots, own, curve.benchmark, share, initial_cash, joint.benchmark)
         self._sum = replace(
             joint,
             initial_cash=joint.initial_cash + initial_cash,
@@ -159,19 +185,34 @@ class JointAccount:
         return self._sum
 
 
-def _union(timestamps: Sequence[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
-    first = timestamps[0]
-    if all(np.array_equal(first, other) for other in timestamps[1:]):
-        return first
-    return np.unique(np.concatenate(timestamps))
+def _elapsed_us(candles: Sequence[Candles]) -> int:
+    """Time from the first open to the end of the last bar, over all symbols, in microseconds."""
+    first = min(int(own.timestamp[0].astype(np.int64)) for own in candles)
+    last = max(int(own.timestamp[-1].astype(np.int64)) for own in candles)
+    return last - first + BAR_SECONDS[candles[0].timeframe] * 1_000_000
+
+
+def _joint_grid(candles: Sequence[Candles]) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
+    """The slots in which any symbol has a bar, and in each the latest of the bars' opens."""
+    slots = [grid_slots(own.timestamp, own.timeframe) for own in candles]
+    if all(np.array_equal(slots[0], other) for other in slots[1:]):
+        joint = slots[0]
+    else:
+        joint = np.unique(np.concatenate(slots))
+    latest = np.full(len(joint), np.datetime64(0, "us"))
+    latest[:] = candles[0].timestamp.min()
+    for own, places in zip(candles, slots, strict=True):
+        at = np.searchsorted(joint, places)
+        latest[at] = np.maximum(latest[at], own.timestamp)
+    return joint, latest
 
 
 @compiled(types.void(IntsIn, IntsIn, FloatsIn, types.float64, types.float64, FloatsOut))
-def _add_carried(union: Any, own: Any, values: Any, scale: float, before: float, total: Any) -> None:
-    """Adds scaled values to the total at their own moments and after, and `before` until then."""
+def _add_carried(slots: Any, own: Any, values: Any, scale: float, before: float, total: Any) -> None:
+    """Adds scaled values to the total in their own slots and after, and `before` until then."""
     bar, value = 0, before
-    for moment in range(len(union)):
-        if bar < len(own) and own[bar] == union[moment]:
+    for place in range(len(slots)):
+        while bar < len(own) and own[bar] <= slots[place]:
             value = values[bar] * scale
             bar += 1
-        total[moment] += value
+        total[place] += value

@@ -1,7 +1,9 @@
 """Metrics of an account's curve. Fractions, not percent; none where undefined.
 
-Returns are taken bar by bar at the close, the first against the initial cash, so that n bars have n returns
-and span `n / periods_per_year` years. The risk-free rate is 0.
+Returns are taken bar by bar at the close, the first against the initial cash, so that n bars have n returns.
+A year of time is 365.25 days from the first bar's open to the last bar's end; a year of returns is
+`periods_per_year` of them. What is told for a year is none where less than 30 days have passed. The risk-free
+rate is 0.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DAY_US = 86_400_000_000
+YEAR_US = 365.25 * DAY_US
+SHORTEST_FOR_ANNUAL_US = 30 * DAY_US
+ANNUAL = ("cagr", "annual_volatility", "sharpe", "sortino", "calmar", "alpha")
 TAIL = 0.05
 SAMPLE = 4_096
 
@@ -57,18 +62,24 @@ def curve_metrics(curve: Curve, periods_per_year: float) -> tuple[Metrics, Float
     metrics["exposure"] = exposures(exposure_frac, curve.equity) / len(exposure_frac)
     metrics |= _falls(curve, drawdown_frac)
     metrics["calmar"] = _ratio(metrics["cagr"], metrics["max_drawdown"])
+    if not has_annual_figures(curve):
+        metrics |= dict.fromkeys(ANNUAL)
     return metrics, exposure_frac, drawdown_frac
+
+
+def has_annual_figures(curve: Curve) -> bool:
+    """Whether enough time has passed to tell anything of a year."""
+    return curve.elapsed_us >= SHORTEST_FOR_ANNUAL_US
 
 
 def _growth(curve: Curve, periods_per_year: float) -> Metrics:
     """How far the account got.
 
     `total_return`: final equity / initial cash - 1.
-    `cagr`: (final equity / initial cash) ** (1 / years) - 1, the years counted in bars; as
-    `empyrical.annual_return`.
+    `cagr`: (final equity / initial cash) ** (1 / years) - 1, the years by elapsed time.
     """
     growth = float(curve.equity[-1] / curve.initial_cash)
-    years = len(curve.equity) / periods_per_year
+    years = curve.elapsed_us / YEAR_US
     return {
         "total_return": growth - 1.0,
         "cagr": _power(growth, 1.0 / years),
@@ -121,7 +132,7 @@ def _falls(curve: Curve, drawdown_frac: Floats) -> Metrics:
     recovery; a peak at the initial cash counts from the first bar.
     """
     deepest, sum_of_deepest, episodes, longest_us, peak = drawdowns(
-        curve.timestamp.view(np.int64), curve.equity, curve.initial_cash, drawdown_frac
+        curve.grid_us, curve.equity, curve.initial_cash, drawdown_frac
     )
     return {
         "max_drawdown": deepest,

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.engine.calendar import DAY_US, Calendar
-from backtest_pipeline.engine.compiled import IntsIn, compiled, types
+from backtest_pipeline.engine.curve_metrics import DAY_US, SHORTEST_FOR_ANNUAL_US
 from backtest_pipeline.engine.kernel import END_OF_DATA, LIQUIDATION
-from backtest_pipeline.model.timeframe import BAR_SECONDS
+from backtest_pipeline.model.gaps import gap_steps
 
 if TYPE_CHECKING:
     from backtest_pipeline.engine.accounts import Outcome
+    from backtest_pipeline.engine.calendar import Calendar
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.schedule import Schedule
 
 FEW_TRADES = 30
-
-# A weekend with a holiday on either side closes an exchange for four days, and clocks may change meanwhile.
-LONGEST_CLOSURE_US = 4 * DAY_US + DAY_US // 2
 MOST_NAMES = 5
 
 
 def diagnose(
     request: BacktestRequest,
     candles: Sequence[Candles],
-    calendars: Sequence[Calendar],
+    calendars: Mapping[str, Calendar],
     outcomes: Sequence[Outcome],
+    schedules: Mapping[str, Schedule],
 ) -> list[str]:
     """Looks for what makes a result doubtful.
 
     Args:
         request: what was asked.
         candles: each symbol's candles.
-        calendars: each symbol's calendar, in the same order.
-        outcomes: each symbol's outcome, in the same order.
+        calendars: each symbol's calendar.
+        outcomes: each symbol's outcome, in the order of the candles.
+        schedules: by symbol, its exchange's sessions where they are known.
     """
     remarks = list(_about_trades(outcomes))
     if request.fill == "close":
@@ -45,8 +45,8 @@ def diagnose(
         "ends in an open position, marked to the last close": [_left_open(own) for own in outcomes],
         "was liquidated": [_liquidations(own) for own in outcomes],
         "has gaps in the candles during a position": [
-            _positions_with_gaps(one, calendar, own)
-            for one, calendar, own in zip(candles, calendars, outcomes, strict=True)
+            _positions_with_gaps(one, calendars[one.symbol], own, schedules.get(one.symbol))
+            for one, own in zip(candles, outcomes, strict=True)
         ],
         "has fills on bars without volume": [
             _fills_without_volume(one, own) for one, own in zip(candles, outcomes, strict=True)
@@ -59,6 +59,37 @@ def diagnose(
             times = sum(per_symbol)
             remarks.append(f"{_listed(names)} {what} ({times} {'time' if times == 1 else 'times'}).")
     return remarks
+
+
+def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[str]:
+    """Remarks on what is told for a year.
+
+    Args:
+        calendars: each symbol's calendar.
+        elapsed_us: time from the first bar's open to the last bar's end, in microseconds.
+    """
+    if elapsed_us < SHORTEST_FOR_ANNUAL_US:
+        yield (
+            f"The candles span {elapsed_us / DAY_US:.3g} days; annual figures take "
+            f"{SHORTEST_FOR_ANNUAL_US // DAY_US} and are left out."
+        )
+        return
+    assumed = [symbol for symbol, own in calendars.items() if own.source == "assumed"]
+    if assumed:
+        years = {round(calendars[symbol].periods_per_year): None for symbol in assumed}
+        yield (
+            f"{_listed(assumed)}: the bars do not tell on which days the market trades; "
+            f"{' or '.join(f'{bars:,}' for bars in years)} bars a year are assumed. Ask for a `calendar`, or "
+            "record it by `backtest candles import --calendar`."
+        )
+    wrong = [symbol for symbol, own in calendars.items() if own.contradicted]
+    if wrong:
+        names = dict.fromkeys(str(calendars[symbol].name) for symbol in wrong)
+        shows = "trade on" if calendars[wrong[0]].always_open is False else "rest on some of"
+        yield (
+            f"{_listed(wrong)}: the bars {shows} all weekdays, unlike the calendar {', '.join(names)} that "
+            f"was {calendars[wrong[0]].source}; annual figures go by the calendar."
+        )
 
 
 def _about_trades(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -81,31 +112,15 @@ def _liquidations(outcome: Outcome) -> int:
     return int(np.count_nonzero(outcome.trades["reason"] == LIQUIDATION))
 
 
-def _positions_with_gaps(candles: Candles, calendar: Calendar, outcome: Outcome) -> int:
-    """Positions that were open while candles are missing.
-
-    An always-open market misses candles where two are further apart than one and a half bars; any other
-    where they are also further apart than its longest closure.
-    """
-    allowed = BAR_SECONDS[candles.timeframe] * 1_500_000
-    if not calendar.always_open:
-        allowed = max(allowed, LONGEST_CLOSURE_US)
-    if calendar.longest_step_us <= allowed:
+def _positions_with_gaps(
+    candles: Candles, calendar: Calendar, outcome: Outcome, schedule: Schedule | None
+) -> int:
+    """Positions that were open while candles are missing, by what `model.gaps` calls a gap."""
+    if not len(outcome.trades):
         return 0
-    entries, exits = (np.ascontiguousarray(outcome.trades[name]) for name in ("entry_bar", "exit_bar"))
-    return _stretches_with_steps(candles.timestamp.view(np.int64), entries, exits, allowed)
-
-
-@compiled(types.int64(IntsIn, IntsIn, IntsIn, types.int64))
-def _stretches_with_steps(moments: Any, starts: Any, stops: Any, longest: int) -> int:
-    """Counts the stretches of bars in which a bar comes more than `longest` after the one before it."""
-    found = 0
-    for stretch in range(len(starts)):
-        for bar in range(starts[stretch] + 1, stops[stretch] + 1):
-            if moments[bar] - moments[bar - 1] > longest:
-                found += 1
-                break
-    return found
+    gaps = gap_steps(candles.timestamp, candles.timeframe, schedule, always_open=calendar.always_open)
+    entries, exits = (outcome.trades[name] for name in ("entry_bar", "exit_bar"))
+    return int(np.count_nonzero(np.searchsorted(gaps, exits) > np.searchsorted(gaps, entries)))
 
 
 def _fills_without_volume(candles: Candles, outcome: Outcome) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_symbol
-from backtest_pipeline.engine.calendar import Calendar, read_calendar
-from backtest_pipeline.engine.diagnostics import diagnose
+from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
+from backtest_pipeline.engine.diagnostics import about_years, diagnose
 from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
 from backtest_pipeline.engine.inputs import chosen_candles, signals_of
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
@@ -16,11 +16,13 @@ from backtest_pipeline.engine.metrics import account_metrics
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
 from backtest_pipeline.engine.records import joined, settings_of
 from backtest_pipeline.engine.study import SignalStudy, study_signals
+from backtest_pipeline.model.market import CalendarsUsed
 from backtest_pipeline.model.result import BacktestResult, Metrics
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.schedule import Schedule
     from backtest_pipeline.model.signals import Strategy, StrategyParams
 
 
@@ -42,6 +44,7 @@ def run(
     params: StrategyParams,
     progress_callback: ProgressCallback | None = None,
     timezone: str = "UTC",
+    schedules: Mapping[str, Schedule] | None = None,
 ) -> BacktestResult:
     """Runs a strategy over the request's symbols, each with an equal share of the cash.
 
@@ -53,6 +56,8 @@ def run(
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
         timezone: what a `start` or `end` without a zone means.
+        schedules: by symbol, the sessions of its exchange where they are known, which tell holidays from
+            gaps.
 
     Raises:
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
@@ -62,12 +67,12 @@ def run(
     """
     chosen = chosen_candles(candles, request, timezone)
     progress = Progress(progress_callback, sum(len(own) for own in chosen))
-    joint = JointAccount([own.timestamp for own in chosen])
+    joint = JointAccount(chosen)
     symbols = [
         _run_symbol(own, request, strategy, params, progress, joint, is_only_one=len(chosen) == 1)
         for own in chosen
     ]
-    result = _result(request, symbols, joint)
+    result = _result(request, symbols, joint, schedules or {})
     signal_bars = [one.study.bar for one in symbols]
     verdict, remarks = look_ahead_of_run(strategy, params, chosen, signal_bars, request.seed)
     result.checks["look_ahead"] = verdict
@@ -99,7 +104,7 @@ def _run_symbol(
         lambda bars: progress.advance(bars, "simulation"),
     )
     joint.add(curve)
-    calendar = read_calendar(candles.timestamp, request.timeframe)
+    calendar = calendar_of(candles, request.calendar)
     if is_only_one:
         return _Symbol(candles, calendar, study, outcome, {})
     metrics, _, _ = account_metrics(
@@ -108,12 +113,18 @@ def _run_symbol(
     return _Symbol(candles, calendar, study, outcome, metrics)
 
 
-def _result(request: BacktestRequest, symbols: Sequence[_Symbol], joint: JointAccount) -> BacktestResult:
+def _result(
+    request: BacktestRequest,
+    symbols: Sequence[_Symbol],
+    joint: JointAccount,
+    schedules: Mapping[str, Schedule],
+) -> BacktestResult:
     candles = [one.candles for one in symbols]
     studies = [one.study for one in symbols]
     trades = [one.outcome.trades for one in symbols]
     curve = joint.curve()
-    calendar = symbols[0].calendar if len(symbols) == 1 else read_calendar(curve.timestamp, request.timeframe)
+    calendars = {one.candles.symbol: one.calendar for one in symbols}
+    calendar, calendar_note = account_calendar(calendars, curve.timestamp, request.timeframe)
     metrics, exposure_frac, drawdown_frac = account_metrics(
         curve,
         calendar.periods_per_year,
@@ -128,10 +139,12 @@ def _result(request: BacktestRequest, symbols: Sequence[_Symbol], joint: JointAc
         metrics=metrics,
         by_symbol={one.candles.symbol: one.metrics or dict(metrics) for one in symbols},
         request=request,
-        diagnostics=diagnose(
-            request,
-            candles,
-            [one.calendar for one in symbols],
-            [one.outcome for one in symbols],
+        diagnostics=[
+            *about_years(calendars, curve.elapsed_us),
+            *diagnose(request, candles, calendars, [one.outcome for one in symbols], schedules),
+        ],
+        calendars=CalendarsUsed(
+            account=calendar.used(calendar_note),
+            by_symbol={symbol: own.used() for symbol, own in calendars.items()},
         ),
     )

@@ -15,6 +15,7 @@ from backtest_pipeline.model.errors import CandlesInvalid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from backtest_pipeline.model.market import SymbolRecord
     from backtest_pipeline.model.timeframe import Timeframe
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
@@ -31,6 +32,7 @@ class Candles:
         timestamp: shape (n,), `datetime64[us]`, UTC, the bar's open time, strictly increasing.
         open, high, low, close: shape (n,), float64, finite and positive, in quote currency.
         volume: shape (n,), float64, finite and not negative, in units of the symbol.
+        record: what the store has recorded of the symbol's market, or none.
     """
 
     symbol: str
@@ -41,6 +43,7 @@ class Candles:
     low: NDArray[np.float64]
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
+    record: SymbolRecord | None = None
 
     @classmethod
     def from_arrays(
@@ -63,7 +66,7 @@ class Candles:
         timestamp = np.ascontiguousarray(columns["timestamp"], dtype="datetime64[us]")
         values = {name: np.ascontiguousarray(columns[name], dtype=np.float64) for name in CANDLE_COLUMNS[1:]}
         check_candles(symbol, timestamp, values, source=source)
-        return cls(symbol, timeframe, timestamp, **values)
+        return cls(symbol, timeframe, timestamp, record=None, **values)
 
     @classmethod
     def from_frame(
@@ -107,6 +110,7 @@ class Candles:
             self.low[cut],
             self.close[cut],
             self.volume[cut],
+            self.record,
         )
 
     def to_frame(self) -> pd.DataFrame:

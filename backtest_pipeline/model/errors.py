@@ -8,7 +8,8 @@
     │   ├── SymbolsUnknown
     │   ├── CandlesMissing
     │   ├── CandlesInvalid
-    │   └── CandleFileUnreadable
+    │   ├── CandleFileUnreadable
+    │   └── SymbolRecordInvalid
     ├── CodeDiffers               the code that would run is not what was asked for
     ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
@@ -177,6 +178,19 @@ class CandleFileUnreadable(CandlesError):
         self.path = str(path)
         self.reason = reason
         super().__init__(f"{symbol}: cannot read {path}: {reason}; {advice}")
+
+
+class SymbolRecordInvalid(CandlesError):
+    """A symbol's `symbol.json` exists and cannot be used."""
+
+    def __init__(self, symbol: str, path: str | Path, problem: str) -> None:
+        self.symbol = symbol
+        self.path = str(path)
+        self.problem = problem
+        super().__init__(
+            f"{symbol}: {path} is no record of a symbol: {problem}; mend it, or delete it and record the "
+            "calendar again with `backtest candles import --calendar`"
+        )
 
 
 class CodeDiffers(BacktestError):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
+from backtest_pipeline.model.market import CalendarsUsed
+
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
 
@@ -137,6 +139,11 @@ class Manifest(_Record):
     summary: Summary
     metrics: dict[str, Metric]
     by_symbol: dict[str, dict[str, Metric]]
+    calendars: CalendarsUsed | None = Field(
+        None,
+        description="by which the account and each symbol were annualised; null: no result, or of a version "
+        "that did not record it",
+    )
     checks: dict[str, Any]
     diagnostics: list[str]
     pinned: bool

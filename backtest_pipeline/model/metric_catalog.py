@@ -41,21 +41,21 @@ METRICS: dict[str, MetricFacts] = {
     ),
     "cagr": MetricFacts(
         "Annual return (CAGR)",
-        "The steady yearly growth that leads from initial cash to final equity; years are counted in bars.",
+        "The steady yearly growth from initial cash to final equity, by elapsed time; none under 30 days.",
         "fraction",
         "more",
         "Return",
     ),
     "annual_volatility": MetricFacts(
         "Annual volatility",
-        "Standard deviation of the bars' returns, times the square root of the bars in a year.",
+        "Standard deviation of the bars' returns, times the root of the bars a year; none under 30 days.",
         "fraction",
         "less",
         "Risk",
     ),
     "sharpe": MetricFacts(
         "Sharpe ratio",
-        "Mean return over the standard deviation of returns, annualised; the risk-free rate is 0.",
+        "Mean over standard deviation of the returns, annualised, risk-free rate 0; none under 30 days.",
         "ratio",
         "more",
         "Risk",
@@ -227,7 +227,7 @@ METRICS: dict[str, MetricFacts] = {
     ),
     "periods_per_year": MetricFacts(
         "Bars a year",
-        "By which returns are annualised; read from the timeframe and the market's calendar.",
+        "By which returns are annualised: 365 days or 252 sessions by the calendar, times a session's bars.",
         "bars",
         "neither",
         "Calendar",

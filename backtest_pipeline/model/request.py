@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.exchanges import AUTO, calendar_named
 from backtest_pipeline.model.plain_data import plain_data_problem, shortened
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
@@ -94,6 +95,11 @@ def _plain_values(params: object) -> object:
     return {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
 
 
+def _known_calendar(name: str) -> str:
+    return AUTO if name.strip().lower() == AUTO else calendar_named(name)
+
+
+CalendarName = Annotated[str, AfterValidator(_known_calendar)]
 Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values), AfterValidator(_storable)]
 Symbols = Annotated[
     tuple[str, ...],
@@ -145,6 +151,9 @@ class BacktestRequest(BaseModel):
     )
     max_hold_bars: int | None = Field(
         None, ge=1, le=1_000_000_000, description="close a position after this many bars"
+    )
+    calendar: CalendarName = Field(
+        AUTO, description="auto, 24/7 or an exchange's MIC (XKRX): by which bars a year are counted"
     )
     seed: int = Field(0, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE, description="seed of everything random")
     timeout_s: int = Field(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.market import CalendarsUsed
     from backtest_pipeline.model.request import BacktestRequest
 
 Metrics = dict[str, float | None]
@@ -57,6 +58,7 @@ class BacktestResult:
         request: what was asked, every default written out.
         diagnostics: remarks that a reader of the numbers should know, possibly none.
         checks: verdicts of the safety nets, by name (`look_ahead`).
+        calendars: which calendars the account and each symbol were annualised by; none: not recorded.
         manifest: the record of the task, or none where the engine ran without one.
     """
 
@@ -68,4 +70,5 @@ class BacktestResult:
     request: BacktestRequest
     diagnostics: list[str] = field(default_factory=list)
     checks: dict[str, Any] = field(default_factory=dict)
+    calendars: CalendarsUsed | None = None
     manifest: Manifest | None = None

@@ -13,11 +13,13 @@ from typing import Any
 from backtest_pipeline.backtest import run_backtest
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.gaps import Gaps, find_gaps
+from backtest_pipeline.model.exchanges import AUTO
+from backtest_pipeline.model.gaps import Gaps
 from backtest_pipeline.model.manifest import CandleFingerprint
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.run_config import as_asked, from_run_config
+from backtest_pipeline.model.schedule import Schedule
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline.storage.task_store import TaskStore
@@ -33,6 +35,7 @@ class LoadedCandles:
     candles: dict[str, Candles]
     fingerprints: list[CandleFingerprint]
     gaps: dict[str, Gaps]
+    schedules: dict[str, Schedule]
 
 
 class Bench:
@@ -72,13 +75,16 @@ class Bench:
         if self._loaded is None:
             request = self.request(config)
             candles = self.candle_store.load(request.symbols, request.timeframe, request.start, request.end)
+            asked = None if request.calendar == AUTO else request.calendar
+            found = {
+                symbol: self.candle_store.schedule(self.candle_store.calendar(one, asked), one.timestamp)
+                for symbol, one in candles.items()
+            }
             self._loaded = LoadedCandles(
                 candles=candles,
                 fingerprints=[CandleFingerprint.of(of_symbol) for of_symbol in candles.values()],
-                gaps={
-                    symbol: find_gaps(of_symbol.timestamp, of_symbol.timeframe)
-                    for symbol, of_symbol in candles.items()
-                },
+                gaps={symbol: self.candle_store.gaps(one, asked) for symbol, one in candles.items()},
+                schedules={symbol: schedule for symbol, schedule in found.items() if schedule},
             )
         return self._loaded
 
@@ -89,10 +95,12 @@ class Bench:
             BacktestError: as `loaded`, or the strategy is faulty.
         """
         if self._result is None:
+            loaded = self.loaded(config)
             self._result = run_backtest(
-                self.loaded(config).candles,
+                loaded.candles,
                 self.request(config),
                 progress,
                 timezone=self.candle_store.zone.key,
+                schedules=loaded.schedules,
             )
         return self._result

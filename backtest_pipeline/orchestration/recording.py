@@ -117,6 +117,7 @@ def completed_manifest(
         ),
         metrics=result.metrics,
         by_symbol=result.by_symbol,
+        calendars=result.calendars,
         checks=result.checks,
         diagnostics=result.diagnostics,
         error=None,

@@ -25,7 +25,8 @@ def buy_and_hold(
     Args:
         request: what was asked.
         candles: by symbol, at least the request's, none empty.
-        timestamp: shape (n,), `datetime64[us]`, the account's bars: the union of the symbols'.
+        timestamp: shape (n,), `datetime64[us]`, the account's bars: each at the latest open of
+            the symbols' bars that it stands for.
 
     Returns:
         Shape (n,), in quote currency.

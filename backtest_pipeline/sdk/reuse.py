@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError
+from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.sdk import queries
@@ -17,6 +18,8 @@ from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline.storage.verification import file_problem
 from backtest_pipeline.strategies.code_version import code_sha256_on_disk, package_version
 from backtest_pipeline.strategies.registry import resolve
+
+_Facts = tuple[int, str, str | None]
 
 _MOST_CANDIDATES = 5
 _LEAST_LEFT = timedelta(hours=12)
@@ -89,9 +92,15 @@ class Reuse:
         except BacktestError:
             return None
 
-    def _fingerprints(self, request: BacktestRequest) -> dict[str, tuple[int, str]]:
+    def _fingerprints(self, request: BacktestRequest) -> dict[str, _Facts]:
         loaded = self._candles.load(request.symbols, request.timeframe, request.start, request.end)
-        return {symbol: _facts(CandleFingerprint.of(candles)) for symbol, candles in loaded.items()}
+        by_record = request.calendar == AUTO
+        return {
+            symbol: _facts(
+                CandleFingerprint.of(candles), self._candles.calendar(candles) if by_record else None
+            )
+            for symbol, candles in loaded.items()
+        }
 
     def _whole(self, manifest: Manifest) -> bool:
         folder = self._tasks.layout.task(manifest.task_id)
@@ -111,10 +120,14 @@ def _is_of(manifest: Manifest, digest: str, code: str) -> bool:
     )
 
 
-def _seen_by(manifest: Manifest) -> dict[str, tuple[int, str]]:
-    return {seen.symbol: _facts(seen) for seen in manifest.candles}
+def _seen_by(manifest: Manifest) -> dict[str, _Facts]:
+    calendars = manifest.calendars
+    return {
+        seen.symbol: _facts(seen, calendars.recorded(seen.symbol) if calendars else None)
+        for seen in manifest.candles
+    }
 
 
-def _facts(seen: CandleFingerprint) -> tuple[int, str]:
-    """What makes candles the same."""
-    return seen.rows, seen.sha256
+def _facts(seen: CandleFingerprint, recorded_calendar: str | None) -> _Facts:
+    """What makes candles the same, the calendar that is recorded for them included."""
+    return seen.rows, seen.sha256, recorded_calendar

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.model.errors import CandlesError, SymbolsUnknown
-from backtest_pipeline.model.gaps import Gaps, find_gaps
+from backtest_pipeline.model.gaps import Gaps
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 from backtest_pipeline.storage.candle_merge import check_year
 from backtest_pipeline.storage.candle_store import CandleStore, check_files_in_order
@@ -57,12 +57,20 @@ def check_store(store: CandleStore, symbols: Sequence[str] = ()) -> Iterator[Che
     for symbol in dict.fromkeys(symbols) or sorted(known):
         for timeframe in TIMEFRAMES:
             if files := store.files(symbol, timeframe):
-                yield _report(symbol, timeframe, files)
+                yield _report(store, symbol, timeframe, files)
 
 
-def _report(symbol: str, timeframe: Timeframe, files: dict[int, CandleFile]) -> CheckReport:
+def _report(
+    store: CandleStore, symbol: str, timeframe: Timeframe, files: dict[int, CandleFile]
+) -> CheckReport:
     good: list[CandleRows] = []
     faults = []
+    calendar = None
+    try:
+        record = store.record(symbol)
+        calendar = record.calendar if record else None
+    except CandlesError as fault:
+        faults.append(str(fault))
     for year, file in files.items():
         try:
             rows = file.read()
@@ -74,6 +82,5 @@ def _report(symbol: str, timeframe: Timeframe, files: dict[int, CandleFile]) -> 
         except CandlesError as fault:
             faults.append(str(fault))
     timestamp = np.concatenate([rows.timestamp for rows in good]) if good else np.empty(0, "datetime64[us]")
-    return CheckReport(
-        symbol, timeframe, len(files), len(timestamp), tuple(faults), find_gaps(timestamp, timeframe)
-    )
+    gaps = store.gaps_of(timestamp, timeframe, calendar)
+    return CheckReport(symbol, timeframe, len(files), len(timestamp), tuple(faults), gaps)

@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from backtest_pipeline.model.candle_rules import moment_label
-from backtest_pipeline.model.gaps import Gaps, find_gaps
+from backtest_pipeline.model.gaps import Gaps
+from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 from backtest_pipeline.storage.candle_file import VALUE_COLUMNS
 from backtest_pipeline.storage.candle_merge import merge_candles
 from backtest_pipeline.storage.candle_source import CandleSource, read_source
 from backtest_pipeline.storage.candle_times import moment_of
+from backtest_pipeline.storage.symbol_record import write_record
 
 if TYPE_CHECKING:
     from backtest_pipeline.storage.candle_file import Columns
@@ -48,7 +50,13 @@ class ImportReport:
 
 
 def import_candles(
-    store: CandleStore, path: str | Path, symbol: str, timeframe: Timeframe, adjust: bool = False
+    store: CandleStore,
+    path: str | Path,
+    symbol: str,
+    timeframe: Timeframe,
+    adjust: bool = False,
+    *,
+    calendar: str | None = None,
 ) -> ImportReport:
     """Imports a CSV or Parquet file; see `import_table`.
 
@@ -57,7 +65,9 @@ def import_candles(
         CandlesInvalid: as `import_table`.
     """
     store.files(symbol, timeframe)  # refuses what is no symbol or timeframe before reading anything
-    return _imported(store, read_source(Path(path), symbol, store.zone), timeframe, adjust=adjust)
+    record = store.record_with(symbol, calendar)
+    source = read_source(Path(path), symbol, store.zone)
+    return _imported(store, source, timeframe, adjust=adjust, record=record)
 
 
 def import_table(
@@ -68,6 +78,7 @@ def import_table(
     *,
     adjust: bool = False,
     source: str = "table",
+    calendar: str | None = None,
 ) -> ImportReport:
     """Imports a table of candles.
 
@@ -81,24 +92,34 @@ def import_table(
         timeframe: the candles' timeframe.
         adjust: scale prices and volume to the adjusted close, see `CandleSource.columns`.
         source: where the table comes from, for messages.
+        calendar: recorded as the symbol's, `24/7` or an exchange's MIC; none: what is recorded stays.
 
     Raises:
         CandlesInvalid: a column is missing, a row breaks a rule, two rows of one time differ, or the rows
             are too close for the timeframe.
         CandlesError: a year of the store that must be merged cannot be used.
-        RequestInvalid: this is no symbol or timeframe.
+        RequestInvalid: this is no symbol, timeframe or calendar.
     """
     store.files(symbol, timeframe)
-    return _imported(store, CandleSource(symbol, source, store.zone, table), timeframe, adjust=adjust)
+    record = store.record_with(symbol, calendar)
+    rows = CandleSource(symbol, source, store.zone, table)
+    return _imported(store, rows, timeframe, adjust=adjust, record=record)
 
 
 def _imported(
-    store: CandleStore, source: CandleSource, timeframe: Timeframe, *, adjust: bool
+    store: CandleStore,
+    source: CandleSource,
+    timeframe: Timeframe,
+    *,
+    adjust: bool,
+    record: SymbolRecord | None,
 ) -> ImportReport:
     columns = _sorted_unique(source, source.columns(adjust=adjust))
     timestamp = columns["timestamp"]
     _check_spacing(source, columns, timeframe)
     merged = merge_candles(store, source.symbol, timeframe, columns)
+    if record is not None:
+        write_record(store.layout, source.symbol, record)
     return ImportReport(
         source.symbol,
         timeframe,
@@ -108,7 +129,7 @@ def _imported(
         years=merged.years,
         first=moment_of(timestamp[0].astype(np.int64)),
         last=moment_of(timestamp[-1].astype(np.int64)),
-        gaps=find_gaps(timestamp, timeframe),
+        gaps=store.gaps_of(timestamp, timeframe, record.calendar if record else None),
     )
 
 

@@ -8,18 +8,28 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesInvalid, CandlesMissing, RequestInvalid, SymbolsUnknown
+from backtest_pipeline.model.exchanges import ALWAYS_OPEN
 from backtest_pipeline.model.gaps import Gaps, find_gaps
 from backtest_pipeline.model.span import asked_text
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe, symbol_problem
 from backtest_pipeline.storage.candle_file import CandleFile, CandleRows
 from backtest_pipeline.storage.candle_times import Span, moment_of, moment_text, span_of, zone_of
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.schedules import schedule_of
+from backtest_pipeline.storage.symbol_record import read_record, renewed_record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.market import SymbolRecord
+    from backtest_pipeline.model.schedule import Schedule
 
 _YEAR_FILE = re.compile(r"(\d{4})\.parquet")
 
@@ -81,6 +91,7 @@ class CandleStore:
             CandlesMissing: a symbol has no candle in the range.
             CandlesInvalid: a row breaks a rule of `check_candles`.
             CandleFileUnreadable: a file is no Parquet file or damaged.
+            SymbolRecordInvalid: a symbol's `symbol.json` cannot be used.
             RequestInvalid: a symbol, the timeframe, `start` or `end` is of the wrong kind.
         """
         span = span_of(start, end, self.zone)
@@ -124,9 +135,54 @@ class CandleStore:
             if (files := self.files(symbol, timeframe))
         ]
 
-    def gaps(self, candles: Candles) -> Gaps:
-        """The candles' gaps; see `backtest_pipeline.model.gaps` for what counts as one."""
-        return find_gaps(candles.timestamp, candles.timeframe)
+    def record(self, symbol: str) -> SymbolRecord | None:
+        """What is recorded of the symbol's market, or none.
+
+        Raises:
+            SymbolRecordInvalid: its `symbol.json` cannot be used.
+        """
+        return read_record(self.layout, symbol)
+
+    def record_with(self, symbol: str, calendar: str | None) -> SymbolRecord | None:
+        """The symbol's record as it will be once a calendar is recorded, which need be none.
+
+        Raises:
+            RequestInvalid: there is no such calendar.
+            SymbolRecordInvalid: the record that is there cannot be used, and no calendar mends it.
+        """
+        if calendar is None:
+            return self.record(symbol)
+        return renewed_record(self.layout, symbol, calendar)
+
+    def schedule(self, calendar: str | None, timestamp: NDArray[np.datetime64]) -> Schedule | None:
+        """The sessions of an exchange over the time of some bars, or none where there are none to know.
+
+        Args:
+            calendar: an exchange's MIC, `24/7` or none.
+            timestamp: shape (n,), `datetime64[us]`, UTC.
+        """
+        if calendar is None or calendar == ALWAYS_OPEN or not len(timestamp):
+            return None
+        return schedule_of(self.layout, calendar, timestamp[0], timestamp[-1])
+
+    def gaps(self, candles: Candles, calendar: str | None = None) -> Gaps:
+        """The candles' gaps; see `backtest_pipeline.model.gaps` for what counts as one.
+
+        Args:
+            candles: of one symbol.
+            calendar: the market's; none: the recorded one.
+        """
+        return self.gaps_of(candles.timestamp, candles.timeframe, self.calendar(candles, calendar))
+
+    def calendar(self, candles: Candles, asked: str | None = None) -> str | None:
+        """Name of the candles' calendar: the one asked for, else the recorded one, or none."""
+        return asked or (candles.record.calendar if candles.record else None)
+
+    def gaps_of(self, timestamp: NDArray[np.datetime64], timeframe: Timeframe, calendar: str | None) -> Gaps:
+        """The gaps of bars of a market whose calendar is known, or none."""
+        return find_gaps(
+            timestamp, timeframe, self.schedule(calendar, timestamp), always_open=calendar == ALWAYS_OPEN
+        )
 
     def _folders(self) -> list[str]:
         root = self.layout.data_root
@@ -169,7 +225,7 @@ class CandleStore:
             name: np.concatenate([part.columns[name] for part in parts], dtype=parts[0].columns[name].dtype)
             for name in CANDLE_COLUMNS
         }
-        return Candles(symbol, timeframe, **columns)
+        return Candles(symbol, timeframe, **columns, record=self.record(symbol))
 
     def _missing(
         self, symbol: str, timeframe: Timeframe, files: dict[int, CandleFile], asked: tuple[str, str]

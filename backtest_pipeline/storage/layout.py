@@ -31,13 +31,28 @@ class Layout:
         Raises:
             RequestInvalid: the text is not a symbol.
         """
-        if problem := symbol_problem(symbol):
-            raise RequestInvalid([("symbols", problem)])
-        return self.data_root / symbol / timeframe.upper()
+        return self._symbol_folder(symbol) / timeframe.upper()
 
     def candle_file(self, symbol: str, timeframe: Timeframe, year: int) -> Path:
         """File of one year of a symbol's candles."""
         return self.timeframe_folder(symbol, timeframe) / f"{year:04d}.parquet"
+
+    def symbol_record(self, symbol: str) -> Path:
+        """File that tells a symbol's calendar, currency and time zone.
+
+        Raises:
+            RequestInvalid: the text is not a symbol.
+        """
+        return self._symbol_folder(symbol) / "symbol.json"
+
+    def schedule(self, calendar: str) -> Path:
+        """File that keeps the sessions of an exchange's calendar, which may be made again at any time."""
+        return self.data_root / ".calendars" / f"{calendar.replace('/', '_')}.parquet"
+
+    def _symbol_folder(self, symbol: str) -> Path:
+        if problem := symbol_problem(symbol):
+            raise RequestInvalid([("symbols", problem)])
+        return self.data_root / symbol
 
     @property
     def tasks(self) -> Path:

@@ -7,10 +7,12 @@ the rules of docs/execution-model.md. Amounts may differ by `TOLERANCE` of the h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
+
+from backtest_pipeline.model.timeframe import BAR_SECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import Metrics
+    from backtest_pipeline.model.timeframe import Timeframe
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -47,7 +50,7 @@ def account_problems(
         *_cash_problems(request, trades, account),
         *_position_problems(trades, account),
         *_drawdown_problems(account),
-        *_metric_problems("metrics", manifest.metrics, _metrics(request, signals, trades, account)),
+        *_metric_problems("metrics", manifest.metrics, _metrics(manifest, request, signals, trades, account)),
         *_symbol_problems(request, manifest, trades),
     ]
 
@@ -132,11 +135,18 @@ def _bar_problems(manifest: Manifest, equity: pd.DataFrame) -> list[str]:
         return [
             f"equity.parquet: {len(equity):,} bars cannot come of candles of {', '.join(map(str, rows))} rows"
         ]
-    if times.iloc[0] != pd.Timestamp(first).floor("ms") or times.iloc[-1] != pd.Timestamp(last).floor("ms"):
+    # A row of several symbols stands at the latest of their opens, which lies within the bar of the earliest.
+    late = _bar_length(manifest) if len(manifest.candles) > 1 else pd.Timedelta(0)
+    begins = pd.Timestamp(first).floor("ms")
+    if not begins <= times.iloc[0] <= begins + late or times.iloc[-1] != pd.Timestamp(last).floor("ms"):
         return [
             f"equity.parquet: bars from {times.iloc[0]} to {times.iloc[-1]}, candles from {first} to {last}"
         ]
     return []
+
+
+def _bar_length(manifest: Manifest) -> pd.Timedelta:
+    return pd.Timedelta(seconds=BAR_SECONDS[cast("Timeframe", manifest.timeframe)])
 
 
 def _trade_problems(trades: pd.DataFrame) -> list[str]:
@@ -226,8 +236,20 @@ def _drawdown_problems(account: _Account) -> list[str]:
     return [f"{told}, the equity makes it {float(found[bar])!r}"]
 
 
+def _years(manifest: Manifest) -> float | None:
+    """Years of 365.25 days from the first open to the last bar's end; none of a result that counted bars."""
+    if manifest.calendars is None or not manifest.candles:
+        return None
+    first, last = min(seen.first for seen in manifest.candles), max(seen.last for seen in manifest.candles)
+    return (pd.Timestamp(last) + _bar_length(manifest) - pd.Timestamp(first)) / pd.Timedelta(days=365.25)
+
+
 def _metrics(
-    request: BacktestRequest, signals: pd.DataFrame, trades: pd.DataFrame, account: _Account
+    manifest: Manifest,
+    request: BacktestRequest,
+    signals: pd.DataFrame,
+    trades: pd.DataFrame,
+    account: _Account,
 ) -> dict[str, float]:
     final = float(account.equity[-1])
     found = {
@@ -240,6 +262,10 @@ def _metrics(
         "fees_paid": float(trades["fees"].sum()),
         "signals": len(signals),
     }
+    years = _years(manifest)
+    growth = final / request.initial_cash
+    if years is not None and growth >= 0 and manifest.metrics.get("cagr") is not None:
+        found["cagr"] = growth ** (1 / years) - 1
     if len(trades):
         found["win_rate"] = float((trades["pnl"] > 0).mean())
     return found

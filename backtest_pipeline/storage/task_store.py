@@ -248,6 +248,7 @@ class TaskStore:
             request=BacktestRequest.model_validate(manifest.request),
             diagnostics=manifest.diagnostics,
             checks=manifest.checks,
+            calendars=manifest.calendars,
             manifest=manifest,
         )
 

@@ -68,10 +68,10 @@ def test_half_days_do_not_move_the_median() -> None:
     assert read_calendar(np.concatenate([full, half]), "1h").periods_per_year == 252 * 7
 
 
-def test_an_even_number_of_days_takes_the_middle_of_the_two() -> None:
+def test_a_session_that_began_late_is_measured_by_the_whole_ones() -> None:
     four = sessions(days("2024-01-01", 1, WORKDAYS), 14, 4, 60)
     seven = sessions(days("2024-01-02", 1, WORKDAYS), 14, 7, 60)
-    assert read_calendar(np.concatenate([four, seven]), "1h").periods_per_year == 252 * 5.5
+    assert read_calendar(np.concatenate([four, seven]), "1h").periods_per_year == 252 * 7
 
 
 def test_days_before_1970_are_days_as_well() -> None:

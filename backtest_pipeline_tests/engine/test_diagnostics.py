@@ -5,22 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline_tests.engine.scripted import candles_of, flat, play, signals_at
 
 
 def without(candles: Candles, *bars: int) -> Candles:
     kept = np.setdiff1d(np.arange(len(candles)), bars)
-    columns = {name: getattr(candles, name)[kept] for name in Candles.__slots__[2:]}
+    columns = {name: getattr(candles, name)[kept] for name in CANDLE_COLUMNS}
     return Candles.from_arrays(candles.symbol, candles.timeframe, columns)
 
 
 def test_no_trade_at_all() -> None:
-    assert play(flat(100, 100), signals_at(2)).diagnostics == ["There was no trade."]
+    assert play(flat(*[100] * 30), signals_at(30)).diagnostics == ["There was no trade."]
+
+
+def test_less_than_thirty_days_tell_nothing_of_a_year() -> None:
+    # 29 daily bars take 29 days from the first open to the last end, 30 take 30
+    short, long = (play(flat(*range(100, 100 + n)), signals_at(n, entry=[0])) for n in (29, 30))
+    annual = ("cagr", "annual_volatility", "sharpe", "sortino", "calmar", "alpha")
+    remark = "The candles span 29 days; annual figures take 30 and are left out."
+    assert [short.metrics[name] for name in annual] == [None] * 6
+    assert remark in short.diagnostics
+    assert long.metrics["cagr"] is not None
+    assert long.metrics["sharpe"] is not None
+    assert not any("annual figures" in one for one in long.diagnostics)
 
 
 def test_too_few_trades() -> None:
-    remarks = play(flat(100, 100, 90), signals_at(3, entry=[0], exit=[1])).diagnostics
+    remarks = play(flat(*[100] * 29, 90), signals_at(30, entry=[0], exit=[1])).diagnostics
     assert remarks == ["1 trade is too few to tell skill from luck; look for 30 or more."]
 
 

@@ -58,9 +58,13 @@ def test_weekends_and_long_weekends_are_no_gaps_in_a_market_with_sessions() -> N
     days = pd.bdate_range("2020-01-01", "2020-12-31")
     long_weekends = days.drop(["2020-04-10", "2020-04-13", "2020-05-25", "2020-12-25"])
 
-    # Thursday to Tuesday over Easter is five days and counts; Friday to Tuesday is four and does not.
-    assert find_gaps(_stamps(long_weekends), "1d") == Gaps(
-        1, datetime(2020, 4, 9, tzinfo=UTC), datetime(2020, 4, 14, tzinfo=UTC), 2
+    # Thursday to Tuesday over Easter is five days, Friday to Tuesday four: exchanges close as long as that.
+    assert find_gaps(_stamps(long_weekends), "1d") == NO_GAPS
+
+    # Monday to Monday is seven days, for which no exchange closes in June.
+    missing = long_weekends.drop(["2020-06-09", "2020-06-10", "2020-06-11", "2020-06-12"])
+    assert find_gaps(_stamps(missing), "1d") == Gaps(
+        1, datetime(2020, 6, 8, tzinfo=UTC), datetime(2020, 6, 15, tzinfo=UTC), 4
     )
 
 
