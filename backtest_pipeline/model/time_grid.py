@@ -146,11 +146,11 @@ def _much_longer(lengths: NDArray[np.float64], counts: NDArray[np.int64], diviso
     usual = int(np.argmax(counts))
     seen = int(counts[usual])
     mean = float((lengths * counts).sum()) / steps
-    return bool(
-        (divisor >= 2 and steps * np.log(divisor) >= EVIDENCE)
-        or (lengths[usual] >= 1.5 and seen * 2 >= steps and seen * np.log(1 + lengths[usual]) >= EVIDENCE_OF_ONE)
-        or (lengths[0] >= 2 and steps >= 3 and (lengths[0] - 1) * steps / mean >= EVIDENCE)
-    )
+    multiples = divisor >= 2 and steps * np.log(divisor) >= EVIDENCE
+    one_length = lengths[usual] >= 1.5 and seen >= max(3, steps / 2)
+    one_length &= seen * np.log(1 + lengths[usual]) >= EVIDENCE_OF_ONE
+    none_as_short = lengths[0] >= 2 and steps >= 3 and (lengths[0] - 1) * steps / mean >= EVIDENCE
+    return bool(multiples or one_length or none_as_short)
 
 
 def _strays(timestamp: Stamps, timeframe: Timeframe, zone: ZoneInfo | None) -> Rows:
