@@ -61,9 +61,10 @@ MARKET_ZONES = (
     "America/Mexico_City",
     "America/Buenos_Aires",
 )
-# One chance in two thousand that an illiquid symbol looks like one of longer bars.
-EVIDENCE = float(np.log(2_000))
-EVIDENCE_OF_ONE = 5.0  # three steps of five bars, five of two
+# Logarithms of how unlikely it is that an illiquid symbol looks so by chance.
+EVIDENCE_OF_MULTIPLES = float(np.log(1_000_000))
+EVIDENCE_OF_ONE_LENGTH = float(np.log(1_000))
+EVIDENCE_OF_DISTANCE = 12.0
 ADVICE = "leave out a bar that is still in progress, and give open times, not close times"
 
 
@@ -138,18 +139,18 @@ def off_grid(timestamp: Stamps, timeframe: Timeframe, zone: ZoneInfo | None = No
 def _much_longer(lengths: NDArray[np.float64], counts: NDArray[np.int64], divisor: float) -> bool:
     """Whether the steps, in bars, are those of longer bars rather than of bars that are missing by chance.
 
-    Each of the three would hold for an illiquid symbol less than once in two thousand files: all steps are
-    multiples of `divisor` bars; at least half of them have one length of more than a bar; no step is
-    as short as a bar though there are many.
+    Any of three tells, each of which an illiquid symbol would show by chance once in a thousand files at
+    most: all steps are multiples of one length, which is the greater a surprise the longer it and the more
+    there are; at least half of them are of one length of more than a bar; none is as short as a bar though
+    there are many.
     """
     steps = int(counts.sum())
     usual = int(np.argmax(counts))
-    seen = int(counts[usual])
     mean = float((lengths * counts).sum()) / steps
-    multiples = divisor >= 2 and steps * np.log(divisor) >= EVIDENCE
-    one_length = lengths[usual] >= 1.5 and seen >= max(3, steps / 2)
-    one_length &= seen * np.log(1 + lengths[usual]) >= EVIDENCE_OF_ONE
-    none_as_short = lengths[0] >= 2 and steps >= 3 and (lengths[0] - 1) * steps / mean >= EVIDENCE
+    multiples = (steps - 1) * np.log(max(divisor, 1)) >= EVIDENCE_OF_MULTIPLES
+    one_length = lengths[usual] >= 1.5 and counts[usual] * 2 >= steps
+    one_length &= (counts[usual] - 1) * np.log(lengths[usual]) >= EVIDENCE_OF_ONE_LENGTH
+    none_as_short = lengths[0] >= 2 and (lengths[0] - 1) * steps / mean >= EVIDENCE_OF_DISTANCE
     return bool(multiples or one_length or none_as_short)
 
 

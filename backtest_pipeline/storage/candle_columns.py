@@ -60,6 +60,11 @@ def find_columns(table: pa.Table, fault: Fault, assume: Callable[[str], None]) -
             at = _by_alias(names, aliases, short_name, fault if wanted != "volume" else None)
             if at is not None and at not in found.values():
                 found[wanted] = at
+    if "close" in found and plain_name(names[found["close"]]) == "price":
+        if {"open", "high", "low"} <= found.keys():
+            assume(f"{names[found['close']]!r} was read as the close")
+        else:
+            del found["close"]
     if "volume" not in found or _volumes_in_brackets(names) > 1:
         _find_volume_of_a_unit(names, found, fault, assume)
     columns = {wanted: table.column(at) for wanted, at in found.items()}

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
     Stamps = NDArray[np.datetime64]
 
-YEARS_LAST = [sign.join(parts) for sign in "/.-" for parts in (("%m", "%d", "%Y"), ("%d", "%m", "%Y"))]
-TWO_DIGIT_YEARS = [
-    sign.join(parts)
-    for sign in "/.-"
-    for parts in (("%y", "%m", "%d"), ("%d", "%m", "%y"), ("%m", "%d", "%y"))
-]
+# Points are written between day, month and year, never month first.
+TWO_DIGIT_YEARS = (
+    *("%y/%m/%d", "%d/%m/%y", "%m/%d/%y"),
+    *("%y-%m-%d", "%d-%m-%y", "%m-%d-%y"),
+    *("%y.%m.%d", "%d.%m.%y"),
+)
 DATES = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", *YEARS_LAST, *TWO_DIGIT_YEARS),
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%d.%m.%Y"),
+    *TWO_DIGIT_YEARS,
     *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
