@@ -33,7 +33,9 @@ def _timeframe(text: str) -> str:
 
 @candles_app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A CSV, JSON, Parquet or Feather file.", exists=True, dir_okay=False)
+    ],
     symbol: Annotated[str, typer.Option(help="What the candles are of, e.g. AAPL.")],
     timeframe: Annotated[
         str, typer.Option(help=f"Length of a bar: {', '.join(TIMEFRAMES)}.", callback=_timeframe)
@@ -46,14 +48,31 @@ def import_file(
         str | None,
         typer.Option(help="When the market is open, recorded for the symbol: 24/7, or an MIC as XKRX."),
     ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the text, e.g. cp949.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Their names in order, where the file has none; _ skips one.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="The one symbol to take from a file of several.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="The decimal sign, . or , where it is unclear.")] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="Of dates that can be read in two ways, e.g. %d/%m/%y.")
+    ] = None,
+    no_volume: Annotated[
+        bool, typer.Option("--no-volume", help="Store 0 where the file has no volume.")
+    ] = False,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Import candles from a CSV or Parquet file; what is there at the same time is replaced."""
+    """Import candles from a file; what is there at the same time is replaced."""
     from backtest_pipeline.storage.candle_import import import_candles  # noqa: PLC0415  keeps --help quick
+    from backtest_pipeline.storage.candle_reading import ReadOptions  # noqa: PLC0415  as above
 
+    names = tuple(name.strip() for name in columns.split(",")) if columns else ()
+    options = ReadOptions(encoding, names, only, decimal, date_format, no_volume=no_volume)
     store = _store(data_root)
-    report = import_candles(store, file, symbol, cast(Timeframe, timeframe), adjust, calendar=calendar)
+    report = import_candles(
+        store, file, symbol, cast(Timeframe, timeframe), adjust, options, calendar=calendar
+    )
     if as_json:
         print_json(asdict(report))
     else:
@@ -118,9 +137,11 @@ def _store(data_root: Path | None) -> CandleStore:
 
 
 def _show_imports(reports: Sequence[ImportReport]) -> None:
-    _show_table(
-        [asdict(report) | {"years": _years(report.years)} | _gap_cells(report.gaps) for report in reports]
-    )
+    rows = [asdict(report) | {"years": _years(report.years)} | _gap_cells(report.gaps) for report in reports]
+    _show_table([{name: cell for name, cell in row.items() if name != "assumptions"} for row in rows])
+    for report in reports:
+        for sentence in report.assumptions:
+            typer.echo(f"assumed: {sentence}", err=True)
 
 
 def _years(years: Sequence[int]) -> str:

@@ -152,14 +152,25 @@ class CandlesInvalid(CandlesError):
 
     Attributes:
         row: zero-based position of the first offending row in the file or frame, or none.
+        line: the row's line in a file of text, counted from one with all that stands above, or none.
     """
 
-    def __init__(self, symbol: str, problem: str, *, source: str | Path, row: int | None = None) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        problem: str,
+        *,
+        source: str | Path,
+        row: int | None = None,
+        line: int | None = None,
+    ) -> None:
         self.symbol = symbol
         self.problem = problem
         self.source = str(source)
         self.row = row
+        self.line = line
         at = "" if row is None else f", row {row}"
+        at += "" if line is None else f", line {line}"
         super().__init__(f"{symbol}: {problem} ({source}{at})")
 
 

@@ -29,12 +29,16 @@ def parsed_numbers(column: pa.ChunkedArray, name: str, fault: Fault) -> NDArray[
         CandlesInvalid: made by `fault`, for the first row that holds no number.
     """
     column = cleaned(column, name, fault)
+    if pa.types.is_boolean(column.type):
+        raise fault(f"{name} must hold numbers, not {column.type}", None)
     try:
         numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
     except pa.ArrowInvalid:
+        if not is_text(column.type):
+            raise fault(f"{name} must hold numbers, not {column.type}", None) from None
         row = _first_not_a_number(column)
         raise fault(f"{name} is no number: {column[row].as_py()!r}", row) from None
-    except pa.ArrowNotImplementedError:
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
         raise fault(f"{name} must hold numbers, not {column.type}", None) from None
     return numbers
 

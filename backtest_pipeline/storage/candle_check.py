@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.errors import CandlesError, SymbolsUnknown
+from backtest_pipeline.model.errors import CandlesError, CandlesInvalid, SymbolsUnknown
 from backtest_pipeline.model.gaps import Gaps
+from backtest_pipeline.model.time_grid import grid_fault
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 from backtest_pipeline.storage.candle_merge import check_year
 from backtest_pipeline.storage.candle_store import CandleStore, check_files_in_order
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from backtest_pipeline.storage.candle_file import CandleFile, CandleRows
 
 
@@ -82,5 +85,21 @@ def _report(
         except CandlesError as fault:
             faults.append(str(fault))
     timestamp = np.concatenate([rows.timestamp for rows in good]) if good else np.empty(0, "datetime64[us]")
+    faults += _grid_faults(symbol, timeframe, good, timestamp)
     gaps = store.gaps_of(timestamp, timeframe, calendar)
     return CheckReport(symbol, timeframe, len(files), len(timestamp), tuple(faults), gaps)
+
+
+def _grid_faults(
+    symbol: str, timeframe: Timeframe, good: list[CandleRows], timestamp: NDArray[np.datetime64]
+) -> list[str]:
+    """The first open that is not on the timeframe's grid, with its file and row."""
+    fault = grid_fault(timestamp, timeframe)
+    if not fault:
+        return []
+    if fault.row is None:
+        return [str(CandlesInvalid(symbol, fault.problem, source=good[0].path.parent))]
+    ends = np.cumsum([len(rows) for rows in good])
+    at = int(np.searchsorted(ends, fault.row, side="right"))
+    row = fault.row - int(ends[at]) + len(good[at])
+    return [str(CandlesInvalid(symbol, fault.problem, source=good[at].path, row=row))]

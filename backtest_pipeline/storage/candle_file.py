@@ -181,10 +181,17 @@ class CandleFile:
 
 def timestamp_column(schema: pa.Schema) -> str | None:
     """Name of the column that holds the timestamps: `timestamp`, or else the pandas index of times."""
-    if "timestamp" in schema.names:
-        return "timestamp"
+    return "timestamp" if "timestamp" in schema.names else pandas_index(schema)
+
+
+def pandas_index(schema: pa.Schema) -> str | None:
+    """Name of the column that is the pandas index of times, if there is one."""
     described = (schema.metadata or {}).get(b"pandas")
-    for name in json.loads(described)["index_columns"] if described else []:
+    try:
+        names = json.loads(described)["index_columns"] if described else []
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    for name in names if isinstance(names, list) else []:
         if isinstance(name, str) and name in schema.names and pa.types.is_timestamp(schema.field(name).type):
             return name
     return None

@@ -13,15 +13,20 @@ import pyarrow as pa
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.gaps import Gaps
 from backtest_pipeline.model.market import SymbolRecord
-from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
+from backtest_pipeline.model.time_grid import grid_fault
+from backtest_pipeline.model.timeframe import Timeframe
 from backtest_pipeline.storage.candle_file import VALUE_COLUMNS
 from backtest_pipeline.storage.candle_merge import merge_candles
-from backtest_pipeline.storage.candle_source import CandleSource, read_source
+from backtest_pipeline.storage.candle_read import AS_READ, read_source
+from backtest_pipeline.storage.candle_source import CandleSource
 from backtest_pipeline.storage.candle_times import moment_of
 from backtest_pipeline.storage.symbol_record import write_record
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from backtest_pipeline.storage.candle_file import Columns
+    from backtest_pipeline.storage.candle_reading import ReadOptions
     from backtest_pipeline.storage.candle_store import CandleStore
 
 
@@ -36,6 +41,7 @@ class ImportReport:
         years: year files written, oldest first; none where the store had everything.
         first, last: open times of the source's first and last candle, UTC.
         gaps: within the source's candles.
+        assumptions: what the file does not say and was taken for granted, a sentence each.
     """
 
     symbol: str
@@ -47,6 +53,7 @@ class ImportReport:
     first: datetime
     last: datetime
     gaps: Gaps
+    assumptions: tuple[str, ...] = ()
 
 
 def import_candles(
@@ -55,18 +62,28 @@ def import_candles(
     symbol: str,
     timeframe: Timeframe,
     adjust: bool = False,
+    options: ReadOptions = AS_READ,
     *,
     calendar: str | None = None,
 ) -> ImportReport:
-    """Imports a CSV or Parquet file; see `import_table`.
+    """Imports a file of text, JSON, Parquet or Feather; see `import_table`.
+
+    Args:
+        store: where the candles go.
+        path: the file.
+        symbol: the candles' symbol.
+        timeframe: the candles' timeframe.
+        adjust: as `import_table`.
+        options: what the file does not say itself.
+        calendar: as `import_table`.
 
     Raises:
-        CandleFileUnreadable: the file is neither, or damaged.
+        CandleFileUnreadable: the file is none of these, or damaged.
         CandlesInvalid: as `import_table`.
     """
     store.files(symbol, timeframe)  # refuses what is no symbol or timeframe before reading anything
     record = store.record_with(symbol, calendar)
-    source = read_source(Path(path), symbol, store.zone)
+    source = read_source(Path(path), symbol, store.zone, options)
     return _imported(store, source, timeframe, adjust=adjust, record=record)
 
 
@@ -95,14 +112,14 @@ def import_table(
         calendar: recorded as the symbol's, `24/7` or an exchange's MIC; none: what is recorded stays.
 
     Raises:
-        CandlesInvalid: a column is missing, a row breaks a rule, two rows of one time differ, or the rows
-            are too close for the timeframe.
+        CandlesInvalid: a column is missing, a row breaks a rule, two rows of one time differ, there are
+            several symbols, or the opens are not on the timeframe's grid.
         CandlesError: a year of the store that must be merged cannot be used.
         RequestInvalid: this is no symbol, timeframe or calendar.
     """
     store.files(symbol, timeframe)
     record = store.record_with(symbol, calendar)
-    rows = CandleSource(symbol, source, store.zone, table)
+    rows = CandleSource(symbol, source, store.zone, table).of_one_series()
     return _imported(store, rows, timeframe, adjust=adjust, record=record)
 
 
@@ -114,9 +131,11 @@ def _imported(
     adjust: bool,
     record: SymbolRecord | None,
 ) -> ImportReport:
-    columns = _sorted_unique(source, source.columns(adjust=adjust))
+    source = source.with_prices()
+    columns, rows = _sorted_unique(source, source.columns(adjust=adjust))
     timestamp = columns["timestamp"]
-    _check_spacing(source, columns, timeframe)
+    if fault := grid_fault(timestamp, timeframe):
+        raise source.fault(fault.problem, None if fault.row is None else int(rows[fault.row]))
     merged = merge_candles(store, source.symbol, timeframe, columns)
     if record is not None:
         write_record(store.layout, source.symbol, record)
@@ -130,11 +149,12 @@ def _imported(
         first=moment_of(timestamp[0].astype(np.int64)),
         last=moment_of(timestamp[-1].astype(np.int64)),
         gaps=store.gaps_of(timestamp, timeframe, record.calendar if record else None),
+        assumptions=tuple(source.assumptions),
     )
 
 
-def _sorted_unique(source: CandleSource, columns: Columns) -> Columns:
-    """Sorts the rows and drops repeated ones; two rows of one time that differ are refused."""
+def _sorted_unique(source: CandleSource, columns: Columns) -> tuple[Columns, NDArray[np.int64]]:
+    """Sorted rows without repeated ones, and where each stood; two rows of one time that differ are refused."""
     order = np.argsort(columns["timestamp"], kind="stable")
     rows = {name: column[order] for name, column in columns.items()}
     again = np.zeros(len(order), dtype=np.bool_)
@@ -145,15 +165,8 @@ def _sorted_unique(source: CandleSource, columns: Columns) -> Columns:
         if differs.any():
             row = int(np.argmax(differs))
             raise source.fault(
-                f"{name} is {rows[name][row]}, but {rows[name][row - 1]} in row {order[row - 1]} "
+                f"{name} is {rows[name][row]}, but {rows[name][row - 1]} in {source.place(int(order[row - 1]))} "
                 f"of the same time, {moment_label(rows['timestamp'][row])}",
                 int(order[row]),
             )
-    return {name: column[~again] for name, column in rows.items()}
-
-
-def _check_spacing(source: CandleSource, columns: Columns, timeframe: Timeframe) -> None:
-    steps = np.diff(columns["timestamp"]).astype("timedelta64[s]").astype(np.int64)
-    if len(steps) and np.median(steps) * 2 <= BAR_SECONDS[timeframe]:
-        problem = f"these are not {timeframe} candles: most are {np.median(steps):g} s apart"
-        raise source.fault(f"{problem}, not {BAR_SECONDS[timeframe]} s")
+    return {name: column[~again] for name, column in rows.items()}, order[~again]

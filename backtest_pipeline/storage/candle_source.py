@@ -1,61 +1,37 @@
-"""Other people's candle files: finding the columns, reading the values, adjusting for splits."""
+"""A table of candles from somewhere: what its columns mean, their values, adjusting for splits."""
 
 from __future__ import annotations
 
-import csv
-import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 
 from backtest_pipeline.model.candle_rules import check_values
 from backtest_pipeline.model.candles import PRICE_COLUMNS
-from backtest_pipeline.model.errors import CandleFileUnreadable, CandlesInvalid
-from backtest_pipeline.storage.candle_cells import parsed_numbers
+from backtest_pipeline.model.errors import CandlesInvalid
+from backtest_pipeline.storage.candle_cells import is_text, parsed_numbers
+from backtest_pipeline.storage.candle_columns import Found, find_columns, series_columns
 from backtest_pipeline.storage.candle_dates import parsed_times
-from backtest_pipeline.storage.candle_file import VALUE_COLUMNS, timestamp_column
+from backtest_pipeline.storage.candle_file import VALUE_COLUMNS
+from backtest_pipeline.storage.candle_numbers import plain_numbers
+from backtest_pipeline.storage.candle_reading import ReadOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from backtest_pipeline.storage.candle_file import Columns
 
     Floats = NDArray[np.float64]
 
-# Compared in lower case, without anything but letters and digits; the first that the file has is used.
-ALIASES = {
-    "timestamp": (
-        "timestamp",
-        "datetime",
-        "opentime",
-        "unixtimestamp",
-        "unix",
-        "ts",
-        "gmttime",
-        "localtime",
-        "date",
-        "time",
-        "dt",
-        "t",
-    ),
-    "open": ("open", "openprice", "o"),
-    "high": ("high", "highprice", "h"),
-    "low": ("low", "lowprice", "l"),
-    "close": ("close", "closeprice", "last", "c"),
-    "volume": ("volume", "vol", "v"),
-    "adj close": ("adjclose", "adjustedclose", "closeadj", "closeadjusted", "adjcloseprice", "adj"),
-}
-DELIMITERS = ",;\t|"
-PARQUET_MAGIC = b"PAR1"
 HAIR_FRAC = 1e-9
-ADVICE = "give a CSV or Parquet file"
+MOST_SERIES_SHOWN = 8
+NO_PRICES = ("", "null", "nan", "none", "n/a", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +43,47 @@ class CandleSource:
         name: file or origin, for messages.
         zone: what times without a zone mean.
         table: as read, columns under their own names.
+        options: what the user says about the file.
+        assumptions: what was taken for granted in reading; reading the columns adds to it.
+        line_of: gives the file's line of a row of the file, where it has lines.
+        rows: where the table's rows stand in the file; `None`: at their own position.
     """
 
     symbol: str
     name: str
     zone: ZoneInfo
     table: pa.Table
+    options: ReadOptions = field(default_factory=ReadOptions)
+    assumptions: list[str] = field(default_factory=list)
+    line_of: Callable[[int], int] | None = None
+    rows: NDArray[np.int64] | None = None
+
+    def of_one_series(self) -> CandleSource:
+        """The rows of the one symbol (market, interval …) that is wanted.
+
+        Raises:
+            CandlesInvalid: there are several and none was chosen, or the chosen one is not there.
+        """
+        series = series_columns(self.table)
+        only = self.options.only
+        if only is None:
+            for name, column in series:
+                values = pc.unique(pc.drop_null(column)).to_pylist()
+                if len(values) > 1:
+                    shown = ", ".join(values[:MOST_SERIES_SHOWN])
+                    more = " …" if len(values) > MOST_SERIES_SHOWN else ""
+                    raise self.fault(
+                        f"the column {name!r} has {len(values)} values ({shown}{more}); "
+                        f"import one of them, e.g. --only {values[0]}"
+                    )
+            return self
+        for _, column in series:
+            chosen = pc.fill_null(pc.equal(column, only), fill_value=False)
+            if pc.any(chosen).as_py():
+                rows = replace(self, options=replace(self.options, only=None))._taken(chosen)
+                return rows.of_one_series()
+        names = ", ".join(repr(name) for name, _ in series) or "no column of symbols"
+        raise self.fault(f"there is no {only!r} to import only; the file has {names}")
 
     def columns(self, *, adjust: bool) -> Columns:
         """The candles in the file's order, each row checked by itself.
@@ -84,52 +95,76 @@ class CandleSource:
         Raises:
             CandlesInvalid: naming the first row that cannot be used.
         """
-        found = self._found()
+        found = find_columns(self.table, self.fault, self._assume)
         wanted = ("timestamp", *VALUE_COLUMNS, *(["adj close"] if adjust else []))
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            has = ", ".join(self.table.column_names) or "none"
-            raise self.fault(f"missing columns: {', '.join(missing)}; the file has {has}")
+        missing = [name for name in wanted if name not in found.columns]
+        if self.options.no_volume and missing == ["volume"]:
+            found.columns["volume"] = pa.chunked_array([np.zeros(self.table.num_rows)])
+            self._assume("there is no volume, 0 was stored")
+        elif missing:
+            raise self._missing(missing, found)
         if not self.table.num_rows:
             raise self.fault("there are no rows")
-        timestamp = parsed_times(found["timestamp"], self.zone, self.fault)
-        numbers = {name: parsed_numbers(found[name], name, self.fault) for name in wanted[1:]}
+        zone = ZoneInfo(found.zone) if found.zone else self.zone
+        timestamp = parsed_times(
+            found.columns["timestamp"], zone, self.fault, date_format=self.options.date_format, assume=self._assume
+        )
+        texts = {name: found.columns[name] for name in wanted[1:]}
+        plain = plain_numbers(texts, self.options.decimal, self.fault, self._assume)
+        numbers = {name: parsed_numbers(plain[name], name, self.fault) for name in wanted[1:]}
         # Adding zero turns -0.0 into 0.0, so that equal volumes are equal bytes.
         values = {name: numbers[name] + 0.0 for name in VALUE_COLUMNS}
         _widen_by_a_hair(values)
-        check_values(self.symbol, timestamp, values, source=self.name)
+        self._check(timestamp, values)
         if adjust:
             self._adjust(values, numbers["adj close"])
-            check_values(self.symbol, timestamp, values, source=f"{self.name}, adjusted")
+            self._check(timestamp, values, ", adjusted")
         return {"timestamp": timestamp, **values}
 
-    def fault(self, problem: str, row: int | None = None) -> CandlesInvalid:
-        """The error for this table."""
-        return CandlesInvalid(self.symbol, problem, source=self.name, row=row)
+    def with_prices(self) -> CandleSource:
+        """Without rows that have no price at all, as of days on which a feed had none."""
+        found = find_columns(self.table, self.fault, lambda _: None)
+        prices = [found.columns[name] for name in PRICE_COLUMNS if name in found.columns]
+        if len(prices) < len(PRICE_COLUMNS) or not self.table.num_rows:
+            return self
+        empty = _and([_without_value(column) for column in prices])
+        number = pc.sum(empty).as_py() or 0
+        if not number or number == self.table.num_rows:
+            return self
+        self._assume(f"{number} row{'' if number == 1 else 's'} without any price {'was' if number == 1 else 'were'} left out")
+        return self._taken(pc.invert(empty))
 
-    def _found(self) -> dict[str, pa.ChunkedArray]:
-        """The file's columns under the names of the store."""
-        by_name: dict[str, str] = {}
-        for column in self.table.column_names:
-            plain = re.sub(r"[^a-z0-9]", "", column.lower())
-            if plain in by_name and any(plain in names for names in ALIASES.values()):
-                raise self.fault(f"{by_name[plain]!r} and {column!r} are the same column twice")
-            by_name.setdefault(plain, column)
-        found = {
-            name: self.table.column(by_name[alias])
-            for name, aliases in ALIASES.items()
-            for alias in reversed(aliases)
-            if alias in by_name
-        }
-        if {"date", "time"} <= by_name.keys() and not {"timestamp", "datetime"} & by_name.keys():
-            day, clock = (self.table.column(by_name[part]).cast(pa.string()) for part in ("date", "time"))
-            found["timestamp"] = pc.binary_join_element_wise(
-                pc.utf8_trim_whitespace(day), pc.utf8_trim_whitespace(clock), " "
-            )
-        index = timestamp_column(self.table.schema)
-        if "timestamp" not in found and index:
-            found["timestamp"] = self.table.column(index)
-        return found
+    def fault(self, problem: str, row: int | None = None, about: str = "") -> CandlesInvalid:
+        """The error for this table; `row` is one of the table's."""
+        if row is not None and self.rows is not None:
+            row = int(self.rows[row])
+        line = self.line_of(row) if row is not None and self.line_of else None
+        return CandlesInvalid(self.symbol, problem, source=f"{self.name}{about}", row=row, line=line)
+
+    def place(self, row: int) -> str:
+        """Where a row of the table stands in the file, for messages."""
+        fault = self.fault("", row)
+        return f"row {fault.row}" if fault.line is None else f"row {fault.row}, line {fault.line},"
+
+    def _assume(self, sentence: str) -> None:
+        if sentence not in self.assumptions:
+            self.assumptions.append(sentence)
+
+    def _missing(self, missing: list[str], found: Found) -> CandlesInvalid:
+        has = ", ".join(self.table.column_names) or "none"
+        cure = "; --no-volume stores 0" if missing == ["volume"] else ""
+        return self.fault(f"missing columns: {', '.join(missing)}; the file has {has}{found.hint}{cure}")
+
+    def _taken(self, chosen: pa.ChunkedArray) -> CandleSource:
+        positions = np.flatnonzero(chosen.to_numpy())
+        rows = positions if self.rows is None else self.rows[positions]
+        return replace(self, table=self.table.filter(chosen), rows=rows)
+
+    def _check(self, timestamp: NDArray[np.datetime64], values: dict[str, Floats], about: str = "") -> None:
+        try:
+            check_values(self.symbol, timestamp, values, source=self.name)
+        except CandlesInvalid as fault:
+            raise self.fault(fault.problem, fault.row, about) from None
 
     def _adjust(self, values: dict[str, Floats], adjusted_close: Floats) -> None:
         wrong = ~((adjusted_close > 0) & (adjusted_close < np.inf))
@@ -140,42 +175,23 @@ class CandleSource:
         for name in ("open", "high", "low"):
             values[name] = values[name] * factor
         values["close"] = adjusted_close
-        values["volume"] = values["volume"] / factor
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # refused later, by name
+            values["volume"] = values["volume"] / factor
         _widen_by_a_hair(values)
 
 
-def read_source(path: Path, symbol: str, zone: ZoneInfo) -> CandleSource:
-    """Reads a CSV file (also compressed, any of the usual delimiters) or a Parquet file.
-
-    Raises:
-        CandleFileUnreadable: it is neither, or damaged.
-    """
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(PARQUET_MAGIC))
-        table = pq.ParquetFile(path).read() if magic == PARQUET_MAGIC else _csv_table(path)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise CandleFileUnreadable(symbol, path, reason, advice=ADVICE) from error
-    return CandleSource(symbol, str(path), zone, table)
+def _without_value(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if is_text(column.type):
+        plain = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
+        return pc.fill_null(pc.is_in(plain, value_set=pa.array(NO_PRICES)), fill_value=True)
+    return pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
 
 
-def _csv_table(path: Path) -> pa.Table:
-    """All columns as text: numbers and dates are read later, where a fault can name its row."""
-    with pa.input_stream(path, compression="detect") as stream:
-        head = stream.read(65_536).decode("utf-8-sig", errors="replace")
-    header = next((line for line in head.splitlines() if line.strip()), "")
-    delimiter = max(DELIMITERS, key=header.count)
-    names = next(csv.reader([header], delimiter=delimiter), [])
-    return arrow_csv.read_csv(
-        path,
-        # One thread counts rows, so that Arrow's complaints name them.
-        read_options=arrow_csv.ReadOptions(use_threads=False),
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types={name: pa.string() for name in names}, strings_can_be_null=False
-        ),
-    )
+def _and(flags: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    every = flags[0]
+    for each in flags[1:]:
+        every = pc.and_(every, each)
+    return every
 
 
 def _widen_by_a_hair(values: dict[str, Floats]) -> None:

@@ -82,6 +82,7 @@ def test_an_import_prints_json_in_utc(data_root: Path, prices: Path, monkeypatch
         "first": "2024-04-30T15:00:00+00:00",
         "last": "2024-05-01T15:00:00+00:00",
         "gaps": {"count": 0, "largest_from": None, "largest_to": None, "largest_bars": 0},
+        "assumptions": [],
     }
 
 
@@ -129,7 +130,7 @@ def test_bad_candles_are_reported_by_our_errors(data_root: Path, prices: Path) -
     escaping = _run("import", prices, "--symbol", "../ACME", "--timeframe", "1d")
 
     assert isinstance(faulty.exception, CandlesInvalid)
-    assert str(faulty.exception) == f"ACME: close is no number: 'oops' ({prices}, row 2)"
+    assert str(faulty.exception) == f"ACME: close is no number: 'oops' ({prices}, row 2, line 4)"
     assert isinstance(escaping.exception, RequestInvalid)
     assert not data_root.exists()
 

@@ -236,12 +236,13 @@ def test_imports_at_the_same_time_lose_no_row(
         "for path in sys.argv[2:]:\n"
         "    import_candles(CandleStore(sys.argv[1]), path, 'ACME', '1d')\n"
     )
+    shuffled = frame.sample(frac=1, random_state=0)  # every thirtieth day alone would be no daily series
     writers = []
     for writer in range(3):
         paths = []
         for part in range(10):
             path = tmp_path / f"{writer}-{part}.csv"
-            frame[writer * 10 + part :: 30].to_csv(path, index=False)
+            shuffled[writer * 10 + part :: 30].to_csv(path, index=False)
             paths.append(str(path))
         writers.append(subprocess.Popen([sys.executable, "-c", code, str(data_root), *paths]))
 
