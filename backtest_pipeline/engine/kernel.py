@@ -69,7 +69,7 @@ def _affordable_quantity(cash: float, fill_price: float, is_long: bool, settings
 def _level(price: float, change_frac: float) -> tuple[float, float]:
     """A level above or below a price, and the first price on the way there that counts as reaching it.
 
-    The tolerance is a share of the higher one of level and price, because that is what rounding is a share of.
+    The tolerance is a share of the higher one of level and price, as rounding is.
     """
     level = price * (1.0 + change_frac)
     if change_frac < 0.0:
@@ -150,8 +150,7 @@ def _write_trade(account: Any, trade: Any, bar: int, exit_price: float, fees: fl
 def _close_position(account: Any, settings: Any, trade: Any, bar: int, raw_price: float, reason: int) -> None:
     """Leaves the market at `raw_price`, with slippage unless a limit order or a liquidation does it.
 
-    A short that would be bought back at or beyond its liquidation price is bought back at that price, one
-    that reaches it but for rounding at the price that was traded.
+    A short that would be bought back beyond its liquidation price is bought back at that price.
     """
     side, quantity = account.side, account.quantity
     fill_price = raw_price
@@ -159,7 +158,9 @@ def _close_position(account: Any, settings: Any, trade: Any, bar: int, raw_price
         fill_price = raw_price * (1.0 - side * settings.slippage)
     if reason == LIQUIDATION or fill_price >= account.liquidation_reach:
         reason = LIQUIDATION
-        raw_price = fill_price = min(fill_price, account.liquidation_level)
+        if fill_price > account.liquidation_level * (1.0 + TOLERANCE):
+            fill_price = account.liquidation_level
+        raw_price = fill_price
     fee = quantity * fill_price * settings.fee_rate + settings.fee_fixed
     if reason == LIQUIDATION:
         account.cash = 0.0

@@ -52,8 +52,8 @@ def generated_rows(rng: np.random.Generator, bars: int, style: str, scale: float
         rng: where the numbers come from.
         bars: how many rows.
         style: `grid` draws multiples of 12.5, so that levels and prices tie; `walk` moves by a few percent
-            and opens where it closed; `touches` draws whole percents of 100, which percentages lead to exactly
-            but for rounding; `jumps` is a walk that opens anywhere between a third and three times
+            and opens where it closed; `touches` draws whole percents of 100, which percentages meet but for
+            rounding; `jumps` is a walk that opens anywhere between a third and three times
             the last close; `still` repeats one price with rare steps.
         scale: what the prices are multiplied by.
     """

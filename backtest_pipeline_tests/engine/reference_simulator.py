@@ -167,7 +167,9 @@ class ReferenceSimulator:
             price = raw * (1 - self.slippage) if position.side == "long" else raw * (1 + self.slippage)
         if reason == "liquidation" or price >= position.liquidation_price * (1 - 1e-12):
             reason = "liquidation"
-            raw = price = min(price, position.liquidation_price)
+            if price > position.liquidation_price * (1 + 1e-12):
+                price = position.liquidation_price
+            raw = price
         fee = self.fee(position.quantity * price)
         if reason == "liquidation":
             self.cash = 0.0
