@@ -1,9 +1,9 @@
-"""The kernel, called with the slow simulator's bars and answering with its outcome."""
+"""The kernel, called with the slow simulator's bars and returning its kind of outcome."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,12 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.signals import Signals, check_signals
 from backtest_pipeline_tests.engine.reference_simulator import Bar, Outcome, Trade
 from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, candles_of
+
+
+def bar_of(row: Iterable[Any]) -> Bar:
+    """A bar without signals from open, high, low and close, whatever numbers they are."""
+    open_price, high, low, close = map(float, row)
+    return Bar(open_price, high, low, close)
 
 
 def computed_by_the_kernel(bars: Sequence[Bar], request: BacktestRequest, chunk_bars: int) -> Outcome:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline_tests.engine.reference_simulator import Bar, ReferenceSimulator, Trade
-from backtest_pipeline_tests.engine.simulators import computed_by_the_kernel
+from backtest_pipeline_tests.engine.reference_simulator import ReferenceSimulator, Trade
+from backtest_pipeline_tests.engine.simulators import bar_of, computed_by_the_kernel
 
 CENTS = "0.01 0.37 1.01 4.35 9.99 17.83 100.05 1234.56"
 WHOLE = "1 3 7 49 100 101 250 333 999"
@@ -82,7 +82,7 @@ def traded(side: str, rows: Sequence[Sequence[Decimal]], **request: Any) -> Trad
         symbols=("X",),
         **({"direction": side, "position_frac": 1e-6, "initial_cash": 1e9, "fee_bps": 0} | request),
     )
-    bars = [Bar(*[float(price) for price in row]) for row in rows]
+    bars = [bar_of(row) for row in rows]
     bars[0].entry, bars[0].short_entry = side == "long", side == "short"
     found = computed_by_the_kernel(bars, asked, 1_000)
     assert found == ReferenceSimulator(asked, asked.initial_cash, None).run(bars)
@@ -125,7 +125,7 @@ def test_a_bar_that_turns_exactly_at_a_level_has_touched_it(cases: list[Case], f
 
 @BY_KIND
 def test_a_bar_that_turns_a_billionth_before_a_level_has_not_touched_it(cases: list[Case]) -> None:
-    found = []
+    found: list[str] = []
     for case in cases:
         turned = case.beyond(case.level(case.price), "-1e-9")
         rows = [*still(case.price, 2), span(case.price, turned)]
@@ -138,7 +138,7 @@ def test_a_bar_that_turns_a_billionth_before_a_level_has_not_touched_it(cases: l
 @BY_KIND
 def test_a_bar_that_opens_exactly_at_a_level_fills_at_its_open(cases: list[Case]) -> None:
     """Whatever follows: the bar goes on beyond the level and comes back to where the position was opened."""
-    found = []
+    found: list[str] = []
     for case in cases:
         level = case.level(case.price)
         far = case.beyond(level, "0.0005")
@@ -154,7 +154,7 @@ def test_a_bar_that_opens_exactly_at_a_level_fills_at_its_open(cases: list[Case]
 def test_levels_hang_on_the_slipped_entry_and_market_orders_slip_from_the_level(
     cases: list[Case], bps: Decimal
 ) -> None:
-    found = []
+    found: list[str] = []
     for case in cases:
         if case.percent * 100 <= 2 * bps:
             continue  # slippage alone would put the entry beyond the level
@@ -247,27 +247,33 @@ def test_a_short_whose_liquidation_price_is_its_market_price_is_skipped_whatever
         strategy="scripted", symbols=("X",), direction="short", **({"fee_bps": 0.0} | costs)
     )
     for price in PRICES:
-        bars = [Bar(*[float(price)] * 4, short_entry=True), Bar(*[float(price)] * 4)]
+        bars = [bar_of([price] * 4), bar_of([price] * 4)]
+        bars[0].short_entry = True
         found = computed_by_the_kernel(bars, asked, 1_000)
         assert (found.trades, found.skipped_entries) == ([], 1), price
         assert found == ReferenceSimulator(asked, asked.initial_cash, None).run(bars)
 
 
 @pytest.mark.parametrize(
-    ("side", "best", "stop_frac", "trailing_frac"),
+    ("side", "best", "trailing_frac", "stop_frac", "level"),
     [
-        ("long", "110", 0.01, 0.1),
-        ("long", "125", 0.1, 0.28),
-        ("short", "90", 0.08, 0.2),
-        ("short", "80", 0.04, 0.3),
+        (
+            "long",
+            "110",
+            0.40,
+            0.34,
+            66,
+        ),  # 110 less 40 % and 100 less 34 % are 66; in binary 65.99999999999999
+        ("long", "150", 0.42, 0.13, 87),
+        ("short", "75", 0.36, 0.02, 102),  # 75 and 36 % and 100 and 2 % are 102; in binary 101.99999999999999
+        ("short", "80", 0.40, 0.12, 112),
     ],
 )
 def test_levels_that_are_equal_but_for_rounding_count_as_stop_loss(
-    side: str, best: str, stop_frac: float, trailing_frac: float
+    side: str, best: str, trailing_frac: float, stop_frac: float, level: int
 ) -> None:
-    """110 less 10 % and 100 less 1 % are 99, 125 less 28 % and 100 less 10 % are 90; shorts likewise."""
-    price, level = Decimal(100), Decimal(100) * (1 + Decimal(str(stop_frac)) * (-1 if side == "long" else 1))
-    rows = [*still(price, 2), span(price, Decimal(best)), span(price, level)]
+    price = Decimal(100)
+    rows = [*still(price, 2), [price, *sorted([price, Decimal(best)], reverse=True), price]]
+    rows.append(span(price, Decimal(level)))
     trade = traded(side, rows, stop_loss_frac=stop_frac, trailing_stop_frac=trailing_frac)
-    assert (trade.exit_reason, trade.exit_bar) == ("stop_loss", 3)
-    assert trade.exit_price == float(level)
+    assert (trade.exit_reason, trade.exit_bar, trade.exit_price) == ("stop_loss", 3, level)
