@@ -32,8 +32,9 @@ EXIT_REASONS = (
 )
 SIGNAL, STOP_LOSS, TAKE_PROFIT, TRAILING_STOP, MAX_HOLD, LIQUIDATION, END_OF_DATA = range(1, 8)
 
-# A quotient this close under a whole number of steps is that number: 0.3 / 0.1 is three steps.
-STEP_TOLERANCE = 1e-12
+# What decimal fractions make equal differs by a few steps of 2^-53 in binary ones, a ten-thousandth of this
+# share: 0.3 / 0.1 is three whole steps, and a high of 110 reaches the target 10 % above 100.
+TOLERANCE = 1e-12
 
 
 @compiled()
@@ -47,7 +48,7 @@ def _affordable_quantity(cash: float, fill_price: float, is_long: bool, settings
     quantity: float = (cash * settings.position_frac - fee_fixed) / (fill_price * (1.0 + fee_rate))
     steps = 0.0
     if step > 0.0:
-        steps = np.floor(quantity / step * (1.0 + STEP_TOLERANCE))
+        steps = np.floor(quantity / step * (1.0 + TOLERANCE))
         quantity = steps * step
     if not (0.0 < quantity < np.inf):
         return 0.0
@@ -62,6 +63,18 @@ def _affordable_quantity(cash: float, fill_price: float, is_long: bool, settings
             quantity *= 1.0 - shrink
         shrink *= 2.0
     return max(quantity, 0.0)
+
+
+@compiled()
+def _level(price: float, change_frac: float) -> tuple[float, float]:
+    """A level above or below a price, and the first price on the way there that counts as reaching it.
+
+    The tolerance is a share of the higher one of level and price, as rounding is.
+    """
+    level = price * (1.0 + change_frac)
+    if change_frac < 0.0:
+        return level, price * (1.0 + change_frac + TOLERANCE)
+    return level, level * (1.0 - TOLERANCE)
 
 
 @compiled()
@@ -83,7 +96,7 @@ def _open_position(account: Any, settings: Any, bar: int, raw_price: float, side
     else:
         cash = account.cash + (notional - fee)
         liquidation = (cash - settings.fee_fixed) / (quantity * (1.0 + settings.fee_rate))
-        if liquidation <= raw_price:
+        if liquidation * (1.0 - TOLERANCE) <= raw_price:
             account.skipped_entries += 1
             return
     account.cash = cash
@@ -93,13 +106,13 @@ def _open_position(account: Any, settings: Any, bar: int, raw_price: float, side
     account.entry_price = fill_price
     account.entry_fee = fee
     account.slippage_cost = abs(fill_price - raw_price) * quantity
-    account.stop_level = -side * np.inf
+    account.stop_level = account.stop_reach = -side * np.inf
     if settings.stop_loss > 0.0:
-        account.stop_level = fill_price * (1.0 - side * settings.stop_loss)
-    account.target_level = side * np.inf
+        account.stop_level, account.stop_reach = _level(fill_price, -side * settings.stop_loss)
+    account.target_level = account.target_reach = side * np.inf
     if settings.take_profit > 0.0:
-        account.target_level = fill_price * (1.0 + side * settings.take_profit)
-    account.liquidation_level = liquidation
+        account.target_level, account.target_reach = _level(fill_price, side * settings.take_profit)
+    account.liquidation_level, account.liquidation_reach = liquidation, liquidation * (1.0 - TOLERANCE)
     account.highest = fill_price
     account.lowest = fill_price
 
@@ -137,15 +150,17 @@ def _write_trade(account: Any, trade: Any, bar: int, exit_price: float, fees: fl
 def _close_position(account: Any, settings: Any, trade: Any, bar: int, raw_price: float, reason: int) -> None:
     """Leaves the market at `raw_price`, with slippage unless a limit order or a liquidation does it.
 
-    A short that would be bought back at or beyond its liquidation price is bought back at that price.
+    A short that would be bought back beyond its liquidation price is bought back at that price.
     """
     side, quantity = account.side, account.quantity
     fill_price = raw_price
     if reason not in {TAKE_PROFIT, LIQUIDATION}:
         fill_price = raw_price * (1.0 - side * settings.slippage)
-    if reason == LIQUIDATION or fill_price >= account.liquidation_level:
+    if reason == LIQUIDATION or fill_price >= account.liquidation_reach:
         reason = LIQUIDATION
-        raw_price = fill_price = account.liquidation_level
+        if fill_price > account.liquidation_level * (1.0 + TOLERANCE):
+            fill_price = account.liquidation_level
+        raw_price = fill_price
     fee = quantity * fill_price * settings.fee_rate + settings.fee_fixed
     if reason == LIQUIDATION:
         account.cash = 0.0
@@ -161,41 +176,39 @@ def _close_position(account: Any, settings: Any, trade: Any, bar: int, raw_price
 
 @compiled()
 def _long_exit(account: Any, settings: Any, open_price: float, high: float, low: float) -> tuple[int, float]:
-    stop, reason = account.stop_level, STOP_LOSS
+    stop, reach, reason = account.stop_level, account.stop_reach, STOP_LOSS
     if settings.trailing_stop > 0.0:
-        trailing = account.highest * (1.0 - settings.trailing_stop)
-        if trailing > stop:
-            stop, reason = trailing, TRAILING_STOP
-    target = account.target_level
-    if open_price <= stop:
+        trailing, trailing_reach = _level(account.highest, -settings.trailing_stop)
+        if trailing > reach:
+            stop, reach, reason = trailing, trailing_reach, TRAILING_STOP
+    if open_price <= reach:
         return reason, open_price
-    if open_price >= target:
+    if open_price >= account.target_reach:
         return TAKE_PROFIT, open_price
-    if low <= stop:
-        return reason, stop
-    if high >= target:
-        return TAKE_PROFIT, target
+    if low <= reach:
+        return reason, max(stop, low)
+    if high >= account.target_reach:
+        return TAKE_PROFIT, min(account.target_level, high)
     return 0, np.nan
 
 
 @compiled()
 def _short_exit(account: Any, settings: Any, open_price: float, high: float, low: float) -> tuple[int, float]:
-    stop, reason = account.stop_level, STOP_LOSS
+    stop, reach, reason = account.stop_level, account.stop_reach, STOP_LOSS
     if settings.trailing_stop > 0.0:
-        trailing = account.lowest * (1.0 + settings.trailing_stop)
-        if trailing < stop:
-            stop, reason = trailing, TRAILING_STOP
-    if account.liquidation_level < stop:
-        stop, reason = account.liquidation_level, LIQUIDATION
-    target = account.target_level
-    if open_price >= stop:
+        trailing, trailing_reach = _level(account.lowest, settings.trailing_stop)
+        if trailing < reach:
+            stop, reach, reason = trailing, trailing_reach, TRAILING_STOP
+    if account.liquidation_level < reach:
+        stop, reach, reason = account.liquidation_level, account.liquidation_reach, LIQUIDATION
+    if open_price >= reach:
         return reason, open_price
-    if open_price <= target:
+    if open_price <= account.target_reach:
         return TAKE_PROFIT, open_price
-    if high >= stop:
-        return reason, stop
-    if low <= target:
-        return TAKE_PROFIT, target
+    if high >= reach:
+        return reason, min(stop, high)
+    if low <= account.target_reach:
+        return TAKE_PROFIT, max(account.target_level, low)
     return 0, np.nan
 
 
@@ -211,6 +224,27 @@ def _intrabar_exit(
     if account.side > 0:
         return _long_exit(account, settings, open_price, high, low)
     return _short_exit(account, settings, open_price, high, low)
+
+
+@compiled()
+def _exit_before_close(account: Any, settings: Any, close: float) -> tuple[int, float]:
+    """Finds the exit at a trailing stop that a bar's best price, which was seen, has moved past its close.
+
+    The close comes after the best price, so the stop was touched on the way.
+
+    Returns:
+        As `_intrabar_exit`.
+    """
+    if settings.trailing_stop > 0.0:
+        if account.side > 0:
+            stop, reach = _level(account.highest, -settings.trailing_stop)
+            if close <= reach:
+                return TRAILING_STOP, max(stop, close)
+        else:
+            stop, reach = _level(account.lowest, settings.trailing_stop)
+            if close >= reach:
+                return TRAILING_STOP, min(stop, close)
+    return 0, np.nan
 
 
 @compiled()
@@ -239,26 +273,28 @@ def _quiet_until(
 ) -> int:
     """Passes over bars in which nothing can happen to a position, which sees their prices.
 
+    A trailing stop is as near as the bar's own best price could bring it, whatever came first.
+
     Returns:
         The first bar, from `bar` on, that needs a closer look, or `stop`.
     """
     is_long = account.side > 0
     if settings.max_hold > 0:
         stop = min(stop, account.entry_bar + settings.max_hold - (0 if settings.at_close else 1))
-    lower, upper = account.stop_level, account.target_level
+    lower, upper = account.stop_reach, account.target_reach
     if not is_long:
-        lower, upper = account.target_level, min(account.stop_level, account.liquidation_level)
+        lower, upper = account.target_reach, min(account.stop_reach, account.liquidation_reach)
     trailing, highest, lowest = settings.trailing_stop, account.highest, account.lowest
     place = np.uintp(bar)  # Numba looks twice at an index that may be negative
     while place < np.uintp(stop):
+        peak, bottom = max(highest, high[place]), min(lowest, low[place])
         if trailing > 0.0 and is_long:
-            lower = max(lower, highest * (1.0 - trailing))
+            lower = max(lower, _level(peak, -trailing)[1])
         elif trailing > 0.0:
-            upper = min(upper, lowest * (1.0 + trailing))
+            upper = min(upper, _level(bottom, trailing)[1])
         if leave[place] or turn[place] or low[place] <= lower or high[place] >= upper:
             break
-        highest = max(highest, high[place])
-        lowest = min(lowest, low[place])
+        highest, lowest = peak, bottom
         place += np.uintp(1)
     account.highest, account.lowest = highest, lowest
     return int(np.int64(place))
@@ -356,9 +392,12 @@ def simulate(  # noqa: C901, PLR0912  the order of events in a bar, told in one 
             account.entry_order = 0
 
         if account.side != 0:
+            _see_price(account, open_price[bar])
             reason, raw_price = _intrabar_exit(account, settings, open_price[bar], high[bar], low[bar])
+            if reason == 0:
+                _see_price(account, high[bar] if account.side > 0 else low[bar])
+                reason, raw_price = _exit_before_close(account, settings, close[bar])
             if reason != 0:
-                _see_price(account, open_price[bar])
                 _close_position(account, settings, trades[ended], bar, raw_price, reason)
                 ended += 1
             else:

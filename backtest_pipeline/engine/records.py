@@ -39,8 +39,11 @@ ACCOUNT = np.dtype(
         ("entry_fee", "f8"),
         ("slippage_cost", "f8"),
         ("stop_level", "f8"),
+        ("stop_reach", "f8"),  # the first price that counts as touching the level; as for the other two
         ("target_level", "f8"),
+        ("target_reach", "f8"),
         ("liquidation_level", "f8"),
+        ("liquidation_reach", "f8"),
         ("highest", "f8"),  # best and worst price seen since entry
         ("lowest", "f8"),
         ("exit_order", "i8"),  # reason of the exit due at the next open, 0 for none

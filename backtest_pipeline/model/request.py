@@ -16,7 +16,9 @@ from pydantic import (
     Field,
     JsonValue,
     ValidationError,
+    ValidationInfo,
     field_serializer,
+    field_validator,
     model_validator,
 )
 
@@ -34,8 +36,15 @@ _LARGEST_WHOLE = 2**63 - 1
 
 Fill = Literal["next_open", "close"]
 Direction = Literal["long", "short", "both"]
-Frac = Annotated[float, Field(gt=0, lt=1)]
+LevelFrac = Annotated[float, Field(gt=0)]
 Moment = date | datetime
+
+# Sides whose price falls to reach a level: all the way to zero where the level is a whole price away.
+_LEVELS_BELOW: Mapping[str, str] = {
+    "stop_loss_frac": "long",
+    "take_profit_frac": "short",
+    "trailing_stop_frac": "long",
+}
 
 
 def _few_symbols(symbols: object) -> object:
@@ -144,10 +153,14 @@ class BacktestRequest(BaseModel):
     quantity_step: float = Field(
         0, ge=0, le=MOST_CASH, description="0: fractional quantities; 1: whole units, rounded down"
     )
-    stop_loss_frac: Frac | None = Field(None, description="stop loss, as a fraction of the entry price")
-    take_profit_frac: Frac | None = Field(None, description="take profit, as a fraction of the entry price")
-    trailing_stop_frac: Frac | None = Field(
-        None, description="trailing stop, from the best price since entry"
+    stop_loss_frac: LevelFrac | None = Field(
+        None, description="stop loss, as a fraction of the entry price; below 1 unless direction is short"
+    )
+    take_profit_frac: LevelFrac | None = Field(
+        None, description="take profit, as a fraction of the entry price; below 1 unless direction is long"
+    )
+    trailing_stop_frac: LevelFrac | None = Field(
+        None, description="trailing stop, from the best price since entry; below 1 unless direction is short"
     )
     max_hold_bars: int | None = Field(
         None, ge=1, le=1_000_000_000, description="close a position after this many bars"
@@ -171,6 +184,18 @@ class BacktestRequest(BaseModel):
                 super().__init__(**fields)
             except ValidationError as error:
                 raise RequestInvalid(problems_of(error)) from None
+
+    @field_validator(*_LEVELS_BELOW)
+    @classmethod
+    def _level_above_zero(cls, frac: float | None, info: ValidationInfo) -> float | None:
+        """Refuses a level at which the price would be zero or less, for any side that may be opened."""
+        side, direction = _LEVELS_BELOW[info.field_name or ""], info.data.get("direction")
+        if frac is not None and frac >= 1 and direction in {side, "both"}:
+            raise ValueError(
+                f"should be less than 1, not {frac:.12g}, with direction {direction}: "
+                f"a {side} position would reach it only at a price of zero"
+            )
+        return frac
 
     @model_validator(mode="after")
     def _ends_after_start(self) -> Self:

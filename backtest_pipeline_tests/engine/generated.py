@@ -11,11 +11,23 @@ from numpy.typing import NDArray
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.signals import Signals
 
-STYLES = ("grid", "walk", "jumps", "still")
+STYLES = ("grid", "touches", "walk", "jumps", "still")
 SCALES = (1.0, 1.0, 1.0, 1e-7, 1e9)
 
+
+def _request(**fields: Any) -> BacktestRequest:
+    """A request without the levels that no side of its direction could reach."""
+    if fields["direction"] != "short":
+        fields |= {
+            name: None for name in ("stop_loss_frac", "trailing_stop_frac") if (fields[name] or 0) >= 1
+        }
+    if fields["direction"] != "long" and (fields["take_profit_frac"] or 0) >= 1:
+        fields["take_profit_frac"] = None
+    return BacktestRequest(**fields)
+
+
 requests = st.builds(
-    BacktestRequest,
+    _request,
     strategy=st.just("scripted"),
     symbols=st.just(("X",)),
     initial_cash=st.sampled_from([1_000.0, 1_000.0, 1_000.0, 0.37, 1e12]),
@@ -26,9 +38,9 @@ requests = st.builds(
     direction=st.sampled_from(["long", "short", "both", "both"]),
     position_frac=st.sampled_from([1.0, 1.0, 0.5, 0.1]),
     quantity_step=st.sampled_from([0.0, 0.0, 0.0, 1.0, 0.1, 0.001]),
-    stop_loss_frac=st.sampled_from([None, None, 0.25, 0.5, 0.02]),
-    take_profit_frac=st.sampled_from([None, None, 0.25, 0.5, 0.02]),
-    trailing_stop_frac=st.sampled_from([None, None, None, 0.25, 0.5, 0.02]),
+    stop_loss_frac=st.sampled_from([None, None, 0.25, 0.5, 0.02, 0.1, 0.07, 1.0, 1.5]),
+    take_profit_frac=st.sampled_from([None, None, 0.25, 0.5, 0.02, 0.1, 0.07, 1.0, 2.5]),
+    trailing_stop_frac=st.sampled_from([None, None, None, 0.25, 0.5, 0.02, 0.1, 0.07, 1.0]),
     max_hold_bars=st.sampled_from([None, None, 1, 2, 5]),
 )
 
@@ -40,12 +52,16 @@ def generated_rows(rng: np.random.Generator, bars: int, style: str, scale: float
         rng: where the numbers come from.
         bars: how many rows.
         style: `grid` draws multiples of 12.5, so that levels and prices tie; `walk` moves by a few percent
-            and opens where it closed; `jumps` is a walk that opens anywhere between a third and three times
+            and opens where it closed; `touches` draws whole percents of 100, which percentages meet but for
+            rounding; `jumps` is a walk that opens anywhere between a third and three times
             the last close; `still` repeats one price with rare steps.
         scale: what the prices are multiplied by.
     """
-    if style == "grid":
-        points = np.sort(rng.integers(2, 17, size=(bars, 4)) * 12.5, axis=1)
+    if style in {"grid", "touches"}:
+        drawn = rng.integers(2, 17, size=(bars, 4)) * 12.5
+        if style == "touches":
+            drawn = rng.choice([90.0, 93.0, 95.0, 99.0, 100.0, 101.0, 107.0, 110.0, 121.0], size=(bars, 4))
+        points = np.sort(drawn, axis=1)
         inner = rng.permuted(points[:, 1:3], axis=1)
         rows = np.column_stack([inner[:, 0], points[:, 3], points[:, 0], inner[:, 1]])
         return rows * scale

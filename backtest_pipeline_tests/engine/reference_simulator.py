@@ -25,6 +25,21 @@ class Bar:
 
 
 @dataclass
+class Level:
+    price: float
+    reached_at: float  # short of the level by 1e-12 of the higher of level and base, for rounding
+    reason: str
+
+    @classmethod
+    def below(cls, base: float, frac: float, reason: str) -> Level:
+        return cls(base * (1 - frac), base * (1 - frac + 1e-12), reason)
+
+    @classmethod
+    def above(cls, base: float, frac: float, reason: str) -> Level:
+        return cls(base * (1 + frac), base * (1 + frac) * (1 - 1e-12), reason)
+
+
+@dataclass
 class Position:
     side: str
     quantity: float
@@ -114,7 +129,7 @@ class ReferenceSimulator:
         if side == "short":
             after = self.cash + (notional - fee)
             liquidation_price = (after - self.request.fee_fixed) / (quantity * (1 + self.fee_rate))
-            if liquidation_price <= raw:
+            if liquidation_price * (1 - 1e-12) <= raw:
                 self.outcome.skipped_entries += 1
                 return
             self.cash = after
@@ -150,9 +165,11 @@ class ReferenceSimulator:
         price = raw
         if reason in {"signal", "max_hold", "stop_loss", "trailing_stop"}:
             price = raw * (1 - self.slippage) if position.side == "long" else raw * (1 + self.slippage)
-        if reason == "liquidation" or price >= position.liquidation_price:
+        if reason == "liquidation" or price >= position.liquidation_price * (1 - 1e-12):
             reason = "liquidation"
-            raw = price = position.liquidation_price
+            if price > position.liquidation_price * (1 + 1e-12):
+                price = position.liquidation_price
+            raw = price
         fee = self.fee(position.quantity * price)
         if reason == "liquidation":
             self.cash = 0.0
@@ -170,51 +187,73 @@ class ReferenceSimulator:
         position = self.position
         if position is None:
             return
-        found = self.long_exit(position, bar) if position.side == "long" else self.short_exit(position, bar)
+        position.seen.append(bar.open)
+        find = self.long_exit if position.side == "long" else self.short_exit
+        found = find(position, bar)
+        if found is None:
+            position.seen.append(bar.high if position.side == "long" else bar.low)
+            found = self.exit_before_close(position, bar)
         if found is None:
             position.seen += [bar.high, bar.low]
         else:
-            position.seen.append(bar.open)
             self.leave(number, found[0], found[1])
 
     def long_exit(self, position: Position, bar: Bar) -> tuple[float, str] | None:
         request = self.request
-        stops = [(-math.inf, "stop_loss")]
+        stop = Level(-math.inf, -math.inf, "stop_loss")
         if request.stop_loss_frac:
-            stops.append((position.price * (1 - request.stop_loss_frac), "stop_loss"))
+            stop = Level.below(position.price, request.stop_loss_frac, "stop_loss")
         if request.trailing_stop_frac:
-            stops.append((max(position.seen) * (1 - request.trailing_stop_frac), "trailing_stop"))
-        stop, reason = max(stops, key=lambda level: (level[0], level[1] == "stop_loss"))
-        target = position.price * (1 + request.take_profit_frac) if request.take_profit_frac else math.inf
-        if bar.open <= stop:
-            return bar.open, reason
-        if bar.open >= target:
+            trailing = Level.below(max(position.seen), request.trailing_stop_frac, "trailing_stop")
+            if not trailing.price <= stop.reached_at:
+                stop = trailing
+        target = Level(math.inf, math.inf, "take_profit")
+        if request.take_profit_frac:
+            target = Level.above(position.price, request.take_profit_frac, "take_profit")
+        if bar.open <= stop.reached_at:
+            return bar.open, stop.reason
+        if bar.open >= target.reached_at:
             return bar.open, "take_profit"
-        if bar.low <= stop:
-            return stop, reason
-        if bar.high >= target:
-            return target, "take_profit"
+        if bar.low <= stop.reached_at:
+            return max(bar.low, stop.price), stop.reason
+        if bar.high >= target.reached_at:
+            return min(bar.high, target.price), "take_profit"
         return None
 
     def short_exit(self, position: Position, bar: Bar) -> tuple[float, str] | None:
         request = self.request
-        stops = [(position.liquidation_price, "liquidation")]
+        stop = Level(math.inf, math.inf, "stop_loss")
         if request.stop_loss_frac:
-            stops.append((position.price * (1 + request.stop_loss_frac), "stop_loss"))
+            stop = Level.above(position.price, request.stop_loss_frac, "stop_loss")
         if request.trailing_stop_frac:
-            stops.append((min(position.seen) * (1 + request.trailing_stop_frac), "trailing_stop"))
-        rank = ["stop_loss", "trailing_stop", "liquidation"]
-        stop, reason = min(stops, key=lambda level: (level[0], rank.index(level[1])))
-        target = position.price * (1 - request.take_profit_frac) if request.take_profit_frac else -math.inf
-        if bar.open >= stop:
-            return bar.open, reason
-        if bar.open <= target:
+            trailing = Level.above(min(position.seen), request.trailing_stop_frac, "trailing_stop")
+            if not trailing.price >= stop.reached_at:
+                stop = trailing
+        liquidation = Level.above(position.liquidation_price, 0, "liquidation")
+        if not liquidation.price >= stop.reached_at:
+            stop = liquidation
+        target = Level(-math.inf, -math.inf, "take_profit")
+        if request.take_profit_frac:
+            target = Level.below(position.price, request.take_profit_frac, "take_profit")
+        if bar.open >= stop.reached_at:
+            return bar.open, stop.reason
+        if bar.open <= target.reached_at:
             return bar.open, "take_profit"
-        if bar.high >= stop:
-            return stop, reason
-        if bar.low <= target:
-            return target, "take_profit"
+        if bar.high >= stop.reached_at:
+            return min(bar.high, stop.price), stop.reason
+        if bar.low <= target.reached_at:
+            return max(bar.low, target.price), "take_profit"
         return None
+
+    def exit_before_close(self, position: Position, bar: Bar) -> tuple[float, str] | None:
+        frac = self.request.trailing_stop_frac
+        if not frac:
+            return None
+        if position.side == "long":
+            stop = Level.below(max(position.seen), frac, "trailing_stop")
+            return (max(bar.close, stop.price), stop.reason) if bar.close <= stop.reached_at else None
+        stop = Level.above(min(position.seen), frac, "trailing_stop")
+        return (min(bar.close, stop.price), stop.reason) if bar.close >= stop.reached_at else None
 
     def decide(self, number: int, bar: Bar) -> tuple[str | None, str | None]:
         wishes = []

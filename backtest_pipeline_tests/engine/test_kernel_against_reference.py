@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest_pipeline.engine.accounts import simulate_symbol
-from backtest_pipeline.engine.kernel import EXIT_REASONS
-from backtest_pipeline.engine.records import TRADE, settings_of
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.signals import Signals, check_signals
 from backtest_pipeline_tests.engine.generated import (
     SCALES,
     STYLES,
@@ -21,8 +14,9 @@ from backtest_pipeline_tests.engine.generated import (
     generated_signals,
     requests,
 )
-from backtest_pipeline_tests.engine.reference_simulator import Bar, Outcome, ReferenceSimulator, Trade
-from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, candles_of
+from backtest_pipeline_tests.engine.reference_simulator import Bar, ReferenceSimulator
+from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES
+from backtest_pipeline_tests.engine.simulators import computed_by_the_kernel
 
 prices = st.integers(1, 12).map(lambda step: step * 25.0)
 bars_one_by_one = st.lists(
@@ -37,32 +31,6 @@ bars_one_by_one = st.lists(
     min_size=1,
     max_size=8,
 )
-
-
-def computed_by_the_kernel(bars: list[Bar], request: BacktestRequest, chunk_bars: int) -> Outcome:
-    candles = candles_of([[bar.open, bar.high, bar.low, bar.close] for bar in bars])
-    flags: dict[str, Any] = {
-        name: np.array([getattr(bar, name) for bar in bars], dtype=np.bool_) for name in SIGNAL_NAMES
-    }
-    outcome, curve = simulate_symbol(
-        candles,
-        check_signals("scripted", Signals(**flags), len(bars)),
-        settings_of(request, request.max_hold_bars),
-        request.initial_cash,
-        chunk_bars,
-        lambda bars: None,
-    )
-    names = [field.name for field in dataclasses.fields(Trade)]
-    trades = []
-    for row in outcome.trades:
-        values = dict(zip(TRADE.names or (), row.tolist(), strict=True))
-        values["side"] = {1: "long", -1: "short"}[values["side"]]
-        values["exit_reason"] = EXIT_REASONS[values["reason"] - 1]
-        values["bars_held"] = values["exit_bar"] - values["entry_bar"]
-        trades.append(Trade(**{name: values[name] for name in names}))
-    return Outcome(
-        trades, curve.equity.tolist(), curve.cash.tolist(), curve.gross.tolist(), outcome.skipped_entries
-    )
 
 
 @settings(max_examples=3_000, derandomize=True, deadline=None)

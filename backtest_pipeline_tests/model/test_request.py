@@ -59,6 +59,47 @@ def test_a_request_that_makes_no_sense_is_refused_with_its_reason(changes: dict[
         _request(**changes)
 
 
+LEVELS = ("stop_loss_frac", "take_profit_frac", "trailing_stop_frac")
+
+
+@pytest.mark.parametrize("frac", [1, 1.0000001, 1.5, 20])
+@pytest.mark.parametrize(
+    ("direction", "reachable"),
+    [
+        ("long", {"take_profit_frac"}),
+        ("short", {"stop_loss_frac", "trailing_stop_frac"}),
+        ("both", set()),
+    ],
+)
+def test_a_level_of_100_percent_and_more_is_refused_where_only_a_price_of_zero_would_reach_it(
+    direction: str, reachable: set[str], frac: float
+) -> None:
+    for field in LEVELS:
+        assert getattr(_request(direction=direction, **{field: 0.999}), field) == 0.999
+        if field in reachable:
+            assert getattr(_request(direction=direction, **{field: frac}), field) == frac
+        else:
+            says = (
+                rf"{field}: should be less than 1, not {frac}, with direction {direction}: a (long|short) pos"
+            )
+            with pytest.raises(RequestInvalid, match=says):
+                _request(direction=direction, **{field: frac})
+
+
+@pytest.mark.parametrize("field", LEVELS)
+@pytest.mark.parametrize("frac", [0, -0.1, float("inf"), float("nan"), "much"])
+@pytest.mark.parametrize("direction", ["long", "short", "both"])
+def test_a_level_is_a_finite_distance_above_zero(field: str, frac: object, direction: str) -> None:
+    with pytest.raises(RequestInvalid, match=f"{field}: "):
+        _request(direction=direction, **{field: frac})
+
+
+def test_levels_of_a_direction_that_is_none_are_judged_by_their_sign_alone() -> None:
+    with pytest.raises(RequestInvalid) as caught:
+        _request(direction="up", stop_loss_frac=2, take_profit_frac=-1)
+    assert [field for field, _ in caught.value.problems] == ["direction", "take_profit_frac"]
+
+
 def test_every_wrong_field_is_named_at_once() -> None:
     with pytest.raises(RequestInvalid) as caught:
         _request(fee_bps=-1, timeframe="2d")

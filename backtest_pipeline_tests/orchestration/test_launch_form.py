@@ -77,6 +77,24 @@ def test_a_full_request_passes_the_form_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
+    ("direction", "field", "side"),
+    [
+        ("long", "take_profit_frac", "long"),
+        ("short", "stop_loss_frac", "short"),
+        ("short", "trailing_stop_frac", "short"),
+    ],
+)
+def test_levels_of_more_than_100_percent_pass_the_form_which_says_for_whom(
+    direction: str, field: str, side: str
+) -> None:
+    request = BacktestRequest(strategy="momentum", symbols=["AAPL"], direction=direction, **{field: 1.5})
+    full = resolve(request).request
+    assert from_run_config(_resolved(to_run_config(full))) == full
+    description = str(launch_form(strategies())[field].description)
+    assert description.endswith(f"below 1 unless direction is {side} (> 0)")
+
+
+@pytest.mark.parametrize(
     "config",
     [
         {"symbols": [{"env": "HOME"}]},
