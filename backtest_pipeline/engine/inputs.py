@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,20 +77,47 @@ def _within_span(candles: Candles, request: BacktestRequest, zone: ZoneInfo) -> 
     return candles if stop - first == len(candles) else candles.slice(first, stop)
 
 
-def signals_of(strategy: Strategy, params: StrategyParams, candles: Candles) -> CheckedSignals:
+def signals_of(strategy: Strategy, params: StrategyParams, candles: Candles, seed: int = 0) -> CheckedSignals:
     """Asks the strategy and checks its answer.
+
+    Args:
+        strategy: the strategy.
+        params: an instance of its `Params`.
+        candles: one symbol's bars.
+        seed: of the generator that the strategy gets if its `signals` takes `rng`.
 
     Raises:
         StrategyFaulty: the strategy raised, or answered something else than signals of the candles' length.
     """
+    return signals_of_read_only(strategy, params, _read_only(candles), seed)
+
+
+def signals_of_read_only(
+    strategy: Strategy, params: StrategyParams, candles: Candles, seed: int
+) -> CheckedSignals:
+    """As `signals_of`, of candles to which nobody can write."""
     try:
-        answer = strategy.signals(_read_only(candles), params)
+        if _takes_rng(type(strategy)):
+            rng = generator_of(seed, candles.symbol)
+            answer = strategy.signals(candles, params, rng=rng)  # type: ignore[call-arg]  # it declares it
+        else:
+            answer = strategy.signals(candles, params)
     except BacktestError:
         raise
     except Exception as error:
         problem = f"signals() raised {type(error).__name__} on {candles.symbol}: {error}"
         raise StrategyFaulty(strategy.name, problem) from error
     return check_signals(strategy.name, answer, len(candles))
+
+
+def generator_of(seed: int, symbol: str) -> np.random.Generator:
+    """The generator of one symbol's signals: the same for the same seed, whatever other symbols there are."""
+    return np.random.default_rng([abs(seed), int(seed < 0), *symbol.encode()])
+
+
+@lru_cache(maxsize=1_024)
+def _takes_rng(strategy: type[Strategy]) -> bool:
+    return "rng" in inspect.signature(strategy.signals).parameters
 
 
 def _read_only(candles: Candles) -> Candles:

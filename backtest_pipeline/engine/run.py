@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
-    from backtest_pipeline.model.signals import Strategy, StrategyParams
+    from backtest_pipeline.model.signals import CheckedSignals, Strategy, StrategyParams
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -32,6 +32,7 @@ class _Symbol:
 
     candles: Candles
     calendar: Calendar
+    signals: CheckedSignals
     study: SignalStudy
     outcome: Outcome
     metrics: Metrics
@@ -74,7 +75,15 @@ def run(
     ]
     result = _result(request, symbols, joint, schedules or {})
     signal_bars = [one.study.bar for one in symbols]
-    verdict, remarks = look_ahead_of_run(strategy, params, chosen, signal_bars, request.seed)
+    verdict, remarks = look_ahead_of_run(
+        strategy,
+        params,
+        chosen,
+        signal_bars,
+        request.seed,
+        signals=[one.signals for one in symbols],
+        direction=request.direction,
+    )
     result.checks["look_ahead"] = verdict
     result.diagnostics.extend(remarks)
     progress.finish()
@@ -91,7 +100,7 @@ def _run_symbol(
     *,
     is_only_one: bool,
 ) -> _Symbol:
-    signals = signals_of(strategy, params, candles)
+    signals = signals_of(strategy, params, candles, request.seed)
     progress.advance(len(candles), "signals")
     holding_period = strategy.holding_period_bars(params)
     study = study_signals(candles, signals, request.direction, holding_period)
@@ -106,11 +115,11 @@ def _run_symbol(
     joint.add(curve)
     calendar = calendar_of(candles, request.calendar)
     if is_only_one:
-        return _Symbol(candles, calendar, study, outcome, {})
+        return _Symbol(candles, calendar, signals, study, outcome, {})
     metrics, _, _ = account_metrics(
         curve, calendar.periods_per_year, outcome.trades, study.timestamp, study.return_frac
     )
-    return _Symbol(candles, calendar, study, outcome, metrics)
+    return _Symbol(candles, calendar, signals, study, outcome, metrics)
 
 
 def _result(

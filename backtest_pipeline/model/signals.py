@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
 
 
+_ONE = np.float64(1.0).tobytes()
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Signals:
     """A strategy's wishes, bar by bar. What stands at bar t uses bars up to and including t only.
@@ -51,6 +54,10 @@ class Strategy(ABC):
 
     A subclass names itself and its parameter model and computes its signals with NumPy. Its docstring's
     first line describes it to users. It keeps no state between calls.
+
+    A strategy that needs chance takes it as a further argument, `signals(self, candles, params, rng)`: a
+    NumPy generator made from the request's seed and the symbol, the same at every call. Numbers drawn in the
+    bars' order (`rng.random(len(candles))`) are then the same however many bars follow.
     """
 
     name: ClassVar[str]
@@ -117,7 +124,7 @@ def _checked_flags(strategy: str, name: str, array: object, bars: int) -> NDArra
 
 def _checked_confidence(strategy: str, array: object, bars: int) -> NDArray[np.float64]:
     if array is None:
-        return np.broadcast_to(1.0, (bars,))
+        return np.ndarray((bars,), np.float64, _ONE, 0, (0,))  # as np.broadcast_to, which takes far longer
     confidence = _as_array(strategy, "confidence", array, bars)
     if not np.issubdtype(confidence.dtype, np.floating):
         raise StrategyFaulty(strategy, f"confidence must hold float, not {confidence.dtype}")
