@@ -14,13 +14,15 @@ RUN python -m venv /opt/venv \
 COPY README.md LICENSE dagster.yaml ./
 COPY backtest_pipeline backtest_pipeline
 RUN /opt/venv/bin/pip install --no-deps . && /opt/venv/bin/pip uninstall --yes pip
-# Numba and Python ask for a source's time of change before they trust what they compiled from it. Whole seconds survive
-# every way of storing an image.
+# Python asks for a source's time of change before it trusts what it compiled from it. Whole seconds survive every way of
+# storing an image.
 RUN find /opt/venv -name '*.py' -exec touch --date=@1735689600 {} + \
   && /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib
 # The kernels are compiled for any processor of this kind, not for the one that builds.
-ENV NUMBA_CPU_NAME=generic
-RUN /opt/venv/bin/backtest doctor --warm
+ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/opt/cache/numba MPLCONFIGDIR=/opt/cache/matplotlib
+RUN /opt/venv/bin/backtest doctor --warm \
+  && /opt/venv/bin/python -c "import matplotlib.font_manager" \
+  && chmod -R a+rX /opt/cache
 
 
 FROM python:3.11.14-slim-trixie AS pipeline
@@ -34,13 +36,15 @@ RUN apt-get update \
   && mkdir --mode=1777 /dagster_home \
   && mkdir --mode=1777 /data
 COPY --from=builder /opt/venv /opt/venv
+COPY --from=builder /opt/cache /opt/cache
 COPY scripts/backup.py scripts/restore.py scripts/backup_file.py scripts/backup_database.py /app/scripts/
 COPY scripts/deploy /app/scripts/deploy
 # HOME is where libraries keep what they can do without.
-ENV PATH=/opt/venv/bin:$PATH HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib LANG=C.UTF-8 PYTHONUNBUFFERED=1 \
-  PYTHONDONTWRITEBYTECODE=1 NUMBA_CPU_NAME=generic
+ENV PATH=/opt/venv/bin:$PATH HOME=/tmp LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+  NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/tmp/cache/numba MPLCONFIGDIR=/tmp/cache/matplotlib
 WORKDIR /app
 USER 1000:1000
+ENTRYPOINT ["/app/scripts/deploy/start"]
 CMD ["backtest", "--help"]
 
 

@@ -10,6 +10,8 @@ import pytest
 _ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
 # Their tests share the acceptance tests' pipeline on SQLite.
 _WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py")
+# Their tests share the containers.
+_IN_CONTAINERS = ("test_containers.py", "test_deployment.py")
 
 
 def group_of(test_id: str) -> str:
@@ -20,6 +22,8 @@ def group_of(test_id: str) -> str:
         return database[1]
     if file.endswith(_WITH_SQLITE):
         return "sqlite"
+    if file.endswith(_IN_CONTAINERS):
+        return "containers"
     return "docs" if "/docs/" in file else file
 
 

@@ -21,6 +21,7 @@ from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
 from backtest_pipeline_tests.acceptance.postgres import postgres_server
+from backtest_pipeline_tests.deploy.project import Project, running_project
 
 ELSEWHERE = os.environ.get("ACCEPTANCE_URL", "")
 SHARED = {"pipeline", "sqlite_pipeline"}
@@ -97,3 +98,12 @@ def sqlite_pipeline(pipelines: Callable[[dict[str, str]], Pipeline], demo_candle
     if ELSEWHERE:
         return Pipeline(ELSEWHERE, demo_candles, Path(os.environ["DAGSTER_HOME"]))
     return pipelines({})
+
+
+@pytest.fixture(scope="session")
+def project() -> Iterator[Project]:
+    """docker-compose.yml in containers, for the tests marked `deployment`."""
+    strategies = Path(__file__).with_name("trouble_strategies.py")
+    with running_project(strategies) as project, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(project.authority))
+        yield project

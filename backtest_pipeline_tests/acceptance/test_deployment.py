@@ -1,10 +1,10 @@
-"""The deployment of docker-compose.yml, its services run as processes: proxy, login, restarts, backup."""
+"""docker-compose.yml in containers, as people meet it: proxy, logins, the acceptance suite, backup."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -22,7 +21,7 @@ from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline.storage.verification import verify_task
-from backtest_pipeline_tests.deploy.project import PASSWORDS, ROOT, Project, running_project
+from backtest_pipeline_tests.deploy.project import PASSWORDS, Project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
 
 pytestmark = pytest.mark.deployment  # minutes of a processor: not with every change
@@ -32,14 +31,6 @@ TRUTH = {"query": "{ version }"}
 ALICE, VICTOR = (httpx.BasicAuth(name, password) for name, password in PASSWORDS.items())
 FEWEST = 45
 RUNS = "{ runsOrError { ... on Runs { results { runId tags { key value } } } } }"
-
-
-@pytest.fixture(scope="module")
-def project() -> Iterator[Project]:
-    settings = {"BACKTEST_STRATEGIES": "backtest_pipeline_tests.acceptance.trouble_strategies"}
-    with running_project(**settings) as project, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(project.facts["ca"]))
-        yield project
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +55,14 @@ def test_strangers_learn_whether_all_is_well_and_nothing_else(
 ) -> None:
     health = browser.get("/healthz")
     assert (health.status_code, health.json()) == (200, {"ok": True})
-    secret = Path(project.facts["secrets"], "proxy_secret").read_text()
+    secret = (project.secrets / "proxy_secret").read_text()
     # What the proxy tells the web server is worth nothing when a client says it, be it the secret itself.
     forged = {"X-Backtest-User": "alice", "X-Backtest-Proxy-Secret": secret}
     for path in ("/", "/graphql", "/metrics", "/view", "/view/graphql", "/tasks/"):
         for headers in ({}, forged, {"Authorization": "Bearer nobody's"}):
             assert browser.get(path, headers=headers).status_code == 401, (path, headers)
     assert browser.post("/graphql", json=TRUTH, headers=forged).status_code == 401
-    plain = httpx.get(f"{project.facts['http_url']}/graphql")
+    plain = httpx.get(f"{project.http_url}/graphql")
     assert plain.status_code in {301, 308}
     assert plain.headers["location"].startswith("https://localhost")
 
@@ -106,7 +97,7 @@ def test_the_proxy_compresses_asks_for_tls_and_passes_websockets(
     assert page.headers["content-encoding"] == "gzip"
     assert page.headers["strict-transport-security"] == "max-age=31536000"
     assert "server" not in page.headers or "uvicorn" not in page.headers["server"]
-    context = ssl.create_default_context(cafile=str(project.facts["ca"]))
+    context = ssl.create_default_context(cafile=str(project.authority))
     bearer = {"Authorization": f"Bearer {project.token}"}
     address = f"{project.url.replace('https', 'wss')}/graphql"
     with connect(
@@ -117,31 +108,22 @@ def test_the_proxy_compresses_asks_for_tls_and_passes_websockets(
 
 
 def test_what_runs_strategies_has_no_secret_in_its_environment(project: Project) -> None:
-    folder = Path(project.facts["secrets"])
-    secrets = {name: (folder / name).read_text() for name in ("postgres_password", "proxy_secret")}
-    environment = Path(f"/proc/{project.facts['pids']['code']}/environ").read_bytes().decode()
-    assert "PGPASSFILE=" in environment  # the right process: it finds the database
-    for secret in (*secrets.values(), project.token):
-        assert secret not in environment
+    names = ("postgres_password", "proxy_secret")
+    secrets = [project.token, *((project.secrets / name).read_text() for name in names)]
+    processes = project.engine.processes(project.container("code"))
+    environments = [Path(f"/proc/{pid}/environ").read_bytes().decode() for pid in processes]
+    # The right processes: all but the first, which is the container's init, find the database.
+    assert sum("PGPASSFILE=" in environment for environment in environments) >= 2
+    for secret in secrets:
+        assert not any(secret in environment for environment in environments)
 
 
 def test_the_acceptance_suite_is_green_through_the_proxy(project: Project) -> None:
     """Over TLS, with a token or in a browser that has logged in, on PostgreSQL."""
-    env = project.env | {
-        "ACCEPTANCE_URL": project.url,
-        "ACCEPTANCE_LOGIN": f"alice:{PASSWORDS['alice']}",
-        # Commands that open the database beside the services, as in `docker compose exec code`.
-        **{
-            name: value
-            for name, value in project.facts["environment"].items()
-            if name.startswith("DAGSTER_") or name == "PGPASSFILE"
-        },
-    }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).parent)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=600
-    )
-    assert done.returncode == 0, done.stdout + project.logs()
+    login = {"ACCEPTANCE_URL": project.url, "ACCEPTANCE_LOGIN": f"alice:{PASSWORDS['alice']}"}
+    done = project.as_operator(command, **login, **project.database_env)
+    assert done.returncode == 0, done.stdout + done.stderr + project.logs()
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None
     assert int(passed[1]) >= FEWEST, done.stdout
@@ -154,19 +136,18 @@ def test_a_restart_of_the_code_server_lets_running_tasks_end_and_others_wait(
     with project.client() as client:
         tasks = [client.submit(_slow(0.8)).task_id for _ in range(3)]
         _until(lambda: _running(client, tasks) == 2, "two to run, the third to wait")
-        project.order("restart code")
+        project.order("restart", "code")
         ended = client.wait_many(tasks, timeout_s=PATIENCE_S)
         assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 3
 
 
-def test_a_backup_taken_while_tasks_run_brings_everything_back(project: Project, tmp_path: Path) -> None:
-    backup = tmp_path / "all.backup"
+def test_a_backup_taken_while_tasks_run_brings_everything_back(project: Project) -> None:
     with project.client() as client:
         done = client.wait(client.submit(BacktestRequest(strategy="sma_cross", symbols=["AAPL"])).task_id)
         wait_for_report(project.data_root, done.task_id)
         running = client.submit(_slow(0.8)).task_id
         _until(lambda: _running(client, [running]) == 1, "a task to run")
-        made = project.script("backup.py", [str(backup)])
+        made = project.script("backup.py", "-")
         assert made.returncode == 0, made.stderr
         assert client.wait(running, timeout_s=PATIENCE_S).state == "completed"
         wait_for_report(project.data_root, running)
@@ -175,16 +156,15 @@ def test_a_backup_taken_while_tasks_run_brings_everything_back(project: Project,
     late = {name for name in before if running in name}  # came into being after the backup
     assert late
 
-    refused = project.script("restore.py", ["--force", str(backup)])
-    assert (refused.returncode, "the daemon was alive" in refused.stderr) == (1, True)
-    project.order("stop proxy viewer web daemon code")
+    refused = project.script("restore.py", "--force", "-", given=made.stdout)
+    assert (refused.returncode, b"the daemon was alive" in refused.stderr) == (1, True)
+    project.order("stop", "proxy", "viewer", "web", "daemon", "code")
     _wipe(project)
-    restored = project.script("restore.py", [str(backup)])
+    restored = project.script("restore.py", "-", given=made.stdout)
     assert restored.returncode == 0, restored.stderr
     assert _contents(project.data_root) == {name: text for name, text in before.items() if name not in late}
 
-    project.order("start code")
-    project.order("start daemon web proxy")
+    project.start()
     with project.client() as client:
         again = client.wait(running, timeout_s=PATIENCE_S)  # was at work at the moment of the backup
         assert (again.state, again.attempt) == ("completed", 2)
@@ -231,15 +211,7 @@ def _contents(data_root: Path) -> dict[str, bytes]:
 
 def _wipe(project: Project) -> None:
     """As after the loss of the machine: an empty database, no candles, no results."""
-    env = project.facts["environment"]
-    password = Path(project.facts["secrets"], "postgres_password").read_text()
-    address = f"host={env['DAGSTER_PG_HOST']} port={env['DAGSTER_PG_PORT']} user=backtest dbname=backtest"
-    connection = psycopg2.connect(address, password=password)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    connection.close()
-    for path in sorted(project.data_root.rglob("*"), reverse=True):
-        if path.is_file():
-            path.unlink()
-        else:
-            path.rmdir()
+    nothing = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    project.order("exec", "-T", "postgres", "psql", "--username=backtest", f"--command={nothing}")
+    for path in project.data_root.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

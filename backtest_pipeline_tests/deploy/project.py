@@ -1,30 +1,39 @@
-"""docker-compose.yml, running as processes of this machine, as the tests use it."""
+"""docker-compose.yml in real containers, as the tests use it."""
 
 from __future__ import annotations
 
-import json
 import os
+import secrets
+import shutil
+import signal
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from backtest_pipeline import BacktestClient
 from backtest_pipeline.cli.demo_candles import import_demo
 from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline_tests.acceptance.live import free_port
+from backtest_pipeline_tests.deploy import images
+from backtest_pipeline_tests.deploy.health_checks import health_checks
+from backtest_pipeline_tests.deploy.images import ROOT
+from backtest_pipeline_tests.deploy.podman import Podman, podman
 
-ROOT = Path(__file__).parents[2]
 PASSWORDS = {"alice": "alice's password", "victor": "victor's password"}
 # What `caddy hash-password` would make of them, with fewer rounds.
 _LOGINS = {
     "users": "alice $2b$04$.khOnYQoBraECUm74M9FkuJGPW68IANICJntCnZ4hwQCmxL9o7LaK\n",
     "viewers": "victor $2b$04$/zsVOCi6kqYGdbVdYsAsxOu1Q61QUQDRvgNajbuZvNID4uIOBXrkm\n",
 }
-_PATIENCE_S = 180
+# The operator's, whom neither this machine nor the images know.
+OPERATOR = 1234
+_PATIENCE_S = 300
+_TOOLS = (["docker", "compose"], ["docker-compose"])
 
 
 @dataclass(frozen=True)
@@ -32,25 +41,42 @@ class Project:
     """All services, up and well, over the demo's candles.
 
     Attributes:
-        facts: what the script told when all was well.
-        folder: of volumes, secrets and logs.
+        engine: what runs the containers.
+        folder: of data, strategies and secrets.
+        variables: what an operator would have in `.env`.
+        seconds: how long building the images and starting the services took.
     """
 
-    facts: dict[str, Any]
+    engine: Podman
     folder: Path
-    _process: subprocess.Popen[str]
+    name: str
+    variables: Mapping[str, str]
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
-        return str(self.facts["url"])
+        return f"https://localhost:{self.variables['BACKTEST_HTTPS_PORT']}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://localhost:{self.variables['BACKTEST_HTTP_PORT']}"
 
     @property
     def data_root(self) -> Path:
-        return Path(self.facts["environment"]["DATA_ROOT"])
+        return self.folder / "data"
+
+    @property
+    def secrets(self) -> Path:
+        return self.folder / "secrets"
 
     @property
     def token(self) -> str:
-        return Path(self.facts["secrets"], "tokens").read_text().strip().split(":")[2]
+        return (self.secrets / "tokens").read_text().strip().split(":")[2]
+
+    @property
+    def authority(self) -> Path:
+        """The root certificate of the proxy's own authority."""
+        return self.volume("proxy") / "data/caddy/pki/authorities/local/root.crt"
 
     @property
     def env(self) -> dict[str, str]:
@@ -59,73 +85,171 @@ class Project:
             "BACKTEST_URL": self.url,
             "BACKTEST_TOKEN": self.token,
             "DATA_ROOT": str(self.data_root),
-            "SSL_CERT_FILE": str(self.facts["ca"]),
+            "SSL_CERT_FILE": str(self.authority),
+        }
+
+    @property
+    def database_env(self) -> dict[str, str]:
+        """For commands that open the database beside the services; this machine is in all networks."""
+        networks = self.inspect("postgres")["NetworkSettings"]["Networks"]
+        return {
+            "DAGSTER_HOME": str(self.volume("dagster_home")),
+            "DAGSTER_PG_HOST": networks[f"{self.name}_database"]["IPAddress"],
+            "DAGSTER_PG_PORT": "5432",
+            "DAGSTER_PG_USERNAME": "backtest",
+            "DAGSTER_PG_PASSWORD": "",
+            "DAGSTER_PG_DB": "backtest",
+            "PGPASSFILE": str(self.secrets / "pgpass"),
         }
 
     def client(self) -> BacktestClient:
         """Trusts the proxy where SSL_CERT_FILE is set to its authority."""
         return BacktestClient(self.url, token=self.token, data_root=self.data_root, patience_s=_PATIENCE_S)
 
-    def order(self, line: str) -> None:
-        """Has the script do something, such as `restart code`, and waits for it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline() == f"done: {line}\n", self.logs()
+    def volume(self, name: str) -> Path:
+        """Where the files of a volume are."""
+        told = self.engine("volume", "inspect", "--format", "{{.Mountpoint}}", f"{self.name}_{name}")
+        return Path(told.strip())
 
-    def logs(self, lines: int = 5) -> str:
-        """The end of every service's log."""
-        logs = sorted((self.folder / "logs").glob("*.log"))
-        ends = ((log.name, log.read_text(errors="replace").splitlines()[-lines:]) for log in logs)
-        return "\n".join(f"== {name}\n" + "\n".join(end) for name, end in ends)
+    def container(self, service: str) -> str:
+        """The id of a service's container."""
+        labels = {"project": self.name, "service": service, "oneoff": "False"}
+        filters = [
+            word
+            for key, value in labels.items()
+            for word in ("--filter", f"label=com.docker.compose.{key}={value}")
+        ]
+        (found,) = self.engine("ps", "--all", "--quiet", "--no-trunc", *filters).split()
+        return found
 
-    def script(self, name: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Runs a script as `docker compose exec code` would: with the code server's environment."""
-        command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
-        env = self.facts["environment"]
+    def inspect(self, service: str) -> dict[str, Any]:
+        return self.engine.inspect(self.container(service))
+
+    def compose(self, *arguments: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Runs `docker compose …` as the operator does, its standard input `given`."""
+        command = [*self._tool, "--project-directory", str(ROOT), "--file", str(ROOT / "docker-compose.yml")]
+        command += ["--env-file", str(self.folder / "empty"), "--project-name", self.name, *arguments]
+        env = _outside() | {**self.variables, "DOCKER_HOST": f"unix://{self.engine.socket}"}
+        if shutil.which("docker") is None:
+            env["COMPOSE_INTERACTIVE_NO_CLI"] = "1"
         return subprocess.run(
-            command, env=env, capture_output=True, text=True, check=False, timeout=_PATIENCE_S
+            command, env=env, input=given or b"", capture_output=True, check=False, timeout=_PATIENCE_S
         )
+
+    def order(self, *arguments: str) -> None:
+        """Has compose do something, such as `restart code`, which has to work."""
+        done = self.compose(*arguments)
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stderr.decode()}\n{self.logs()}"
+
+    def start(self) -> None:
+        """Starts everything and waits until it is well."""
+        self.order("up", "--no-build", "--detach")
+        self.wait_until_well()
+
+    def wait_until_well(self) -> None:
+        """Waits until every service says that it is healthy."""
+        services = self.compose("config", "--services").stdout.decode().split()
+        waiting = [name for name in services if name != "setup"]
+        deadline = time.monotonic() + _PATIENCE_S
+        while waiting := [name for name in waiting if self.health(name) != "healthy"]:
+            assert time.monotonic() < deadline, f"{waiting} not well in {_PATIENCE_S} s\n{self.logs()}"
+            time.sleep(0.5)
+
+    def script(self, name: str, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Runs a script in the container `code`, or in one of its kind while that is stopped."""
+        running = self.inspect("code")["State"]["Running"]
+        way = ["exec", "-T"] if running else ["run", "--rm", "-T", "--no-deps"]
+        return self.compose(*way, "code", "python", f"scripts/{name}", *arguments, given=given)
+
+    def health(self, service: str) -> str:
+        return str(self.inspect(service)["State"]["Health"]["Status"])
+
+    def kill(self, service: str) -> None:
+        """Kills a container's first process with signal 9, as a crash would."""
+        os.kill(int(self.inspect(service)["State"]["Pid"]), signal.SIGKILL)
+
+    def logs(self, lines: int = 15) -> str:
+        """The end of every service's log."""
+        done = self.compose("logs", "--no-color", f"--tail={lines}")
+        return (done.stdout + done.stderr).decode(errors="replace")
+
+    def as_operator(self, command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command of this machine as the operator, who may read what root may."""
+        rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+        user = [f"--reuid={OPERATOR}", f"--regid={OPERATOR}", "--clear-groups"]
+        return subprocess.run(
+            ["setpriv", *user, *rights, *command],  # noqa: S607  Debian's
+            cwd=ROOT,
+            env={**self.env, "HOME": str(self.folder / "home"), **env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=3 * _PATIENCE_S,
+        )
+
+    @cached_property
+    def _tool(self) -> list[str]:
+        for command in _TOOLS:
+            if (
+                shutil.which(command[0])
+                and subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0
+            ):
+                return command
+        raise AssertionError("no compose tool; `scripts/test -m deployment` installs docker-compose")
 
 
 @contextmanager
-def running_project(**settings: str) -> Iterator[Project]:
-    """Starts the whole deployment in a folder of its own, with two people who may log in."""
-    with tempfile.TemporaryDirectory(prefix="backtest-project-") as scratch:
-        folder = Path(scratch)
-        mine = {
+def running_project(strategies: Path) -> Iterator[Project]:
+    """Builds the images and starts the whole deployment, with two people who may log in.
+
+    Args:
+        strategies: a module that is put into the folder of the operator's own strategies.
+    """
+    with podman() as engine:
+        folder = engine.folder / "operator"
+        variables = {
             "BACKTEST_SECRETS": str(folder / "secrets"),
             "DATA_ROOT": str(folder / "data"),
-            "BACKTEST_STRATEGY_FOLDER": str(ROOT),
-            **settings,
+            "BACKTEST_STRATEGY_FOLDER": str(folder / "strategies"),
+            "BACKTEST_STRATEGIES": strategies.stem,
+            "BACKTEST_HTTP_PORT": str(free_port()),
+            "BACKTEST_HTTPS_PORT": str(free_port()),
+            "BACKTEST_UID": str(OPERATOR),
+            "BACKTEST_GID": str(OPERATOR),
         }
-        env = _outside() | mine
-        subprocess.run(
-            [ROOT / "scripts/deploy/prepare"], env=env, cwd=folder, capture_output=True, check=True
-        )
-        for file, line in _LOGINS.items():
-            (folder / "secrets" / file).write_text(line)
-        import_demo(CandleStore(folder / "data"))
-        script = [
-            sys.executable,
-            str(ROOT / "scripts/compose_as_processes.py"),
-            "--folder",
-            scratch,
-            "--json",
-        ]
-        log = (folder / "project.log").open("w")
-        with (
-            log,
-            subprocess.Popen(
-                script, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-            ) as process,
-        ):
-            assert process.stdout is not None
-            said = process.stdout.readline()
-            assert said.startswith("ready: "), (folder / "project.log").read_text()
-            yield Project(json.loads(said.removeprefix("ready: ")), folder, process)
-            process.communicate("quit\n", timeout=_PATIENCE_S)
+        project = Project(engine, folder, f"backtest-{secrets.token_hex(4)}", variables)
+        images.load_stand_ins(engine)
+        for target in ("pipeline", "proxy"):
+            project.seconds[f"build {target}"] = images.build(engine, target, images.ours()[target])
+        _prepare(project, strategies)
+        with health_checks(engine):
+            try:
+                project.seconds["start"] = _seconds(project.start)
+                yield project
+            finally:
+                project.compose("down", "--volumes")
+
+
+def _prepare(project: Project, strategies: Path) -> None:
+    """What an operator has done before the first start."""
+    folder = project.folder
+    (folder / "home").mkdir(parents=True)
+    (folder / "empty").touch()
+    prepare = [ROOT / "scripts/deploy/prepare"]
+    subprocess.run(prepare, env=_outside() | {**project.variables}, cwd=folder, check=True)
+    for file, line in _LOGINS.items():
+        (folder / "secrets" / file).write_text(line)
+    import_demo(CandleStore(folder / "data"))
+    shutil.copy(strategies, folder / "strategies")
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, OPERATOR, OPERATOR)
+    project.engine.folder.chmod(0o711)  # the operator has to get to what is theirs
+
+
+def _seconds(action: Callable[[], None]) -> float:
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
 
 
 def _outside() -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,24 +94,3 @@ def test_images_are_pinned_and_the_database_has_the_programs_of_its_own_version(
         assert re.fullmatch(r"[a-z-]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?", image), image
     major = SERVICES["postgres"]["image"].partition(":")[2].partition(".")[0]
     assert f"postgresql-client-{major} " in dockerfile
-
-
-def test_a_compose_tool_reads_the_file_as_we_do(tmp_path: Path) -> None:
-    """The tool judges the file; where none is installed our own reading has to do, so both must agree."""
-    code = f"""
-import pathlib, sys
-sys.path.insert(0, {str(ROOT / "scripts")!r})
-import compose_file
-assert compose_file._tool(), "scripts/test installs docker-compose"
-file = pathlib.Path({str(ROOT / "docker-compose.yml")!r})
-env = {{"BACKTEST_SITE": "lab.example", "DATA_ROOT": "/srv/d"}}
-judged, ours = (compose_file.services(file, env, tool=tool) for tool in (True, False))
-for name in sorted({{*judged, *ours}}):
-    assert judged[name] == ours[name], (judged[name], ours[name])
-assert ours["proxy"].environment["BACKTEST_SITE"] == "lab.example"
-assert ours["web"].volumes["/data"] == "/srv/d"
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
