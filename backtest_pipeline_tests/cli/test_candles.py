@@ -213,7 +213,7 @@ def test_the_demo_brings_five_adjusted_symbols(data_root: Path) -> None:
     assert aapl.close[split] / aapl.close[split - 1] == pytest.approx(1, abs=0.05)
     assert aapl.close.tolist() == stocks.AAPL["adj_close"]
     assert _lines(_run("check"))[1] == [
-        *("AAPL", "1d", "14", "3270", "0", "3"),
+        *("AAPL", "1d", "14", "3270", "0", "1"),
         "2001-09-10 to 2001-09-17, 4 bars",
     ]
 
@@ -252,7 +252,7 @@ def _blocks(language: str) -> list[str]:
 def test_every_command_of_the_guide_works(data_root: Path, tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text(_blocks("csv")[0])
     commands = re.findall(r"^\$ backtest candles (.*)$", "\n".join(_blocks("console")), re.MULTILINE)
-    assert len(commands) == sum(block.count("$ ") for block in _blocks("console")) == 6
+    assert len(commands) == sum(block.count("$ ") for block in _blocks("console")) == 8
 
     for command in commands:
         result = _run(*shlex.split(command))
