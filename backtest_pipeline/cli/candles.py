@@ -152,15 +152,11 @@ def _years(years: Sequence[int]) -> str:
 
 
 def _gap_cells(gaps: Gaps) -> dict[str, Any]:
-    cells: dict[str, Any] = {"gaps": gaps.count, "largest gap": ""}
-    if gaps.count:
-        around = f"{_cell(gaps.largest_from)} to {_cell(gaps.largest_to)}"
-        cells["largest gap"] = f"{around}, {gaps.largest_bars} bars"
-    return cells | {"sessions of": gaps.calendar or "the bars", "missing": _some(gaps.missing_sessions)}
-
-
-def _some(sessions: Sequence[str], most: int = 3) -> str:
-    return ", ".join(sessions[:most]) + (" …" if len(sessions) > most else "")
+    if not gaps.count:
+        return {"gaps": 0, "largest gap": ""}
+    around = f"{_cell(gaps.largest_from)} to {_cell(gaps.largest_to)}, {gaps.largest_bars} bars"
+    missing = f"; without {', '.join(gaps.missing_sessions)}" if gaps.missing_sessions else ""
+    return {"gaps": gaps.count, "largest gap": around + missing}
 
 
 def _show_table(rows: Sequence[dict[str, Any]]) -> None:

@@ -85,9 +85,9 @@ def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[
     wrong = [symbol for symbol, own in calendars.items() if own.contradicted]
     if wrong:
         names = dict.fromkeys(str(calendars[symbol].name) for symbol in wrong)
-        shows = "trade on" if calendars[wrong[0]].always_open is False else "rest on some of"
+        shows = "rest on some weekdays" if calendars[wrong[0]].always_open else "trade on all weekdays"
         yield (
-            f"{_listed(wrong)}: the bars {shows} all weekdays, unlike the calendar {', '.join(names)} that "
+            f"{_listed(wrong)}: the bars {shows}, unlike the calendar {', '.join(names)} that "
             f"was {calendars[wrong[0]].source}; annual figures go by the calendar."
         )
 

@@ -81,7 +81,14 @@ def test_an_import_prints_json_in_utc(data_root: Path, prices: Path, monkeypatch
         "years": [2024],
         "first": "2024-04-30T15:00:00+00:00",
         "last": "2024-05-01T15:00:00+00:00",
-        "gaps": {"count": 0, "largest_from": None, "largest_to": None, "largest_bars": 0},
+        "gaps": {
+            "count": 0,
+            "largest_from": None,
+            "largest_to": None,
+            "largest_bars": 0,
+            "calendar": None,
+            "missing_sessions": [],
+        },
         "assumptions": [],
     }
 
@@ -214,7 +221,7 @@ def test_the_demo_brings_five_adjusted_symbols(data_root: Path) -> None:
     assert aapl.close[split] / aapl.close[split - 1] == pytest.approx(1, abs=0.05)
     assert aapl.close.tolist() == stocks.AAPL["adj_close"]
     assert _lines(_run("check"))[1] == [
-        *("AAPL", "1d", "14", "3270", "0", "3"),
+        *("AAPL", "1d", "14", "3270", "0", "1"),
         "2001-09-10 to 2001-09-17, 4 bars",
     ]
 
@@ -253,7 +260,7 @@ def _blocks(language: str) -> list[str]:
 def test_every_command_of_the_guide_works(data_root: Path, tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text(_blocks("csv")[0])
     commands = re.findall(r"^\$ backtest candles (.*)$", "\n".join(_blocks("console")), re.MULTILINE)
-    assert len(commands) == sum(block.count("$ ") for block in _blocks("console")) == 6
+    assert len(commands) == sum(block.count("$ ") for block in _blocks("console")) == 8
 
     for command in commands:
         result = _run(*shlex.split(command))
@@ -265,3 +272,28 @@ def test_every_command_of_the_guide_works(data_root: Path, tmp_path: Path) -> No
     assert variables["candles"].open.tolist() == [10, 11, 11.5]
     assert variables["candles"].volume.tolist() == [1_000, 900, 700]
     assert variables["report"].years == ()
+
+
+def test_a_calendar_is_recorded_listed_and_used_by_the_check(data_root: Path, tmp_path: Path) -> None:
+    rows = [f"2024-02-{day:02d},20,24,18,22,500" for day in (6, 7, 8, 14, 15)]  # without the 13th
+    (tmp_path / "krx.csv").write_text("date,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    _run("import", tmp_path / "krx.csv", "--symbol", "KRX", "--timeframe", "1d", "--calendar", "XKRX")
+    coins = [f"2024-01-{day:02d},20,24,18,22,500" for day in range(1, 32)]
+    (tmp_path / "coin.csv").write_text("date,open,high,low,close,volume\n" + "\n".join(coins) + "\n")
+    _run("import", tmp_path / "coin.csv", "--symbol", "COIN", "--timeframe", "1d")
+
+    listed = {row["symbol"]: (row["calendar"], row["calendar_recorded"]) for row in _listed()}
+    assert listed == {"KRX": ("XKRX", True), "COIN": ("24/7", False)}
+    assert _lines(_run("check"))[2][5:] == ["1", "2024-02-08 to 2024-02-14, 1 bars; without 2024-02-13"]
+
+
+def test_an_unknown_calendar_is_refused_with_names_like_it(data_root: Path, prices: Path) -> None:
+    done = _run("import", prices, "--symbol", "ACME", "--timeframe", "1d", "--calendar", "XNYC")
+    assert isinstance(done.exception, RequestInvalid)
+    assert "there is no calendar 'XNYC'; did you mean XNYS" in str(done.exception)
+    assert not data_root.exists()
+
+
+def _listed() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(_run("list", "--json").stdout)
+    return rows

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from backtest_pipeline import Candles
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.model.request import digest_of
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
@@ -198,3 +199,18 @@ def test_a_damaged_task_is_not_run_again(data_root: Path) -> None:
     (Layout(data_root).task(TASK) / "trades.parquet").unlink()
     [told] = json.loads(_run(TASK, "--rerun", "--json").stdout)
     assert "rerun" not in told
+
+
+def test_a_second_run_goes_by_the_calendar_of_then(data_root: Path) -> None:
+    record = data_root / "ACME" / "symbol.json"
+    record.write_text(SymbolRecord.of("XKRX").model_dump_json())
+    assert _again() == {
+        "verdict": "identical",
+        "details": ["ACME: its recorded calendar was none, is XKRX; run by that of then"],
+    }
+    candles = replace(wandering(), record=SymbolRecord.of("XKRX"))
+    manifest = publish(data_root, candles)
+    assert manifest.metrics["periods_per_year"] == 252
+    assert _again() == {"verdict": "identical", "details": []}
+    record.unlink()
+    assert _again()["details"] == ["ACME: its recorded calendar was XKRX, is none; run by that of then"]

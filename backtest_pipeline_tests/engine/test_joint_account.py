@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
+from backtest_pipeline.backtest import run_backtest
 from backtest_pipeline.engine.run import run
+from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.signals import StrategyParams
+from backtest_pipeline.model.timeframe import Timeframe
 from backtest_pipeline_tests.engine.scripted import Scripted, candles_of, flat, signals_at
 
 
@@ -63,3 +69,107 @@ def test_symbols_with_the_same_bars_need_no_carrying() -> None:
     request = BacktestRequest(strategy="scripted", symbols=("A", "B"), fill="close", fee_bps=0)
     result = run(candles, request, strategy, StrategyParams())
     assert result.equity["equity"].tolist() == [10_000, 15_000]
+
+
+def growing(
+    symbol: str, index: pd.DatetimeIndex, timeframe: Timeframe = "1d", *, factor: float = 2.0
+) -> Candles:
+    """Closes that grow steadily from 100 to 100 times the factor."""
+    moments = index.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]")
+    close = np.geomspace(100, 100 * factor, len(moments))
+    columns: dict[str, NDArray[np.generic]] = dict.fromkeys(("open", "high", "low", "close", "volume"), close)
+    return Candles.from_arrays(symbol, timeframe, {**columns, "timestamp": moments})
+
+
+def held(*candles: Candles) -> BacktestResult:
+    request = BacktestRequest(
+        strategy="buy_and_hold",
+        symbols=[own.symbol for own in candles],
+        timeframe=candles[0].timeframe,
+        fee_bps=0,
+        fill="close",
+    )
+    return run_backtest({own.symbol: own for own in candles}, request)
+
+
+def days(first: str, last: str, zone: str, *, weekends: bool = False) -> pd.DatetimeIndex:
+    index = pd.date_range(first, last, tz=zone) if weekends else pd.bdate_range(first, last, tz=zone)
+    return pd.DatetimeIndex(index)
+
+
+def test_a_coin_and_a_share_that_double_within_a_year_double_together() -> None:
+    coin = growing("BTC", days("2024-01-01", "2024-12-31", "UTC", weekends=True))
+    share = growing("AAPL", days("2024-01-02", "2024-12-31", "America/New_York"))
+    result = held(coin, share)
+    # from 1 January 00:00 UTC to 1 January 05:00 UTC, when the last day ends in New York
+    years = (366 + 5 / 24) / 365.25
+    assert result.metrics["cagr"] == pytest.approx(2 ** (1 / years) - 1, rel=1e-12)
+    assert result.metrics["cagr"] == pytest.approx(0.996, abs=5e-4)
+    assert result.metrics["periods_per_year"] == 365
+    assert len(result.equity) == 366
+    assert result.calendars is not None
+    assert result.calendars.account.note.startswith("symbols of 24/7, an exchange together: all days")
+
+
+def test_a_day_has_one_row_at_the_latest_of_its_opens() -> None:
+    # 2024-01-02 begins on the 1st at 15:00 UTC in Seoul, at 00:00 UTC in London, at 05:00 UTC in New York.
+    seoul, london, new_york = (
+        growing(symbol, days("2024-01-02", "2024-03-29", zone))
+        for symbol, zone in (("KRX", "Asia/Seoul"), ("LSE", "UTC"), ("NYSE", "America/New_York"))
+    )
+    result = held(seoul, london, new_york)
+    assert len(result.equity) == len(seoul) == 64
+    assert result.metrics["periods_per_year"] == 252
+    assert result.equity["timestamp"].dt.tz_localize(None).tolist() == [
+        pd.Timestamp(moment) for moment in new_york.timestamp
+    ]
+    # all three stand at their close of the same day
+    assert result.equity["equity"].to_numpy() == pytest.approx(10_000 * london.close / 100, rel=1e-12)
+    assert held(seoul, new_york).equity["equity"].to_numpy() == pytest.approx(10_000 * london.close / 100)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Seoul", "Asia/Riyadh", "Europe/Berlin", "Pacific/Auckland", "UTC"])
+def test_volatility_of_two_markets_does_not_depend_on_the_hour_of_their_opens(zone: str) -> None:
+    rng = np.random.default_rng(1)
+    local = days("2023-01-02", "2024-12-31", zone)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, (2, len(local))), axis=1))
+
+    def walk(symbol: str, index: pd.DatetimeIndex, prices: NDArray[np.float64]) -> Candles:
+        frame = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), prices))
+        return Candles.from_frame(frame.assign(timestamp=index, volume=1.0), symbol=symbol, timeframe="1d")
+
+    new_york = days("2023-01-02", "2024-12-31", "America/New_York")
+    apart = held(walk("A", local, close[0]), walk("B", new_york, close[1]))
+    together = held(walk("A", new_york, close[0]), walk("B", new_york, close[1]))
+    for name in ("annual_volatility", "sharpe", "sortino", "max_drawdown", "max_drawdown_days"):
+        assert apart.metrics[name] == pytest.approx(together.metrics[name], rel=1e-12), name
+    assert len(apart.equity) == len(together.equity)
+
+
+def test_weeks_that_begin_on_sunday_and_on_monday_are_the_same_weeks() -> None:
+    sundays = growing("COIN", pd.date_range("2023-01-01", periods=104, freq="7D", tz="UTC"), "1w")
+    mondays = growing("SHARE", pd.date_range("2023-01-02", periods=104, freq="7D", tz="Asia/Seoul"), "1w")
+    result = held(sundays, mondays)
+    assert (len(result.equity), result.metrics["periods_per_year"]) == (104, 52)
+
+
+def test_hours_share_a_slot_whenever_they_begin_within_it() -> None:
+    coin = growing("BTC", pd.date_range("2024-01-01", periods=24 * 60, freq="h", tz="UTC"), "1h")
+    starts = days("2024-01-01", "2024-02-29", "America/New_York")
+    share = pd.DatetimeIndex(
+        [day + pd.Timedelta(hours=9 + n, minutes=30) for day in starts for n in range(7)]
+    )
+    result = held(coin, growing("AAPL", share, "1h"))
+    assert len(result.equity) == 24 * 60
+    assert result.metrics["periods_per_year"] == 365 * 24
+
+
+def test_two_exchanges_one_after_the_other_have_the_hours_of_both() -> None:
+    def hours(zone: str) -> pd.DatetimeIndex:
+        starts = days("2024-01-02", "2024-02-29", zone)
+        return pd.DatetimeIndex([day + pd.Timedelta(hours=9 + n) for day in starts for n in range(7)])
+
+    seoul, new_york = growing("A", hours("Asia/Seoul"), "1h"), growing("B", hours("America/New_York"), "1h")
+    result = held(seoul, new_york)  # 00:00 to 07:00 and 14:00 to 21:00 UTC
+    assert result.metrics["periods_per_year"] == 252 * 14
+    assert result.by_symbol["A"]["periods_per_year"] == 252 * 7

@@ -151,3 +151,19 @@ def test_a_request_survives_the_way_through_a_run_config() -> None:
 def test_a_run_config_selects_exactly_one_strategy(strategy: object) -> None:
     with pytest.raises(RequestInvalid, match="select exactly one"):
         from_run_config({"strategy": strategy, "symbols": ["AAPL"]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [("auto", "auto"), ("AUTO", "auto"), ("24/7", "24/7"), ("xkrx", "XKRX"), ("XNAS", "XNAS")],
+)
+def test_a_calendar_is_auto_or_one_that_there_is(asked: str, kept: str) -> None:
+    assert BacktestRequest(strategy="s", symbols=["A"], calendar=asked).calendar == kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"), [("XNYC", "XNYS"), ("24/6", "24/7"), ("KRX", "XKRX"), ("", "MIC")]
+)
+def test_an_unknown_calendar_is_refused_with_names_like_it(asked: str, near: str) -> None:
+    with pytest.raises(RequestInvalid, match=f"calendar: there is no calendar .*{near}"):
+        BacktestRequest(strategy="s", symbols=["A"], calendar=asked)

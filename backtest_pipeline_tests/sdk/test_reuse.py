@@ -15,6 +15,7 @@ import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.model.manifest import Manifest
+from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.sdk import reuse
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, run
@@ -230,3 +231,11 @@ def test_the_candidates_are_asked_for_by_digest_in_one_request(
     wanted = server.sent[0]["filter"]
     assert wanted["tags"] == [{"key": "backtest/request_digest", "value": manifest["request_digest"]}]
     assert wanted["statuses"] == ["SUCCESS"]
+
+
+def test_another_recorded_calendar_makes_another_result(
+    client: BacktestClient, server: FakeServer, data_root: Path
+) -> None:
+    (data_root / "ACME" / "symbol.json").write_text(SymbolRecord.of("XKRX").model_dump_json())
+    client.submit(_request())
+    assert "Launch" in server.asked

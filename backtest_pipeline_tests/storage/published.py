@@ -82,6 +82,7 @@ def manifest_of(
         ),
         "metrics": result.metrics,
         "by_symbol": result.by_symbol,
+        "calendars": result.calendars,
         "checks": result.checks,
         "diagnostics": result.diagnostics,
         "pinned": request.pinned,

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles
+from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import TaskUnknown
+from backtest_pipeline.model.request import digest_of
 from backtest_pipeline.model.result import Metrics
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.task_store import TaskStore
@@ -373,3 +375,49 @@ def test_the_same_request_run_twice_leaves_the_same_bytes(tmp_path: Path) -> Non
         contents.append({file.name: (folder / file.path).read_bytes() for file in manifest.result_files})
     assert contents[0].keys() == {"signals", "trades", "equity"}
     assert contents[0] == contents[1]
+
+
+def _share_and_coin() -> tuple[Candles, Candles]:
+    """A coin that opens at midnight in UTC, and a share that opens at midnight in New York on workdays."""
+    coin, every_day = wandering("COIN"), wandering("SHARE", seed=2)
+    days = pd.date_range("2020-01-01", periods=200, tz="America/New_York").tz_convert("UTC")
+    opens = days.tz_localize(None).to_numpy().astype("datetime64[us]")
+    workdays = days.tz_convert("America/New_York").day_of_week < 5
+    share = {name: getattr(every_day, name)[workdays] for name in CANDLE_COLUMNS}
+    return coin, Candles.from_arrays("SHARE", "1d", {**share, "timestamp": opens[workdays]})
+
+
+def test_an_account_of_symbols_that_open_at_different_hours_adds_up(tmp_path: Path) -> None:
+    manifest = publish(tmp_path, *_share_and_coin())
+    equity = next(file for file in manifest.result_files if file.name == "equity")
+    assert equity.rows == 200
+    assert manifest.summary.total_trades > 20
+    assert _problems(tmp_path) == []
+
+
+def test_a_row_of_another_day_is_found_in_a_joint_account(tmp_path: Path) -> None:
+    publish(tmp_path, *_share_and_coin())
+    day = pd.Timedelta(days=1)
+    forge(tmp_path, "equity", lambda table: table.assign(timestamp=table["timestamp"] + day))
+    assert any("bars from" in problem for problem in _problems(tmp_path))
+
+
+def test_a_cagr_that_counts_other_years_is_found(tmp_path: Path) -> None:
+    publish(tmp_path, wandering())
+    rewrite(tmp_path, lambda manifest: manifest["metrics"].update(cagr=manifest["metrics"]["cagr"] + 0.01))
+    [problem] = _problems(tmp_path)
+    assert "metrics.cagr" in problem
+
+
+def test_a_manifest_from_before_calendars_were_recorded_is_read_and_verified(tmp_path: Path) -> None:
+    publish(tmp_path, wandering())
+    cagr = 0.123  # by bars, as it was then
+
+    def of_then(manifest: dict[str, Any]) -> None:
+        del manifest["calendars"], manifest["request"]["calendar"]
+        manifest["request_digest"] = digest_of(manifest["request"])
+        manifest["metrics"]["cagr"] = cagr
+
+    rewrite(tmp_path, of_then)
+    assert _problems(tmp_path) == []
+    assert TaskStore(tmp_path).result(TASK).calendars is None
