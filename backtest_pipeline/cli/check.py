@@ -88,7 +88,10 @@ def _row(ahead: LookAhead, warm_up: WarmUp) -> tuple[str, ...]:
     changed = ahead.difference
     where = ""
     if changed:
-        where = f"{changed.signal} at {changed.timestamp}, when {changed.cut_after} is followed by {changed.followed_by}"
+        where = (
+            f"{changed.signal} at {changed.timestamp}, where {changed.cut_after} is followed by "
+            f"{changed.followed_by}"
+        )
     return (
         ahead.symbol,
         "none" if ahead.passed else "FOUND",

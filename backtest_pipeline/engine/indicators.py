@@ -121,7 +121,9 @@ def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
 
     One of them may be a single number.
     """
-    upper, lower = (_floats(values) for values in np.broadcast_arrays(left, right))
+    upper, lower = _floats(left), _floats(right)
+    if len(upper) != len(lower):
+        upper, lower = _broadcast(upper, lower)
     flags = np.empty(len(upper), dtype=np.bool_)
     crossed(upper, lower, flags)
     return flags
@@ -166,6 +168,16 @@ def _smoothed(source: Floats, window: int, weight: float) -> Floats:
     average = np.empty_like(source)
     smooth(source, window, weight, average)
     return average
+
+
+def _broadcast(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Repeats a single number; far quicker for that than NumPy, which refuses other differences in length."""
+    if len(left) == 1:
+        return np.full(len(right), left[0]), right
+    if len(right) == 1:
+        return left, np.full(len(left), right[0])
+    np.broadcast_arrays(left, right)
+    return left, right
 
 
 def _floats(values: Any) -> Floats:

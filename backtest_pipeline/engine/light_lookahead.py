@@ -156,7 +156,7 @@ def _is_explained(
         if start > 0:
             stop = min(bar + 1 + LATER_BARS, stop)
             change = first_change(probe.true_signals(start, stop), other, bar + 1 - start)
-        if change is not None and probe.confirmed(start, stop, bar, manner):
+        if change is not None and probe.confirmed(other, start, stop, bar, manner):
             done.difference = probe.difference(change, start, bar, manner)
             done.symbol = probe.candles.symbol
     except StrategyFaulty as refusal:

@@ -176,7 +176,7 @@ class _Search:
             self.refusal = refusal
             return False
         change = first_change(true, other, bar + 1 - start)
-        if change is None or not self.probe.confirmed(start, stop, bar, manner):
+        if change is None or not self.probe.confirmed(other, start, stop, bar, manner):
             return False
         self.difference = self.probe.difference(change, start, bar, manner)
         return True

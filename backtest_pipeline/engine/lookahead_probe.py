@@ -108,7 +108,7 @@ class Probe:
         name, place = change
         return Difference(name, f"{timestamp[start + place]}Z", f"{timestamp[bar]}Z", FOLLOWED_BY[manner])
 
-    def confirmed(self, start: int, stop: int, bar: int, manner: Manner) -> bool:
+    def confirmed(self, answer: CheckedSignals, start: int, stop: int, bar: int, manner: Manner) -> bool:
         """Whether signals up to the bar depend on what follows and not on rounding.
 
         A sum that comes out differently in its last digit, because it is computed over more or other bars,
@@ -117,16 +117,16 @@ class Probe:
         longer equal, while a strategy that knows the future still does.
 
         Args:
+            answer: what the strategy said when the candles went on differently.
             start: of the candles in both answers.
             stop: end (excluded) of the true ones.
-            bar: the last true one of the others.
+            bar: the last true one behind `answer`.
             manner: how they go on.
 
         Raises:
             StrategyFaulty: the strategy answers differently when asked the same again.
         """
-        first, again = (self.signals(start, bar, manner) for _ in range(2))
-        if first_change(first, again, bar + 1 - start):
+        if first_change(answer, self.signals(start, bar, manner), bar + 1 - start):
             raise StrategyFaulty(self.strategy.name, NOT_REPEATABLE)
         for jitter in range(1, self.jitters + 1):
             true = self.signals(start, stop - 1, Manner.CUT, jitter=jitter)

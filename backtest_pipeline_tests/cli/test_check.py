@@ -47,11 +47,14 @@ def _settings(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.parametrize("name", list(strategies()))
 def test_no_built_in_strategy_looks_ahead(name: str) -> None:
-    done = CliRunner().invoke(app, ["check", name, "--symbols", "IBM,FB", "--cuts", "20", "--json"])
+    limits = ["--cuts", "20", "--stretch-cuts", "400"]
+    done = CliRunner().invoke(app, ["check", name, "--symbols", "IBM,FB", *limits, "--json"])
     assert done.exit_code == 0, done.output
     verdicts = json.loads(done.stdout)
     assert set(verdicts) == {"IBM", "FB"}
     assert all(verdict["look_ahead"]["passed"] for verdict in verdicts.values())
+    tried = verdicts["IBM"]["look_ahead"]
+    assert (tried["cuts"], tried["stretch_cuts"], tried["refused"]) == (20, 400, 0)
     assert all(verdict["look_ahead"]["difference"] is None for verdict in verdicts.values())
 
 
@@ -62,6 +65,23 @@ def test_a_strategy_that_knows_tomorrow_is_found_and_ends_with_1() -> None:
     row = dict(zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True))
     assert (row["symbol"], row["look-ahead"]) == ("IBM", "FOUND")
     assert row["first difference"].startswith("entry at ")
+    assert " is followed by " in row["first difference"]
+
+
+class DrawsByItself(Strategy):
+    """Enters by a lot of its own."""
+
+    name = "draws_by_itself"
+
+    def signals(self, candles: Candles, params: StrategyParams) -> Signals:
+        return Signals(entry=np.random.default_rng().random(len(candles)) < 0.5)
+
+
+def test_a_strategy_that_draws_by_itself_is_told_to_take_the_generator() -> None:
+    register(DrawsByItself)
+    done = CliRunner().invoke(app, ["check", "draws_by_itself", "--symbols", "IBM"])
+    assert done.exit_code == 1
+    assert "gives two answers to the same candles" in str(done.exception)
 
 
 def test_an_averages_window_is_its_warm_up() -> None:
