@@ -290,10 +290,20 @@ class _CodeOnDisk:
 
 
 def _changed_code() -> dict[str, str | None]:
-    """Digests on disk of the strategies whose sources have changed since they were loaded."""
-    from backtest_pipeline.strategies.registry import changed_strategies, code_sha256_on_disk_of  # noqa: PLC0415  of the code that is loaded now
+    """Digests on disk of the strategies whose sources have changed since they were loaded.
 
-    return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
+    Where none could be loaded, the code location says so, and there is nothing to compare with.
+    """
+    from backtest_pipeline.model.errors import BacktestError  # noqa: PLC0415  of the code that is loaded now
+    from backtest_pipeline.strategies.registry import (  # noqa: PLC0415  as above
+        changed_strategies,
+        code_sha256_on_disk_of,
+    )
+
+    try:
+        return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
+    except BacktestError:
+        return {}
 
 
 class _InBackground:
