@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides
+
 _ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
 # Their tests share the acceptance tests' pipeline on SQLite.
 _WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py")
@@ -31,6 +33,8 @@ def group_of(test_id: str) -> str:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Gives each group of tests to one process, which starts their services once."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  only where it is used
+
+    overrides(LoadScopeScheduling, "_split_scope", used_by=LoadScopeScheduling.schedule)
 
     class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # untyped
         def _split_scope(self, nodeid: str) -> str:

@@ -86,7 +86,7 @@ class WarmApiServer(DagsterApiServer):
         While the code on disk is not what is loaded, it seems to be away: tasks wait until it is.
         """
         self._seem_away_when_stopping(context)
-        if self._code.is_behind():
+        if self._reload_lock.locked() or self._code.is_behind():
             context.abort(StatusCode.UNAVAILABLE, "the code has changed on disk and is being loaded")
         return super().Ping(request, context)
 
@@ -139,7 +139,9 @@ class WarmApiServer(DagsterApiServer):
         """Loads changed code soon after it was written, so that nobody is served by what was there before."""
         while not self._server_termination_event.wait(LOOK_AT_CODE_EVERY_S):
             try:
-                if self._loaded_repositories is not None and self._code.has_settled():
+                if self._reload_lock.locked() or self._loaded_repositories is None:
+                    continue  # it is being loaded, or it waits for whoever mends it to ask for that
+                if self._code.has_settled():
                     self._reload_changed()
             except Exception as error:  # noqa: BLE001  the next look may do better
                 self._logger.warning("cannot look after the code on disk now: %r", error)
@@ -150,6 +152,8 @@ class WarmApiServer(DagsterApiServer):
         The runs of strategies that have changed are refused then by their workers, see `submitted_code`.
         """
         with self._reload_lock:
+            if not self._code.is_behind():
+                return  # somebody has asked for a reload meanwhile
             self._logger.info("the code has changed on disk; loading it")
             if isinstance(self._mp_ctx, warm_workers.WarmContext):
                 renewed = warm_workers.renewed_context(self._logger)
@@ -290,10 +294,20 @@ class _CodeOnDisk:
 
 
 def _changed_code() -> dict[str, str | None]:
-    """Digests on disk of the strategies whose sources have changed since they were loaded."""
-    from backtest_pipeline.strategies.registry import changed_strategies, code_sha256_on_disk_of  # noqa: PLC0415  of the code that is loaded now
+    """Digests on disk of the strategies whose sources have changed since they were loaded.
 
-    return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
+    Where none could be loaded, the code location says so, and there is nothing to compare with.
+    """
+    from backtest_pipeline.model.errors import BacktestError  # noqa: PLC0415  of the code that is loaded now
+    from backtest_pipeline.strategies.registry import (  # noqa: PLC0415  as above
+        changed_strategies,
+        code_sha256_on_disk_of,
+    )
+
+    try:
+        return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
+    except BacktestError:
+        return {}
 
 
 class _InBackground:

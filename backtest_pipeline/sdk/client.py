@@ -112,9 +112,10 @@ class BacktestClient:
                 has a key of its own, so that a launch can be sent again after a lost connection.
             reuse: whether an earlier task's result will do. A key asks for a submission of its own, so with
                 one nothing is reused.
-            server_code: run the server's code, whatever is installed here, and reuse nothing. Otherwise a task
-                whose strategy has other code there than here fails before any work; where the strategy is not installed
-                here, the server's runs in any case. `TaskStatus.code_sha256` tells which code ran.
+            server_code: run the server's code, whatever is installed here, and reuse nothing. Otherwise a
+                task whose strategy has other code there than here fails before any work; where the strategy
+                is not installed here, the server's runs in any case. `TaskStatus.code_sha256` tells which
+                code ran.
 
         Raises:
             RequestInvalid: the strategy, its parameters or the key are wrong; nothing was started.
