@@ -27,12 +27,16 @@ def json_table(text: bytes, options: ReadOptions, origin: Origin, assumptions: l
     document = _parsed(text, origin)
     found = list(_tables(document, 0))
     if len(found) != 1:
-        problem = f"the JSON holds {len(found)} tables" if found else f"the JSON holds no candles{_error(document)}"
+        problem = (
+            f"the JSON holds {len(found)} tables" if found else f"the JSON holds no candles{_error(document)}"
+        )
         raise origin.refused(problem, ADVICE)
     names, rows = found[0]
     if rows and any(len(row) != len(rows[0]) for row in rows):
         odd = next(at for at, row in enumerate(rows) if len(row) != len(rows[0]))
-        raise origin.refused(f"row {odd} of the JSON has {len(rows[odd])} values, the first has {len(rows[0])}")
+        raise origin.refused(
+            f"row {odd} of the JSON has {len(rows[odd])} values, the first has {len(rows[0])}"
+        )
     width = len(names) if names else len(rows[0]) if rows else 0
     columns = [pa.array([_text(row[at]) for row in rows], pa.string()) for at in range(width)]
     table = pa.table(columns, names=list(names) if names else [""] * width)
@@ -143,7 +147,9 @@ def _error(document: Any) -> str:
     """What a service says instead of candles."""
     if isinstance(document, dict):
         for name, each in document.items():
-            if isinstance(each, str) and name.casefold().startswith(("error", "message", "note", "information", "msg")):
+            if isinstance(each, str) and name.casefold().startswith(
+                ("error", "message", "note", "information", "msg")
+            ):
                 return f", but {name}: {each[:80]!r}"
     return ""
 
@@ -151,4 +157,8 @@ def _error(document: Any) -> str:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(value)[:200]
+    return (
+        repr(value)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else json.dumps(value)[:200]
+    )

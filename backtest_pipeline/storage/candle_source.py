@@ -107,7 +107,11 @@ class CandleSource:
             raise self.fault("there are no rows")
         zone = ZoneInfo(found.zone) if found.zone else self.zone
         timestamp = parsed_times(
-            found.columns["timestamp"], zone, self.fault, date_format=self.options.date_format, assume=self._assume
+            found.columns["timestamp"],
+            zone,
+            self.fault,
+            date_format=self.options.date_format,
+            assume=self._assume,
         )
         texts = {name: found.columns[name] for name in wanted[1:]}
         plain = plain_numbers(texts, self.options.decimal, self.fault, self._assume)
@@ -131,7 +135,9 @@ class CandleSource:
         number = pc.sum(empty).as_py() or 0
         if not number or number == self.table.num_rows:
             return self
-        self._assume(f"{number} row{'' if number == 1 else 's'} without any price {'was' if number == 1 else 'were'} left out")
+        self._assume(
+            f"{number} row{'' if number == 1 else 's'} without any price {'was' if number == 1 else 'were'} left out"
+        )
         return self._taken(pc.invert(empty))
 
     def fault(self, problem: str, row: int | None = None, about: str = "") -> CandlesInvalid:
@@ -153,6 +159,8 @@ class CandleSource:
     def _missing(self, missing: list[str], found: Found) -> CandlesInvalid:
         has = ", ".join(self.table.column_names) or "none"
         cure = "; --no-volume stores 0" if missing == ["volume"] else ""
+        if self.table.num_columns == 1 and " " in has.strip():
+            cure = "; columns are separated by spaces: write commas or tabs between them"
         return self.fault(f"missing columns: {', '.join(missing)}; the file has {has}{found.hint}{cure}")
 
     def _taken(self, chosen: pa.ChunkedArray) -> CandleSource:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +28,15 @@ from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.storage.source_files import FILES
 
 Bar = tuple[datetime, float, float, float, float, float]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Hundreds of small stores need not outlive a power cut."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda _: None)
+        yield
+
 
 NAMES = ("time", "open", "high", "low", "close", "volume")
 HEADERS = {
@@ -143,7 +155,9 @@ def documents(draw: st.DrawFn) -> Written:
     frame = pd.DataFrame(rows, columns=["timestamp", *NAMES[1:]])
     numbers = [[int(bar[0].timestamp() * 1_000), *bar[1:]] for bar in rows]
     records = [dict(zip(["time", *NAMES[1:]], row, strict=True)) for row in numbers]
-    kind = draw(st.sampled_from(["arrays", "records", "wrapped", "columns", "split", "parquet", "feather", "lines"]))
+    kind = draw(
+        st.sampled_from(["arrays", "records", "wrapped", "columns", "split", "parquet", "feather", "lines"])
+    )
     if kind in {"parquet", "feather"}:
         buffer = io.BytesIO()
         frame.to_parquet(buffer) if kind == "parquet" else frame.to_feather(buffer)
@@ -197,8 +211,12 @@ def damages(draw: st.DrawFn) -> tuple[Timeframe, bytes]:
         insert = draw(
             st.one_of(
                 st.binary(max_size=8),
-                st.sampled_from([b"\0", b'"', b"\n", b",", b";", b"nan", b"inf", b"1e999", b"-", b"\xff\xfe", b"now"]),
-                st.sampled_from([b"\xef\xbb\xbf", b"\r", b"9" * 400, b"(" * 3_000, b"[" * 50_000, b"A" * 200_000]),
+                st.sampled_from(
+                    [b"\0", b'"', b"\n", b",", b";", b"nan", b"inf", b"1e999", b"-", b"\xff\xfe", b"now"]
+                ),
+                st.sampled_from(
+                    [b"\xef\xbb\xbf", b"\r", b"9" * 400, b"(" * 3_000, b"[" * 50_000, b"A" * 200_000]
+                ),
                 st.just(data[at : at + 200]),
             )
         )
@@ -215,7 +233,16 @@ def test_a_damaged_file_never_ends_in_a_traceback(case: tuple[Timeframe, bytes])
         assert bar[3] <= min(bar[1], bar[4]) <= max(bar[1], bar[4]) <= bar[2] < float("inf")
 
 
-MAGICS = (b"", b"PAR1", b"ARROW1\0\0", b"\x1f\x8b\x08\0", b"PK\x03\x04", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+MAGICS = (
+    b"",
+    b"PAR1",
+    b"ARROW1\0\0",
+    b"\x1f\x8b\x08\0",
+    b"PK\x03\x04",
+    b"BZh9",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+)
 
 
 @QUICK
@@ -237,7 +264,9 @@ OPTIONS = st.builds(
 
 @QUICK
 @given(damages(), OPTIONS)
-def test_no_option_turns_a_refusal_into_a_traceback(case: tuple[Timeframe, bytes], options: ReadOptions) -> None:
+def test_no_option_turns_a_refusal_into_a_traceback(
+    case: tuple[Timeframe, bytes], options: ReadOptions
+) -> None:
     timeframe, data = case
 
     _imported(data, timeframe, options)
