@@ -1,4 +1,4 @@
-"""Numbers as times: seconds, milli-, micro- or nanoseconds since 1970, told apart by their size, and dates in digits."""
+"""Numbers as times: seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def epoch_us(
 ) -> NDArray[np.int64]:
     """Microseconds since 1970.
 
-    A column in which every number is a time between 1973 and 2103 in one of the units is read number by number: some
-    sources have changed their unit. Otherwise the largest number tells the unit of all.
+    A column in which every number is a time between 1973 and 2103 in one of the units is read number by
+    number: some sources have changed their unit. Otherwise the largest number tells the unit of all.
 
     Args:
         numbers: finite, at least one.

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.storage.candle_names import ALIASES, SERIES_NAMES, TIMES, plain_name, zoned_name
+from backtest_pipeline.storage.candle_names import ALIASES, TIMES, plain_name, zoned_name
 
 if TYPE_CHECKING:
     from backtest_pipeline.storage.candle_reading import Origin, ReadOptions
@@ -76,7 +76,13 @@ def head_of(data: bytes, options: ReadOptions, origin: Origin, assumptions: list
         width = len(cells[first])
         _note_preamble(lines[:first], assumptions)
         names = ("",) * width
-        return Head(delimiter, names, True, lines[first].begin, lines[first].number)  # noqa: FBT003  named there
+        return Head(
+            delimiter,
+            names,
+            headerless=True,
+            body_at=lines[first].begin,
+            first_line=lines[first].number,
+        )
     at = header or 0
     begin = _end_of_header(cells, at)
     names = _names(cells, at, begin, options, origin, assumptions)

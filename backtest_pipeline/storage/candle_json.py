@@ -63,14 +63,7 @@ def _tables(value: Any, depth: int) -> Iterator[tuple[Sequence[str], list[Sequen
     if depth > DEEPEST:
         return
     if isinstance(value, list):
-        if value and all(isinstance(row, dict) for row in value) and _has_plain_values(value[0]):
-            names = list(dict.fromkeys(name for row in value for name in row))
-            yield names, [[row.get(name) for name in names] for row in value]
-        elif value and all(isinstance(row, list) for row in value) and len(value[0]) >= 5:
-            yield (), value
-        else:
-            for each in value[:1] if len(value) == 1 else []:
-                yield from _tables(each, depth + 1)
+        yield from _tables_of_list(value, depth)
         return
     if not isinstance(value, dict):
         return
@@ -87,6 +80,16 @@ def _tables(value: Any, depth: int) -> Iterator[tuple[Sequence[str], list[Sequen
         return
     for each in value.values():
         yield from _tables(each, depth + 1)
+
+
+def _tables_of_list(value: list[Any], depth: int) -> Iterator[tuple[Sequence[str], list[Sequence[Any]]]]:
+    if value and all(isinstance(row, dict) for row in value) and _has_plain_values(value[0]):
+        names = list(dict.fromkeys(name for row in value for name in row))
+        yield names, [[row.get(name) for name in names] for row in value]
+    elif value and all(isinstance(row, list) for row in value) and len(value[0]) >= 5:
+        yield (), value
+    elif len(value) == 1:
+        yield from _tables(value[0], depth + 1)
 
 
 def _has_plain_values(row: dict[str, Any]) -> bool:
@@ -106,7 +109,7 @@ def _split(value: dict[str, Any]) -> Iterator[tuple[Sequence[str], list[Sequence
 
 
 def _by_column(value: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[Any]]] | None:
-    """Arrays of one length by name, also where the times stand beside an object of prices, or objects by row."""
+    """Arrays of one length by name, also where times stand beside an object of prices, or objects by row."""
     arrays = dict(_arrays(value, 0))
     longest = max((len(each) for each in arrays.values()), default=0)
     chosen = {name: each for name, each in arrays.items() if len(each) == longest}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CURRENCY = "US\\$|HK\\$|NT\\$|[$€£¥₩₽₹฿₿원円元]|USDT|USDC|USD|EUR|KRW|JPY|GBP|CNY|CHF|HKD|BTC|ETH"
 BEFORE = rf"^([+-]?)(?:{CURRENCY})[ \x{{a0}}]?"
 BEHIND = rf"[ \x{{a0}}]?(?:{CURRENCY})$"
-GROUPED = r"^[+-]?[0-9]{1,3}([ '’\x{a0}\x{202f}][0-9]{3})+([.,][0-9]+)?$"
+GROUPED = r"^[+-]?[0-9]{1,3}([ '\x{2019}\x{a0}\x{202f}][0-9]{3})+([.,][0-9]+)?$"
 POWERS = (("K", "e3"), ("M", "e6"), ("B", "e9"), ("T", "e12"))
 POWERED = r"^([0-9][0-9.,]*) ?([KkMmBbTt])$"
 POINT = r"^[+-]?([0-9]+|[1-9][0-9]{0,2}(,[0-9]{2,3})*,[0-9]{3})?(\.[0-9]*)?([eE][+-]?[0-9]+)?$"

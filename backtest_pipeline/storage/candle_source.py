@@ -80,8 +80,8 @@ class CandleSource:
         for _, column in series:
             chosen = pc.fill_null(pc.equal(column, only), fill_value=False)
             if pc.any(chosen).as_py():
-                rows = replace(self, options=replace(self.options, only=None))._taken(chosen)
-                return rows.of_one_series()
+                rows = self._taken(chosen)
+                return replace(rows, options=replace(self.options, only=None)).of_one_series()
         names = ", ".join(repr(name) for name, _ in series) or "no column of symbols"
         raise self.fault(f"there is no {only!r} to import only; the file has {names}")
 
@@ -135,9 +135,8 @@ class CandleSource:
         number = pc.sum(empty).as_py() or 0
         if not number or number == self.table.num_rows:
             return self
-        self._assume(
-            f"{number} row{'' if number == 1 else 's'} without any price {'was' if number == 1 else 'were'} left out"
-        )
+        rows = "1 row" if number == 1 else f"{number} rows"
+        self._assume(f"without any price and left out: {rows}")
         return self._taken(pc.invert(empty))
 
     def fault(self, problem: str, row: int | None = None, about: str = "") -> CandlesInvalid:

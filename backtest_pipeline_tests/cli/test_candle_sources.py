@@ -18,7 +18,7 @@ from backtest_pipeline_tests.storage.source_files import FILES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "candles.md"
 ROW = re.compile(
-    r"^\| (?P<source>[^|`]+) \| [^|]+ \| `(?P<command>[^`]*backtest candles import [^`]+)` \|$", re.M
+    r"^\| (?P<source>[^|`]+) \| [^|]+ \| `(?P<command>[^`]*backtest candles import [^`]+)` \|$", re.MULTILINE
 )
 SOURCES = {row["source"]: row["command"] for row in ROW.finditer(GUIDE.read_text())}
 
