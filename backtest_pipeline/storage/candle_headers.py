@@ -75,10 +75,9 @@ def head_of(data: bytes, options: ReadOptions, origin: Origin, assumptions: list
     if header is None and first is not None:
         width = len(cells[first])
         _note_preamble(lines[:first], assumptions)
-        names = ("",) * width
         return Head(
             delimiter,
-            names,
+            ("",) * width,
             headerless=True,
             body_at=lines[first].begin,
             first_line=lines[first].number,

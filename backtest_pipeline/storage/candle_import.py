@@ -150,7 +150,8 @@ def _sorted_unique(source: CandleSource, columns: Columns) -> tuple[Columns, NDA
             row = int(np.argmax(differs))
             raise source.fault(
                 f"{name} is {rows[name][row]}, but {rows[name][row - 1]} "
-                f"in {source.place(int(order[row - 1]))} of the same time, {moment_label(rows['timestamp'][row])}",
+                f"in {source.place(int(order[row - 1]))} of the same time, "
+                f"{moment_label(rows['timestamp'][row])}",
                 int(order[row]),
             )
     return {name: column[~again] for name, column in rows.items()}, order[~again]

@@ -12,6 +12,9 @@ from backtest_pipeline.storage.candle_reading import NAME_THE_COLUMNS, RawTable,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    # Names of the columns, none where the rows have none, and the rows.
+    Rows = tuple[Sequence[str], Sequence[Sequence[Any]]]
+
     from backtest_pipeline.storage.candle_reading import Origin, ReadOptions
 
 DEEPEST = 6
@@ -58,7 +61,7 @@ def _parsed(text: bytes, origin: Origin) -> Any:
         return lines
 
 
-def _tables(value: Any, depth: int) -> Iterator[tuple[Sequence[str], list[Sequence[Any]]]]:
+def _tables(value: Any, depth: int) -> Iterator[Rows]:
     """Yields names (none: the rows are arrays) and rows of everything that is a table."""
     if depth > DEEPEST:
         return
@@ -82,7 +85,7 @@ def _tables(value: Any, depth: int) -> Iterator[tuple[Sequence[str], list[Sequen
         yield from _tables(each, depth + 1)
 
 
-def _tables_of_list(value: list[Any], depth: int) -> Iterator[tuple[Sequence[str], list[Sequence[Any]]]]:
+def _tables_of_list(value: list[Any], depth: int) -> Iterator[Rows]:
     if value and all(isinstance(row, dict) for row in value) and _has_plain_values(value[0]):
         names = list(dict.fromkeys(name for row in value for name in row))
         yield names, [[row.get(name) for name in names] for row in value]
@@ -96,7 +99,7 @@ def _has_plain_values(row: dict[str, Any]) -> bool:
     return sum(not isinstance(value, dict | list) for value in row.values()) >= 5
 
 
-def _split(value: dict[str, Any]) -> Iterator[tuple[Sequence[str], list[Sequence[Any]]]]:
+def _split(value: dict[str, Any]) -> Iterator[Rows]:
     """As `frame.to_json(orient="split")` writes it."""
     rows, index = value["data"], value.get("index")
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
@@ -108,7 +111,7 @@ def _split(value: dict[str, Any]) -> Iterator[tuple[Sequence[str], list[Sequence
         yield names, rows
 
 
-def _by_column(value: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[Any]]] | None:
+def _by_column(value: dict[str, Any]) -> Rows | None:
     """Arrays of one length by name, also where times stand beside an object of prices, or objects by row."""
     arrays = dict(_arrays(value, 0))
     longest = max((len(each) for each in arrays.values()), default=0)

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
+from backtest_pipeline.model.timeframe import BAR_SECONDS, TIMEFRAMES, Timeframe
 from backtest_pipeline.storage.candle_import import import_candles
 from backtest_pipeline.storage.candle_reading import ReadOptions
 from backtest_pipeline.storage.candle_store import CandleStore
@@ -78,6 +78,17 @@ NUMBERS: tuple[Any, ...] = (
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp949", "shift_jis", "gb18030")
 
 
+def _zipped(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("candles.csv", data)
+    return buffer.getvalue()
+
+
+PACKERS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, _zipped]
+PACKED = st.sampled_from(PACKERS)
+
+
 def _imported(data: bytes, timeframe: Timeframe, options: ReadOptions | None = None) -> list[Bar] | None:
     """The bars that are in the store afterwards, or `None` where one of our errors refused them."""
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +140,7 @@ class Written:
 @st.composite
 def texts(draw: st.DrawFn) -> Written:
     """Text in any usual dress."""
-    timeframe = draw(st.sampled_from(["1m", "1h", "1d", "1w"]))
+    timeframe = draw(st.sampled_from(TIMEFRAMES))
     rows = draw(bars(timeframe))
     order = draw(st.permutations(range(6))) if draw(st.booleans()) else list(range(6))
     names = [draw(st.sampled_from(HEADERS[NAMES[at]])) for at in order]
@@ -148,13 +159,13 @@ def texts(draw: st.DrawFn) -> Written:
         [*above, *(delimiter.join(line) for line in quoted), *below, *([""] if draw(st.booleans()) else [])]
     )
     data = text.encode(draw(st.sampled_from(ENCODINGS)), errors="replace")
-    return Written(timeframe, rows, draw(st.sampled_from([bytes, gzip.compress, _zipped]))(data))
+    return Written(timeframe, rows, draw(PACKED)(data))
 
 
 @st.composite
 def documents(draw: st.DrawFn) -> Written:
     """JSON and the formats of Arrow."""
-    timeframe = draw(st.sampled_from(["1m", "1h", "1d"]))
+    timeframe = draw(st.sampled_from(TIMEFRAMES))
     rows = draw(bars(timeframe))
     frame = pd.DataFrame(rows, columns=["timestamp", *NAMES[1:]])
     numbers = [[int(bar[0].timestamp() * 1_000), *bar[1:]] for bar in rows]
@@ -176,13 +187,6 @@ def documents(draw: st.DrawFn) -> Written:
     }[kind]
     text = "\n".join(map(json.dumps, records)) if kind == "lines" else json.dumps(document)
     return Written(timeframe, rows, text.encode())
-
-
-def _zipped(data: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("candles.csv", data)
-    return buffer.getvalue()
 
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""Kinds of files that were misread once: every member gives its own bars, or one line that says what to do."""
+"""Kinds of files that are easily misread: each gives its own bars, or one line that says what to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EPOCH_S = 1_735_689_600  # 2025-01-01
 def _import(
     store: CandleStore, data: bytes | str, timeframe: Timeframe = "1d", **options: Any
 ) -> tuple[ImportReport, pd.DataFrame]:
-    path = store.layout.root.parent / "candles"
+    path = store.layout.data_root.parent / "candles"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     report = import_candles(store, path, "ACME", timeframe, options=ReadOptions(**options))
     return report, store.load(["ACME"], timeframe)["ACME"].to_frame()
@@ -39,7 +39,7 @@ def _refusal(store: CandleStore, data: bytes | str, timeframe: Timeframe = "1d",
     with pytest.raises(BacktestError) as refused:
         _import(store, data, timeframe, **options)
     assert "\n" not in str(refused.value)
-    assert not list(store.layout.root.rglob("*.parquet"))
+    assert not list(store.layout.data_root.rglob("*.parquet"))
     return str(refused.value)
 
 
@@ -235,9 +235,9 @@ def test_symbols_side_by_side_are_refused_and_one_can_be_taken(store: CandleStor
 @pytest.mark.parametrize(
     ("header", "times", "first"),
     [
-        ("timestamp,timeOpen", ["2024-01-02 23:59:59.999", "2024-01-02 00:00"], "2024-01-02 00:00"),
+        ("timestamp,timeOpen", ["2024-01-02 23:59:59.999", "2024-01-02 00:00"], "2024-01-01 15:00"),
         ("close_time,open_time", ["1704239999999", "1704153600000"], "2024-01-02 00:00"),
-        ("time,start_time", ["2024-01-03 00:00", "2024-01-02 00:00"], "2024-01-02 00:00"),
+        ("time,start_time", ["2024-01-03 00:00", "2024-01-02 00:00"], "2024-01-01 15:00"),
         ("timestamp,candle_date_time_utc", ["1704240000000", "2024-01-02 00:00"], "2024-01-02 00:00"),
         (
             "candle_date_time_utc,candle_date_time_kst",
