@@ -397,6 +397,25 @@ def test_what_stands_around_the_rows_is_left_out(text: str, store: CandleStore) 
     assert frame.loc[0, ["open", "high", "low", "close", "volume"]].tolist() == [10, 12, 9, 11, 500]
 
 
+def test_a_second_import_in_another_zone_is_refused(tmp_path: Path) -> None:
+    text = "\n".join([HEADER, *(f"2024-01-0{day},{BAR}" for day in range(2, 6))])
+    _import(CandleStore(tmp_path / "data", "UTC"), text)
+
+    with pytest.raises(
+        BacktestError, match="do not fit together: the bar at 2024-01-01T15:00:00 is not on the 1d"
+    ):
+        _import(CandleStore(tmp_path / "data", "Asia/Seoul"), text)
+    assert len(CandleStore(tmp_path / "data").load(["ACME"], "1d")["ACME"]) == 4
+
+
+def test_a_live_bar_alone_does_not_fit_the_stores_candles(store: CandleStore) -> None:
+    _import(store, "\n".join([HEADER, *(f"2024-01-0{day},{BAR}" for day in range(2, 6))]))
+
+    message = _message(store, f"{HEADER}\n2024-01-05 13:12,{BAR}\n")
+
+    assert "the bar at 2024-01-05T13:12:00 opens 13 h 12 min after the one before" in message
+
+
 def _zip(*names: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
