@@ -6,8 +6,8 @@
 - **Grid.** Daily bars open at one time of day and weekly bars on one weekday as well, in some market's time:
   clocks that change move them by an hour in UTC. Shorter bars open at one distance from the hour (or the four
   hours); a market with several sessions has one for each of them.
-- **Steps.** No bar opens before the one in front of it has ended; where clocks change, four hours, a day and a
-  week may be an hour short.
+- **Steps.** No bar opens before the one in front of it has ended; where clocks change, four hours, a day and
+  a week may be an hour short.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def merge_candles(store: CandleStore, symbol: str, timeframe: Timeframe, columns
 def _refuse_misfits(
     file: CandleFile, timeframe: Timeframe, old: Columns, new: Columns, merged: Columns
 ) -> None:
-    """Refuses candles that lie on a grid of their own: imported in another time zone, or still in progress."""
+    """Refuses candles on a grid of their own: imported in another time zone, or still in progress."""
     fault = off_grid(merged["timestamp"], timeframe)
     if fault and not off_grid(old["timestamp"], timeframe) and not off_grid(new["timestamp"], timeframe):
         problem = f"the file's candles and the store's do not fit together: {fault.problem}"
