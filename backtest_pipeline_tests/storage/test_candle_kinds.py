@@ -412,7 +412,7 @@ def test_a_second_import_in_another_zone_is_refused(tmp_path: Path) -> None:
     _import(CandleStore(tmp_path / "data", "UTC"), text)
 
     with pytest.raises(
-        BacktestError, match="do not fit together: the bar at 2024-01-01T15:00:00 is not on the 1d"
+        BacktestError, match="do not fit together: the bar at 2024-01-02T00:00:00 opens 9 h after"
     ):
         _import(CandleStore(tmp_path / "data", "Asia/Seoul"), text)
     assert len(CandleStore(tmp_path / "data").load(["ACME"], "1d")["ACME"]) == 4
