@@ -6,8 +6,8 @@
 - **Grid.** Daily bars open at one time of day and weekly bars on one weekday as well, in some market's time:
   clocks that change move them by an hour in UTC. Shorter bars open at one distance from the hour (or the four
   hours); a market with several sessions has one for each of them.
-- **Steps.** No bar opens before the one in front of it has ended; where clocks change, a day or a week may be
-  an hour short.
+- **Steps.** No bar opens before the one in front of it has ended; where clocks change, four hours, a day and
+  a week may be an hour short.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def off_grid(timestamp: Stamps, timeframe: Timeframe, zone: ZoneInfo | None = No
         return GridFault(f"{shown} looks like a close time; name the column of open times", 0)
     strays = _strays(timestamp, timeframe, zone)
     shortest_us = BAR_SECONDS[timeframe] * SECOND_US
-    if timeframe in {"1d", "1w"}:
+    if BAR_SECONDS[timeframe] >= BAR_SECONDS["4h"]:
         shortest_us -= HOUR_US
     early = np.flatnonzero(np.diff(opens_us) < shortest_us) + 1
     faulty = [int(rows[0]) for rows in (strays, early) if len(rows)]
@@ -186,7 +186,8 @@ def _strays_from_usual(local_us: Micros, timeframe: Timeframe) -> tuple[Rows, Mi
     late_us = (phases - phases[usual] + bar_us // 2) % bar_us - bar_us // 2
     regular = late_us == 0
     if timeframe == "1d":  # some exchanges open an hour late on a few days a year
-        regular |= (np.abs(late_us) <= HOUR_US) & (counts >= 2) & (phases % (5 * MINUTE_US) == 0)
+        few = (counts >= 2) & (counts * 20 <= counts[usual])
+        regular |= few & (np.abs(late_us) <= HOUR_US) & (phases % (5 * MINUTE_US) == 0)
     elif timeframe != "1w":  # a session after lunch
         regular |= ((counts >= 2) | (counts[usual] < 3)) & (phases % (5 * MINUTE_US) == 0)
     if len(local_us) > 1:

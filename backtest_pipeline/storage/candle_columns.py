@@ -26,7 +26,22 @@ from backtest_pipeline.storage.candle_names import (
 if TYPE_CHECKING:
     from backtest_pipeline.storage.candle_cells import Fault
 
-QUOTES = ("USDT", "USDC", "BUSD", "TUSD", "FDUSD", "USD", "EUR", "GBP", "JPY", "KRW", "CNY", "TRY", "quote", "money")
+QUOTES = (
+    "USDT",
+    "USDC",
+    "BUSD",
+    "TUSD",
+    "FDUSD",
+    "USD",
+    "EUR",
+    "GBP",
+    "JPY",
+    "KRW",
+    "CNY",
+    "TRY",
+    "quote",
+    "money",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +129,25 @@ def _find_volume_of_a_unit(
         return
     volumes = [at for at, name in enumerate(names) if plain_name(name).startswith("volume")]
     volumes = [at for at in volumes if len(plain_name(names[at])) > len("volume")]
-    ours = [at for at in volumes if not plain_name(names[at]).endswith(tuple(each.casefold() for each in QUOTES))]
+    ours = [
+        at for at in volumes if not plain_name(names[at]).endswith(tuple(each.casefold() for each in QUOTES))
+    ]
     if len(volumes) == 1:
         found["volume"] = volumes[0]
     elif len(ours) == 1:
         found["volume"] = ours[0]
     elif volumes:
         shown = ", ".join(repr(names[at]) for at in volumes)
-        raise fault(f"there are several volumes, {shown}; name the columns by --columns, _ for those to skip", None)
+        raise fault(
+            f"there are several volumes, {shown}; name the columns by --columns, _ for those to skip", None
+        )
     if volumes:
         assume(f"{names[found['volume']]!r} was read as the volume")
 
 
-def _choose_tick_volume(table: pa.Table, columns: dict[str, pa.ChunkedArray], assume: Callable[[str], None]) -> None:
+def _choose_tick_volume(
+    table: pa.Table, columns: dict[str, pa.ChunkedArray], assume: Callable[[str], None]
+) -> None:
     """MetaTrader writes a volume of zero where its broker knows the number of price changes only."""
     ticks = [at for at, name in enumerate(table.column_names) if plain_name(name) in TICK_VOLUMES]
     if not ticks or "volume" not in columns:
@@ -171,7 +192,9 @@ def _times(
     index = pandas_index(table.schema)
     if index is not None:
         return table.column(table.schema.get_field_index(index)), None
-    unnamed = [at for at, name in enumerate(names) if plain[at] in {"", "index", "unnamed0"} and "%" not in name]
+    unnamed = [
+        at for at, name in enumerate(names) if plain[at] in {"", "index", "unnamed0"} and "%" not in name
+    ]
     if unnamed and _may_be_times(table.column(unnamed[0])):
         assume("the first column without a name was read as the open time")
         return table.column(unnamed[0]), None
@@ -195,4 +218,3 @@ def _joined(day: pa.ChunkedArray, clock: pa.ChunkedArray) -> pa.ChunkedArray:
         longest = pc.max(pc.utf8_length(parts[1])).as_py()
         parts[1] = pc.utf8_lpad(parts[1], 4 if longest <= 4 else 6, "0")
     return pc.binary_join_element_wise(*parts, " ")
-

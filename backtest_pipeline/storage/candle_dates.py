@@ -38,7 +38,7 @@ DATES = (
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 ISO = "ISO8601"
 FORMATS = (ISO, *("".join(parts) for parts in product(DATES, TIMES)))
-# pandas' own reading takes `now` and a lone year as well.
+# pandas takes a lone year as well, and `now` in any format.
 ISO_PATTERN = (
     r"^([0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{8})"
     r"([T ]([0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?|[0-9]{4}|[0-9]{6}))?"
@@ -238,8 +238,8 @@ def _in_format(column: pa.ChunkedArray, name: str, fault: Fault, digits: int) ->
 
 def _parsed(column: pa.ChunkedArray, name: str) -> Stamps:
     zoned = "%z" in name or name == ISO
-    if name == ISO:
-        column = pc.if_else(pc.match_substring_regex(column, ISO_PATTERN), column, None)
+    pattern = ISO_PATTERN if name == ISO else "[0-9]"
+    column = pc.if_else(pc.match_substring_regex(column, pattern), column, None)
     texts = column.to_numpy(zero_copy_only=False)
     stamps = pd.to_datetime(pd.Index(texts, dtype=object), format=name, errors="coerce", utc=zoned)
     naive = stamps.tz_localize(None) if stamps.tz is not None else stamps

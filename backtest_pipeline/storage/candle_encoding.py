@@ -26,7 +26,7 @@ CURE = "name its encoding, e.g. --encoding cp949, or export it as UTF-8"
 
 
 def decoded(data: bytes, encoding: str | None, origin: Origin, assumptions: list[str]) -> bytes:
-    """The text in UTF-8, without byte order marks, its lines ended by `\\n`.
+    """The text in UTF-8, without byte order marks, its lines ended by line feeds.
 
     Raises:
         CandleFileUnreadable: the encoding is not the one that was told, or cannot be recognised.

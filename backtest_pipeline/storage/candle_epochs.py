@@ -1,4 +1,4 @@
-"""Numbers as times: seconds, milli-, micro- or nanoseconds since 1970, told apart by their size, and dates in digits."""
+"""Numbers as times: seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def epoch_us(
 ) -> NDArray[np.int64]:
     """Microseconds since 1970.
 
-    A column in which every number is a time between 1973 and 2103 in one of the units is read number by number: some
-    sources have changed their unit. Otherwise the largest number tells the unit of all.
+    A column in which every number is a time between 1973 and 2103 in one of the units is read number by
+    number: some sources have changed their unit. Otherwise the largest number tells the unit of all.
 
     Args:
         numbers: finite, at least one.
@@ -52,14 +52,17 @@ def epoch_us(
         by_size[(numbers >= FIRST_S * scale) & (numbers < LAST_S * scale)] = unit
     found = sorted(set(by_size.tolist()) - {-1})
     unplaced = by_size == -1
-    if len(found) > 1:
-        if unplaced.any():
+    of_one = np.full(len(numbers), int(np.searchsorted(UNIT_LIMITS, size.max(), side="right")))
+    if len(found) > 1 and unplaced.any():
+        if len(_holes(_exact(numbers, whole, of_one))):
             row = int(np.argmax(unplaced))
             raise fault(f"{_problem(numbers[row])} like the others", row)
+        units = of_one  # from before 1973
+    elif len(found) > 1:
         assume(f"times were read by their size, as {' and '.join(UNITS[unit] for unit in found)}")
         units = by_size
     else:
-        units = np.full(len(numbers), int(np.searchsorted(UNIT_LIMITS, size.max(), side="right")))
+        units = of_one
     seconds = numbers / 10.0 ** (3 * units)
     far = np.abs(seconds) > FARTHEST_S
     if far.any():
@@ -86,13 +89,18 @@ def _exact(
 def _refuse_holes(moments_us: NDArray[np.int64], numbers: NDArray[np.float64], fault: Fault) -> None:
     """A number that is no time at all (a zero, another unit) lies decades from the others."""
     order = np.argsort(moments_us, kind="stable")
-    holes = np.flatnonzero(np.diff(moments_us[order]) > LONGEST_HOLE_US)
+    holes = _holes(moments_us)
     if len(holes):
         at = int(holes[0])
         few = order[: at + 1] if at + 1 <= len(order) - at - 1 else order[at + 1 :]
         row = int(few.min())
         moment = str(moments_us[row].view("datetime64[us]"))[:10]
         raise fault(f"timestamp {numbers[row]:.0f} would be {moment}, decades from the others", row)
+
+
+def _holes(moments_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions, in the order of time, behind which there is nothing for longer than any feed rests."""
+    return np.flatnonzero(np.diff(np.sort(moments_us)) > LONGEST_HOLE_US)
 
 
 def _problem(number: float) -> str:

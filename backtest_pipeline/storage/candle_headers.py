@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.storage.candle_names import ALIASES, SERIES_NAMES, TIMES, plain_name, zoned_name
+from backtest_pipeline.storage.candle_names import ALIASES, TIMES, plain_name, zoned_name
 
 if TYPE_CHECKING:
     from backtest_pipeline.storage.candle_reading import Origin, ReadOptions
@@ -19,7 +19,9 @@ HEAD_LINES = 80
 HEAD_BYTES = 1 << 18
 LONGEST_NUMBER = 40
 MOST_SYMBOLS_SHOWN = 8
-NUMBER = re.compile(r"[^\w+.,-]{0,3}[+-]?[.,]?\d[\d.,' \u00a0\u202f]*([eE][+-]?\d{1,3})?[KMBTkmbt%]?[^\w.,-]{0,3}")
+NUMBER = re.compile(
+    r"[^\w+.,-]{0,3}[+-]?[.,]?\d[\d.,' \u00a0\u202f]*([eE][+-]?\d{1,3})?[KMBTkmbt%]?[^\w.,-]{0,3}"
+)
 KNOWN_NAMES = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
 
 
@@ -73,12 +75,19 @@ def head_of(data: bytes, options: ReadOptions, origin: Origin, assumptions: list
     if header is None and first is not None:
         width = len(cells[first])
         _note_preamble(lines[:first], assumptions)
-        names = ("",) * width
-        return Head(delimiter, names, True, lines[first].begin, lines[first].number)  # noqa: FBT003  named there
+        return Head(
+            delimiter,
+            ("",) * width,
+            headerless=True,
+            body_at=lines[first].begin,
+            first_line=lines[first].number,
+        )
     at = header or 0
     begin = _end_of_header(cells, at)
     names = _names(cells, at, begin, options, origin, assumptions)
-    _note_preamble([line for line, row in zip(lines[:at], cells, strict=False) if not _tickers(row)], assumptions)
+    _note_preamble(
+        [line for line, row in zip(lines[:at], cells, strict=False) if not _tickers(row)], assumptions
+    )
     last = lines[begin - 1]
     width = len(cells[begin]) if begin < len(cells) else len(names)
     return Head(
@@ -180,7 +189,12 @@ def _end_of_header(cells: list[list[str]], header: int) -> int:
 
 
 def _names(
-    cells: list[list[str]], header: int, begin: int, options: ReadOptions, origin: Origin, assumptions: list[str]
+    cells: list[list[str]],
+    header: int,
+    begin: int,
+    options: ReadOptions,
+    origin: Origin,
+    assumptions: list[str],
 ) -> list[str]:
     names = list(cells[header])
     around = [*cells[max(0, header - 1) : header], *cells[header + 1 : begin]]
@@ -193,11 +207,13 @@ def _names(
     if len(symbols) > 1 and options.only not in symbols:
         shown = ", ".join(symbols[:MOST_SYMBOLS_SHOWN])
         raise origin.refused(
-            f"the header names {len(symbols)} symbols ({shown})", f"import one of them, e.g. --only {symbols[0]}"
+            f"the header names {len(symbols)} symbols ({shown})",
+            f"import one of them, e.g. --only {symbols[0]}",
         )
     if len(symbols) > 1:
         names[1:] = [
-            name if each == options.only else f"{each} {name}" for name, each in zip(names[1:], tickers, strict=False)
+            name if each == options.only else f"{each} {name}"
+            for name, each in zip(names[1:], tickers, strict=False)
         ]
     elif symbols:
         assumptions.append(f"several header lines were read as one, of {symbols[0]}")
@@ -217,4 +233,3 @@ def _note_preamble(lines: list[_Line], assumptions: list[str]) -> None:
     if lines:
         many = "1 line was" if len(lines) == 1 else f"{len(lines)} lines were"
         assumptions.append(f"above the rows, {many} left out: {lines[0].text.strip()[:40]!r}")
-

@@ -154,7 +154,7 @@ def _imported(
 
 
 def _sorted_unique(source: CandleSource, columns: Columns) -> tuple[Columns, NDArray[np.int64]]:
-    """Sorted rows without repeated ones, and where each stood; two rows of one time that differ are refused."""
+    """Sorted rows, none twice, and where each stood; two rows of one time that differ are refused."""
     order = np.argsort(columns["timestamp"], kind="stable")
     rows = {name: column[order] for name, column in columns.items()}
     again = np.zeros(len(order), dtype=np.bool_)
@@ -165,8 +165,9 @@ def _sorted_unique(source: CandleSource, columns: Columns) -> tuple[Columns, NDA
         if differs.any():
             row = int(np.argmax(differs))
             raise source.fault(
-                f"{name} is {rows[name][row]}, but {rows[name][row - 1]} in {source.place(int(order[row - 1]))} "
-                f"of the same time, {moment_label(rows['timestamp'][row])}",
+                f"{name} is {rows[name][row]}, but {rows[name][row - 1]} "
+                f"in {source.place(int(order[row - 1]))} of the same time, "
+                f"{moment_label(rows['timestamp'][row])}",
                 int(order[row]),
             )
     return {name: column[~again] for name, column in rows.items()}, order[~again]

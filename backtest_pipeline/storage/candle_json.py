@@ -12,6 +12,9 @@ from backtest_pipeline.storage.candle_reading import NAME_THE_COLUMNS, RawTable,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    # Names of the columns, none where the rows have none, and the rows.
+    Rows = tuple[Sequence[str], Sequence[Sequence[Any]]]
+
     from backtest_pipeline.storage.candle_reading import Origin, ReadOptions
 
 DEEPEST = 6
@@ -27,12 +30,16 @@ def json_table(text: bytes, options: ReadOptions, origin: Origin, assumptions: l
     document = _parsed(text, origin)
     found = list(_tables(document, 0))
     if len(found) != 1:
-        problem = f"the JSON holds {len(found)} tables" if found else f"the JSON holds no candles{_error(document)}"
+        problem = (
+            f"the JSON holds {len(found)} tables" if found else f"the JSON holds no candles{_error(document)}"
+        )
         raise origin.refused(problem, ADVICE)
     names, rows = found[0]
     if rows and any(len(row) != len(rows[0]) for row in rows):
         odd = next(at for at, row in enumerate(rows) if len(row) != len(rows[0]))
-        raise origin.refused(f"row {odd} of the JSON has {len(rows[odd])} values, the first has {len(rows[0])}")
+        raise origin.refused(
+            f"row {odd} of the JSON has {len(rows[odd])} values, the first has {len(rows[0])}"
+        )
     width = len(names) if names else len(rows[0]) if rows else 0
     columns = [pa.array([_text(row[at]) for row in rows], pa.string()) for at in range(width)]
     table = pa.table(columns, names=list(names) if names else [""] * width)
@@ -54,19 +61,12 @@ def _parsed(text: bytes, origin: Origin) -> Any:
         return lines
 
 
-def _tables(value: Any, depth: int) -> Iterator[tuple[Sequence[str], list[Sequence[Any]]]]:
+def _tables(value: Any, depth: int) -> Iterator[Rows]:
     """Yields names (none: the rows are arrays) and rows of everything that is a table."""
     if depth > DEEPEST:
         return
     if isinstance(value, list):
-        if value and all(isinstance(row, dict) for row in value) and _has_plain_values(value[0]):
-            names = list(dict.fromkeys(name for row in value for name in row))
-            yield names, [[row.get(name) for name in names] for row in value]
-        elif value and all(isinstance(row, list) for row in value) and len(value[0]) >= 5:
-            yield (), value
-        else:
-            for each in value[:1] if len(value) == 1 else []:
-                yield from _tables(each, depth + 1)
+        yield from _tables_of_list(value, depth)
         return
     if not isinstance(value, dict):
         return
@@ -85,11 +85,21 @@ def _tables(value: Any, depth: int) -> Iterator[tuple[Sequence[str], list[Sequen
         yield from _tables(each, depth + 1)
 
 
+def _tables_of_list(value: list[Any], depth: int) -> Iterator[Rows]:
+    if value and all(isinstance(row, dict) for row in value) and _has_plain_values(value[0]):
+        names = list(dict.fromkeys(name for row in value for name in row))
+        yield names, [[row.get(name) for name in names] for row in value]
+    elif value and all(isinstance(row, list) for row in value) and len(value[0]) >= 5:
+        yield (), value
+    elif len(value) == 1:
+        yield from _tables(value[0], depth + 1)
+
+
 def _has_plain_values(row: dict[str, Any]) -> bool:
     return sum(not isinstance(value, dict | list) for value in row.values()) >= 5
 
 
-def _split(value: dict[str, Any]) -> Iterator[tuple[Sequence[str], list[Sequence[Any]]]]:
+def _split(value: dict[str, Any]) -> Iterator[Rows]:
     """As `frame.to_json(orient="split")` writes it."""
     rows, index = value["data"], value.get("index")
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
@@ -101,8 +111,8 @@ def _split(value: dict[str, Any]) -> Iterator[tuple[Sequence[str], list[Sequence
         yield names, rows
 
 
-def _by_column(value: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[Any]]] | None:
-    """Arrays of one length by name, also where the times stand beside an object of prices, or objects by row."""
+def _by_column(value: dict[str, Any]) -> Rows | None:
+    """Arrays of one length by name, also where times stand beside an object of prices, or objects by row."""
     arrays = dict(_arrays(value, 0))
     longest = max((len(each) for each in arrays.values()), default=0)
     chosen = {name: each for name, each in arrays.items() if len(each) == longest}
@@ -143,7 +153,9 @@ def _error(document: Any) -> str:
     """What a service says instead of candles."""
     if isinstance(document, dict):
         for name, each in document.items():
-            if isinstance(each, str) and name.casefold().startswith(("error", "message", "note", "information", "msg")):
+            if isinstance(each, str) and name.casefold().startswith(
+                ("error", "message", "note", "information", "msg")
+            ):
                 return f", but {name}: {each[:80]!r}"
     return ""
 
@@ -151,4 +163,8 @@ def _error(document: Any) -> str:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(value)[:200]
+    return (
+        repr(value)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else json.dumps(value)[:200]
+    )

@@ -1,7 +1,7 @@
 """Rows without names: which of the known layouts they can have, told by the prices themselves.
 
-A layout is taken only where the prices allow no other with other values: the high is the highest of the four and
-the low the lowest in every row.
+A layout is taken only where the prices allow no other with other values: the high is the highest of the four
+and the low the lowest in every row.
 """
 
 from __future__ import annotations
@@ -51,12 +51,20 @@ def named_by_layout(table: pa.Table, origin: Origin, assumptions: list[str]) -> 
     fitting = [order for order in ORDERS if _fits(dict(zip(order, prices, strict=True)))]
     readings = {tuple(prices[order.index(name)].tobytes() for name in ORDERS[0]) for order in fitting}
     if rest is None or len(readings) != 1:
-        problem = "there is no header, and no one order of columns fits" if not fitting or rest is None else None
-        raise origin.refused(problem or "there is no header, and several orders of columns fit", NAME_THE_COLUMNS)
+        problem = (
+            "there is no header, and no one order of columns fits" if not fitting or rest is None else None
+        )
+        raise origin.refused(
+            problem or "there is no header, and several orders of columns fit", NAME_THE_COLUMNS
+        )
     names = [*times, *fitting[0], *rest]
-    assumptions.append(f"without a header, the columns were read as {', '.join(name for name in names if name)}")
+    assumptions.append(
+        f"without a header, the columns were read as {', '.join(name for name in names if name)}"
+    )
     if _all_match(columns[0], HISTDATA):
-        assumptions.append("this looks like HistData's, whose times are EST all year: CANDLE_TIMEZONE=Etc/GMT+5")
+        assumptions.append(
+            "this looks like HistData's, whose times are EST all year: CANDLE_TIMEZONE=Etc/GMT+5"
+        )
     return table.rename_columns(names)
 
 

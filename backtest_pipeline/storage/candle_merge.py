@@ -14,6 +14,7 @@ import numpy as np
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import CandlesInvalid
+from backtest_pipeline.model.time_grid import off_grid
 from backtest_pipeline.storage.atomic import fsync_folder, make_folder_durably, write_and_sync
 from backtest_pipeline.storage.candle_file import VALUE_COLUMNS, parquet_bytes
 from backtest_pipeline.storage.candle_times import FARTHEST_OFFSET_US, year_of, year_start_us
@@ -56,7 +57,8 @@ def merge_candles(store: CandleStore, symbol: str, timeframe: Timeframe, columns
         columns: checked candles, at least one, sorted, unique.
 
     Raises:
-        CandlesError: a file that must be merged cannot be used; nothing is changed.
+        CandlesError: a file that must be merged cannot be used, or the candles do not fit those in it;
+            nothing is changed.
     """
     folder = store.layout.timeframe_folder(symbol, timeframe)
     make_folder_durably(folder)
@@ -70,11 +72,24 @@ def merge_candles(store: CandleStore, symbol: str, timeframe: Timeframe, columns
             new = {name: column[rows] for name, column in columns.items()}
             old = files[year].read().columns if year in files else {name: new[name][:0] for name in new}
             merged, added, replaced = _merged(old, new)
+            if added and len(old["timestamp"]):
+                _refuse_misfits(files[year], timeframe, old, new, merged)
             if added or replaced:
                 changed[year] = parquet_bytes(merged)
                 rows_new, rows_replaced = rows_new + added, rows_replaced + replaced
         _publish({store.file(symbol, timeframe, year).path: data for year, data in changed.items()})
     return Merged(rows_new, rows_replaced, tuple(changed))
+
+
+def _refuse_misfits(
+    file: CandleFile, timeframe: Timeframe, old: Columns, new: Columns, merged: Columns
+) -> None:
+    """Refuses candles on a grid of their own: imported in another time zone, or still in progress."""
+    fault = off_grid(merged["timestamp"], timeframe)
+    if fault and not off_grid(old["timestamp"], timeframe) and not off_grid(new["timestamp"], timeframe):
+        problem = f"the file's candles and the store's do not fit together: {fault.problem}"
+        cure = "where CANDLE_TIMEZONE was another, delete the folder and import again"
+        raise CandlesInvalid(file.symbol, f"{problem}; {cure}", source=file.path)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CURRENCY = "US\\$|HK\\$|NT\\$|[$€£¥₩₽₹฿₿원円元]|USDT|USDC|USD|EUR|KRW|JPY|GBP|CNY|CHF|HKD|BTC|ETH"
 BEFORE = rf"^([+-]?)(?:{CURRENCY})[ \x{{a0}}]?"
 BEHIND = rf"[ \x{{a0}}]?(?:{CURRENCY})$"
-GROUPED = r"^[+-]?[0-9]{1,3}([ '’\x{a0}\x{202f}][0-9]{3})+([.,][0-9]+)?$"
+GROUPED = r"^[+-]?[0-9]{1,3}([ '\x{2019}\x{a0}\x{202f}][0-9]{3})+([.,][0-9]+)?$"
 POWERS = (("K", "e3"), ("M", "e6"), ("B", "e9"), ("T", "e12"))
 POWERED = r"^([0-9][0-9.,]*) ?([KkMmBbTt])$"
 POINT = r"^[+-]?([0-9]+|[1-9][0-9]{0,2}(,[0-9]{2,3})*,[0-9]{3})?(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
@@ -50,8 +50,7 @@ def plain_numbers(
         if any(pc.any(pc.match_substring(column, ",")).as_py() for column in bare.values()):
             meaning = "decimal signs" if decimal == "," else "thousands separators"
             assume(f"commas in numbers were read as {meaning}")
-    if any(not bare[name].equals(texts[name]) for name in bare):
-        assume("currency signs, spaces in numbers and the letters K, M, B behind them were understood")
+    _say_what_was_bare(texts, bare, assume)
     pattern, thousands = (COMMA, ".") if decimal == "," else (POINT, ",")
     for name, column in bare.items():
         wrong = pc.invert(pc.match_substring_regex(column, rf"{pattern}|{NO_NUMBERS}"))
@@ -61,6 +60,18 @@ def plain_numbers(
         plain = pc.replace_substring(column, thousands, "")
         cleaned_columns[name] = pc.replace_substring(plain, ",", ".")
     return cleaned_columns
+
+
+def _say_what_was_bare(
+    texts: Mapping[str, pa.ChunkedArray],
+    bare: Mapping[str, pa.ChunkedArray],
+    assume: Callable[[str], None],
+) -> None:
+    for name, column in texts.items():
+        if name == "volume" and pc.any(pc.match_substring_regex(column, POWERED)).as_py():
+            assume("K, M, B and T behind volumes were read as thousands, millions, billions and trillions")
+        elif not column.equals(bare[name]):
+            assume("currencies and spaces in numbers were left out")
 
 
 def _is_plain(column: pa.ChunkedArray) -> bool:
@@ -78,9 +89,8 @@ def _undressed(column: pa.ChunkedArray, *, powers: bool) -> pa.ChunkedArray:
     grouped = pc.match_substring_regex(column, GROUPED)
     column = pc.if_else(grouped, pc.replace_substring_regex(column, "[^0-9.,+-]", ""), column)
     if powers:
-        column = pc.replace_substring_regex(column, POWERED, r"\1\2")
         for letter, power in POWERS:
-            pattern = rf"^([0-9][0-9.,]*)(?i:{letter})$"
+            pattern = rf"^([0-9][0-9.,]*) ?(?i:{letter})$"
             column = pc.replace_substring_regex(column, pattern, rf"\1{power}")
     return column
 

@@ -80,8 +80,8 @@ class CandleSource:
         for _, column in series:
             chosen = pc.fill_null(pc.equal(column, only), fill_value=False)
             if pc.any(chosen).as_py():
-                rows = replace(self, options=replace(self.options, only=None))._taken(chosen)
-                return rows.of_one_series()
+                rows = self._taken(chosen)
+                return replace(rows, options=replace(self.options, only=None)).of_one_series()
         names = ", ".join(repr(name) for name, _ in series) or "no column of symbols"
         raise self.fault(f"there is no {only!r} to import only; the file has {names}")
 
@@ -107,7 +107,11 @@ class CandleSource:
             raise self.fault("there are no rows")
         zone = ZoneInfo(found.zone) if found.zone else self.zone
         timestamp = parsed_times(
-            found.columns["timestamp"], zone, self.fault, date_format=self.options.date_format, assume=self._assume
+            found.columns["timestamp"],
+            zone,
+            self.fault,
+            date_format=self.options.date_format,
+            assume=self._assume,
         )
         texts = {name: found.columns[name] for name in wanted[1:]}
         plain = plain_numbers(texts, self.options.decimal, self.fault, self._assume)
@@ -131,7 +135,8 @@ class CandleSource:
         number = pc.sum(empty).as_py() or 0
         if not number or number == self.table.num_rows:
             return self
-        self._assume(f"{number} row{'' if number == 1 else 's'} without any price {'was' if number == 1 else 'were'} left out")
+        rows = "1 row" if number == 1 else f"{number} rows"
+        self._assume(f"without any price and left out: {rows}")
         return self._taken(pc.invert(empty))
 
     def fault(self, problem: str, row: int | None = None, about: str = "") -> CandlesInvalid:
@@ -153,6 +158,8 @@ class CandleSource:
     def _missing(self, missing: list[str], found: Found) -> CandlesInvalid:
         has = ", ".join(self.table.column_names) or "none"
         cure = "; --no-volume stores 0" if missing == ["volume"] else ""
+        if self.table.num_columns == 1 and " " in has.strip():
+            cure = "; columns are separated by spaces: write commas or tabs between them"
         return self.fault(f"missing columns: {', '.join(missing)}; the file has {has}{found.hint}{cure}")
 
     def _taken(self, chosen: pa.ChunkedArray) -> CandleSource:

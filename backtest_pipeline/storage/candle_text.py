@@ -54,7 +54,9 @@ def text_table(data: bytes, options: ReadOptions, origin: Origin, assumptions: l
     table = _parsed(packed, head, origin, line_of)
     if options.columns:
         table = renamed(table, options.columns, origin)
-    return RawTable(table, assumptions, line_of, headerless=head.headerless and not options.columns, chosen=head.chosen)
+    return RawTable(
+        table, assumptions, line_of, headerless=head.headerless and not options.columns, chosen=head.chosen
+    )
 
 
 def _refuse_odd_lines(data: bytes, origin: Origin) -> None:
@@ -168,4 +170,3 @@ def _parsed(packed: bytes, head: Head, origin: Origin, line_of: _LineFinder) -> 
 
 def _lines(number: int) -> str:
     return "1 line was" if number == 1 else f"{number} lines were"
-

@@ -9,8 +9,9 @@ import lzma
 import struct
 import zipfile
 import zlib
+from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -27,10 +28,10 @@ MOST_LAYERS = 3
 CHUNK_BYTES = 1 << 20
 ZIP = b"PK\x03\x04"
 NOT_DATA = {".txt", ".md", ".pdf", ".htm", ".html", ".checksum", ".sha256", ".md5"}
-OPENERS: dict[bytes, Callable[[bytes], IO[bytes]]] = {
+OPENERS: dict[bytes, Callable[[bytes], Any]] = {
     b"\x1f\x8b": lambda data: gzip.GzipFile(fileobj=io.BytesIO(data)),
     b"BZh": lambda data: bz2.BZ2File(io.BytesIO(data)),
-    b"\xfd7zXZ\x00": lambda data: lzma.LZMAFile(io.BytesIO(data)),
+    b"\xfd7zXZ\x00": lambda data: lzma.LZMAFile(io.BytesIO(data)),  # noqa: SIM115  `_whole` closes it
     b"\x28\xb5\x2f\xfd": lambda data: pa.input_stream(io.BytesIO(data), compression="zstd"),
     b"\x04\x22\x4d\x18": lambda data: pa.input_stream(io.BytesIO(data), compression="lz4"),
 }
@@ -59,7 +60,7 @@ def unpacked(data: bytes, origin: Origin, assumptions: list[str]) -> bytes:
     for _ in range(MOST_LAYERS):
         opener = next((opener for magic, opener in OPENERS.items() if data.startswith(magic)), None)
         if opener:
-            data = _whole(lambda opener=opener, data=data: opener(data), len(data), origin)
+            data = _whole(partial(opener, data), len(data), origin)
         elif data.startswith(ZIP) and not _is_spreadsheet(data):
             data = _member(data, origin, assumptions)
         else:
@@ -107,7 +108,7 @@ def _suffix(member: zipfile.ZipInfo) -> str:
     return PurePosixPath(member.filename).suffix.lower()
 
 
-def _whole(opened: Callable[[], IO[bytes]], packed_bytes: int, origin: Origin) -> bytes:
+def _whole(opened: Callable[[], Any], packed_bytes: int, origin: Origin) -> bytes:
     chunks: list[bytes] = []
     total = 0
     try:

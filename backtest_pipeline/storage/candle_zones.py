@@ -55,7 +55,9 @@ def with_plain_offsets(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def zone_names(column: pa.ChunkedArray, fault: Fault) -> tuple[pa.ChunkedArray, list[tuple[ZoneInfo, pa.Array]]]:
+def zone_names(
+    column: pa.ChunkedArray, fault: Fault
+) -> tuple[pa.ChunkedArray, list[tuple[ZoneInfo, pa.Array]]]:
     """The texts without a zone's name behind them, and for each zone which rows had it; empty without names.
 
     Raises:
@@ -80,7 +82,9 @@ def zone_names(column: pa.ChunkedArray, fault: Fault) -> tuple[pa.ChunkedArray, 
 
 def _zone(name: str, row: int, fault: Fault) -> ZoneInfo:
     try:
-        return ZoneInfo(LETTERS.get(name) or ("UTC" if name in {"UTC", "GMT"} else name if "/" in name else "none"))
+        return ZoneInfo(
+            LETTERS.get(name) or ("UTC" if name in {"UTC", "GMT"} else name if "/" in name else "none")
+        )
     except (ZoneInfoNotFoundError, ValueError, OSError):
         problem = f"timestamp has a zone that could be several or none: {name!r}"
         raise fault(f"{problem}; write +09:00 or Asia/Seoul", row) from None

@@ -17,7 +17,9 @@ from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.storage.source_files import FILES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "candles.md"
-ROW = re.compile(r"^\| (?P<source>[^|`]+) \| [^|]+ \| `(?P<command>[^`]*backtest candles import [^`]+)` \|$", re.M)
+ROW = re.compile(
+    r"^\| (?P<source>[^|`]+) \| [^|]+ \| `(?P<command>[^`]*backtest candles import [^`]+)` \|$", re.MULTILINE
+)
 SOURCES = {row["source"]: row["command"] for row in ROW.finditer(GUIDE.read_text())}
 
 
@@ -52,12 +54,18 @@ def test_the_command_for_a_source_imports_its_bars(
     report = json.loads(result.stdout)
     assert (report["rows_new"], report["gaps"]["count"]) == (len(bars), 0)
     stored = CandleStore("data").load([report["symbol"]], report["timeframe"])[report["symbol"]].to_frame()
-    local = stored.assign(timestamp=stored["timestamp"].dt.tz_convert(environment.get("CANDLE_TIMEZONE", "UTC")))
+    local = stored.assign(
+        timestamp=stored["timestamp"].dt.tz_convert(environment.get("CANDLE_TIMEZONE", "UTC"))
+    )
     if report["timeframe"] == "1d":  # the day is the market's own
-        assert [f"{at:%Y-%m-%d %H:%M}" for at in local["timestamp"]] == [f"{bar[0]:%Y-%m-%d %H:%M}" for bar in bars]
+        assert [f"{at:%Y-%m-%d %H:%M}" for at in local["timestamp"]] == [
+            f"{bar[0]:%Y-%m-%d %H:%M}" for bar in bars
+        ]
     else:
         assert stored["timestamp"].tolist() == [bar[0] for bar in bars]
-    assert stored[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == [list(bar[1:]) for bar in bars]
+    assert stored[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == [
+        list(bar[1:]) for bar in bars
+    ]
 
 
 def _split(command: str) -> tuple[dict[str, str], list[str]]:

@@ -67,6 +67,33 @@ def test_an_import_prints_what_it_did(data_root: Path, prices: Path) -> None:
     assert (data_root / "ACME" / "1D" / "2024.parquet").is_file()
 
 
+def test_an_import_says_what_it_assumed(data_root: Path, prices: Path) -> None:
+    prices.write_text("24/05/01;20,5;24,0;18,0;22,0;500\n24/05/02;22,0;23,0;21,0;22,0;900\n")
+    told = ["--columns", "date,open,high,low,close,volume", "--date-format", "%y/%m/%d"]
+    arguments = ["import", prices, "--symbol", "ACME", "--timeframe", "1d", *told]
+
+    shown, as_json = _run(*arguments), _run(*arguments, "--json")
+
+    sentence = "commas in numbers were read as decimal signs"
+    assert _lines(shown)[1][:4] == ["ACME", "1d", "2", "2"]
+    assert shown.stderr == f"assumed: {sentence}\n"
+    assert json.loads(as_json.stdout)["assumptions"] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [("--encoding=klingon", "'klingon' is no encoding"), ("--decimal=;", "neither '.' nor ','")],
+)
+def test_an_option_that_no_file_could_be_read_by_is_refused(
+    option: str, problem: str, data_root: Path, prices: Path
+) -> None:
+    result = _run("import", prices, "--symbol", "ACME", "--timeframe", "1d", option)
+
+    assert isinstance(result.exception, RequestInvalid)
+    assert problem in str(result.exception)
+    assert not data_root.exists()
+
+
 def test_an_import_prints_json_in_utc(data_root: Path, prices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANDLE_TIMEZONE", "Asia/Seoul")
 

@@ -54,7 +54,9 @@ def binance() -> bytes:
 
     def row(bar: Bar) -> str:
         at = _ms(bar) * 1_000
-        return f"{at},{bar[1]},{bar[2]},{bar[3]},{bar[4]},{bar[5]},{at + 3_599_999_999},1000.0,100,5.0,500.0,0"
+        return (
+            f"{at},{bar[1]},{bar[2]},{bar[3]},{bar[4]},{bar[5]},{at + 3_599_999_999},1000.0,100,5.0,500.0,0"
+        )
 
     return _zipped(klines__csv=_lines(HOURLY, row))
 
@@ -107,7 +109,12 @@ def investing() -> bytes:
     """Historical data as downloaded: newest first, `Price` is the close, volumes in millions."""
 
     def row(bar: Bar) -> str:
-        cells = (f"{bar[0]:%m/%d/%Y}", *(f"{bar[at]:,.2f}" for at in (4, 1, 2, 3)), f"{bar[5] / 1e6:.2f}M", "0.51%")
+        cells = (
+            f"{bar[0]:%m/%d/%Y}",
+            *(f"{bar[at]:,.2f}" for at in (4, 1, 2, 3)),
+            f"{bar[5] / 1e6:.2f}M",
+            "0.51%",
+        )
         return ",".join(f'"{cell}"' for cell in cells)
 
     header = '\ufeff"Date","Price","Open","High","Low","Vol.","Change %"'
@@ -211,7 +218,10 @@ def dukascopy() -> bytes:
 
 def cryptodatadownload() -> bytes:
     """An address on top, two volumes, newest first."""
-    above = ("https://www.CryptoDataDownload.com", "unix,date,symbol,open,high,low,close,Volume BTC,Volume USDT")
+    above = (
+        "https://www.CryptoDataDownload.com",
+        "unix,date,symbol,open,high,low,close,Volume BTC,Volume USDT",
+    )
     return _lines(
         HOURLY,
         lambda b: f"{_ms(b)},{b[0]:%Y-%m-%d %H:%M:%S},BTC/USDT,{b[1]},{b[2]},{b[3]},{b[4]},{b[5]},9.9e9",

@@ -62,6 +62,26 @@ def test_the_check_goes_on_after_the_first_faulty_file(
     )
 
 
+def test_an_open_off_the_grid_is_a_fault_of_its_file(
+    store: CandleStore, candle_frame: MakeFrame, put: Put
+) -> None:
+    put(candle_frame("2019-12-20", 12), "ACME/1D/2019.parquet")
+    live = candle_frame("2020-01-01", 10)
+    live.loc[9, "timestamp"] = pd.Timestamp("2020-01-09 13:12", tz="UTC")
+    path = put(live, "ACME/1D/2020.parquet")
+    put(candle_frame("2020-01-01", 60, "1h"), "BETA/1M/2020.parquet")
+
+    acme, beta = check_store(store)
+
+    assert acme.rows == 22
+    assert len(acme.faults) == 1
+    assert acme.faults[0].startswith(
+        "ACME: the bar at 2020-01-09T13:12:00 opens 13 h 12 min after the one before"
+    )
+    assert acme.faults[0].endswith(f"({path}, row 9)")
+    assert "these are not 1m candles: bars are 1 h apart" in beta.faults[0]
+
+
 def test_only_the_named_symbols_are_checked(store: CandleStore, candle_frame: MakeFrame, put: Put) -> None:
     for symbol in ("ACME", "BETA", "GAMMA"):
         put(candle_frame("2020-01-01", 10), f"{symbol}/1D/2020.parquet")

@@ -136,8 +136,10 @@ def test_a_time_without_a_zone_is_local_and_an_epoch_never_is(
         ),
         (
             [f"03/03/2020,{BAR}", f"03/04/2020,{BAR}"],
-            "timestamp '03/04/2020' may be month first or day first; write 2024-05-01, "
-            "or name the order, e.g. --date-format '%m/%d/%Y' ({}, row 1, line 3)",
+            (
+                "timestamp '03/04/2020' may be month first or day first; write 2024-05-01, "
+                "or name the order, e.g. --date-format '%m/%d/%Y' ({}, row 1, line 3)"
+            ),
         ),
         (
             [f"2020-01-01 00:00Z,{BAR}", f"2020-01-02 00:00,{BAR}"],
@@ -164,7 +166,10 @@ def test_a_time_without_a_zone_is_local_and_an_epoch_never_is(
         ),
         (
             [f"2020-01-02,{BAR}", f"2020-01-01,{BAR}", "2020-01-02,10,12,9,11,600"],
-            "volume is 600.0, but 500.0 in row 0, line 2, of the same time, 2020-01-02T00:00:00 ({}, row 2, line 4)",
+            (
+                "volume is 600.0, but 500.0 in row 0, line 2, of the same time, 2020-01-02T00:00:00 "
+                "({}, row 2, line 4)"
+            ),
         ),
         (
             [f"2020-01-01 09:{minute},{BAR}" for minute in range(30, 40)],
