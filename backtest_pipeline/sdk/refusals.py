@@ -17,7 +17,7 @@ from backtest_pipeline.model.errors import (
 _MOST_CHARACTERS = 500
 _INVALID = "this request cannot be run: "
 _REPEATED = re.compile(r"TaskRepeated: task (\S+) already has the idempotency key (.+)")
-_DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.(?:\w+\.)*(\w+)")
+_DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.([\w.]+)")
 # Said at first, and once the web server has looked and found no code.
 _CODE_SERVER_AWAY = re.compile(r"DagsterUserCodeUnreachableError|Could not find Pipeline")
 
@@ -29,7 +29,8 @@ def refusal_of(url: str, message: str) -> BacktestError:
         return TaskRepeated(repeated[1], repeated[2].strip()[1:-1])
     database = _DATABASE.search(message)
     if database:
-        return ServerTroubled(url, f"its database failed ({database.group(1)}); see the server's log")
+        _, _, error = database[1].rstrip(".").rpartition(".")
+        return ServerTroubled(url, f"its database failed ({error}); see the server's log")
     if _CODE_SERVER_AWAY.search(message):
         return ServerTroubled(url, "its code server does not answer; see the server's log")
     _, invalid, problem = _told(message).partition(_INVALID)
