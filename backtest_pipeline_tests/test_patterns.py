@@ -82,8 +82,8 @@ def _taken_s(pattern: re.Pattern[Any], text: str) -> float:
 def _worst(pattern: re.Pattern[Any]) -> tuple[float, str]:
     """CPU time for a mebibyte of the worst text, and how that begins; infinite where it grows too fast.
 
-    The lengths grow, so that what takes long is found out before it does: with a text eight times as long, a linear
-    search takes eight times as long and a quadratic one sixty-four times. Only the worst texts grow to a mebibyte.
+    The lengths grow, so that what takes long is found out before it does: with a text eight times as long, a
+    linear search takes eight times as long, a quadratic one sixty-four. Only the worst grow to a mebibyte.
     """
     worst = {text[:40]: 0.0 for text in attacks(pattern, _LENGTHS[0])}
     shorter = _LENGTHS[0]

@@ -202,7 +202,7 @@ def test_a_refused_launch_says_why_at_once_and_leaves_nothing(
 
 def test_money_beyond_all_bounds_fails_with_a_sentence_and_a_manifest(service: Guarded) -> None:
     """Sent past the client, which refuses it itself."""
-    with pytest.raises(RequestInvalid, match="initial_cash: .*less than or equal to"):
+    with pytest.raises(RequestInvalid, match=r"initial_cash: .*less than or equal to"):
         asked(initial_cash=1e308)
     answer = _launch(service, runConfigData={**CONFIG, "initial_cash": 1e308})
     task_id = answer.json()["data"]["launchRun"]["run"]["runId"]
@@ -276,7 +276,7 @@ def test_websockets_speak_graphql_ws_alone(service: Guarded) -> None:
     "echoed", ["\n" * 200_000 + "Traceback (x", " " * 400_000 + 'File "', "[SQL" * 100_000]
 )
 def test_the_service_answers_others_while_it_works_on_a_large_body(service: Guarded, echoed: str) -> None:
-    """A variable that an error message repeats: it once took minutes to clean, and nobody else was answered."""
+    """A variable that an error message repeats: it once took minutes to clean, and nobody was answered."""
     query = "query Q($x: Int!) { runsOrError(limit: $x) { __typename } }"
     body = json.dumps({"query": query, "variables": {"x": echoed}}).encode()
     answers: list[httpx.Response] = []

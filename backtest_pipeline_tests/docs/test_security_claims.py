@@ -118,14 +118,7 @@ def test_each_row_is_claimed_once_and_no_claim_is_without_a_row() -> None:
     rows = _rows("Roles", "What is refused", "Limits")
     assert len(rows) > 25
     for row in rows:
-        assert [
-            start
-            for start in CLAIMS
-            if row == start
-            or row.startswith(f"{start} ")
-            or row.startswith(f"{start},")
-            or row.startswith(f"{start}:")
-        ], row
+        assert any(f"{row} ".startswith((f"{start} ", f"{start},", f"{start}:")) for start in CLAIMS), row
     for start in CLAIMS:
         assert any(row.startswith(start) for row in rows), start
 
@@ -139,7 +132,7 @@ def test_what_claims_a_row_is_a_test(claim: str) -> None:
 def test_the_figures_are_those_of_the_code() -> None:
     usual = {name: field.default for name, field in Settings.model_fields.items()}
     per_second = usual["backtest_requests_per_second"]
-    assert door.REQUESTS_PER_SECOND == per_second
+    assert per_second == door.REQUESTS_PER_SECOND
     assert door.BODY_LIMIT_BYTES == usual["backtest_body_limit_bytes"] == 1_048_576
     for told in (
         f"{per_second:g} in the long run, {per_second * rates.BURST_S:g} at once",
@@ -147,8 +140,8 @@ def test_the_figures_are_those_of_the_code() -> None:
         f"{query_costs.MOST_DEPTH} levels, one field {query_costs.MOST_OF_ONE_FIELD} times",
         f"{query_costs.MOST_FRAGMENTS} fragments",
         f"{yaml_configs.LONGEST_CHARACTERS:,} characters, without references",
-        f"{tag_rules.MOST_TAGS}, names of {tag_rules.LONGEST_NAME} characters, values of "
-        f"{tag_rules.MOST_VALUE_BYTES:,} bytes",
+        f"{tag_rules.MOST_TAGS}, names of {tag_rules.LONGEST_NAME} characters",
+        f"values of {tag_rules.MOST_VALUE_BYTES:,} bytes",
         f"{request.MOST_SYMBOLS} symbols, {request.MOST_LABELS} labels, money up to 1e15",
     ):
         assert told in PAGE, told

@@ -75,7 +75,9 @@ HEADERS = st.tuples(
 ).map(lambda parts: [pair for part in parts for pair in part])
 
 
-def _rules(method: str, path: str, headers: Headers, body: bytes, query: bytes, *, asked: bool) -> int:
+def _rules(  # noqa: C901, PLR0911, PLR0912  one rule after another, to be read beside the page
+    method: str, path: str, headers: Headers, body: bytes, query: bytes, *, asked: bool
+) -> int:
     """The status that each request deserves: the rules one after another, as docs/security.md has them."""
 
     def values(name: str) -> list[str]:

@@ -49,7 +49,7 @@ def test_whoever_sends_too_many_hears_when_to_go_on() -> None:
     clock = _Clock()
     rates = Rates(0.5, clock)
     assert _taken(rates, "ann", 100) == 5
-    with pytest.raises(Refusal, match="ann sends more than 0.5 requests a second") as refused:
+    with pytest.raises(Refusal, match=r"ann sends more than 0\.5 requests a second") as refused:
         rates.count("ann")
     assert (refused.value.status, refused.value.headers) == (429, {"retry-after": "2"})
     clock.now_s += 2
