@@ -21,7 +21,7 @@ SCRIPTS = PACKAGE.parent / "scripts"
 MEBIBYTE = 1_048_576
 _LENGTHS = (*range(8, 32, 4), 32, 128, 512, 4_096, 32_768, MEBIBYTE)
 _SHORT = 512
-_LEEWAY, _NOTICED_S, _TICK_S = 2.25, 0.005, 0.000_2
+_LEEWAY, _NOTICED_S, _TICK_S = 3.0, 0.005, 0.000_2
 MOST_S = 2.0
 """CPU time for a mebibyte; what is linear takes some hundredths."""
 
@@ -59,7 +59,7 @@ def _text(node: ast.expr) -> Any:
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.JoinedStr):  # what is filled in is escaped, and stands for a plain word
-        return "".join(part.value if isinstance(part, ast.Constant) else "word" for part in node.values)
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "word" for part in node.values)
     return None
 
 
@@ -82,8 +82,8 @@ def _taken_s(pattern: re.Pattern[Any], text: str) -> float:
 def _worst(pattern: re.Pattern[Any]) -> tuple[float, str]:
     """CPU time for a mebibyte of the worst text, and how that begins; infinite where it grows too fast.
 
-    The lengths grow, so that what takes long is found out before it does: with a text eight times as long, a linear
-    search takes eight times as long and a quadratic one sixty-four times. Only the worst texts grow to a mebibyte.
+    The lengths grow, so that what takes long is found out before it does: with a text eight times as long, a
+    linear search takes eight times as long, a quadratic one sixty-four. Only the worst grow to a mebibyte.
     """
     worst = {text[:40]: 0.0 for text in attacks(pattern, _LENGTHS[0])}
     shorter = _LENGTHS[0]

@@ -1,4 +1,4 @@
-"""What any value from outside may be, whoever reads it: text that can be written down, numbers, shallow nesting."""
+"""What any value from outside may be: text that can be written down, numbers, shallow nesting."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _LARGEST_WHOLE = 2**63 - 1
 def plain_data_problem(value: object) -> str | None:
     """Says why a value cannot be stored, or none where it can; looks at each part once.
 
-    Refused are texts that are no Unicode (a lone surrogate) or that PostgreSQL cannot hold (NUL), numbers that
-    JSON or a database's integers cannot hold, and nesting that other programs' recursion would not survive.
+    Refused are texts that are no Unicode (half of a surrogate pair) or that PostgreSQL cannot hold (NUL),
+    numbers that JSON or a database's integers cannot hold, and nesting that recursion would not survive.
     """
     level: list[object] = [value]
     for _ in range(MOST_NESTING + 1):
@@ -21,21 +21,24 @@ def plain_data_problem(value: object) -> str | None:
             return None
         below: list[object] = []
         for part in level:
-            if isinstance(part, str):
-                if problem := text_problem(part):
-                    return problem
-            elif isinstance(part, Mapping):
-                below += part.keys()
-                below += part.values()
-            elif isinstance(part, Sequence):
+            if isinstance(part, Mapping):
+                below += [*part.keys(), *part.values()]
+            elif isinstance(part, Sequence) and not isinstance(part, str):
                 below += part
-            elif isinstance(part, float):
-                if not math.isfinite(part):
-                    return "write finite numbers"
-            elif isinstance(part, int) and abs(part) > _LARGEST_WHOLE:
-                return "write whole numbers that fit into 64 bits"
+            elif problem := _scalar_problem(part):
+                return problem
         level = below
     return f"nest lists and mappings at most {MOST_NESTING} deep"
+
+
+def _scalar_problem(value: object) -> str | None:
+    if isinstance(value, str):
+        return text_problem(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "write finite numbers"
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        return "write whole numbers that fit into 64 bits"
+    return None
 
 
 def text_problem(text: str) -> str | None:

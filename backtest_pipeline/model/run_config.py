@@ -44,14 +44,14 @@ def from_run_config(config: Mapping[str, Any]) -> BacktestRequest:
 
 
 def refuse_unsafe_config(config: object) -> None:
-    """Lets through what may be looked at as the run config of any job, whether it fits the job or not.
+    """Lets through what Dagster may look at as the run config of any job, whether it fits the job or not.
 
-    Dagster replaces `{"env": NAME}` by a variable of the code server's or the worker's environment, wherever a
+    Dagster replaces `{"env": NAME}` by a variable of the code server's or worker's environment, wherever a
     job's config takes such a thing. Only among a request's labels and a strategy's parameters is `env` a name
     like any other; no job of ours takes variables there.
 
     Raises:
-        RequestInvalid: it names an environment variable, has more symbols than any request, or cannot be stored.
+        RequestInvalid: it names an environment variable, has too many symbols, or is not plain data.
     """
     if problem := plain_data_problem(config):
         raise RequestInvalid([("run config", problem)])

@@ -1,4 +1,4 @@
-"""Which runs are let into the queue: the web server looks at requests, this at runs wherever they were made."""
+"""Which runs are let into the queue, wherever they were made; the web server looks at requests only."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from backtest_pipeline.orchestration.cleanup import CleanupReport, clean_up
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.verdicts import Verdict
 
-# Plain Dagster scalars, as in the job `backtest`: they refuse `{"env": NAME}`, which would tell the environment.
+# Plain Dagster scalars, as in the job `backtest`: they refuse `{"env": NAME}`, which reads the environment.
 _FORM = {
     "dry_run": dg.Field(bool, default_value=False, description="only tell what would be deleted"),
     "older_than_days": dg.Field(

@@ -16,7 +16,7 @@ from backtest_pipeline.model.errors import (
 
 _MOST_CHARACTERS = 500
 _INVALID = "this request cannot be run: "
-_DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.(?:\w+\.)*(\w+)")
+_DATABASE = re.compile(r"\b(?:sqlalchemy|psycopg2|psycopg|sqlite3|pg8000)\.([\w.]+)")
 # Said at first, and once the web server has looked and found no code.
 _CODE_SERVER_AWAY = re.compile(r"DagsterUserCodeUnreachableError|Could not find Pipeline")
 
@@ -25,7 +25,8 @@ def refusal_of(url: str, message: str) -> BacktestError:
     """The error that a server's message stands for, without the SQL and the stack trace in it."""
     database = _DATABASE.search(message)
     if database:
-        return ServerTroubled(url, f"its database failed ({database.group(1)}); see the server's log")
+        _, _, error = database[1].rstrip(".").rpartition(".")
+        return ServerTroubled(url, f"its database failed ({error}); see the server's log")
     if _CODE_SERVER_AWAY.search(message):
         return ServerTroubled(url, "its code server does not answer; see the server's log")
     _, invalid, problem = _told(message).partition(_INVALID)

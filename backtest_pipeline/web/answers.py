@@ -8,7 +8,6 @@ from starlette.types import Message, Send
 from backtest_pipeline.web.cleaning import cleaned
 from backtest_pipeline.web.off_loop import by_size
 
-
 # Dagster answers 500 to whatever its coordinator or its own checks raise; these are the client's to mend.
 _REFUSALS = {
     b"backtest_pipeline.model.errors.RequestInvalid: ": 400,
@@ -49,7 +48,7 @@ def with_clean_answers(send: Send) -> Send:
 
 def _status(status: int, body: bytes) -> int:
     """A status that says whose mistake it was: a request that was never executed was the client's."""
-    if status < 500:  # noqa: PLR2004  the server's own failures
+    if status < 500:
         return status
     if body.startswith(_NOTHING_DONE) and b'"path":' not in body:
         return 400

@@ -125,7 +125,7 @@ def _check_run(asked: Mapping[str, Any], knows_run: KnowsRun | None) -> None:
     root, parent = metadata.get("rootRunId"), metadata.get("parentRunId")
     if (root is None) != (parent is None):
         raise RequestInvalid([("executionMetadata", "name both rootRunId and parentRunId, or neither")])
-    repeated = {"rootRunId": root, "parentRunId": parent if parent else asked.get("parentRunId")}
+    repeated = {"rootRunId": root, "parentRunId": parent or asked.get("parentRunId")}
     for name, run_id in repeated.items():
         if run_id is not None:
             _check_run_id(name, run_id, knows_run)

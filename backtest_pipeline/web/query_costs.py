@@ -60,7 +60,7 @@ def refuse_costly(document: DocumentNode) -> None:
 
 
 class _Sizes:
-    """How many fields and spreads a selection holds, and on how many levels; each fragment is looked at once."""
+    """How many fields and spreads a selection holds, on how many levels; a fragment is looked at once."""
 
     def __init__(self, fragments: Fragments) -> None:
         self._fragments = fragments

@@ -1,7 +1,7 @@
 """Refusals for `DagsterGraphQLClient`, which shows the sentence of typed answers alone.
 
-Of an answer with `errors` its exception repeats the query and hides the sentence in its cause. Its operations are
-named `GraphQLClient…` and ask one field each (dagster-graphql 1.13).
+Of an answer with `errors` its exception repeats the query and hides the sentence in its cause. Its operations
+are named `GraphQLClient…` and ask one field each (dagster-graphql 1.13).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def served(settings: Settings, env: dict[str, str]) -> Iterator[Guarded]:
         with pytest.MonkeyPatch.context() as patch:  # for the start only
             for name, value in env.items():
                 patch.setenv(name, value)
-            stack.enter_context(service.running())
+            stack.enter_context(service.running(timeout_s=300))  # on a busy machine
         yield Guarded(service, settings)
 
 

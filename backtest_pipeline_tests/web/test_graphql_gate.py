@@ -158,7 +158,7 @@ def test_no_run_config_names_an_environment_variable(config: Any) -> None:
     backfill = "mutation B($b: LaunchBackfillParams!) { launchBackfill(backfillParams: $b) { __typename } }"
     several = "mutation L($all: [ExecutionParams!]!) { launchMultipleRuns(executionParamsList: $all) { a } }"
     valid = PLAN.replace("executionPlanOrError", "isPipelineConfigValid")
-    nested = "query N($c: RunConfigData) { runConfigSchemaOrError { ... on R { isRunConfigValid(runConfigData: $c) } } }"
+    nested = "query N($c: RunConfigData) { schema { ... on R { isRunConfigValid(runConfigData: $c) } } }"
     requests: list[tuple[str, dict[str, Any]]] = [
         (PLAN, {"config": config}),
         (valid, {"config": config}),
@@ -169,7 +169,7 @@ def test_no_run_config_names_an_environment_variable(config: Any) -> None:
         (several, {"all": {"runConfigData": config}}),
         (backfill, {"b": {"runConfigData": config}}),
         (
-            f"fragment F on Q {{ executionPlanOrError(runConfigData: {_literal(config)}) {{ a }} }} {{ ...F }}",
+            f"fragment F on Q {{ plan(runConfigData: {_literal(config)}) {{ a }} }} {{ ...F }}",
             {},
         ),
         (
