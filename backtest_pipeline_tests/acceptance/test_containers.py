@@ -32,7 +32,10 @@ MAY_WRITE = {
 }
 MEMORY = {"postgres": GIB, "code": 4 * GIB, "daemon": GIB, "web": GIB, "viewer": GIB, "proxy": GIB // 4}
 NET_BIND_SERVICE = 1 << 10
-WRITABLE = "find / ( -path /proc -o -path /sys -o -path /dev ) -prune -o -writable -type d -print"
+# It may not look into every folder, and has no rights below those either.
+WRITABLE = (
+    r"find / \( -path /proc -o -path /sys -o -path /dev \) -prune -o -writable -type d -print 2>/dev/null; :"
+)
 LIMIT = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes"
 
 
@@ -56,7 +59,7 @@ def _tops(folders: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("service", MAY_WRITE)
 def test_a_service_writes_where_it_has_to_and_has_no_rights_beyond(project: Project, service: str) -> None:
-    assert _tops(set(_said(project, service, *WRITABLE.split()).split())) == MAY_WRITE[service]
+    assert _tops(set(_said(project, service, "sh", "-c", WRITABLE).split())) == MAY_WRITE[service]
     assert int(_said(project, service, "sh", "-c", LIMIT)) == MEMORY[service]
     for pid in project.engine.processes(project.container(service)):
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
@@ -74,10 +77,8 @@ def test_the_database_is_reached_by_those_who_need_it_and_reaches_nobody(project
     assert _said(project, "proxy", "getent", "hosts", "web")
     assert not _has_way_out(project, "postgres")
     assert _has_way_out(project, "code")  # alerts go out
-    published = {
-        service: project.inspect(service)["HostConfig"]["PortBindings"] or {} for service in MAY_WRITE
-    }
-    assert {service for service, ports in published.items() if ports} == {"proxy"}
+    ports = {service: project.inspect(service)["HostConfig"]["PortBindings"] or {} for service in MAY_WRITE}
+    assert [service for service, bound in ports.items() if any(bound.values())] == ["proxy"]
     with socket.create_connection(("127.0.0.1", int(project.variables["BACKTEST_HTTPS_PORT"])), timeout=5):
         pass
 

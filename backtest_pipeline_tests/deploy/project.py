@@ -32,7 +32,7 @@ _LOGINS = {
 }
 # The operator's, whom neither this machine nor the images know.
 OPERATOR = 1234
-_PATIENCE_S = 300
+_PATIENCE_S = 600
 _TOOLS = (["docker", "compose"], ["docker-compose"])
 
 
@@ -184,7 +184,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=3 * _PATIENCE_S,
+            timeout=2 * _PATIENCE_S,
         )
 
     @cached_property

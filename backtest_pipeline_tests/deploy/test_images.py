@@ -53,7 +53,8 @@ def test_of_a_read_only_container_only_what_was_asked_for_is_writable() -> None:
     asked = {"destination": "/tmp", "type": "tmpfs", "options": ["mode=1777", "rw"]}  # noqa: S108  a container's
     secret = {"destination": "/run/secrets/pgpass", "type": "bind", "options": ["ro"]}
     podmans = [
-        {"destination": one, "type": "tmpfs", "options": ["rw", "nosuid"]} for one in ("/run", "/var/tmp")  # noqa: S108  as above
+        {"destination": one, "type": "tmpfs", "options": ["rw", "nosuid"]}
+        for one in ("/run", "/var/tmp")  # noqa: S108  as above
     ]
     config: dict[str, Any] = {"root": {"readonly": True}, "mounts": [asked, *podmans, secret]}
     assert without_podmans_own(config)["mounts"] == [asked, secret]
