@@ -9,8 +9,8 @@ from dagster._daemon import controller
 from dagster._daemon.cli import cli
 from dagster._daemon.daemon import DagsterDaemon
 
-from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
 from backtest_pipeline.orchestration.daemon_loops import attended
+from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
 from backtest_pipeline.orchestration.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.retry_daemon import LastingRetryDaemon

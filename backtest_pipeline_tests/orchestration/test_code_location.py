@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -146,7 +147,10 @@ def test_the_health_says_what_a_part_of_the_daemon_reports() -> None:
         for kind in needed:
             faults = [error] if kind == "SENSOR" else []
             instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), kind, None, errors=faults))
-        [database, daemon] = _database_and_daemons(instance)
+        [database, daemon] = _database_and_daemons(instance, Path(instance.root_directory), time.time())
     assert database.ok
     assert not daemon.ok
-    assert daemon.detail == "sensor reports: TypeError: 'NoneType' object is not callable; see its log"
+    assert (
+        daemon.detail
+        == "errors in sensor (TypeError: 'NoneType' object is not callable); see the daemon's log"
+    )
