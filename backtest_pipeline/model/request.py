@@ -32,6 +32,8 @@ MOST_LABELS = 100
 LONGEST_LABEL_NAME, LONGEST_LABEL = 100, 10_000
 MOST_CASH = 1e15
 """Of any amount of money: beyond it, cents are lost in a float's rounding."""
+MOST_FEE_BPS = 1_000_000
+"""A hundred times what is traded."""
 _LARGEST_WHOLE = 2**63 - 1
 
 Fill = Literal["next_open", "close"]
@@ -140,7 +142,9 @@ class BacktestRequest(BaseModel):
     initial_cash: float = Field(
         10_000, gt=0, le=MOST_CASH, description="in quote currency, split equally over the symbols"
     )
-    fee_bps: float = Field(10, ge=0, le=10_000, description="fee per side, in basis points of the notional")
+    fee_bps: float = Field(
+        10, ge=0, le=MOST_FEE_BPS, description="fee per side, in basis points of the notional"
+    )
     fee_fixed: float = Field(0, ge=0, le=MOST_CASH, description="fee per order, in quote currency")
     slippage_bps: float = Field(
         0, ge=0, lt=10_000, description="adverse slippage of market fills, basis points"

@@ -437,11 +437,11 @@ def _zip(*names: str) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        gzip.compress(ENGLISH.encode()),
+        gzip.compress(ENGLISH.encode(), mtime=0),
         bz2.compress(ENGLISH.encode()),
         _zip("a.csv"),
         _zip("__MACOSX/._a.csv", "a.csv", "readme.txt"),
-        gzip.compress(_zip("a.csv")),
+        gzip.compress(_zip("a.csv"), mtime=0),
     ],
 )
 def test_one_file_inside_another_is_read(data: bytes, store: CandleStore) -> None:
@@ -471,7 +471,7 @@ def test_one_file_inside_another_is_read(data: bytes, store: CandleStore) -> Non
             "give a list of candles",
         ),
         (b"[" * 100_000, "the JSON is nested too deeply", "give a list of candles"),
-        (gzip.compress(ENGLISH.encode())[:-9], "damaged", "fetch it again"),
+        (gzip.compress(ENGLISH.encode(), mtime=0)[:-9], "damaged", "fetch it again"),
         (b"10,12,12,10,5\n", "there is no header", "--columns timestamp,open,high,low,close,volume"),
         (b"1704153600,10,12,12,10,5\n", "several orders of columns fit", "--columns timestamp,open"),
         (b"1704153600,10,9,12,11,5\n", "no one order of columns fits", "--columns timestamp,open"),
@@ -502,7 +502,7 @@ def test_other_files_are_named_with_what_to_do(
 
 def test_what_swells_beyond_reason_is_refused(store: CandleStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candle_unpack, "SUSPICIOUS_BYTES", 1 << 20)
-    bomb = gzip.compress(b"0" * (4 << 20))
+    bomb = gzip.compress(b"0" * (4 << 20), mtime=0)
 
     assert "it swells from" in _refusal(store, bomb)
 
