@@ -17,6 +17,7 @@ definitions = dg.Definitions(
     sensors=[final_states],
     resources={
         "bench": dg.ResourceDefinition(lambda _: Bench(get_settings())),
-        "io_manager": dg.mem_io_manager,  # Dagster's default takes a path from an environment variable
+        # Dagster's default, its settings fixed: from a run config it would take a path from the environment.
+        "io_manager": dg.fs_io_manager.configured({}),
     },
 )

@@ -174,6 +174,14 @@ def test_growth_beyond_floating_point_is_undefined_rather_than_infinite() -> Non
     assert metrics["cagr"] is None
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # that is the point
+def test_prices_beyond_all_bounds_leave_metrics_undefined_rather_than_infinite() -> None:
+    """1e300 over 1e-300 is more than a float holds, and JSON has no infinity."""
+    metrics = play(flat(1e-300, 1e-300, 1e300, 1e300), signals_at(4, entry=[0])).metrics
+    assert metrics["buy_hold_return"] is None
+    assert all(value is None or math.isfinite(value) for value in metrics.values())
+
+
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), bars=st.integers(50, 5_000), periods=st.sampled_from([52, 252, 365]))
 def test_metrics_agree_with_empyrical(seed: int, bars: int, periods: int) -> None:

@@ -18,6 +18,7 @@ from backtest_pipeline.model.errors import (
     AddressInvalid,
     BacktestError,
     RequestInvalid,
+    ServerBusy,
     ServerRefused,
     ServerTroubled,
     ServerUnreachable,
@@ -72,6 +73,20 @@ def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
         (httpx.Response(200, json=[1]), ServerRefused, "no GraphQL answer"),
         (httpx.Response(500, json={"data": None}), ServerRefused, "status 500, and no GraphQL answer"),
         (httpx.Response(401, text="who are you?"), ServerRefused, "status 401; set BACKTEST_TOKEN"),
+        (
+            httpx.Response(403, json={"errors": [{"message": "viewers only read; ask\nSQL"}]}),
+            ServerRefused,
+            "status 403; viewers only read; ask$",
+        ),
+        (httpx.Response(403, text="<html>no</html>"), ServerRefused, "status 403; it does not say why"),
+        (httpx.Response(429, text="slow down"), ServerBusy, "too many requests$"),
+        (
+            _error(
+                "backtest_pipeline.model.errors.RequestInvalid: this request cannot be run: seed: odd", 400
+            ),
+            RequestInvalid,
+            "^this request cannot be run: seed: odd$",
+        ),
         (httpx.Response(502, text="<html>bad gateway</html>"), ServerUnreachable, "a gateway says 502"),
         (_error("Cannot query field 'x'\nmore", 400), ServerRefused, "refused: Cannot query field 'x'$"),
         (_error("odd [SQL: SELECT secret]"), ServerRefused, "refused: odd$"),
@@ -240,3 +255,23 @@ def test_this_machine_is_asked_without_the_proxy_of_the_environment(
 def test_other_machines_are_asked_through_the_proxy() -> None:
     assert without_proxy("https://backtest.example.com") == {}
     assert without_proxy("http://[::1]:3000") == {"all://[::1]": None}
+
+
+def test_a_server_that_says_when_to_go_on_costs_no_patience() -> None:
+    clock, server = StillClock(), FakeServer(run("a"))
+    wait = httpx.Response(429, headers={"Retry-After": "7"}, json={"errors": [{"message": "too many"}]})
+    server.failures = [wait, wait, wait]
+    with server.client(clock) as client:
+        started_s = clock.monotonic_s()
+        assert client.status("a").task_id == "a"
+        assert clock.monotonic_s() - started_s == 3 * 7  # twice the patience of ten seconds
+
+
+def test_a_server_that_is_always_busy_is_given_up_after_ten_minutes() -> None:
+    clock, server = StillClock(), FakeServer(run("a"))
+    server.failures = [httpx.Response(429, headers={"Retry-After": "60"}) for _ in range(100)]
+    with server.client(clock) as client:
+        started_s = clock.monotonic_s()
+        with pytest.raises(ServerBusy, match="too many requests"):
+            client.status("a")
+        assert 540 <= clock.monotonic_s() - started_s <= 600
