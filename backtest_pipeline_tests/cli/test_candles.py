@@ -70,7 +70,7 @@ def test_an_import_prints_what_it_did(data_root: Path, prices: Path) -> None:
 def test_an_import_says_what_it_assumed(data_root: Path, prices: Path) -> None:
     prices.write_text("24/05/01;20,5;24,0;18,0;22,0;500\n24/05/02;22,0;23,0;21,0;22,0;900\n")
     told = ["--columns", "date,open,high,low,close,volume", "--date-format", "%y/%m/%d"]
-    arguments = ["import", prices, "--symbol", "ACME", "--timeframe", "1d", *told]
+    arguments: list[str | Path] = ["import", prices, "--symbol", "ACME", "--timeframe", "1d", *told]
 
     shown, as_json = _run(*arguments), _run(*arguments, "--json")
 
@@ -82,7 +82,14 @@ def test_an_import_says_what_it_assumed(data_root: Path, prices: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "problem"),
-    [("--encoding=klingon", "'klingon' is no encoding"), ("--decimal=;", "neither '.' nor ','")],
+    [
+        ("--encoding=klingon", "'klingon' is no encoding"),
+        ("--decimal=;", "neither '.' nor ','"),
+        ("--date-format=%", "'%' is no format with year, month and day"),
+        ("--date-format=%d/%m", "'%d/%m' is no format with year, month and day"),
+        ("--date-format=%d/%m/%y %q", "is no format with year, month and day"),
+        ("--date-format=%d/%m/%y %Y", "is no format with year, month and day"),
+    ],
 )
 def test_an_option_that_no_file_could_be_read_by_is_refused(
     option: str, problem: str, data_root: Path, prices: Path
