@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+CODES = frozenset("YymbBdaAHIpMSfz")
 ADVICE = "give a CSV or Parquet file"
 NAME_THE_COLUMNS = "name its columns, e.g. --columns timestamp,open,high,low,close,volume (_ skips one)"
 
@@ -49,8 +51,9 @@ class ReadOptions:
             problems.append(("encoding", f"{self.encoding!r} is no encoding; write one like utf-8 or cp949"))
         if self.decimal not in {None, ".", ","}:
             problems.append(("decimal", f"{self.decimal!r} is neither '.' nor ','"))
-        if self.date_format is not None and "%" not in self.date_format:
-            problems.append(("date_format", f"{self.date_format!r} has no code like %Y; write %d/%m/%y"))
+        if self.date_format is not None and not _is_date_format(self.date_format):
+            problem = "is no format with year, month and day; write one like %d/%m/%y"
+            problems.append(("date_format", f"{self.date_format!r} {problem}"))
         if problems:
             raise RequestInvalid(problems, heading="this file cannot be read so")
 
@@ -97,6 +100,14 @@ def renamed(table: pa.Table, columns: tuple[str, ...], origin: Origin) -> pa.Tab
             f"--columns names {len(columns)} columns, the file has {table.num_columns}", NAME_THE_COLUMNS
         )
     return table.rename_columns(["" if name in {"_", "-"} else name for name in columns])
+
+
+def _is_date_format(text: str) -> bool:
+    codes = re.findall(r"%(.?)", text)
+    days = sorted(
+        {"Y": "y", "b": "m", "B": "m"}.get(code, code) for code in codes if code in "YymbBd" and code
+    )
+    return days == ["d", "m", "y"] and set(codes) <= CODES and len(codes) == len(set(codes))
 
 
 def _is_encoding(name: str) -> bool:

@@ -82,7 +82,14 @@ def test_an_import_says_what_it_assumed(data_root: Path, prices: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "problem"),
-    [("--encoding=klingon", "'klingon' is no encoding"), ("--decimal=;", "neither '.' nor ','")],
+    [
+        ("--encoding=klingon", "'klingon' is no encoding"),
+        ("--decimal=;", "neither '.' nor ','"),
+        ("--date-format=%", "'%' is no format with year, month and day"),
+        ("--date-format=%d/%m", "'%d/%m' is no format with year, month and day"),
+        ("--date-format=%d/%m/%y %q", "is no format with year, month and day"),
+        ("--date-format=%d/%m/%y %Y", "is no format with year, month and day"),
+    ],
 )
 def test_an_option_that_no_file_could_be_read_by_is_refused(
     option: str, problem: str, data_root: Path, prices: Path

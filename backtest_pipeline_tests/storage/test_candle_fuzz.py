@@ -265,7 +265,7 @@ OPTIONS = st.builds(
     columns=st.sampled_from([(), ("timestamp", *NAMES[1:]), ("_",) * 6, ("a", "b")]),
     only=st.sampled_from([None, "AAA", ""]),
     decimal=st.sampled_from([None, ".", ","]),
-    date_format=st.sampled_from([None, "%d/%m/%y", "%Y-%m-%d %H:%M:%S", "%j", "%"]),
+    date_format=st.sampled_from([None, "%d/%m/%y", "%Y-%m-%d %H:%M:%S", "%Y%m%d%z"]),
     no_volume=st.booleans(),
 )
 
