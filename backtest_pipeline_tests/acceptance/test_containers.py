@@ -139,13 +139,14 @@ def test_a_restart_of_the_database_loses_nothing(project: Project) -> None:
 
 
 def test_the_steps_of_the_page_add_a_person_and_candles(project: Project) -> None:
+    project.order("stop", "proxy")
     hashed = project.compose(
         "run", "--rm", "-T", "--no-deps", "proxy", "caddy", "hash-password", given=b"carol's password\n"
     )
     (line,) = re.findall(rb"^\$2\S+$", hashed.stdout.replace(b"\r", b""), re.MULTILINE)
     with (project.secrets / "users").open("a") as users:
         users.write(f"carol {line.decode()}\n")
-    project.order("restart", "proxy")
+    project.order("start", "proxy")
     login = httpx.BasicAuth("carol", "carol's password")
     _until(lambda: _status(f"{project.url}/graphql?query={{version}}", login) == 200, "Carol to come in")
 

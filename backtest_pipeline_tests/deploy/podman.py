@@ -18,7 +18,7 @@ from typing import Any
 
 from backtest_pipeline_tests.deploy import strict_runc
 
-NEEDED = ("podman", "buildah", "runc", "iptables", "debootstrap", "catatonit", "setpriv")
+NEEDED = ("podman", "buildah", "runc", "iptables", "debootstrap", "catatonit", "setpriv", "unshare")
 _START_S = 30
 # Limits can only be lowered, and podman lowers its own before it starts anything.
 _MOST_FILES, _MOST_PROCESSES = 65_536, 8_192

@@ -32,6 +32,7 @@ _LOGINS = {
 }
 # The operator's, whom neither this machine nor the images know.
 OPERATOR = 1234
+DATA_INSIDE = "/data"  # where docker-compose.yml mounts DATA_ROOT
 _PATIENCE_S = 600
 _TOOLS = (["docker", "compose"], ["docker-compose"])
 
@@ -174,18 +175,23 @@ class Project:
         return (done.stdout + done.stderr).decode(errors="replace")
 
     def as_operator(self, command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command of this machine as the operator, who may read what root may."""
+        """Runs a command of this machine as the operator, who may read what root may.
+
+        It sees DATA_ROOT where the services see it, as a client's machine that has mounted the folder there.
+        """
         rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         user = [f"--reuid={OPERATOR}", f"--regid={OPERATOR}", "--clear-groups"]
-        return subprocess.run(
-            ["setpriv", *user, *rights, *command],  # noqa: S607  Debian's
-            cwd=ROOT,
-            env={**self.env, "HOME": str(self.folder / "home"), **env},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=2 * _PATIENCE_S,
-        )
+        mounted = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"']
+        with _mount_point(DATA_INSIDE):
+            return subprocess.run(
+                [*mounted, str(self.data_root), DATA_INSIDE, "setpriv", *user, *rights, *command],
+                cwd=ROOT,
+                env={**self.env, "HOME": str(self.folder / "home"), "DATA_ROOT": DATA_INSIDE, **env},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=2 * _PATIENCE_S,
+            )
 
     @cached_property
     def _tool(self) -> list[str]:
@@ -244,6 +250,20 @@ def _prepare(project: Project, strategies: Path) -> None:
     for path in (folder, *folder.rglob("*")):
         os.chown(path, OPERATOR, OPERATOR)
     project.engine.folder.chmod(0o711)  # the operator has to get to what is theirs
+
+
+@contextmanager
+def _mount_point(folder: str) -> Iterator[None]:
+    """Makes a folder for the block, unless this machine has it."""
+    path = Path(folder)
+    ours = not path.exists()
+    if ours:
+        path.mkdir()
+    try:
+        yield
+    finally:
+        if ours:
+            path.rmdir()
 
 
 def _seconds(action: Callable[[], None]) -> float:
