@@ -131,9 +131,13 @@ class CandleSource:
         prices = [found.columns[name] for name in PRICE_COLUMNS if name in found.columns]
         if len(prices) < len(PRICE_COLUMNS) or not self.table.num_rows:
             return self
-        empty = _and([_without_value(column) for column in prices])
-        number = pc.sum(empty).as_py() or 0
-        if not number or number == self.table.num_rows:
+        empty, number = pa.scalar(value=True), 0
+        for column in prices:
+            empty = pc.and_(empty, _without_value(column))
+            number = pc.sum(empty).as_py() or 0
+            if not number:
+                return self
+        if number == self.table.num_rows:
             return self
         rows = "1 row" if number == 1 else f"{number} rows"
         self._assume(f"without any price and left out: {rows}")
@@ -192,13 +196,6 @@ def _without_value(column: pa.ChunkedArray) -> pa.ChunkedArray:
         plain = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
         return pc.fill_null(pc.is_in(plain, value_set=pa.array(NO_PRICES)), fill_value=True)
     return pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
-
-
-def _and(flags: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    every = flags[0]
-    for each in flags[1:]:
-        every = pc.and_(every, each)
-    return every
 
 
 def _widen_by_a_hair(values: dict[str, Floats]) -> None:
