@@ -25,6 +25,7 @@ from backtest_pipeline_tests.deploy.project import Project, running_project
 
 ELSEWHERE = os.environ.get("ACCEPTANCE_URL", "")
 SHARED = {"pipeline", "sqlite_pipeline"}
+MEASURED = pytest.StashKey[dict[str, str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -101,9 +102,16 @@ def sqlite_pipeline(pipelines: Callable[[dict[str, str]], Pipeline], demo_candle
 
 
 @pytest.fixture(scope="session")
-def project() -> Iterator[Project]:
+def project(pytestconfig: pytest.Config) -> Iterator[Project]:
     """docker-compose.yml in containers, for the tests marked `deployment`."""
     strategies = Path(__file__).with_name("trouble_strategies.py")
     with running_project(strategies) as project, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(project.authority))
+        pytestconfig.stash[MEASURED] = project.measured
         yield project
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says how long the images took to build, how large they are, and how soon the services were well."""
+    for what, figure in config.stash.get(MEASURED, {}).items():
+        terminalreporter.write_line(f"{what}: {figure}")

@@ -92,6 +92,10 @@ class Podman:
         self("build", *how, *options, "--tag", f"docker.io/library/{tag}", context)
         return time.monotonic() - started
 
+    def size(self, tag: str) -> int:
+        """The bytes of an image with all its layers."""
+        return int(self("image", "inspect", "--format", "{{.Size}}", f"docker.io/library/{tag}"))
+
     def inspect(self, name: str) -> dict[str, Any]:
         """All that podman knows of a container."""
         found: dict[str, Any] = json.loads(self("container", "inspect", name))[0]

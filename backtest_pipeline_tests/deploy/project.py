@@ -45,14 +45,14 @@ class Project:
         engine: what runs the containers.
         folder: of data, strategies and secrets.
         variables: what an operator would have in `.env`.
-        seconds: how long building the images and starting the services took.
+        measured: how long building and starting took, and how large the images are.
     """
 
     engine: Podman
     folder: Path
     name: str
     variables: Mapping[str, str]
-    seconds: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -225,12 +225,13 @@ def running_project(strategies: Path) -> Iterator[Project]:
         }
         project = Project(engine, folder, f"backtest-{secrets.token_hex(4)}", variables)
         images.load_stand_ins(engine)
-        for target in ("pipeline", "proxy"):
-            project.seconds[f"build {target}"] = images.build(engine, target, images.ours()[target])
+        for target, tag in images.ours().items():
+            project.measured[f"building {target}"] = f"{images.build(engine, target, tag):.0f} s"
+            project.measured[f"size of {target}"] = f"{engine.size(tag) / 1e6:.0f} MB"
         _prepare(project, strategies)
         with health_checks(engine):
             try:
-                project.seconds["start"] = _seconds(project.start)
+                project.measured["from up until all is well"] = f"{_seconds(project.start):.0f} s"
                 yield project
             finally:
                 project.compose("down", "--volumes")
