@@ -216,7 +216,6 @@ def test_a_parameter_out_of_range_fails_in_the_first_op_with_our_message_first(p
     [
         ({"strategy": {"sma_crossing": {}}}, 'unexpected config entry "sma_crossing"'),
         ({"strategy": {"sma_cross": {"quick": 3}}}, 'unexpected config entry "quick"'),
-        ({"symbols": [{"env": "HOME"}]}, "Invalid scalar at path root:symbols"),
         ({"execution": {"config": {}}}, 'unexpected config entry "execution"'),
     ],
 )
@@ -226,6 +225,13 @@ def test_a_form_that_cannot_be_right_is_refused_before_anything_starts(
     launched = _launch(pipeline, config, "... on RunConfigValidationInvalid { errors { message } }")
     assert launched["__typename"] == "RunConfigValidationInvalid"
     assert says in launched["errors"][0]["message"]
+
+
+def test_a_form_that_names_an_environment_variable_is_refused_before_dagster_reads_it(
+    pipeline: Pipeline,
+) -> None:
+    with pytest.raises(RequestInvalid, match="may not name environment variables"):
+        _launch(pipeline, {"symbols": [{"env": "HOME"}]}, "__typename")
 
 
 def test_the_client_refuses_what_it_knows_to_be_wrong_without_a_task(pipeline: Pipeline) -> None:
