@@ -8,17 +8,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from backtest_pipeline import former_paths
+
 if TYPE_CHECKING:
-    from backtest_pipeline.backtest import run_backtest
+    from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.errors import BacktestError
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
-    from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
     from backtest_pipeline.model.status import TaskStatus
+    from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
     from backtest_pipeline.sdk.client import BacktestClient
-    from backtest_pipeline.storage.candle_store import CandleStore
     from backtest_pipeline.strategies.registry import register
+    from backtest_pipeline.workflows.run_backtest import run_backtest
 
 __version__ = "0.1.0"
 
@@ -27,14 +29,14 @@ _HOMES = {
     "BacktestError": "model.errors",
     "BacktestRequest": "model.request",
     "BacktestResult": "model.result",
-    "CandleStore": "storage.candle_store",
+    "CandleStore": "candles.store",
     "Candles": "model.candles",
-    "Signals": "model.signals",
-    "Strategy": "model.signals",
-    "StrategyParams": "model.signals",
+    "Signals": "model.strategy",
+    "Strategy": "model.strategy",
+    "StrategyParams": "model.strategy",
     "TaskStatus": "model.status",
     "register": "strategies.registry",
-    "run_backtest": "backtest",
+    "run_backtest": "workflows.run_backtest",
 }
 
 __all__ = [
@@ -51,6 +53,8 @@ __all__ = [
     "register",
     "run_backtest",
 ]
+
+former_paths.install()
 
 
 def __getattr__(name: str) -> Any:

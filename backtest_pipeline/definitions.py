@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from backtest_pipeline.orchestration.backtest import backtest
-from backtest_pipeline.orchestration.bench import Bench
-from backtest_pipeline.orchestration.catalog import result_assets
-from backtest_pipeline.orchestration.cleanup_job import cleanup_schedule, cleanup_task_results
-from backtest_pipeline.orchestration.final_states import final_states
+from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.jobs.cleanup import cleanup_schedule, cleanup_task_results
+from backtest_pipeline.orchestration.jobs.final_states import final_states
+from backtest_pipeline.orchestration.jobs.presets import result_assets
+from backtest_pipeline.orchestration.tasks.run_context import Bench
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
 

@@ -26,9 +26,9 @@ from typing import BinaryIO
 from backup_database import database
 from backup_file import BackupRefused, write
 
+from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.publishing import publishing
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from backup_file import BackupRefused
 
+from backtest_pipeline.local_service.home import locked
 from backtest_pipeline.model.errors import ServiceNotReady
-from backtest_pipeline.service.home import locked
 
 # Dagster's daemon reports twice a minute.
 _QUIET_S = 60

@@ -14,7 +14,7 @@ import numpy as np
 from backtest_pipeline import BacktestRequest, Candles
 from backtest_pipeline.engine import run as engine_run
 from backtest_pipeline.engine.lookahead import check_look_ahead, look_ahead_of_run
-from backtest_pipeline.model.signals import Strategy
+from backtest_pipeline.model.strategy import Strategy
 from backtest_pipeline.strategies.registry import strategies
 from backtest_pipeline_tests.engine.clairvoyant import FIVE, HONEST, KIN, Written, walk
 

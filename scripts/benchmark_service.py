@@ -28,8 +28,8 @@ from scratch_service import database_env, say, unwind_on_terminate
 from service_measures import Target, TaskLost, latency, memory, percentile, throughput, wait
 from service_targets import CANDLES, WORKERS, DagsterTarget, ours, rq, stock_dagster
 
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.candles.store import CandleStore
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "benchmark"

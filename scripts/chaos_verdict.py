@@ -12,9 +12,9 @@ from scratch_service import ScratchService
 from service_measures import most_held
 
 from backtest_pipeline import BacktestRequest, run_backtest
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
 from backtest_pipeline.model.manifest import Manifest
-from backtest_pipeline.storage.candle_store import CandleStore
 
 _RUNS = """
 query Runs($cursor: String) {

@@ -26,7 +26,7 @@ def main() -> None:
     os.environ["BACKTEST_URL"] = f"http://127.0.0.1:{port}"
 
     # Imported late, as they read the environment set above.
-    from backtest_pipeline.service.local import LocalService  # noqa: PLC0415
+    from backtest_pipeline.local_service.service import LocalService  # noqa: PLC0415
     from backtest_pipeline.settings import get_settings  # noqa: PLC0415
 
     settings = get_settings()

@@ -11,10 +11,10 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from backtest_pipeline import BacktestClient, BacktestRequest
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.storage.candle_store import CandleStore
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 PORT = int(os.environ.get("PICTURES_PORT", "3390"))

@@ -11,7 +11,7 @@ def run_plain(request: dict[str, Any], job_id: str) -> dict[str, str]:
     """Loads candles, runs the backtest and writes its tables; returns their checksums."""
     # Imported in the job, as a queue's worker knows nothing of it before; `warm` imports it beforehand.
     from backtest_pipeline import BacktestRequest, CandleStore, run_backtest  # noqa: PLC0415  as above
-    from backtest_pipeline.storage.task_store import TaskStore  # noqa: PLC0415  as above
+    from backtest_pipeline.results.task_store import TaskStore  # noqa: PLC0415  as above
 
     wanted = BacktestRequest.model_validate(request)
     root = Path(os.environ["DATA_ROOT"])
@@ -24,6 +24,6 @@ def run_plain(request: dict[str, Any], job_id: str) -> dict[str, str]:
 
 def warm() -> None:
     """Does the imports and loads the kernels, so that forked workers have them."""
-    from backtest_pipeline.warm import warm_kernels  # noqa: PLC0415  only where wanted
+    from backtest_pipeline.workflows.warm_kernels import warm_kernels  # noqa: PLC0415  only where wanted
 
     warm_kernels()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scratch_service import free_port
 
-from backtest_pipeline.service.process import Process
+from backtest_pipeline.local_service.process import Process
 
 SCRIPTS = Path(__file__).resolve().parent
 

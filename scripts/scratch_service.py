@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 
 from backtest_pipeline import BacktestClient
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.service import home
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.local_service import home
+from backtest_pipeline.local_service.service import LocalService
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.storage.candle_store import CandleStore
-from backtest_pipeline.storage.task_store import TaskStore
 
 _ACTIVE = """
 query Active {

@@ -16,10 +16,10 @@ from scratch_service import ScratchService, scratch_service
 from service_measures import TaskLost, most_held
 
 from backtest_pipeline import BacktestRequest
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.local_service.process import Process
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model import tags
-from backtest_pipeline.service.local import LocalService
-from backtest_pipeline.service.process import Process
-from backtest_pipeline.storage.candle_store import CandleStore
 
 SCRIPTS = Path(__file__).resolve().parent
 CANDLES = 1_000

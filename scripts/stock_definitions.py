@@ -4,8 +4,8 @@ import os
 
 import dagster as dg  # noqa: TID251  a rival's code location, no part of the pipeline
 
-from backtest_pipeline.orchestration.backtest import backtest
-from backtest_pipeline.orchestration.bench import Bench
+from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.tasks.run_context import Bench
 from backtest_pipeline.settings import get_settings
 
 _EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}

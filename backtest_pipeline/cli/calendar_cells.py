@@ -10,7 +10,7 @@ from backtest_pipeline.model.exchanges import ALWAYS_OPEN
 from backtest_pipeline.model.market_days import trading_week
 
 if TYPE_CHECKING:
-    from backtest_pipeline.storage.candle_store import CandleListing, CandleStore
+    from backtest_pipeline.candles.store import CandleListing, CandleStore
 
 _DAYS_LOOKED_AT = 60
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from backtest_pipeline.cli.finding import Finding
 from backtest_pipeline.cli.output import shown_size
-from backtest_pipeline.storage.disk import disk_report
+from backtest_pipeline.results.disk_usage import disk_report
 
 if TYPE_CHECKING:
     from backtest_pipeline.settings import Settings

@@ -8,18 +8,18 @@ import sys
 import typer
 from dotenv import dotenv_values
 
-from backtest_pipeline.cli.archive import export, import_result
-from backtest_pipeline.cli.candles import candles_app
-from backtest_pipeline.cli.check import check
-from backtest_pipeline.cli.cleanup import cleanup, pin, unpin
-from backtest_pipeline.cli.doctor import doctor
-from backtest_pipeline.cli.listing import list_tasks
-from backtest_pipeline.cli.report import compare, report
-from backtest_pipeline.cli.result import result
-from backtest_pipeline.cli.strategies import list_strategies
-from backtest_pipeline.cli.tasks import cancel, run, status, submit, wait
-from backtest_pipeline.cli.up import up
-from backtest_pipeline.cli.verify import verify
+from backtest_pipeline.cli.commands.archive_commands import export, import_result
+from backtest_pipeline.cli.commands.candle_commands import candles_app
+from backtest_pipeline.cli.commands.check_command import check
+from backtest_pipeline.cli.commands.cleanup_commands import cleanup, pin, unpin
+from backtest_pipeline.cli.commands.doctor_command import doctor
+from backtest_pipeline.cli.commands.list_command import list_tasks
+from backtest_pipeline.cli.commands.report_commands import compare, report
+from backtest_pipeline.cli.commands.result_command import result
+from backtest_pipeline.cli.commands.strategies_command import list_strategies
+from backtest_pipeline.cli.commands.task_commands import cancel, run, status, submit, wait
+from backtest_pipeline.cli.commands.up_command import up
+from backtest_pipeline.cli.commands.verify_command import verify
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 from backtest_pipeline.settings import Settings, SettingsInvalid
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.engine.accounts import Curve
-    from backtest_pipeline.engine.study import SignalStudy
+    from backtest_pipeline.engine.signal_study import SignalStudy
     from backtest_pipeline.model.candles import Candles
 
 TEXT = pd.StringDtype(na_value=np.nan)

@@ -18,14 +18,14 @@ from backtest_pipeline.model.errors import (
     RequestInvalid,
     StrategyFaulty,
 )
-from backtest_pipeline.model.signals import CheckedSignals, check_signals
 from backtest_pipeline.model.span import asked_text, moment_of, moment_text, span_of, zone_of
+from backtest_pipeline.model.strategy import CheckedSignals, check_signals
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from backtest_pipeline.model.request import BacktestRequest
-    from backtest_pipeline.model.signals import Strategy, StrategyParams
+    from backtest_pipeline.model.strategy import Strategy, StrategyParams
 
 
 def chosen_candles(

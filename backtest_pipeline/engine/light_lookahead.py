@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import Direction
-    from backtest_pipeline.model.signals import CheckedSignals, Strategy, StrategyParams
+    from backtest_pipeline.model.strategy import CheckedSignals, Strategy, StrategyParams
 
 STRETCH_BARS = 250
 COMPARED_BARS = 100

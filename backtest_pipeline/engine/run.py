@@ -12,10 +12,10 @@ from backtest_pipeline.engine.diagnostics import about_years, diagnose
 from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
 from backtest_pipeline.engine.inputs import chosen_candles, signals_of
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
-from backtest_pipeline.engine.metrics import account_metrics
+from backtest_pipeline.engine.metrics.account_metrics import account_metrics
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
 from backtest_pipeline.engine.records import joined, settings_of
-from backtest_pipeline.engine.study import SignalStudy, study_signals
+from backtest_pipeline.engine.signal_study import SignalStudy, study_signals
 from backtest_pipeline.model.market import CalendarsUsed
 from backtest_pipeline.model.result import BacktestResult, Metrics
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
-    from backtest_pipeline.model.signals import CheckedSignals, Strategy, StrategyParams
+    from backtest_pipeline.model.strategy import CheckedSignals, Strategy, StrategyParams
 
 
 @dataclass(frozen=True, eq=False, slots=True)

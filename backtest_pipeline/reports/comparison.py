@@ -9,11 +9,11 @@ import numpy as np
 from bokeh.models import DataRange1d
 
 from backtest_pipeline.model.metric_catalog import facts_of, shown
-from backtest_pipeline.reports.figures import embedded
+from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
+from backtest_pipeline.reports.charts.price_chart import embedded
+from backtest_pipeline.reports.charts.timeline import Timeline, add_level
+from backtest_pipeline.reports.html_tables import plain, tone
 from backtest_pipeline.reports.page import escaped, page
-from backtest_pipeline.reports.palette import DARK, LIGHT, SERIES
-from backtest_pipeline.reports.tables import plain, tone
-from backtest_pipeline.reports.timeline import Timeline, add_level
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.reports.tables import pairs_table, rows_table
+from backtest_pipeline.reports.html_tables import pairs_table, rows_table
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest

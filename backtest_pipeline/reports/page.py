@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from bokeh.resources import Resources
 
-from backtest_pipeline.reports.palette import DARK, LIGHT
+from backtest_pipeline.reports.charts.palette import DARK, LIGHT
 
 
 def escaped(text: object) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.reports.downsample import bars_a_candle, fewer_candles
-from backtest_pipeline.reports.timeline import HALF_A_DAY_MS, milliseconds
+from backtest_pipeline.reports.charts.downsample import bars_a_candle, fewer_candles
+from backtest_pipeline.reports.charts.timeline import HALF_A_DAY_MS, milliseconds
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import DataRange1d
 
-from backtest_pipeline.reports.benchmark import buy_and_hold
+from backtest_pipeline.reports.benchmark_curve import buy_and_hold
+from backtest_pipeline.reports.charts.palette import DARK, LIGHT
+from backtest_pipeline.reports.charts.price_chart import MONEY, embedded, histogram_figure, price_figures
+from backtest_pipeline.reports.charts.timeline import Timeline, add_level
 from backtest_pipeline.reports.details import details
-from backtest_pipeline.reports.figures import MONEY, embedded, histogram_figure, price_figures
+from backtest_pipeline.reports.html_tables import tiles
 from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.page_data import candles_data, trades_data
-from backtest_pipeline.reports.palette import DARK, LIGHT
+from backtest_pipeline.reports.report_statistics import return_histogram, rolling_sharpe, sharpe_window_bars
 from backtest_pipeline.reports.sections import (
     correlation_section,
     equity_section,
@@ -26,9 +29,6 @@ from backtest_pipeline.reports.sections import (
     tile_remarks,
     trades_section,
 )
-from backtest_pipeline.reports.statistics import return_histogram, rolling_sharpe, sharpe_window_bars
-from backtest_pipeline.reports.tables import tiles
-from backtest_pipeline.reports.timeline import Timeline, add_level
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

@@ -9,16 +9,16 @@ import numpy as np
 
 from backtest_pipeline.model.metric_catalog import shown, shown_symbols
 from backtest_pipeline.reports.details import verdict
-from backtest_pipeline.reports.page import escaped
-from backtest_pipeline.reports.page_data import MOST_TRADES
-from backtest_pipeline.reports.statistics import correlation, monthly_returns, sharpe_window_bars
-from backtest_pipeline.reports.tables import (
+from backtest_pipeline.reports.html_tables import (
     correlation_table,
     metrics_by,
     metrics_table,
     months_table,
     plain,
 )
+from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.page_data import MOST_TRADES
+from backtest_pipeline.reports.report_statistics import correlation, monthly_returns, sharpe_window_bars
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

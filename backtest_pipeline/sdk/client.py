@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import ServiceError, TaskUnknown
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskState, TaskStatus
+from backtest_pipeline.results import catalog
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.attempts import Attempts
 from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
@@ -25,9 +28,6 @@ from backtest_pipeline.sdk.submission import launch, new_key, submit_all
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.storage import catalog
-from backtest_pipeline.storage.candle_store import CandleStore
-from backtest_pipeline.storage.task_store import TaskStore
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from backtest_pipeline.model.status import TaskStatus
+from backtest_pipeline.results.publishing import publishing
+from backtest_pipeline.results.result_log import ResultLog, read_result_log
 from backtest_pipeline.sdk.client import BacktestClient
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.publishing import publishing
-from backtest_pipeline.storage.result_log import ResultLog, read_result_log
 
 EVERY = 1_000_000_000
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.results.verification import file_problem
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import task_of
 from backtest_pipeline.sdk.transport import GraphQL
-from backtest_pipeline.storage.candle_store import CandleStore
-from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.storage.verification import file_problem
 from backtest_pipeline.strategies.code_version import code_sha256_on_disk, package_version
 from backtest_pipeline.strategies.registry import resolve
 

@@ -1,1 +1,1 @@
-"""Files and nothing else."""
+"""What candles and results both use: places, whole files, locks."""

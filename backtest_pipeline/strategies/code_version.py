@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from backtest_pipeline.model.signals import Strategy
+from backtest_pipeline.model.strategy import Strategy
 
 PACKAGE = Path(__file__).resolve().parents[1]
-DECIDING = ("engine", "strategies", "model", "backtest.py", "storage/result_tables.py")
+DECIDING = ("engine", "strategies", "model", "workflows/run_backtest.py", "results/tables.py")
 """What decides a result's bytes, relative to the package: folders with all below them, and files."""
 
 _INSTALLED = {"site-packages", "dist-packages"}

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, StrategyFaulty, StrategyUnknown
 from backtest_pipeline.model.request import BacktestRequest, problems_of
-from backtest_pipeline.model.signals import Strategy, StrategyParams
+from backtest_pipeline.model.strategy import Strategy, StrategyParams
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.code_version import (
     changed_since_loaded,

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
 from backtest_pipeline_tests.acceptance.postgres import postgres_server
 from backtest_pipeline_tests.deploy.project import Project, running_project

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
 from backtest_pipeline_tests.acceptance.test_trouble import PATIENCE_S, until

@@ -16,11 +16,11 @@ import dagster as dg
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
-from backtest_pipeline.orchestration.cleanup import clean_up
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.local_service.service import LocalService
+from backtest_pipeline.orchestration.tasks.expiry import clean_up
+from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.publishing import publishing
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
 
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])

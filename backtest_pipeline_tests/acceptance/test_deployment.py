@@ -18,9 +18,9 @@ from websockets.typing import Subprotocol
 
 from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.model.status import TaskStatus
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.storage.verification import verify_task
 from backtest_pipeline_tests.deploy.project import PASSWORDS, Project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
 

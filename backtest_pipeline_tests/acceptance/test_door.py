@@ -14,13 +14,13 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
+from backtest_pipeline.local_service.home import logs_of, socket_of
+from backtest_pipeline.local_service.process import Process
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.errors import ServerRefused
-from backtest_pipeline.service.home import logs_of, socket_of
-from backtest_pipeline.service.local import LocalService
-from backtest_pipeline.service.process import Process
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.web.identity import BindRefused
+from backtest_pipeline.web.access.identity import BindRefused
 from backtest_pipeline_tests.acceptance.guarded import (
     ALERT,
     ANN,
@@ -348,7 +348,7 @@ def _web_server(guarded: Guarded, port: int, folder: Path, *further: str) -> Pro
     command = [
         sys.executable,
         "-m",
-        "backtest_pipeline.orchestration.web_server",
+        "backtest_pipeline.orchestration.processes.web_server",
         "--port",
         str(port),
         *further,

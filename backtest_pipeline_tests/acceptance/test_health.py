@@ -20,10 +20,10 @@ import httpx
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.storage.candle_store import CandleStore
-from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.web.liveness import ENDED_AFTER_S, read_sign, sign_file
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.web.monitoring.liveness import ENDED_AFTER_S, read_sign, sign_file
 from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
 
 ROOT = Path(__file__).parents[2]

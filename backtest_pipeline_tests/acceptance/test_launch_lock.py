@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
+from backtest_pipeline.local_service.home import prepare
 from backtest_pipeline.model.errors import LockNotAcquired
-from backtest_pipeline.orchestration.launch_lock import launch_lock
-from backtest_pipeline.service.home import prepare
+from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock
 
 TRY = """
 from dagster import DagsterInstance
-from backtest_pipeline.orchestration.launch_lock import launch_lock
+from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock
 from backtest_pipeline.model.errors import LockNotAcquired
 with DagsterInstance.get() as instance:
     try:

@@ -14,8 +14,8 @@ import os
 import dagster_postgres
 from dagster import DagsterInstance
 from sqlalchemy import text
-from backtest_pipeline.orchestration.pooled_postgres import keep_connections
-from backtest_pipeline.service.home import prepare
+from backtest_pipeline.orchestration.dagster_internals.pooled_postgres import keep_connections
+from backtest_pipeline.local_service.home import prepare
 from pathlib import Path
 
 home = Path(os.environ["DAGSTER_HOME"])

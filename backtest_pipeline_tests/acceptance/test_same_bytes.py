@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backtest_pipeline import BacktestRequest, CandleStore, run_backtest
-from backtest_pipeline.storage.task_store import TaskStore
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline_tests.acceptance.live import Pipeline
 
 REQUEST = BacktestRequest(

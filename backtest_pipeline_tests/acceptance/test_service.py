@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from backtest_pipeline import BacktestClient, BacktestRequest
+from backtest_pipeline.local_service.home import prepare
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.errors import ServiceNotReady
 from backtest_pipeline.sdk.transport import GraphQL
-from backtest_pipeline.service.home import prepare
-from backtest_pipeline.service.local import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
 

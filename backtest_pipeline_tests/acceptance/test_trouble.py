@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest, TaskStatus
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.status import FINAL_STATES
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline_tests.acceptance.live import free_port
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.sdk.transport import GraphQL
-from backtest_pipeline.service.local import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
 

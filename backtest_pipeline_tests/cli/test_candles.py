@@ -16,12 +16,12 @@ from bokeh_sampledata import stocks
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from backtest_pipeline.candles.demo import DemoMissing
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli import output
-from backtest_pipeline.cli.candles import candles_app
-from backtest_pipeline.cli.demo_candles import DemoMissing
+from backtest_pipeline.cli.commands.candle_commands import candles_app
 from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid, SymbolsUnknown
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.storage.candle_store import CandleStore
 
 GUIDE = Path(__file__).parents[2] / "docs" / "candles.md"
 CSV = "date,open,high,low,close,volume\n2024-05-01,20,24,18,22,500\n2024-05-02,22,23,21,22,900\n"

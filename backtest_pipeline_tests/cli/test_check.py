@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backtest_pipeline import Candles, CandleStore, Signals, Strategy, StrategyParams
-from backtest_pipeline.cli.demo_candles import import_demo
+from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry

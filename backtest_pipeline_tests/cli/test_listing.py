@@ -14,9 +14,9 @@ from backtest_pipeline import BacktestClient
 from backtest_pipeline.cli import connection
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock, run
 from backtest_pipeline_tests.storage.published import OTHER, TASK, publish, rewrite, store_candles, wandering
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid, ResultMissing, TaskUnknown
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline_tests.storage.published import OTHER, TASK, publish, wandering
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from backtest_pipeline import BacktestClient
-from backtest_pipeline.cli import connection, progress_bar, tasks
+from backtest_pipeline.cli import connection, progress_bar
+from backtest_pipeline.cli.commands import task_commands as tasks
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import RequestInvalid, TaskFailed
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock, run

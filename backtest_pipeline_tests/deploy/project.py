@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from backtest_pipeline import BacktestClient
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline_tests.acceptance.live import free_port
 from backtest_pipeline_tests.deploy import images
 from backtest_pipeline_tests.deploy.health_checks import health_checks

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.task_store import TaskStore
 
 _PATIENCE_S = 60
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.local_service.service import LocalService
+from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.verification import verify_task
 from backtest_pipeline_tests.acceptance.live import free_port
 from backtest_pipeline_tests.deploy.settled import wait_for_manifest, wait_for_report
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from backtest_pipeline.web.liveness import NOTICED_AFTER_S, Beacon, sign_file, started_of
+from backtest_pipeline.web.monitoring.liveness import NOTICED_AFTER_S, Beacon, sign_file, started_of
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "deploy" / "health.py"

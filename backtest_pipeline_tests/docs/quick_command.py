@@ -22,14 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 _MODULE = "backtest_pipeline_tests.docs.quick_command"
 _IMPORTED = (
-    "backtest_pipeline.backtest",
+    "backtest_pipeline.workflows.run_backtest",
     "backtest_pipeline.cli.main",
-    "backtest_pipeline.orchestration.cleanup",
+    "backtest_pipeline.orchestration.tasks.expiry",
     "backtest_pipeline.reports.comparison",
     "backtest_pipeline.reports.report",
     "backtest_pipeline.sdk.client",
-    "backtest_pipeline.storage.candle_check",
-    "backtest_pipeline.storage.candle_import",
+    "backtest_pipeline.candles.store_check",
+    "backtest_pipeline.candles.importer",
 )
 _PATIENCE_S = 60
 _STAND_IN = """#!{python} -IS

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from backtest_pipeline import BacktestRequest, CandleStore, run_backtest
-from backtest_pipeline.storage.retention import sweep
-from backtest_pipeline.storage.verdicts import Rules
+from backtest_pipeline.results.retention import sweep
+from backtest_pipeline.results.retention_rules import Rules
 from backtest_pipeline_tests.docs.pages import ROOT
 from backtest_pipeline_tests.docs.test_troubles import Shell
 

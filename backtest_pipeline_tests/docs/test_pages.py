@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from backtest_pipeline.web.checks import Check
-from backtest_pipeline.web.metrics import Figures, Metrics
-from backtest_pipeline.web.results_disk import LastCleanup
+from backtest_pipeline.web.monitoring.health_checks import Check
+from backtest_pipeline.web.monitoring.prometheus import Figures, Metrics
+from backtest_pipeline.web.monitoring.results_disk import LastCleanup
 from backtest_pipeline_tests.acceptance.live import Pipeline
 from backtest_pipeline_tests.docs.pages import PAGES, ROOT, Block, blocks, commands, name_of
 

@@ -10,7 +10,9 @@ import pytest
 
 from backtest_pipeline.model import request, tag_rules
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.web import door, query_costs, rates, yaml_configs
+from backtest_pipeline.web.access import guard as door
+from backtest_pipeline.web.access import query_costs, yaml_configs
+from backtest_pipeline.web.access import rate_limits as rates
 from backtest_pipeline_tests.docs.pages import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text()

@@ -29,9 +29,9 @@ from backtest_pipeline import (
     StrategyParams,
     run_backtest,
 )
-from backtest_pipeline.cli.demo_candles import import_demo
-from backtest_pipeline.service.home import logs_of
-from backtest_pipeline.service.local import LocalService
+from backtest_pipeline.candles.demo import import_demo
+from backtest_pipeline.local_service.home import logs_of
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies import registry
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port

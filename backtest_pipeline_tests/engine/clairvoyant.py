@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backtest_pipeline.engine.indicators import crossed_above, crossed_below, ema, sma
 from backtest_pipeline.model.candles import Candles
-from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
+from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 
 Formula = Callable[[Candles], Signals]
 Floats = NDArray[np.float64]

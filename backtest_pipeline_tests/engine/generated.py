@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.signals import Signals
+from backtest_pipeline.model.strategy import Signals
 
 STYLES = ("grid", "touches", "walk", "jumps", "still")
 SCALES = (1.0, 1.0, 1.0, 1e-7, 1e9)

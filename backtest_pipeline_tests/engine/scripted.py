@@ -12,7 +12,7 @@ from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
+from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 
 SIGNAL_NAMES = ("entry", "exit", "short_entry", "short_exit")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from backtest_pipeline.engine import indicators
+from backtest_pipeline.engine.indicators import functions as indicators
 
 Floats = NDArray[np.float64]
 

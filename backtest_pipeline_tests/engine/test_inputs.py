@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backtest_pipeline.backtest import run_backtest
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid, StrategyFaulty
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
+from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
+from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline_tests.engine.scripted import Scripted, candles_of, flat, play
 
 NO = np.zeros(3, dtype=np.bool_)

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from backtest_pipeline.backtest import run_backtest
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.signals import StrategyParams
+from backtest_pipeline.model.strategy import StrategyParams
 from backtest_pipeline.model.timeframe import Timeframe
+from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline_tests.engine.scripted import Scripted, candles_of, flat, signals_at
 
 

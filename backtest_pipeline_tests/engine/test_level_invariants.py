@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.signals import Signals
+from backtest_pipeline.model.strategy import Signals
 from backtest_pipeline_tests.engine.generated import STYLES, generated_rows, generated_signals, requests
 from backtest_pipeline_tests.engine.reference_simulator import Bar, Trade
 from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES

@@ -19,7 +19,7 @@ from backtest_pipeline.engine.lookahead import (
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
+from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 from backtest_pipeline_tests.engine.generated import generated_rows
 from backtest_pipeline_tests.engine.scripted import candles_of
 

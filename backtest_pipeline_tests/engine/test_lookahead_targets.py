@@ -14,7 +14,7 @@ from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import StrategyFaulty
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
+from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 from backtest_pipeline.strategies.registry import strategies
 from backtest_pipeline_tests.engine.clairvoyant import (
     FIVE,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backtest_pipeline.engine.accounts import Curve
-from backtest_pipeline.engine.curve_metrics import curve_metrics, value_at_risk
-from backtest_pipeline.engine.metrics import METRIC_NAMES
+from backtest_pipeline.engine.metrics.account_metrics import METRIC_NAMES
+from backtest_pipeline.engine.metrics.curve_metrics import curve_metrics, value_at_risk
 from backtest_pipeline_tests.engine.scripted import flat, play, signals_at
 
 DAY = np.timedelta64(86_400_000_000, "us")

@@ -8,7 +8,7 @@ import pytest
 from backtest_pipeline.engine.progress import SMALLEST_CHUNK_BARS
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.signals import StrategyParams
+from backtest_pipeline.model.strategy import StrategyParams
 from backtest_pipeline_tests.engine.scripted import Scripted, candles_of, play, signals_at
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest_pipeline.backtest import run_backtest
 from backtest_pipeline.engine.inputs import generator_of, signals_of
 from backtest_pipeline.engine.lookahead import check_look_ahead
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams
+from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 from backtest_pipeline.strategies import registry
+from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline_tests.engine.clairvoyant import walk
 
 NOTHING = StrategyParams()

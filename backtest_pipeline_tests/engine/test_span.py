@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from backtest_pipeline.backtest import SERVICE_FIELDS, run_backtest
+from backtest_pipeline.candles.merge import merge_candles
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.engine.inputs import chosen_candles
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesMissing, RequestInvalid
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.storage.candle_merge import merge_candles
-from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline.workflows.run_backtest import SERVICE_FIELDS, run_backtest
 from backtest_pipeline_tests.engine.scripted import candles_of, flat
 
 SEOUL = timezone(timedelta(hours=9))

@@ -23,10 +23,10 @@ from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.client import DagsterGrpcClient
 from dagster_shared.error import SerializableErrorInfo
 
-from backtest_pipeline.orchestration import queue_daemon
-from backtest_pipeline.orchestration.code_location import code_answers
-from backtest_pipeline.orchestration.health import _database_and_daemons
-from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
+from backtest_pipeline.orchestration.dagster_internals import queue_daemon
+from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers
+from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
+from backtest_pipeline.orchestration.dagster_internals.service_health import _database_and_daemons
 
 
 class _Said(grpc.RpcError):  # type: ignore[misc]  # gRPC has no types

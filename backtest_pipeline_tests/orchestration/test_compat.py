@@ -21,9 +21,9 @@ from pydantic import BaseModel
 
 import backtest_pipeline
 from backtest_pipeline.model.errors import BacktestError, InternalsChanged
-from backtest_pipeline.orchestration import code_server, daemon, web_server
 from backtest_pipeline.orchestration.dagster_internals import compat
 from backtest_pipeline.orchestration.dagster_internals.compat import Declaration, declared, replace
+from backtest_pipeline.orchestration.processes import code_server, daemon, web_server
 
 PACKAGE = Path(backtest_pipeline.__file__).parent
 

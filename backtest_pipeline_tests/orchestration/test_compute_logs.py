@@ -11,10 +11,11 @@ PRINTING = """
 import os, signal, subprocess, sys
 from pathlib import Path
 from dagster import instance_for_test
-from backtest_pipeline.orchestration.compute_logs import BacktestComputeLogManager
+from backtest_pipeline.orchestration.dagster_internals.compute_logs import BacktestComputeLogManager
 
 where, ending = sys.argv[1:]
-mine = {"module": "backtest_pipeline.orchestration.compute_logs", "class": "BacktestComputeLogManager"}
+module = "backtest_pipeline.orchestration.dagster_internals.compute_logs"
+mine = {"module": module, "class": "BacktestComputeLogManager"}
 with instance_for_test({"compute_logs": mine}, temp_dir=where) as instance:
     print("before")
     with instance.compute_log_manager.capture_logs(["a-run", "compute_logs", "step"]):

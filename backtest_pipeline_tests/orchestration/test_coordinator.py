@@ -15,12 +15,12 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
-from backtest_pipeline.orchestration import queue_daemon
-from backtest_pipeline.orchestration.alerts import Alerts
-from backtest_pipeline.orchestration.code_location import code_answers
-from backtest_pipeline.orchestration.coordinator import submission_tags
-from backtest_pipeline.orchestration.launcher import timed_out
-from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon, _last_written
+from backtest_pipeline.orchestration.dagster_internals import queue_daemon
+from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers
+from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
+from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
+from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon, _last_written
+from backtest_pipeline.orchestration.tasks.alerts import Alerts
 
 
 def _run(config: dict[str, Any], **marks: str) -> dg.DagsterRun:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dagster._core.storage.runs.schema import RunsTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-from backtest_pipeline.orchestration.figures import EndedTasks, task_counts
+from backtest_pipeline.orchestration.tasks.task_counts import EndedTasks, task_counts
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
 Status = dg.DagsterRunStatus
@@ -129,7 +129,7 @@ def test_a_run_that_gets_a_tag_later_is_not_told_again(instance: dg.DagsterInsta
 def test_more_than_a_page_is_told_in_one_look(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backtest_pipeline.orchestration.figures._PAGE", 3)
+    monkeypatch.setattr("backtest_pipeline.orchestration.tasks.task_counts._PAGE", 3)
     ended = EndedTasks(instance, NOON)
     for number in range(7):
         _ran(instance, Status.SUCCESS, submitted_s=0, ended_s=1 + number)

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.orchestration.final_states import final_states
+from backtest_pipeline.orchestration.jobs.final_states import final_states
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.storage.task_store import TaskStore
 
 
 @pytest.mark.parametrize("odd", [{"initial_cash": math.inf}, {"initial_cash": math.nan}, {"start": "\ud800"}])

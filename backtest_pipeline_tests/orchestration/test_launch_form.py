@@ -7,7 +7,7 @@ import pytest
 
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
-from backtest_pipeline.orchestration.launch_form import launch_form
+from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.strategies.registry import resolve, strategies
 
 

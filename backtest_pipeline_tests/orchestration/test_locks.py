@@ -27,17 +27,18 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogCons
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 import backtest_pipeline
+from backtest_pipeline.candles.merge import _only_writer
+from backtest_pipeline.local_service.home import locked
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError, LockNotAcquired, ServiceNotReady, TaskRepeated
-from backtest_pipeline.orchestration import coordinator, launch_lock
-from backtest_pipeline.orchestration.coordinator import BacktestRunCoordinator
-from backtest_pipeline.orchestration.duplicates import drop_duplicates
-from backtest_pipeline.orchestration.queue_daemon import PromptQueueDaemon
-from backtest_pipeline.orchestration.retry_daemon import LastingRetryDaemon
-from backtest_pipeline.service.home import locked
-from backtest_pipeline.storage.candle_merge import _only_writer
+from backtest_pipeline.orchestration.dagster_internals import coordinator
+from backtest_pipeline.orchestration.dagster_internals.coordinator import BacktestRunCoordinator
+from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
+from backtest_pipeline.orchestration.dagster_internals.retry_daemon import LastingRetryDaemon
+from backtest_pipeline.orchestration.tasks import launch_locks as launch_lock
+from backtest_pipeline.orchestration.tasks.repeated_submissions import drop_duplicates
+from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.publishing import publishing
 
 Take = Callable[[dg.DagsterInstance], AbstractContextManager[None]]
 LOCKS: dict[str, Take] = {
@@ -133,7 +134,7 @@ def test_retries_go_on_while_repeated_submissions_cannot_be_removed(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = _submitted_twice(instance)
-    monkeypatch.setattr("backtest_pipeline.orchestration.duplicates.IN_FLIGHT_S", -60.0)
+    monkeypatch.setattr("backtest_pipeline.orchestration.tasks.repeated_submissions.IN_FLIGHT_S", -60.0)
     looked: list[str] = []
 
     def look(*_: object) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.orchestration.progress import ProgressTags
+from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 
 
 class _Recorder:

@@ -13,10 +13,10 @@ import pytest
 from backtest_pipeline import BacktestRequest, run_backtest
 from backtest_pipeline.model.errors import AttemptSuperseded, ResultVanished
 from backtest_pipeline.model.manifest import Manifest, ResultFile
-from backtest_pipeline.orchestration.publication import Publication
-from backtest_pipeline.orchestration.recording import Attempt
-from backtest_pipeline.storage.publishing import publishing
-from backtest_pipeline.storage.task_store import TaskStore
+from backtest_pipeline.orchestration.tasks.manifests import Attempt
+from backtest_pipeline.orchestration.tasks.publication import Publication
+from backtest_pipeline.results.publishing import publishing
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline_tests.storage.published import OTHER, TASK, manifest_of, wandering
 
 Hook = Callable[[], object]

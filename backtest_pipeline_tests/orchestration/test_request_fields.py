@@ -14,21 +14,21 @@ import pytest
 from typer.testing import CliRunner
 
 from backtest_pipeline import BacktestClient, BacktestRequest, BacktestResult, run_backtest
-from backtest_pipeline.backtest import SERVICE_FIELDS
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli import connection
 from backtest_pipeline.cli.main import app
-from backtest_pipeline.cli.rerun import first_difference, rerun
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import CandlesError, RequestInvalid
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
-from backtest_pipeline.orchestration.bench import Bench
-from backtest_pipeline.orchestration.coordinator import submission_tags
-from backtest_pipeline.orchestration.launch_form import launch_form
-from backtest_pipeline.orchestration.recording import Attempt, completed_manifest
+from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
+from backtest_pipeline.orchestration.jobs.launch_form import launch_form
+from backtest_pipeline.orchestration.tasks.manifests import Attempt, completed_manifest
+from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.storage.candle_store import CandleStore
-from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline.strategies.registry import resolve, strategies
+from backtest_pipeline.workflows.rerun import first_difference, rerun
+from backtest_pipeline.workflows.run_backtest import SERVICE_FIELDS
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer
 from backtest_pipeline_tests.storage.published import NOON, TASK, publish, store_candles, wandering
 

@@ -16,9 +16,12 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.auto_run_reexecution.event_log_consumer import DAGSTER_EVENT_TYPES, _create_cursor_key
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.orchestration import retry_daemon
-from backtest_pipeline.orchestration.duplicates import drop_duplicates
-from backtest_pipeline.orchestration.retry_daemon import retry_or_owe, start_at_the_beginning
+from backtest_pipeline.orchestration.dagster_internals import retry_daemon
+from backtest_pipeline.orchestration.dagster_internals.retry_daemon import (
+    retry_or_owe,
+    start_at_the_beginning,
+)
+from backtest_pipeline.orchestration.tasks.repeated_submissions import drop_duplicates
 
 LOG = logging.getLogger("retries")
 
@@ -118,7 +121,7 @@ def test_the_first_look_starts_before_the_first_failure_and_a_later_one_where_it
 def test_our_daemon_is_the_one_that_dagsters_controller_makes(instance: dg.DagsterInstance) -> None:
     from dagster._daemon import controller  # noqa: PLC0415  its names are replaced in the daemon's process
 
-    from backtest_pipeline.orchestration.daemon import install  # noqa: PLC0415  as above
+    from backtest_pipeline.orchestration.processes.daemon import install  # noqa: PLC0415  as above
 
     kept = dict(vars(controller))
     try:

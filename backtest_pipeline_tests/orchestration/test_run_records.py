@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from backtest_pipeline.orchestration import run_records
-from backtest_pipeline.orchestration.run_records import shrink
+from backtest_pipeline.orchestration.tasks import run_records
+from backtest_pipeline.orchestration.tasks.run_records import shrink
 
 
 def _with_free_pages(path: Path) -> int:

@@ -25,9 +25,9 @@ from dagster._grpc.types import CancelExecutionRequest, CancelExecutionResult, E
 from dagster._serdes import deserialize_value, serialize_value
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.orchestration import launcher, warm_server
-from backtest_pipeline.orchestration.launcher import BacktestRunLauncher
-from backtest_pipeline.orchestration.warm_server import WarmApiServer
+from backtest_pipeline.orchestration.dagster_internals import launcher, warm_server
+from backtest_pipeline.orchestration.dagster_internals.launcher import BacktestRunLauncher
+from backtest_pipeline.orchestration.dagster_internals.warm_server import WarmApiServer
 
 RUN = dg.DagsterRun(job_name="backtest", run_id="0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0")
 
@@ -188,7 +188,10 @@ def test_a_run_past_its_timeout_has_failed_before_its_worker_hears_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker that is interrupted while its run is being cancelled calls it cancelled."""
-    mine = {"module": "backtest_pipeline.orchestration.launcher", "class": "BacktestRunLauncher"}
+    mine = {
+        "module": "backtest_pipeline.orchestration.dagster_internals.launcher",
+        "class": "BacktestRunLauncher",
+    }
     with dg.instance_for_test({"run_launcher": mine}) as instance:
         marks = {tags.MAX_RUNTIME: "0"}
         run = instance.add_run(

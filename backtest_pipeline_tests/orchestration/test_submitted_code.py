@@ -8,9 +8,9 @@ import pytest
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import CodeDiffers
-from backtest_pipeline.orchestration import submitted_code
-from backtest_pipeline.orchestration.coordinator import submission_tags
-from backtest_pipeline.orchestration.submitted_code import code_of_run
+from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
+from backtest_pipeline.orchestration.tasks import submitted_code
+from backtest_pipeline.orchestration.tasks.submitted_code import code_of_run
 from backtest_pipeline.sdk import submission
 from backtest_pipeline.sdk.states import status_of
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, run

@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from backtest_pipeline.orchestration.warm_workers import ColdContext
+from backtest_pipeline.orchestration.dagster_internals.warm_workers import ColdContext
 
 
 def _told(answer: Connection) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from backtest_pipeline import BacktestResult, Candles
-from backtest_pipeline.reports.benchmark import buy_and_hold
+from backtest_pipeline.reports.benchmark_curve import buy_and_hold
 from backtest_pipeline_tests.reports.made import backtest, candles_of, walk
 
 

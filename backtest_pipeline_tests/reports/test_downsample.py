@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from backtest_pipeline.reports.downsample import bars_a_candle, fewer_candles, kept_points
+from backtest_pipeline.reports.charts.downsample import bars_a_candle, fewer_candles, kept_points
 from backtest_pipeline_tests.reports.made import candles_of, walk
 
 LINES = npst.arrays(np.float64, st.integers(1, 300), elements=st.floats(-1e9, 1e9, allow_nan=False, width=32))

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backtest_pipeline import BacktestResult, Candles
-from backtest_pipeline.reports import equity_chart
-from backtest_pipeline.reports.benchmark import buy_and_hold
-from backtest_pipeline.reports.equity_chart import compact_money, equity_png, warm
-from backtest_pipeline.reports.palette import DARK, LIGHT, LINES, SERIES, TEXTS
+from backtest_pipeline.reports.benchmark_curve import buy_and_hold
+from backtest_pipeline.reports.charts import equity_chart
+from backtest_pipeline.reports.charts.equity_chart import compact_money, equity_png, warm
+from backtest_pipeline.reports.charts.palette import DARK, LIGHT, LINES, SERIES, TEXTS
 from backtest_pipeline_tests.reports.made import backtest, candles_of, moments, walk
 
 # Linear light of an sRGB colour and contrast as WCAG 2.1 defines them.
@@ -170,7 +170,7 @@ def test_warming_starts_no_thread_even_where_nothing_is_cached(tmp_path: Path) -
         "import os\n"
         "import pandas  # its Arrow has a thread of its own\n"
         "before = os.listdir('/proc/self/task')\n"
-        "from backtest_pipeline.reports.equity_chart import warm\n"
+        "from backtest_pipeline.reports.charts.equity_chart import warm\n"
         "warm()\n"
         "assert os.listdir('/proc/self/task') == before"
     )

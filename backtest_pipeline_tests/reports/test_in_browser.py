@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from backtest_pipeline import BacktestResult, Candles
 from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.reports.charts.palette import DARK, LIGHT
 from backtest_pipeline.reports.comparison import comparison_html
-from backtest_pipeline.reports.palette import DARK, LIGHT
 from backtest_pipeline.reports.report import HEADLINES, report_html
 from backtest_pipeline_tests.chromium import chromium
 from backtest_pipeline_tests.reports.made import backtest, candles_of, manifest_of, walk

@@ -16,11 +16,11 @@ import pytest
 
 from backtest_pipeline import BacktestResult, Candles
 from backtest_pipeline.model.metric_catalog import METRICS, shown
+from backtest_pipeline.reports.html_tables import plain
 from backtest_pipeline.reports.page import embedded_json
 from backtest_pipeline.reports.page_data import candles_data, trades_data
 from backtest_pipeline.reports.report import HEADLINES, report_html
 from backtest_pipeline.reports.sections import CANDLES_GONE
-from backtest_pipeline.reports.tables import plain
 from backtest_pipeline_tests.reports.made import TASK, backtest, candles_of, manifest_of, walk
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1><!--\u2028'\"&"

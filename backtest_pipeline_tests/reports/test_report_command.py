@@ -14,13 +14,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backtest_pipeline import BacktestRequest, CandleStore, run_backtest
+from backtest_pipeline.candles.importer import import_table
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import FileThere, RequestInvalid, ResultMissing, TaskUnknown
 from backtest_pipeline.model.manifest import ResultFile
 from backtest_pipeline.reports.sections import CANDLES_GONE
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.storage.candle_import import import_table
-from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline_tests.reports.made import OTHER_TASK, TASK, candles_of, manifest_of, walk
 
 UNKNOWN = "2f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"

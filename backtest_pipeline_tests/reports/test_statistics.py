@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from backtest_pipeline.reports.statistics import (
+from backtest_pipeline.reports.report_statistics import (
     compounded,
     correlation,
     monthly_returns,

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest_pipeline.reports.time_ticks import time_ticks
+from backtest_pipeline.reports.charts.time_ticks import time_ticks
 
 
 def test_years_are_told_by_their_number() -> None:

@@ -11,13 +11,13 @@ from typing import cast
 import pytest
 
 from backtest_pipeline import BacktestClient, TaskStatus
+from backtest_pipeline.results.archive import export_task, import_archive
+from backtest_pipeline.results.result_log import forget, note, read_result_log
+from backtest_pipeline.results.retention import sweep
+from backtest_pipeline.results.retention_rules import Rules
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.lost_results import LostResults, lost_results
-from backtest_pipeline.storage.archive import export_task, import_archive
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.result_log import forget, note, read_result_log
-from backtest_pipeline.storage.retention import sweep
-from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.storage.verdicts import Rules
 from backtest_pipeline_tests.storage.published import NOON, OTHER, TASK, publish, wandering
 
 NOW = NOON + timedelta(days=3)

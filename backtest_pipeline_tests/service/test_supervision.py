@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from backtest_pipeline.service.process import Process
-from backtest_pipeline.service.supervision import Supervision
-from backtest_pipeline.web.liveness import Beacon, read_sign, sign_file
-from backtest_pipeline.web.watch import Patience
+from backtest_pipeline.local_service.process import Process
+from backtest_pipeline.local_service.supervisor import Supervision
+from backtest_pipeline.web.monitoring.liveness import Beacon, read_sign, sign_file
+from backtest_pipeline.web.monitoring.watch import Patience
 
 PATIENCE_S = 60.0
 LIVES = """
 import sys, time, pathlib
-from backtest_pipeline.web.liveness import Beacon
+from backtest_pipeline.web.monitoring.liveness import Beacon
 beacon = Beacon(pathlib.Path(sys.argv[1]))
 while True:
     beacon.sign(sys.argv[2])

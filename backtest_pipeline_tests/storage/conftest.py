@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest_pipeline.storage.candle_store import CandleStore
+from backtest_pipeline.candles.store import CandleStore
 
 MakeFrame = Callable[..., pd.DataFrame]
 Put = Callable[..., Path]

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles, run_backtest
+from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.manifest import CandleFingerprint, Environment, Manifest, Summary, Timestamps
-from backtest_pipeline.storage.candle_file import parquet_bytes
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.task_store import TaskStore
 from backtest_pipeline.strategies.registry import code_sha256_of
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"

@@ -20,12 +20,12 @@ from backtest_pipeline.model.errors import (
     ResultMissing,
     TaskUnknown,
 )
-from backtest_pipeline.storage import archive
-from backtest_pipeline.storage.archive import export_task, import_archive
-from backtest_pipeline.storage.catalog import read_catalog
+from backtest_pipeline.results import archive
+from backtest_pipeline.results.archive import export_task, import_archive
+from backtest_pipeline.results.catalog import read_catalog
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.results.verification import verify_folder, verify_task
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.storage.verification import verify_folder, verify_task
 from backtest_pipeline_tests.storage.published import OTHER, TASK, forge, publish, rewrite, wandering
 
 Members = list[tuple[tarfile.TarInfo, bytes]]

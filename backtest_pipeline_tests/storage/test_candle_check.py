@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.candles.store_check import check_store
 from backtest_pipeline.model.errors import SymbolsUnknown
-from backtest_pipeline.storage.candle_check import check_store
-from backtest_pipeline.storage.candle_store import CandleStore
 
 MakeFrame = Callable[..., pd.DataFrame]
 Put = Callable[..., Path]

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import (
     CandleFileUnreadable,
     CandlesInvalid,
 )
-from backtest_pipeline.storage.candle_store import CandleStore
 
 MakeFrame = Callable[..., pd.DataFrame]
 Put = Callable[..., Path]

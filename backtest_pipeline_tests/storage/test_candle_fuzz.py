@@ -20,11 +20,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backtest_pipeline.candles.formats.read_options import ReadOptions
+from backtest_pipeline.candles.importer import import_candles
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.timeframe import BAR_SECONDS, TIMEFRAMES, Timeframe
-from backtest_pipeline.storage.candle_import import import_candles
-from backtest_pipeline.storage.candle_reading import ReadOptions
-from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.storage.source_files import FILES
 
 Bar = tuple[datetime, float, float, float, float, float]

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from backtest_pipeline.candles.importer import ImportReport, import_candles, import_table
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import CandleFileUnreadable, CandlesInvalid, RequestInvalid
 from backtest_pipeline.model.gaps import Gaps
-from backtest_pipeline.storage.candle_import import ImportReport, import_candles, import_table
-from backtest_pipeline.storage.candle_store import CandleStore
 
 MakeFrame = Callable[..., pd.DataFrame]
 Put = Callable[..., Path]
@@ -231,8 +231,8 @@ def test_imports_at_the_same_time_lose_no_row(
     frame = candle_frame("2019-07-01", 400)
     code = (
         "import sys\n"
-        "from backtest_pipeline.storage.candle_import import import_candles\n"
-        "from backtest_pipeline.storage.candle_store import CandleStore\n"
+        "from backtest_pipeline.candles.importer import import_candles\n"
+        "from backtest_pipeline.candles.store import CandleStore\n"
         "for path in sys.argv[2:]:\n"
         "    import_candles(CandleStore(sys.argv[1]), path, 'ACME', '1d')\n"
     )

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backtest_pipeline.candles.formats import unpack as candle_unpack
+from backtest_pipeline.candles.formats.read_options import ReadOptions
+from backtest_pipeline.candles.importer import ImportReport, import_candles
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 from backtest_pipeline.model.timeframe import Timeframe
-from backtest_pipeline.storage import candle_unpack
-from backtest_pipeline.storage.candle_import import ImportReport, import_candles
-from backtest_pipeline.storage.candle_reading import ReadOptions
-from backtest_pipeline.storage.candle_store import CandleStore
 
 HEADER = "date,open,high,low,close,volume"
 BAR = "10,12,9,11,500"

@@ -14,9 +14,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtest_pipeline.candles.importer import import_table
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import CandlesMissing
-from backtest_pipeline.storage.candle_import import import_table
-from backtest_pipeline.storage.candle_store import CandleStore
 
 ZONES = ["UTC", "Asia/Seoul", "America/New_York"]
 # Two hours around two new years, where files are cut, and some ordinary days.

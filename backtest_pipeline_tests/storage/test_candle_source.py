@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backtest_pipeline.candles.formats.source_table import CandleSource
+from backtest_pipeline.candles.importer import import_candles
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.candles.times import zone_of
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import CandleFileUnreadable, CandlesInvalid
 from backtest_pipeline.model.timeframe import Timeframe
-from backtest_pipeline.storage.candle_import import import_candles
-from backtest_pipeline.storage.candle_source import CandleSource
-from backtest_pipeline.storage.candle_store import CandleStore
-from backtest_pipeline.storage.candle_times import zone_of
 
 HEADER = "date,open,high,low,close,volume"
 BAR = "10,12,9,11,500"

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from backtest_pipeline.candles.store import CandleListing, CandleStore
 from backtest_pipeline.model.errors import (
     CandleFileUnreadable,
     CandlesInvalid,
@@ -22,7 +23,6 @@ from backtest_pipeline.model.errors import (
     RequestInvalid,
     SymbolsUnknown,
 )
-from backtest_pipeline.storage.candle_store import CandleListing, CandleStore
 
 MakeFrame = Callable[..., pd.DataFrame]
 Put = Callable[..., Path]
@@ -383,7 +383,7 @@ def test_a_million_candles_load_in_well_under_a_third_of_a_second(store: CandleS
 
 def test_the_store_loads_neither_dagster_nor_numba() -> None:
     code = (
-        "import sys, backtest_pipeline.storage.candle_store, backtest_pipeline.storage.candle_import\n"
+        "import sys, backtest_pipeline.candles.store, backtest_pipeline.candles.importer\n"
         "print([name for name in ('dagster', 'numba', 'pydantic_settings') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from backtest_pipeline.model.manifest import Timestamps
-from backtest_pipeline.storage.catalog import COLUMNS, Wanted, read_catalog, results_frame
+from backtest_pipeline.results.catalog import COLUMNS, Wanted, read_catalog, results_frame
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.storage.published import OTHER, TASK, publish, rewrite, wandering
 

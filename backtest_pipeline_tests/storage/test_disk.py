@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from backtest_pipeline.model.errors import StorageFull
-from backtest_pipeline.storage.disk import disk_report, require_room
+from backtest_pipeline.results.disk_usage import disk_report, require_room
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from pandas.errors import Pandas4Warning
 
-from backtest_pipeline.backtest import run_backtest
+from backtest_pipeline.candles.schedules import schedule_of
 from backtest_pipeline.engine.calendar import read_calendar
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.exchanges import ALIASES, exchange_names, timezone_of
@@ -24,7 +24,7 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.schedules import schedule_of
+from backtest_pipeline.workflows.run_backtest import run_backtest
 
 with warnings.catch_warnings():
     # Both libraries use what pandas 3.1 deprecates, and that is for them to change.

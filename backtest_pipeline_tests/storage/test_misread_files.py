@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from backtest_pipeline.candles.importer import import_candles
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.timeframe import Timeframe
-from backtest_pipeline.storage.candle_import import import_candles
-from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.storage.source_files import FILES, MINUTES
 
 HEADER = "Date,Open,High,Low,Close,Volume"

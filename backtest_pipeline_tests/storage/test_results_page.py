@@ -17,9 +17,9 @@ from backtest_pipeline.cli import connection
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.results.catalog import COLUMNS
+from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.storage.catalog import COLUMNS
-from backtest_pipeline.storage.result_tables import TABLES
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, run
 from backtest_pipeline_tests.storage.published import TASK, publish, store_candles, wandering
 

@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtest_pipeline.results.publishing import publishing
+from backtest_pipeline.results.retention import Swept, sweep
+from backtest_pipeline.results.retention_rules import FOREIGN, Rules
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.publishing import publishing
-from backtest_pipeline.storage.retention import Swept, sweep
-from backtest_pipeline.storage.verdicts import FOREIGN, Rules
 
 NOW = datetime(2026, 6, 30, 3, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -268,8 +268,8 @@ def test_a_cleanup_that_is_killed_leaves_whole_tasks_and_the_next_one_finishes(t
         "import sys\n"
         "from datetime import datetime, timedelta\n"
         "from pathlib import Path\n"
-        "from backtest_pipeline.storage.retention import sweep\n"
-        "from backtest_pipeline.storage.verdicts import Rules\n"
+        "from backtest_pipeline.results.retention import sweep\n"
+        "from backtest_pipeline.results.retention_rules import Rules\n"
         "rules = Rules(datetime.fromisoformat(sys.argv[2]), timedelta(days=7), lambda _: False)\n"
         "sweep(Path(sys.argv[1]), rules, tell=lambda one: print(one.name, flush=True))\n"
     )

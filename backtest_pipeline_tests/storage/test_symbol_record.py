@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from backtest_pipeline.candles.importer import import_table
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.candles.store_check import check_store
 from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid, SymbolRecordInvalid
 from backtest_pipeline.model.market import SymbolRecord
-from backtest_pipeline.storage.candle_check import check_store
-from backtest_pipeline.storage.candle_import import import_table
-from backtest_pipeline.storage.candle_store import CandleStore
 from backtest_pipeline_tests.storage.published import store_candles, wandering
 
 

@@ -22,10 +22,10 @@ from backtest_pipeline.model.manifest import (
     TaskErrorRecord,
     Timestamps,
 )
-from backtest_pipeline.storage.catalog import read_catalog
-from backtest_pipeline.storage.retention import Swept, sweep
-from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.storage.verdicts import Rules
+from backtest_pipeline.results.catalog import read_catalog
+from backtest_pipeline.results.retention import Swept, sweep
+from backtest_pipeline.results.retention_rules import Rules
+from backtest_pipeline.results.task_store import TaskStore
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
 RETRY = "1f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"

@@ -19,9 +19,9 @@ from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import TaskUnknown
 from backtest_pipeline.model.request import digest_of
 from backtest_pipeline.model.result import Metrics
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.storage.task_store import TaskStore
-from backtest_pipeline.storage.verification import verify_task
 from backtest_pipeline_tests.storage.published import (
     OTHER,
     TASK,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from backtest_pipeline.model.candles import Candles
-from backtest_pipeline.strategies.volume_long_candle import VolumeLongCandle
-from backtest_pipeline.strategies.volume_zone_breakout import VolumeZoneBreakout
+from backtest_pipeline.strategies.builtin.volume_long_candle import VolumeLongCandle
+from backtest_pipeline.strategies.builtin.volume_zone_breakout import VolumeZoneBreakout
 
 # bar -> confidence
 Found = dict[int, float]

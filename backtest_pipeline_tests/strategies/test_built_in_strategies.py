@@ -10,17 +10,17 @@ from pydantic import ValidationError
 
 from backtest_pipeline.engine.lookahead import check_look_ahead, measure_warm_up
 from backtest_pipeline.model.candles import Candles
-from backtest_pipeline.model.signals import Signals, Strategy
-from backtest_pipeline.strategies.bollinger_reversion import BollingerReversion
-from backtest_pipeline.strategies.buy_and_hold import BuyAndHold
-from backtest_pipeline.strategies.donchian_breakout import DonchianBreakout
-from backtest_pipeline.strategies.ema_cross import EmaCross
-from backtest_pipeline.strategies.macd_cross import MacdCross
-from backtest_pipeline.strategies.momentum import Momentum
-from backtest_pipeline.strategies.rsi_reversion import RsiReversion
-from backtest_pipeline.strategies.sma_cross import SmaCross
-from backtest_pipeline.strategies.volume_long_candle import VolumeLongCandle
-from backtest_pipeline.strategies.volume_zone_breakout import VolumeZoneBreakout
+from backtest_pipeline.model.strategy import Signals, Strategy
+from backtest_pipeline.strategies.builtin.bollinger_reversion import BollingerReversion
+from backtest_pipeline.strategies.builtin.buy_and_hold import BuyAndHold
+from backtest_pipeline.strategies.builtin.donchian_breakout import DonchianBreakout
+from backtest_pipeline.strategies.builtin.ema_cross import EmaCross
+from backtest_pipeline.strategies.builtin.macd_cross import MacdCross
+from backtest_pipeline.strategies.builtin.momentum import Momentum
+from backtest_pipeline.strategies.builtin.rsi_reversion import RsiReversion
+from backtest_pipeline.strategies.builtin.sma_cross import SmaCross
+from backtest_pipeline.strategies.builtin.volume_long_candle import VolumeLongCandle
+from backtest_pipeline.strategies.builtin.volume_zone_breakout import VolumeZoneBreakout
 from backtest_pipeline_tests.engine.generated import generated_rows
 from backtest_pipeline_tests.engine.scripted import candles_of, flat
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest_pipeline.model.candles import Candles
-from backtest_pipeline.model.signals import Signals, StrategyParams
-from backtest_pipeline.strategies.volume_long_candle import VolumeLongCandle
-from backtest_pipeline.strategies.volume_zone_breakout import VolumeZoneBreakout
+from backtest_pipeline.model.strategy import Signals, StrategyParams
+from backtest_pipeline.strategies.builtin.volume_long_candle import VolumeLongCandle
+from backtest_pipeline.strategies.builtin.volume_zone_breakout import VolumeZoneBreakout
 from backtest_pipeline_tests.engine.scripted import candles_of, flat
 from backtest_pipeline_tests.strategies import reference_signals
 

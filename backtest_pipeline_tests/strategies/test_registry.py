@@ -113,7 +113,7 @@ CLASS = "from backtest_pipeline import Strategy\nclass A(Strategy):\n"
         ("raise RuntimeError('half a file')", "cannot be imported: RuntimeError.'half a file'"),
         (
             f"{CLASS}    name = 'sma_cross'\n    def signals(self, candles, params): ...",
-            "uses a name that backtest_pipeline.strategies.sma_cross has taken",
+            "uses a name that backtest_pipeline.strategies.builtin.sma_cross has taken",
         ),
         (
             f"{CLASS}    def signals(self, candles, params): ...",

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from backtest_pipeline.web.cached import MOST_GIVEN_UP, Cached
+from backtest_pipeline.web.monitoring.cached import MOST_GIVEN_UP, Cached
 
 
 def test_an_asking_that_hangs_is_given_up_and_another_one_finds_the_value_out() -> None:

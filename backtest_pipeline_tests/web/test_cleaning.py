@@ -10,7 +10,7 @@ import pytest
 
 from backtest_pipeline.model.errors import ServerTroubled
 from backtest_pipeline.sdk.refusals import refusal_of_answer
-from backtest_pipeline.web.cleaning import cleaned
+from backtest_pipeline.web.access.answer_cleaning import cleaned
 
 FRAMES = ['  File "/app/secret_place.py", line 3, in resolve\n    raise ValueError(password)\n']
 SQL = (

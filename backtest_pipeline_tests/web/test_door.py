@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from backtest_pipeline.web.door import Door
-from backtest_pipeline.web.hosts import AllowedHosts
-from backtest_pipeline.web.identity import Access, parsed_tokens
+from backtest_pipeline.web.access.guard import Door
+from backtest_pipeline.web.access.hosts import AllowedHosts
+from backtest_pipeline.web.access.identity import Access, parsed_tokens
 from backtest_pipeline_tests.web.asgi import HOST, JSON, Headers, Recorder, ask, converse, post
 
 ANNS = "anns-token-0123456789"

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest_pipeline.web.door import Door
-from backtest_pipeline.web.hosts import AllowedHosts
-from backtest_pipeline.web.identity import Access, parsed_tokens
+from backtest_pipeline.web.access.guard import Door
+from backtest_pipeline.web.access.hosts import AllowedHosts
+from backtest_pipeline.web.access.identity import Access, parsed_tokens
 from backtest_pipeline_tests.web.asgi import Headers, Recorder, ask
 
 ANN, VIC, SECRET = "anns-token-0123456789", "views-token-0123456789", "proxy-secret-0123456789"

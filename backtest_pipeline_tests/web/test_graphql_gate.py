@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backtest_pipeline.web.graphql_gate import GraphQLGate
-from backtest_pipeline.web.refusal import Refusal
+from backtest_pipeline.web.access.graphql_gate import GraphQLGate
+from backtest_pipeline.web.access.refusal import Refusal
 
 READ = "query Q { version }"
 CHANGE = "mutation M { reloadWorkspace { __typename } }"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backtest_pipeline.web.hosts import AllowedHosts, HostsInvalid, is_loopback, reached_at
-from backtest_pipeline.web.refusal import Refusal
+from backtest_pipeline.web.access.hosts import AllowedHosts, HostsInvalid, is_loopback, reached_at
+from backtest_pipeline.web.access.refusal import Refusal
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  nothing listens there
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.web.identity import (
+from backtest_pipeline.web.access.identity import (
     Access,
     AccessInvalid,
     BindRefused,
@@ -16,7 +16,7 @@ from backtest_pipeline.web.identity import (
     parsed_tokens,
     refuse_open_bind,
 )
-from backtest_pipeline.web.refusal import Refusal
+from backtest_pipeline.web.access.refusal import Refusal
 
 ANNS = "anns-token-0123456789"
 VIEWS = "views-token-0123456789"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from backtest_pipeline.web.liveness import Beacon, SignOfLife, read_sign, sign_file, started_of
-from backtest_pipeline.web.watch import (
+from backtest_pipeline.web.monitoring.liveness import Beacon, SignOfLife, read_sign, sign_file, started_of
+from backtest_pipeline.web.monitoring.watch import (
     HUNG,
     WAITING_FACTOR,
     BusyExecutor,
@@ -231,7 +231,7 @@ def test_a_process_whose_loop_is_deadlocked_ends_itself_and_leaves_all_stacks_in
 ) -> None:
     program = f"""
 import threading, pathlib
-from backtest_pipeline.web import watch
+from backtest_pipeline.web.monitoring import watch
 watch.ENDED_AFTER_S = 1
 watch.NOTICED_AFTER_S = 0.5
 lock = threading.Lock()

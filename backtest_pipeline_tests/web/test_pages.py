@@ -14,14 +14,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.web.cached import Cached
-from backtest_pipeline.web.checks import Check, disk_check
-from backtest_pipeline.web.door import USER
-from backtest_pipeline.web.identity import User
-from backtest_pipeline.web.metrics import Figures, Metrics
-from backtest_pipeline.web.pages import OwnPages
-from backtest_pipeline.web.results import ResultPages
-from backtest_pipeline.web.results_disk import LastCleanup, ResultsSize, last_cleanup
+from backtest_pipeline.web.access.guard import USER
+from backtest_pipeline.web.access.identity import User
+from backtest_pipeline.web.monitoring.cached import Cached
+from backtest_pipeline.web.monitoring.health_checks import Check, disk_check
+from backtest_pipeline.web.monitoring.prometheus import Figures, Metrics
+from backtest_pipeline.web.monitoring.results_disk import LastCleanup, ResultsSize, last_cleanup
+from backtest_pipeline.web.pages.own_pages import OwnPages
+from backtest_pipeline.web.pages.result_pages import ResultPages
 from backtest_pipeline_tests.web.asgi import Recorder, ask
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from backtest_pipeline.web.door import Door
-from backtest_pipeline.web.hosts import AllowedHosts
-from backtest_pipeline.web.identity import Access, parsed_tokens
-from backtest_pipeline.web.rates import BURST_S, Rates
-from backtest_pipeline.web.refusal import Refusal
+from backtest_pipeline.web.access.guard import Door
+from backtest_pipeline.web.access.hosts import AllowedHosts
+from backtest_pipeline.web.access.identity import Access, parsed_tokens
+from backtest_pipeline.web.access.rate_limits import BURST_S, Rates
+from backtest_pipeline.web.access.refusal import Refusal
 from backtest_pipeline_tests.web.asgi import HOST, JSON, Recorder, ask, converse, post
 
 ANN, VIC = "anns-token-0123456789", "views-token-0123456789"

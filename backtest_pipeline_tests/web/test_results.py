@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.web.pages import OwnPages
-from backtest_pipeline.web.results import ResultPages
+from backtest_pipeline.web.pages.own_pages import OwnPages
+from backtest_pipeline.web.pages.result_pages import ResultPages
 from backtest_pipeline_tests.web.asgi import Answer, Recorder, ask
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"

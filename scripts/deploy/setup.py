@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from backtest_pipeline.service import home
+from backtest_pipeline.local_service import home
 from backtest_pipeline.settings import get_settings
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Candles on disk: importing, storing, loading and checking them."""

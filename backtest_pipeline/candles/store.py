@@ -1,0 +1,250 @@
+"""The candles below `DATA_ROOT`: what there is, and loading it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backtest_pipeline.candles.schedules import schedule_of
+from backtest_pipeline.candles.symbol_record import read_record, renewed_record
+from backtest_pipeline.candles.times import Span, moment_of, moment_text, span_of, zone_of
+from backtest_pipeline.candles.year_file import CandleFile, CandleRows
+from backtest_pipeline.model.candle_rules import moment_label
+from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
+from backtest_pipeline.model.errors import CandlesInvalid, CandlesMissing, RequestInvalid, SymbolsUnknown
+from backtest_pipeline.model.exchanges import ALWAYS_OPEN
+from backtest_pipeline.model.gaps import Gaps, find_gaps
+from backtest_pipeline.model.span import asked_text
+from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe, symbol_problem
+from backtest_pipeline.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.market import SymbolRecord
+    from backtest_pipeline.model.schedule import Schedule
+
+_YEAR_FILE = re.compile(r"(\d{4})\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class CandleListing:
+    """What the store has of one symbol in one timeframe.
+
+    Attributes:
+        rows: candles in all years.
+        first, last: open times of the first and the last candle, UTC; none where the files hold no row.
+        size_bytes: of all year files together.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    rows: int
+    first: datetime | None
+    last: datetime | None
+    size_bytes: int
+
+
+class CandleStore:
+    """Candles in `DATA_ROOT/<SYMBOL>/<TIMEFRAME>/<year>.parquet`, of this store or the predecessor's.
+
+    Reading takes no lock: imports replace files whole.
+    """
+
+    def __init__(self, data_root: str | Path, timezone: str = "UTC") -> None:
+        """Opens a store; its folder need not exist yet.
+
+        Args:
+            data_root: the volume that holds everything.
+            timezone: what a timestamp without a zone means, in files and in requests.
+
+        Raises:
+            RequestInvalid: there is no such time zone.
+        """
+        self.layout = Layout(Path(data_root))
+        self.zone = zone_of(timezone)
+
+    def load(
+        self,
+        symbols: Sequence[str],
+        timeframe: Timeframe,
+        start: date | datetime | None = None,
+        end: date | datetime | None = None,
+    ) -> dict[str, Candles]:
+        """Loads candles, reading only the years, columns and row groups that the range needs.
+
+        Args:
+            symbols: at least one; a symbol named twice is loaded once.
+            timeframe: length of a bar.
+            start: first open time, inclusive; none: from the first candle.
+            end: last open time, inclusive; a date includes that whole day; none: to the last candle.
+
+        Raises:
+            SymbolsUnknown: naming all symbols that the store lacks, before any file is read.
+            CandlesMissing: a symbol has no candle in the range.
+            CandlesInvalid: a row breaks a rule of `check_candles`.
+            CandleFileUnreadable: a file is no Parquet file or damaged.
+            SymbolRecordInvalid: a symbol's `symbol.json` cannot be used.
+            RequestInvalid: a symbol, the timeframe, `start` or `end` is of the wrong kind.
+        """
+        span = span_of(start, end, self.zone)
+        files = {symbol: self.files(symbol, timeframe) for symbol in symbols}
+        unknown = [symbol for symbol, years in files.items() if not years]
+        if unknown:
+            raise SymbolsUnknown(unknown, timeframe, self.symbols(timeframe), self._timeframes())
+        asked = asked_text(start, end)
+        return {symbol: self._loaded(symbol, timeframe, files[symbol], span, asked) for symbol in files}
+
+    def symbols(self, timeframe: Timeframe) -> list[str]:
+        """Symbols of which there are candles in this timeframe, sorted."""
+        return [symbol for symbol in self._folders() if self.files(symbol, timeframe)]
+
+    def files(self, symbol: str, timeframe: Timeframe) -> dict[int, CandleFile]:
+        """The symbol's year files, oldest first; empty where the store lacks the symbol."""
+        if timeframe not in TIMEFRAMES:
+            problem = f"there is no {timeframe!r}; choose one of {', '.join(TIMEFRAMES)}"
+            raise RequestInvalid([("timeframe", problem)])
+        folder = self.layout.timeframe_folder(symbol, timeframe)
+        if not folder.is_dir():
+            return {}
+        names = (_YEAR_FILE.fullmatch(path.name) for path in folder.iterdir())
+        years = sorted(int(name[1]) for name in names if name)
+        return {year: self.file(symbol, timeframe, year) for year in years}
+
+    def file(self, symbol: str, timeframe: Timeframe, year: int) -> CandleFile:
+        """The file of one year, which need not exist."""
+        return CandleFile(symbol, self.layout.candle_file(symbol, timeframe, year), self.zone)
+
+    def inventory(self) -> list[CandleListing]:
+        """What there is, by symbol and timeframe, from the files' metadata alone.
+
+        Raises:
+            CandlesError: a file's metadata cannot be used.
+        """
+        return [
+            self._listing(symbol, timeframe, files)
+            for symbol in self._folders()
+            for timeframe in TIMEFRAMES
+            if (files := self.files(symbol, timeframe))
+        ]
+
+    def record(self, symbol: str) -> SymbolRecord | None:
+        """What is recorded of the symbol's market, or none.
+
+        Raises:
+            SymbolRecordInvalid: its `symbol.json` cannot be used.
+        """
+        return read_record(self.layout, symbol)
+
+    def record_with(self, symbol: str, calendar: str | None) -> SymbolRecord | None:
+        """The symbol's record as it will be once a calendar is recorded, which need be none.
+
+        Raises:
+            RequestInvalid: there is no such calendar.
+            SymbolRecordInvalid: the record that is there cannot be used, and no calendar mends it.
+        """
+        if calendar is None:
+            return self.record(symbol)
+        return renewed_record(self.layout, symbol, calendar)
+
+    def schedule(self, calendar: str | None, timestamp: NDArray[np.datetime64]) -> Schedule | None:
+        """The sessions of an exchange over the time of some bars, or none where there are none to know.
+
+        Args:
+            calendar: an exchange's MIC, `24/7` or none.
+            timestamp: shape (n,), `datetime64[us]`, UTC.
+        """
+        if calendar is None or calendar == ALWAYS_OPEN or not len(timestamp):
+            return None
+        return schedule_of(self.layout, calendar, timestamp[0], timestamp[-1])
+
+    def gaps(self, candles: Candles, calendar: str | None = None) -> Gaps:
+        """The candles' gaps; see `backtest_pipeline.model.gaps` for what counts as one.
+
+        Args:
+            candles: of one symbol.
+            calendar: the market's; none: the recorded one.
+        """
+        return self.gaps_of(candles.timestamp, candles.timeframe, self.calendar(candles, calendar))
+
+    def calendar(self, candles: Candles, asked: str | None = None) -> str | None:
+        """Name of the candles' calendar: the one asked for, else the recorded one, or none."""
+        return asked or (candles.record.calendar if candles.record else None)
+
+    def gaps_of(self, timestamp: NDArray[np.datetime64], timeframe: Timeframe, calendar: str | None) -> Gaps:
+        """The gaps of bars of a market whose calendar is known, or none."""
+        return find_gaps(
+            timestamp, timeframe, self.schedule(calendar, timestamp), always_open=calendar == ALWAYS_OPEN
+        )
+
+    def _folders(self) -> list[str]:
+        root = self.layout.data_root
+        if not root.is_dir():
+            return []
+        return sorted(path.name for path in root.iterdir() if not symbol_problem(path.name))
+
+    def _timeframes(self) -> list[str]:
+        folders = self._folders()
+        return [name for name in TIMEFRAMES if any(self.files(symbol, name) for symbol in folders)]
+
+    def _listing(self, symbol: str, timeframe: Timeframe, files: dict[int, CandleFile]) -> CandleListing:
+        extents = [extent for file in files.values() if (extent := file.extent()).rows]
+        return CandleListing(
+            symbol,
+            timeframe,
+            rows=sum(extent.rows for extent in extents),
+            first=moment_of(min(extent.first_us for extent in extents)) if extents else None,
+            last=moment_of(max(extent.last_us for extent in extents)) if extents else None,
+            size_bytes=sum(file.path.stat().st_size for file in files.values()),
+        )
+
+    def _loaded(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        files: dict[int, CandleFile],
+        span: Span,
+        asked: tuple[str, str],
+    ) -> Candles:
+        first_year, last_year = span.years()
+        years = [year for year in files if first_year <= year <= last_year]
+        parts = [part for year in years if len(part := files[year].read(span))]
+        if not parts:
+            raise self._missing(symbol, timeframe, files, asked)
+        for before, after in pairwise(parts):
+            check_files_in_order(symbol, before, after)
+        # Concatenating copies, so that nobody gets Arrow's read-only memory.
+        columns = {
+            name: np.concatenate([part.columns[name] for part in parts], dtype=parts[0].columns[name].dtype)
+            for name in CANDLE_COLUMNS
+        }
+        return Candles(symbol, timeframe, **columns, record=self.record(symbol))
+
+    def _missing(
+        self, symbol: str, timeframe: Timeframe, files: dict[int, CandleFile], asked: tuple[str, str]
+    ) -> CandlesMissing:
+        listing = self._listing(symbol, timeframe, files)
+        has = None
+        if listing.first and listing.last:
+            has = moment_text(listing.first, self.zone), moment_text(listing.last, self.zone)
+        return CandlesMissing(symbol, timeframe, asked=asked, has=has)
+
+
+def check_files_in_order(symbol: str, before: CandleRows, after: CandleRows) -> None:
+    """Refuses rows of one file that do not follow those of the file before it.
+
+    Raises:
+        CandlesInvalid: naming the first row of the later file.
+    """
+    last, first = before.timestamp[-1], after.timestamp[0]
+    if first <= last:
+        what = "two rows have the same timestamp" if first == last else "rows are not sorted by timestamp"
+        problem = f"{what}: {moment_label(first)} follows {moment_label(last)} of {before.path.name}"
+        raise CandlesInvalid(symbol, problem, source=after.path, row=after.first_row)

@@ -1,0 +1,178 @@
+"""`backtest candles`: bring candles into the store, see what is there, check it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+from zoneinfo import ZoneInfo
+
+import typer
+
+from backtest_pipeline.cli.output import Json, print_json, print_table
+from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
+from backtest_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from backtest_pipeline.candles.importer import ImportReport
+    from backtest_pipeline.candles.store import CandleStore
+    from backtest_pipeline.model.gaps import Gaps
+
+candles_app = typer.Typer(no_args_is_help=True, help="Bring candles into the store, list them, check them.")
+
+DataRoot = Annotated[Path | None, typer.Option(help="The store's folder; otherwise DATA_ROOT.")]
+
+
+def _timeframe(text: str) -> str:
+    if text not in TIMEFRAMES:
+        raise typer.BadParameter(f"there is no {text!r}; choose one of {', '.join(TIMEFRAMES)}")
+    return text
+
+
+@candles_app.command("import")
+def import_file(
+    file: Annotated[
+        Path, typer.Argument(help="A CSV, JSON, Parquet or Feather file.", exists=True, dir_okay=False)
+    ],
+    symbol: Annotated[str, typer.Option(help="What the candles are of, e.g. AAPL.")],
+    timeframe: Annotated[
+        str, typer.Option(help=f"Length of a bar: {', '.join(TIMEFRAMES)}.", callback=_timeframe)
+    ],
+    *,
+    adjust: Annotated[
+        bool, typer.Option("--adjust", help="Scale prices and volume to the adjusted close.")
+    ] = False,
+    calendar: Annotated[
+        str | None,
+        typer.Option(help="When the market is open, recorded for the symbol: 24/7, or an MIC as XKRX."),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the text, e.g. cp949.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Their names in order, where the file has none; _ skips one.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="The one symbol to take from a file of several.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="The decimal sign, . or , where it is unclear.")] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="Of dates that can be read in two ways, e.g. %d/%m/%y.")
+    ] = None,
+    no_volume: Annotated[
+        bool, typer.Option("--no-volume", help="Store 0 where the file has no volume.")
+    ] = False,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Import candles from a file; what is there at the same time is replaced."""
+    from backtest_pipeline.candles.formats.read_options import ReadOptions  # noqa: PLC0415  as above
+    from backtest_pipeline.candles.importer import import_candles  # noqa: PLC0415  keeps --help quick
+
+    names = tuple(name.strip() for name in columns.split(",")) if columns else ()
+    options = ReadOptions(encoding, names, only, decimal, date_format, no_volume=no_volume)
+    store = _store(data_root)
+    report = import_candles(
+        store, file, symbol, cast(Timeframe, timeframe), adjust, options, calendar=calendar
+    )
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _show_imports([report])
+
+
+@candles_app.command("demo")
+def demo(data_root: DataRoot = None, *, as_json: Json = False) -> None:
+    """Import the demo candles: AAPL, IBM, MSFT, GOOG and FB by day, adjusted."""
+    from backtest_pipeline.candles.demo import import_demo  # noqa: PLC0415  keeps --help quick
+
+    reports = import_demo(_store(data_root))
+    if as_json:
+        print_json([asdict(report) for report in reports])
+    else:
+        _show_imports(reports)
+
+
+@candles_app.command("list")
+def list_candles(data_root: DataRoot = None, *, as_json: Json = False) -> None:
+    """List what the store has."""
+    from backtest_pipeline.cli.calendar_cells import calendar_facts  # noqa: PLC0415  keeps --help quick
+
+    store = _store(data_root)
+    listings = [asdict(listing) | calendar_facts(store, listing) for listing in store.inventory()]
+    if as_json:
+        print_json(listings)
+    elif listings:
+        _show_table(listings)
+    else:
+        typer.echo("no candles yet; see `backtest candles import --help`")
+
+
+@candles_app.command("check")
+def check(
+    symbols: Annotated[list[str] | None, typer.Argument(help="These only; otherwise all.")] = None,
+    data_root: DataRoot = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Read and validate every file of the store and report gaps; exit status 1 where one is faulty."""
+    from backtest_pipeline.candles.store_check import check_store  # noqa: PLC0415  keeps --help quick
+
+    reports = list(check_store(_store(data_root), symbols or []))
+    faults = [fault for report in reports for fault in report.faults]
+    if as_json:
+        print_json([asdict(report) for report in reports])
+    elif reports:
+        counts = [asdict(report) | {"faults": len(report.faults)} for report in reports]
+        _show_table([row | _gap_cells(report.gaps) for row, report in zip(counts, reports, strict=True)])
+        for fault in faults:
+            typer.echo(fault, err=True)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _store(data_root: Path | None) -> CandleStore:
+    from backtest_pipeline.candles.store import CandleStore  # noqa: PLC0415  keeps --help quick
+
+    settings = get_settings()
+    return CandleStore(data_root or settings.data_root, settings.candle_timezone)
+
+
+def _show_imports(reports: Sequence[ImportReport]) -> None:
+    rows = [asdict(report) | {"years": _years(report.years)} | _gap_cells(report.gaps) for report in reports]
+    _show_table([{name: cell for name, cell in row.items() if name != "assumptions"} for row in rows])
+    for report in reports:
+        for sentence in report.assumptions:
+            typer.echo(f"assumed: {sentence}", err=True)
+
+
+def _years(years: Sequence[int]) -> str:
+    if not years:
+        return "none"
+    whole = years[-1] - years[0] + 1 == len(years) > 1
+    return f"{years[0]}-{years[-1]}" if whole else ", ".join(str(year) for year in years)
+
+
+def _gap_cells(gaps: Gaps) -> dict[str, Any]:
+    if not gaps.count:
+        return {"gaps": 0, "largest gap": ""}
+    around = f"{_cell(gaps.largest_from)} to {_cell(gaps.largest_to)}, {gaps.largest_bars} bars"
+    missing = f"; without {', '.join(gaps.missing_sessions)}" if gaps.missing_sessions else ""
+    return {"gaps": gaps.count, "largest gap": around + missing}
+
+
+def _show_table(rows: Sequence[dict[str, Any]]) -> None:
+    numbers = [name for name, value in rows[0].items() if isinstance(value, int)]
+    print_table(
+        [name.replace("_", " ") for name in rows[0]],
+        [[_cell(value) for value in row.values()] for row in rows],
+        right=[name.replace("_", " ") for name in numbers],
+    )
+
+
+def _cell(value: object) -> str:
+    """Times are shown in the store's time zone, midnights as dates."""
+    if isinstance(value, datetime):
+        local = value.astimezone(ZoneInfo(get_settings().candle_timezone))
+        return local.strftime("%Y-%m-%d" if local.time() == time.min else "%Y-%m-%d %H:%M")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)

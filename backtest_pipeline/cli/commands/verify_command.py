@@ -1,0 +1,116 @@
+"""`backtest verify`: are stored results whole, do they add up, do they come out the same again?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.cli.lost import LOST, find_lost
+from backtest_pipeline.cli.output import Json, print_json, stderr
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid, TaskUnknown
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.results.verification import Verified, verify_task
+from backtest_pipeline.settings import Settings, get_settings
+from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.workflows.rerun import Rerun, rerun
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.manifest import Manifest
+
+
+def verify(
+    task: Annotated[list[str] | None, typer.Argument(metavar="TASK", help="the tasks' ids")] = None,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="all tasks that have a manifest, and those that should")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--rerun", help="run each request again on the stored candles and compare")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Checks results against their manifests and against themselves; status 1 where anything is wrong."""
+    settings = get_settings()
+    layout = Layout(settings.data_root)
+    if bool(task) == everything:
+        raise RequestInvalid([("", "name tasks, or write --all")], heading="nothing to verify")
+    facts, bad = [], 0
+    lost = _lost(settings) if everything else {}
+    for task_id in task or [*TaskStore(settings.data_root).task_ids(), *lost]:
+        found = lost.get(task_id) or _verified(layout, task_id)
+        second = _again(found, settings) if again else None
+        bad += not _is_good(found, second)
+        facts.append(_facts(found, second))
+        if not json:
+            _tell(found, second)
+    if json:
+        print_json(facts)
+    else:
+        stderr.print(f"{len(facts):,} tasks, {bad:,} with problems", highlight=False)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _lost(settings: Settings) -> dict[str, Verified]:
+    """Tasks that the server calls completed and that have no result; without a server none can be found."""
+    try:
+        found = find_lost(settings)
+    except BacktestError as error:
+        stderr.print(
+            f"completed tasks without results were not looked for: {error}", highlight=False, soft_wrap=True
+        )
+        return {}
+    if found.elsewhere:
+        where = f"the server's results lie elsewhere ({found.elsewhere}), set DATA_ROOT to their folder"
+        stderr.print(
+            f"completed tasks without results were not looked for: {where}", highlight=False, soft_wrap=True
+        )
+    return {task.task_id: Verified(task.task_id, "completed", [LOST]) for task in found.tasks}
+
+
+def _verified(layout: Layout, task_id: str) -> Verified:
+    try:
+        return verify_task(layout, task_id)
+    except TaskUnknown as error:
+        return Verified(task_id, None, [str(error)])
+
+
+def _again(found: Verified, settings: Settings) -> Rerun | str | None:
+    """A second run of a sound completed task; text tells why there could be none."""
+    if not found.ok or found.status != "completed":
+        return None
+    stored = TaskStore(settings.data_root).result(found.task_id)
+    candles = CandleStore(settings.data_root, settings.candle_timezone)
+    try:
+        return rerun(stored, cast("Manifest", stored.manifest), candles)  # a stored result has one
+    except BacktestError as error:
+        return f"cannot be run again: {error}"
+
+
+def _is_good(found: Verified, second: Rerun | str | None) -> bool:
+    return found.ok and (second is None or (isinstance(second, Rerun) and second.ok))
+
+
+def _facts(found: Verified, second: Rerun | str | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "task_id": found.task_id,
+        "ok": _is_good(found, second),
+        "status": found.status,
+        "problems": found.problems,
+    }
+    if isinstance(second, Rerun):
+        facts["rerun"] = {"verdict": second.verdict, "details": second.details}
+    elif second is not None:
+        facts["rerun"] = {"verdict": None, "details": [second]}
+    return facts
+
+
+def _tell(found: Verified, second: Rerun | str | None) -> None:
+    verdict = second.verdict if isinstance(second, Rerun) else (second or "")
+    words = ["ok" if _is_good(found, second) else "BAD", found.task_id, found.status or "unknown", verdict]
+    typer.echo("\t".join(words).rstrip())
+    details = second.details if isinstance(second, Rerun) else []
+    for problem in (*found.problems, *details):
+        typer.echo(f"    {problem}")

@@ -1,0 +1,29 @@
+"""Indicators for strategies: arrays in, arrays of the same length out, NaN until there are enough bars."""
+
+from backtest_pipeline.engine.indicators.functions import (
+    atr,
+    before,
+    bollinger,
+    crossed_above,
+    crossed_below,
+    donchian,
+    ema,
+    macd,
+    rsi,
+    sma,
+    volume_zone_level,
+)
+
+__all__ = [
+    "atr",
+    "before",
+    "bollinger",
+    "crossed_above",
+    "crossed_below",
+    "donchian",
+    "ema",
+    "macd",
+    "rsi",
+    "sma",
+    "volume_zone_level",
+]

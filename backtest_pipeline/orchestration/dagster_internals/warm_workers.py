@@ -1,0 +1,186 @@
+"""Worker processes forked from a preloaded server, so that nothing is imported again for a run.
+
+Python's own fork server does the work. What is added: a *generation* of it can be replaced by a fresh one
+when code is reloaded, while runs of the old one finish in peace; and a probe tells whether the preload
+really worked, as a failing one is ignored without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+from multiprocessing import forkserver, popen_fork, popen_forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+
+from backtest_pipeline.orchestration.dagster_internals import pooled_postgres
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced, uses
+from backtest_pipeline.orchestration.tasks import deferred as afterwork
+from backtest_pipeline.settings import forget_secrets
+
+PRELOAD = "backtest_pipeline.orchestration.processes.worker_preload"
+_PROBE_TIMEOUT_S = 60.0
+
+overrides(popen_forkserver.Popen, "_launch", used_by=popen_fork.Popen.__init__)
+overrides(ForkServerProcess, "_Popen", used_by=BaseProcess.start)
+uses(forkserver.ForkServer, "_forkserver_pid", "_forkserver_alive_fd", within=forkserver.ForkServer.__init__)
+overrides(ForkServerContext, "Process")
+overrides(SpawnContext, "Process")
+overrides(BaseProcess, "run")
+
+_launching = threading.Lock()
+_generation = forkserver.ForkServer()
+
+
+class _WarmPopen(popen_forkserver.Popen):
+    """Starts a process from the newest generation instead of the module's only fork server."""
+
+    def _launch(self, process: BaseProcess) -> None:
+        with (
+            _launching,
+            replaced(
+                forkserver,
+                "connect_to_new_process",
+                _generation.connect_to_new_process,
+                used_by=popen_forkserver.Popen._launch,  # type: ignore[attr-defined]  # noqa: SLF001  typeshed does not know it
+            ),
+        ):
+            super()._launch(process)  # type: ignore[misc]  # as above
+
+
+class _Worker(BaseProcess):
+    """Ends at once when the code server dies: nobody could stop the worker then, and its run is given up.
+
+    What its run has postponed, it does when the run is over.
+    """
+
+    def run(self) -> None:
+        forget_secrets()  # which a cold worker inherits
+        threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
+        afterwork.postpone_from_now_on()
+        pooled_postgres.keep_connections()
+        super().run()
+        afterwork.finish()
+
+
+class ColdProcess(_Worker, SpawnProcess):
+    """A process that starts from nothing."""
+
+
+class WarmProcess(_Worker, ForkServerProcess):
+    """A process forked from the newest generation."""
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> _WarmPopen:  # noqa: N802  multiprocessing's name
+        return _WarmPopen(process)
+
+
+class WarmContext(ForkServerContext):
+    """Where multiprocessing objects come from when workers are warm."""
+
+    Process = WarmProcess
+
+
+class ColdContext(SpawnContext):
+    """Where multiprocessing objects come from when workers cannot be warm."""
+
+    Process = ColdProcess
+
+
+def _end_with_server() -> None:
+    server = multiprocessing.parent_process()
+    if server is not None:
+        server.join()
+        os._exit(1)
+
+
+def renew() -> forkserver.ForkServer:
+    """Lets the next worker come from a fresh fork server, which imports the code as it is now.
+
+    Returns:
+        The former one, which is to be retired.
+    """
+    fresh = forkserver.ForkServer()
+    fresh.set_forkserver_preload([PRELOAD])
+    return _use(fresh)
+
+
+def _use(generation: forkserver.ForkServer) -> forkserver.ForkServer:
+    global _generation
+    with _launching:
+        former, _generation = _generation, generation
+    return former
+
+
+def _retire(generation: forkserver.ForkServer) -> None:
+    """Lets a fork server that is not used any more end once the last of its workers has."""
+    pid, alive = generation._forkserver_pid, generation._forkserver_alive_fd  # type: ignore[attr-defined]  # noqa: SLF001  declared above; typeshed does not know them
+    if pid is None:
+        return
+    os.close(alive)  # it ends when its workers, which have this as well, have closed it too
+    generation._forkserver_pid = generation._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  as above
+    threading.Thread(target=os.waitpid, args=(pid, 0), name="retired-fork-server", daemon=True).start()
+
+
+def context(logger: logging.Logger) -> WarmContext | ColdContext:
+    """A context whose workers are warm, or where they cannot be, one that starts each afresh.
+
+    It starts the fork server, waits for its imports and looks whether a worker really has them.
+    """
+    _retire(renew())
+    warm = WarmContext()
+    problem = _problem_of(warm)
+    if problem is None:
+        return warm
+    logger.warning("workers start cold, some seconds later each: %s", problem)
+    return ColdContext()
+
+
+def renewed_context(logger: logging.Logger) -> WarmContext | None:
+    """A context whose workers have the code as it is on disk now.
+
+    Returns:
+        None where that code does not load: then workers go on coming from the former generation.
+    """
+    former = renew()
+    warm = WarmContext()
+    problem = _problem_of(warm)
+    if problem is None:
+        _retire(former)
+        return warm
+    logger.error("the code has changed on disk and does not load, so what was loaded stays: %s", problem)
+    _retire(_use(former))
+    return None
+
+
+def _problem_of(warm: WarmContext) -> str | None:
+    """Why a worker of this context would not be warm, or none."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    probe = warm.Process(target=_probe, args=(theirs,))
+    try:
+        probe.start()
+        theirs.close()
+        told = ours.recv() if ours.poll(_PROBE_TIMEOUT_S) else "the fork server did not answer"
+        probe.join(_PROBE_TIMEOUT_S)
+    except (OSError, EOFError) as error:
+        return f"the fork server failed: {error!r}"
+    finally:
+        ours.close()
+    return str(told) or None
+
+
+def _probe(answer: Connection) -> None:
+    """Runs in a forked worker: tells what is wrong with the preload, or an empty text."""
+    preload = sys.modules.get(PRELOAD)
+    if preload is None:
+        answer.send(f"{PRELOAD} could not be imported; see the code server's log")
+    elif os.getpid() == preload.LOADED_BY_PID:
+        answer.send("the worker imported everything itself")
+    elif preload.THREADS_AFTER_LOADING != 1:
+        answer.send(f"the fork server has {preload.THREADS_AFTER_LOADING} threads, which is not safe to fork")
+    else:
+        answer.send("")

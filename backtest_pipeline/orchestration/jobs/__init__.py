@@ -1,0 +1,1 @@
+"""The jobs: their ops, their launch form and its presets."""

@@ -1,0 +1,143 @@
+"""The job `backtest`: load candles, run the engine, write the results.
+
+Annotations are evaluated here (no future import): Dagster reads them.
+"""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.manifest import Manifest, ResultFile
+from backtest_pipeline.orchestration.jobs.launch_form import launch_form
+from backtest_pipeline.orchestration.jobs.presets import OWNER, presets_text
+from backtest_pipeline.orchestration.tasks.deferred import later
+from backtest_pipeline.orchestration.tasks.failures import told
+from backtest_pipeline.orchestration.tasks.manifests import Attempt, completed_manifest
+from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
+from backtest_pipeline.orchestration.tasks.publication import Publication
+from backtest_pipeline.orchestration.tasks.report_publishing import add_report, write_chart
+from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.orchestration.tasks.run_page import (
+    candle_lines,
+    materialization,
+    request_tags,
+    result_lines,
+)
+from backtest_pipeline.orchestration.tasks.submitted_code import code_of_run
+from backtest_pipeline.results.disk_usage import require_room
+from backtest_pipeline.strategies.registry import strategies
+
+_STRATEGIES = strategies()
+_FORM = launch_form(_STRATEGIES)
+
+
+@dg.op(
+    config_schema=_FORM,
+    out=dg.Out(dg.Nothing),
+    required_resource_keys={"bench"},
+    description="Checks the request and loads the candles that it needs, nothing else.",
+)
+def load_candles(context: dg.OpExecutionContext) -> None:
+    bench: Bench = context.resources.bench
+    with told(context, "loading candles"):
+        request = bench.request(context.op_config)
+        code = code_of_run(request.strategy, context.run.tags)
+        progress = ProgressTags(context.instance, context.run_id)
+        progress.write(
+            {
+                **request_tags(request),
+                tags.CODE: code.ran or "",
+                tags.PROGRESS: "0.00",
+                tags.STAGE: "loading candles",
+            }
+        )
+        loaded = bench.loaded(context.op_config)
+        for line in candle_lines(loaded):
+            context.log.info(line)
+        require_room(bench.task_store.layout.data_root, sum(seen.rows for seen in loaded.fingerprints))
+
+
+@dg.op(
+    config_schema=_FORM,
+    ins={"candles": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    required_resource_keys={"bench"},
+    description="Computes signals, simulates every fill and measures the outcome.",
+)
+def run_engine(context: dg.OpExecutionContext) -> None:
+    bench: Bench = context.resources.bench
+    with told(context, "running the engine"):
+        progress = ProgressTags(context.instance, context.run_id)
+        bars = sum(seen.rows for seen in bench.loaded(context.op_config).fingerprints)
+        result = bench.result(context.op_config, progress.part(0.1, 0.9, bars))
+        for line in result_lines(result):
+            context.log.info(line)
+
+
+@dg.op(
+    config_schema=_FORM,
+    ins={"result": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    required_resource_keys={"bench"},
+    description="Publishes signals, trades, equity and the manifest in the task's folder.",
+)
+def write_results(context: dg.OpExecutionContext) -> None:
+    bench: Bench = context.resources.bench
+    with told(context, "writing results"):
+        code = code_of_run(bench.request(context.op_config).strategy, context.run.tags)
+        result, loaded = bench.result(context.op_config), bench.loaded(context.op_config)
+        result.diagnostics.extend(code.remarks)
+        attempt = Attempt.of(context.instance, context.run_id)
+
+        def write(folder: Path) -> list[ResultFile]:
+            tables = bench.task_store.write_tables(folder, result)
+            return [*tables, write_chart(bench.task_store, folder, result, loaded.candles)]
+
+        def manifest_of(files: list[ResultFile]) -> Manifest:
+            return completed_manifest(
+                attempt,
+                result,
+                files=files,
+                candles=loaded.fingerprints,
+                finished_at=datetime.now(UTC),
+                ttl_days=bench.ttl_days,
+                submitted_code=code.submitted,
+            )
+
+        publication = Publication(
+            bench.task_store,
+            attempt,
+            write=write,
+            manifest_of=manifest_of,
+            refuse=partial(attempt.refuse_given_up, context.instance),
+        )
+        manifest, folder = publication.publish()
+        context.log_event(materialization(manifest, result, folder))
+        progress = ProgressTags(context.instance, context.run_id)
+        progress.write({tags.PROGRESS: "1.00", tags.STAGE: "completed", tags.RESULT_PATH: str(folder)})
+        publication.keep()
+        later(publication.keep_after_success)
+        home = None if context.instance.is_ephemeral else context.instance.root_directory
+        later(partial(add_report, bench.task_store, manifest, result, loaded.candles, home))
+
+
+@dg.job(
+    name=tags.JOB,
+    description=(
+        "Runs one backtest. Choose a strategy and its parameters, symbols, dates, money and fills, and "
+        "launch; results appear in the task's folder and on the run's page.\n\n" + presets_text(_STRATEGIES)
+    ),
+    metadata={"owner": OWNER},
+    config=dg.ConfigMapping(
+        lambda config: {
+            "ops": {op: {"config": config} for op in ("load_candles", "run_engine", "write_results")}
+        },
+        config_schema=_FORM,
+    ),
+    executor_def=dg.in_process_executor,
+)
+def backtest() -> None:
+    write_results(run_engine(load_candles()))

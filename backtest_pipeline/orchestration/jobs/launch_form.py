@@ -1,0 +1,95 @@
+"""The job's config schema, derived from the request and the strategies: the launchpad explains both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel
+
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.strategy import Strategy
+
+DEFAULT_STRATEGY = "sma_cross"
+DEFAULT_SYMBOLS = ["AAPL"]
+
+_SCALARS: Mapping[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str}
+
+
+def launch_form(strategies: Mapping[str, type[Strategy]]) -> dict[str, dg.Field]:
+    """A Dagster field for each field of a request; `strategy` selects one strategy with its parameters.
+
+    Every field has a default, so that an untouched form can be launched. Plain Dagster scalars are used
+    throughout: they refuse `{"env": NAME}`, which would reveal the worker's environment.
+    """
+    fields = {
+        name: field
+        for name, field in _fields_of(BacktestRequest).items()
+        if name not in {"strategy", "params", "symbols"}
+    }
+    symbols = BacktestRequest.model_fields["symbols"].description
+    return {
+        "strategy": _selector(strategies),
+        "symbols": dg.Field([str], default_value=DEFAULT_SYMBOLS, description=symbols),
+        **fields,
+    }
+
+
+def _selector(strategies: Mapping[str, type[Strategy]]) -> dg.Field:
+    options = {
+        name: dg.Field(_fields_of(strategy.Params), is_required=False, description=strategy.summary())
+        for name, strategy in strategies.items()
+    }
+    default = {DEFAULT_STRATEGY: strategies[DEFAULT_STRATEGY].Params().model_dump(mode="json")}
+    return dg.Field(
+        dg.Selector(options),  # type: ignore[no-untyped-call]  # untyped in Dagster
+        default_value=default,
+        description="the strategy, with its parameters: keep exactly one of the names",
+    )
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, dg.Field]:
+    schema = model.model_json_schema()
+    required = schema.get("required", [])
+    return {
+        name: _field(f"{model.__qualname__}.{name}", prop, required=name in required)
+        for name, prop in schema.get("properties", {}).items()
+    }
+
+
+def _field(path: str, prop: dict[str, Any], *, required: bool) -> dg.Field:
+    kind, description = _config_type(path, prop), _described(prop)
+    if required:
+        return dg.Field(kind, description=description)
+    default = prop.get("default", {} if prop.get("type") == "object" else None)
+    return dg.Field(kind, is_required=False, default_value=default, description=description)
+
+
+def _config_type(path: str, prop: dict[str, Any]) -> Any:
+    if "anyOf" in prop:
+        options = [option for option in prop["anyOf"] if option.get("type") != "null"]
+        inner = _config_type(path, options[0])
+        return dg.Noneable(inner) if len(options) < len(prop["anyOf"]) else inner
+    if "enum" in prop:
+        return dg.Enum(path.replace(".", "_"), [dg.EnumValue(value) for value in prop["enum"]])
+    if prop.get("type") == "array":
+        return [_config_type(path, prop.get("items", {}))]
+    if prop.get("type") == "object":
+        values = prop.get("additionalProperties")
+        if not isinstance(values, dict) or not values:
+            return dict
+        return dg.Map(str, _config_type(path, values))  # type: ignore[no-untyped-call]  # untyped in Dagster
+    return _SCALARS.get(prop.get("type", ""), dg.Any)
+
+
+def _described(prop: dict[str, Any]) -> str:
+    """The description with the range behind it, as Dagster shows no ranges."""
+    bounds = {
+        **prop,
+        **next((option for option in prop.get("anyOf", []) if option.get("type") != "null"), {}),
+    }
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = ", ".join(f"{sign} {bounds[key]:g}" for key, sign in signs.items() if key in bounds)
+    text = prop.get("description", "")
+    return f"{text} ({limits})" if limits else text

@@ -1,0 +1,56 @@
+"""What Dagster's catalog says of the results, and ready-made configurations for the launchpad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import dagster as dg
+import yaml
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.run_config import to_run_config
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.strategy import Strategy
+
+OWNER = "team:quants"
+PRESET_SYMBOLS = ("AAPL", "IBM", "MSFT")
+_LAUNCHPAD = f"/locations/{tags.CODE_LOCATION}/jobs/{tags.JOB}/playground/setup"
+
+
+def result_assets(strategies: Mapping[str, type[Strategy]]) -> list[dg.AssetSpec]:
+    """An asset for each strategy, which its backtests materialize: `backtests/<strategy>`."""
+    return [
+        dg.AssetSpec(
+            key=["backtests", name],
+            description=f"Results of `{name}`: {strategy.summary()}",
+            group_name="backtests",
+            owners=[OWNER],
+            tags={"results": "parquet"},
+            kinds={"python", "parquet"},
+        )
+        for name, strategy in sorted(strategies.items())
+    ]
+
+
+def presets_text(strategies: Mapping[str, type[Strategy]], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
+    """Links that open the launchpad filled in, as Markdown: one for each strategy that has all defaults."""
+    lines = [
+        f"- [{name}]({_LAUNCHPAD}?config={quote(preset(strategy, symbols))}): {strategy.summary()}"
+        for name, strategy in sorted(strategies.items())
+        if not any(field.is_required() for field in strategy.Params.model_fields.values())
+    ]
+    return "\n".join(["Ready to launch on the demo's candles:", "", *lines])
+
+
+def preset(strategy: type[Strategy], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
+    """A launchpad's YAML for a strategy, every default written out."""
+    params = strategy.Params().model_dump(mode="json")
+    request = BacktestRequest(strategy=strategy.name, params=params, symbols=list(symbols))
+    config = to_run_config(request)
+    first = {name: config.pop(name) for name in ("strategy", "symbols", "timeframe")}
+    rest = {name: value for name, value in config.items() if value is not None}
+    return str(yaml.safe_dump({**first, **rest}, sort_keys=False, default_flow_style=False))

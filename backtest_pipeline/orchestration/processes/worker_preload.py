@@ -1,0 +1,61 @@
+"""What the fork server does before the first worker: it runs a small backtest, end to end, and forgets it.
+
+A worker then finds every module imported, every kernel loaded and every lazy corner of Dagster, SQLAlchemy
+and Arrow visited.
+
+Sound only while the fork server has one thread: a lock that another thread holds at the fork stays locked for
+ever in the worker. Therefore the count is taken here and asked for before the first worker is trusted.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import threading
+from importlib import import_module
+from pathlib import Path
+
+from dagster import DagsterInstance
+from dagster._grpc import impl  # noqa: F401  where a worker starts
+
+import backtest_pipeline.definitions  # noqa: F401  what a worker loads
+from backtest_pipeline.candles.year_file import parquet_bytes
+from backtest_pipeline.model.candles import CANDLE_COLUMNS
+from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.settings import Settings, forget_secrets, get_settings
+from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.workflows.warm_kernels import made_up_candles, warm_kernels
+
+LOADED_BY_PID = os.getpid()
+
+
+def threads() -> int:
+    """Threads of this process, native ones included where the system tells."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
+
+
+def rehearse() -> None:
+    """Runs the job in a folder of its own, on an instance of its own."""
+    candles = made_up_candles()
+    with tempfile.TemporaryDirectory(prefix="backtest-rehearsal-") as scratch:
+        settings = Settings(data_root=Path(scratch) / "data")
+        year = Layout(settings.data_root).candle_file(candles.symbol, candles.timeframe, 2020)
+        year.parent.mkdir(parents=True)
+        year.write_bytes(parquet_bytes({name: getattr(candles, name) for name in CANDLE_COLUMNS}))
+        overrides = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "ERROR"}}
+        with DagsterInstance.local_temp(scratch, overrides=overrides) as instance:
+            config = {"symbols": [candles.symbol]}
+            backtest.execute_in_process(config, instance=instance, resources={"bench": Bench(settings)})
+
+
+forget_secrets()  # before any strategy's module is imported
+get_settings.cache_clear()
+if os.environ.get("DAGSTER_PG_HOST"):
+    import_module("dagster_postgres")  # the rehearsal has SQLite
+warm_kernels()
+rehearse()
+THREADS_AFTER_LOADING = threads()
+gc.freeze()

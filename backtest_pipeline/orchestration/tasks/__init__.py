@@ -1,0 +1,1 @@
+"""Policy of tasks and attempts, each rule in one module."""

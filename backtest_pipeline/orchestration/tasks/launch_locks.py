@@ -1,0 +1,123 @@
+"""Locks shared by all processes that submit or start runs: one around "is a slot free" and "start a run".
+
+Without it the web server and the daemon could each find the last slot free. A second one is around "is this
+key new" and "queue the run", so that a submission never waits for somebody else's start. On PostgreSQL they
+are advisory locks, which other machines respect as well; otherwise locked files in DAGSTER_HOME.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterInstance
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from backtest_pipeline.model.errors import LockNotAcquired
+from backtest_pipeline.orchestration.dagster_internals.run_storage import is_postgres, run_storage_of
+
+PATIENCE_S = 60.0
+_LOOK_EVERY_S = 0.02
+
+
+@dataclass(frozen=True)
+class _Lock:
+    purpose: str
+    file: str
+    advisory_key: int
+    in_process: threading.Lock = field(default_factory=threading.Lock)
+
+
+_LAUNCH = _Lock("starting runs", ".launch.lock", 0x6261_636B_7465_7374)  # "backtest" in ASCII
+_SUBMIT = _Lock("submitting runs", ".submit.lock", 0x6261_636B_7465_7375)
+
+
+@contextmanager
+def launch_lock(instance: DagsterInstance, *, wait: bool) -> Iterator[None]:
+    """Holds the lock of those who start runs for the block.
+
+    Args:
+        instance: whose runs are to be started.
+        wait: wait for the lock, for a minute at most; otherwise it must be free now.
+
+    Raises:
+        LockNotAcquired: somebody else has it; the block is not begun.
+    """
+    with _held(_LAUNCH, instance, PATIENCE_S if wait else 0.0):
+        yield
+
+
+@contextmanager
+def submit_lock(instance: DagsterInstance) -> Iterator[None]:
+    """Holds the lock of those who submit runs for the block, of a few milliseconds.
+
+    Raises:
+        LockNotAcquired: somebody else has had it for a minute; the block is not begun.
+    """
+    with _held(_SUBMIT, instance, PATIENCE_S):
+        yield
+
+
+@contextmanager
+def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator[None]:
+    give_up_s = time.monotonic() + patience_s
+    if not lock.in_process.acquire(timeout=patience_s):
+        raise LockNotAcquired(lock.purpose, patience_s)
+    try:
+        storage = run_storage_of(instance)
+        if is_postgres(storage):
+            opened = _advisory_lock(storage, lock.advisory_key)
+        else:
+            opened = _file_lock(Path(instance.root_directory) / lock.file)
+        with opened as take:
+            while not take():
+                if time.monotonic() >= give_up_s:
+                    raise LockNotAcquired(lock.purpose, patience_s)
+                time.sleep(_LOOK_EVERY_S)
+            yield
+    finally:
+        lock.in_process.release()
+
+
+@contextmanager
+def _advisory_lock(storage: Any, key: int) -> Iterator[Callable[[], bool]]:
+    """Yields a try to take the lock: a question that waits would run into the web server's limit for them."""
+    with storage.connect() as connection:
+        locked = False
+
+        def take() -> bool:
+            nonlocal locked
+            answer = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
+            locked = bool(answer.scalar())
+            return locked
+
+        try:
+            yield take
+        finally:
+            if locked:
+                try:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+                except SQLAlchemyError:
+                    connection.invalidate()  # the lock goes with its session
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[Callable[[], bool]]:
+    """Yields a try to take the lock, which goes with the open file."""
+    with path.open("w") as file:
+
+        def take() -> bool:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield take

@@ -1,0 +1,106 @@
+"""What a run works on, kept in its process between the ops.
+
+Nothing is pickled between ops. A run that resumes at a later op ("re-execute from failure") finds the bench
+empty and fills it again: candles are read and the result is computed once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.exchanges import AUTO
+from backtest_pipeline.model.gaps import Gaps
+from backtest_pipeline.model.manifest import CandleFingerprint
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.run_config import as_asked, from_run_config
+from backtest_pipeline.model.schedule import Schedule
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.settings import Settings
+from backtest_pipeline.strategies.registry import resolve
+from backtest_pipeline.workflows.run_backtest import run_backtest
+
+ProgressCallback = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class LoadedCandles:
+    """A request's candles with what the record needs to know of them."""
+
+    candles: dict[str, Candles]
+    fingerprints: list[CandleFingerprint]
+    gaps: dict[str, Gaps]
+    schedules: dict[str, Schedule]
+
+
+class Bench:
+    """One run's request, candles and result, each made on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.candle_store = CandleStore(settings.data_root, settings.candle_timezone)
+        self.task_store = TaskStore(settings.data_root)
+        self.ttl_days = settings.task_result_ttl_days
+        self._request: BacktestRequest | None = None
+        self._loaded: LoadedCandles | None = None
+        self._result: BacktestResult | None = None
+
+    def request(self, config: Mapping[str, Any]) -> BacktestRequest:
+        """The request of a run config, checked, every default written out.
+
+        Raises:
+            RequestInvalid: the config asks for something that cannot be run.
+        """
+        if self._request is None:
+            self._request = resolve(from_run_config(config)).request
+        return self._request
+
+    def asked(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The request's fields for the record, as they were asked where they were refused."""
+        try:
+            return self.request(config).to_dict()
+        except RequestInvalid:
+            return as_asked(config)
+
+    def loaded(self, config: Mapping[str, Any]) -> LoadedCandles:
+        """The request's candles.
+
+        Raises:
+            BacktestError: the request is invalid or its candles cannot be used.
+        """
+        if self._loaded is None:
+            request = self.request(config)
+            candles = self.candle_store.load(request.symbols, request.timeframe, request.start, request.end)
+            asked = None if request.calendar == AUTO else request.calendar
+            found = {
+                symbol: self.candle_store.schedule(self.candle_store.calendar(one, asked), one.timestamp)
+                for symbol, one in candles.items()
+            }
+            self._loaded = LoadedCandles(
+                candles=candles,
+                fingerprints=[CandleFingerprint.of(of_symbol) for of_symbol in candles.values()],
+                gaps={symbol: self.candle_store.gaps(one, asked) for symbol, one in candles.items()},
+                schedules={symbol: schedule for symbol, schedule in found.items() if schedule},
+            )
+        return self._loaded
+
+    def result(self, config: Mapping[str, Any], progress: ProgressCallback | None = None) -> BacktestResult:
+        """The request's result.
+
+        Raises:
+            BacktestError: as `loaded`, or the strategy is faulty.
+        """
+        if self._result is None:
+            loaded = self.loaded(config)
+            self._result = run_backtest(
+                loaded.candles,
+                self.request(config),
+                progress,
+                timezone=self.candle_store.zone.key,
+                schedules=loaded.schedules,
+            )
+        return self._result

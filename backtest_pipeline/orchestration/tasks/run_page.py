@@ -1,0 +1,121 @@
+"""What people see of a task in Dagster's pages: tags, log lines, the materialization."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
+from backtest_pipeline.storage.layout import CHART, REPORT
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.gaps import Gaps
+    from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.orchestration.tasks.run_context import LoadedCandles
+
+HEADLINES = ("total_return", "cagr", "sharpe", "max_drawdown", "win_rate", "trades", "final_equity")
+_MOST_TRADES = 10
+
+
+def request_tags(request: BacktestRequest) -> dict[str, str]:
+    """The tags by which a task is found in the runs list."""
+    return {
+        tags.STRATEGY: request.strategy,
+        tags.SYMBOLS: ",".join(request.symbols),
+        tags.TIMEFRAME: request.timeframe,
+        tags.REQUEST_DIGEST: request.digest(),
+        **{f"{tags.LABEL_PREFIX}{key}": value for key, value in request.labels.items()},
+    }
+
+
+def candle_lines(loaded: LoadedCandles) -> list[str]:
+    """A line for each symbol: how many candles, from when to when, with which gaps."""
+    return [
+        f"{seen.symbol}: {seen.rows:,} candles, {seen.first:%Y-%m-%d %H:%M} to "
+        f"{seen.last:%Y-%m-%d %H:%M} UTC; "
+        f"{_gap_text(loaded.gaps[seen.symbol])}"
+        for seen in loaded.fingerprints
+    ]
+
+
+def result_lines(result: BacktestResult) -> list[str]:
+    """Counts, headline metrics and remarks."""
+    headlines = ", ".join(
+        f"{facts_of(name).title.lower()} {shown(name, result.metrics[name])}" for name in HEADLINES
+    )
+    return [f"{len(result.signals):,} signals, {len(result.trades):,} trades", headlines, *result.diagnostics]
+
+
+def materialization(manifest: Manifest, result: BacktestResult, folder: Path) -> dg.AssetMaterialization:
+    """The task's results as an asset `backtests/<strategy>`, whose numbers Dagster plots over time."""
+    numbers = {
+        name: dg.MetadataValue.float(float(value))
+        for name in HEADLINES
+        if (value := result.metrics[name]) is not None
+    }
+    pages = f"/tasks/{manifest.task_id}"
+    return dg.AssetMaterialization(
+        asset_key=["backtests", manifest.strategy_id],
+        description=f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}",
+        metadata={
+            "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
+            "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
+            **numbers,
+            "metrics": dg.MetadataValue.md(_metrics_table(result)),
+            "last trades": _last_trades(result),
+            "warnings": dg.MetadataValue.md(_warnings(result)),
+            "look-ahead check": dg.MetadataValue.json(result.checks.get("look_ahead", {})),
+            "folder": dg.MetadataValue.path(str(folder)),
+            "task": manifest.task_id,
+        },
+    )
+
+
+def _last_trades(result: BacktestResult) -> dg.TableMetadataValue:
+    """The latest trades, newest first."""
+    shown_rows = result.trades.sort_values("exit_time", kind="stable").tail(_MOST_TRADES).iloc[::-1]
+    records = [
+        dg.TableRecord(
+            {
+                "symbol": trade["symbol"],
+                "side": trade["side"],
+                "entry": f"{trade['entry_time']:%Y-%m-%d %H:%M}",
+                "at": f"{trade['entry_price']:,.4f}",
+                "exit": f"{trade['exit_time']:%Y-%m-%d %H:%M}",
+                "for": f"{trade['exit_price']:,.4f}",
+                "pnl": f"{trade['pnl']:,.2f}",
+                "return": f"{trade['return_frac']:.2%}",
+                "bars": int(trade["bars_held"]),
+                "why": trade["exit_reason"],
+            }
+        )
+        for trade in shown_rows.to_dict("records")
+    ]
+    kinds = {"bars": "int"}
+    names = ("symbol", "side", "entry", "at", "exit", "for", "pnl", "return", "bars", "why")
+    columns = [dg.TableColumn(name, kinds.get(name, "string")) for name in names]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
+
+
+def _warnings(result: BacktestResult) -> str:
+    return "\n".join(f"- {line}" for line in result.diagnostics) or "none"
+
+
+def _gap_text(gaps: Gaps) -> str:
+    if not gaps.count:
+        return "no gaps"
+    after = f"{gaps.largest_from:%Y-%m-%d %H:%M}"
+    return f"{gaps.count:,} gaps, the largest of about {gaps.largest_bars:,} bars after {after}"
+
+
+def _metrics_table(result: BacktestResult) -> str:
+    rows = [
+        f"| {facts_of(name).title} | {shown(name, value)} | {facts_of(name).meaning} |"
+        for name, value in result.metrics.items()
+    ]
+    return "\n".join(["| metric | value | what it is |", "|---|---:|---|", *rows])

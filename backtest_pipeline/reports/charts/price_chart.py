@@ -1,0 +1,130 @@
+"""The other Bokeh figures: candles with trades, bars; and how figures go into a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bokeh.document import Document
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, NumeralTickFormatter, SaveTool
+from bokeh.plotting import figure
+
+from backtest_pipeline.reports.charts.palette import LIGHT
+from backtest_pipeline.reports.charts.theme import dressed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.reports.charts.timeline import Timeline
+
+    Floats = NDArray[np.float64]
+
+MONEY, PRICE = "0,0.[00]", "0,0.[0000]"
+_MODEL_ID = re.compile(r"p\d+")
+
+
+def price_figures(timeline: Timeline) -> list[figure]:
+    """Candles with trades, and volume; the page's script fills their sources for the chosen symbol."""
+    price = timeline.empty("price", 360, MONEY, with_times=False)
+    volume = timeline.empty("volume", 110, "0.[0]a", y_range=DataRange1d(start=0))
+    _add_candles(timeline, price, volume)
+    _add_trade_marks(timeline, price)
+    return [price, volume]
+
+
+def _add_candles(timeline: Timeline, price: figure, volume: figure) -> None:
+    candles = _filled_later("candles", "x", "o", "h", "l", "c", "v", "w", "colour")
+    price.segment(x0="x", x1="x", y0="l", y1="h", line_color="colour", source=candles)
+    bodies = price.vbar(
+        x="x", width="w", top="o", bottom="c", fill_color="colour", line_color="colour", source=candles
+    )
+    volume.vbar(
+        x="x",
+        width="w",
+        top="v",
+        bottom=0,
+        fill_color="colour",
+        fill_alpha=0.7,
+        line_color=None,
+        source=candles,
+    )
+    tips = {name: f"@{name[0]}{{{PRICE}}}" for name in ("open", "high", "low", "close")}
+    timeline.add_tips(price, bodies, {**tips, "volume": "@v{0,0}"})
+
+
+def _add_trade_marks(timeline: Timeline, price: figure) -> None:
+    held = _filled_later("held", "x0", "y0", "x1", "y1", "colour")
+    price.segment(
+        x0="x0",
+        y0="y0",
+        x1="x1",
+        y1="y1",
+        line_color="colour",
+        line_width=1.5,
+        line_dash="dashed",
+        source=held,
+    )
+    marks = _filled_later("marks", "x", "y", "marker", "colour", "what", "size")
+    drawn = price.scatter(
+        x="x",
+        y="y",
+        marker="marker",
+        size="size",
+        fill_color="colour",
+        line_color=LIGHT["panel"],
+        source=marks,
+    )
+    timeline.add_tips(price, drawn, {"trade": "@what", "at": f"@y{{{PRICE}}}"})
+
+
+def _filled_later(name: str, *columns: str) -> ColumnDataSource:
+    return ColumnDataSource({column: [] for column in columns}, name=name)
+
+
+def histogram_figure(counts: NDArray[np.int64], edges: Floats) -> figure:
+    """Bars of trades by return, losses and gains in their colours."""
+    made = figure(name="histogram", height=260, tools=[SaveTool()], y_range=DataRange1d(start=0))
+    colours = [LIGHT["loss"] if left < -1e-12 else LIGHT["gain"] for left in edges[:-1]]
+    source = ColumnDataSource({"n": counts, "from": edges[:-1], "to": edges[1:], "colour": colours})
+    bars = made.quad(
+        left="from",
+        right="to",
+        bottom=0,
+        top="n",
+        fill_color="colour",
+        fill_alpha=0.8,
+        line_color=LIGHT["panel"],
+        source=source,
+    )
+    tips = [("return", "@from{0.[00]%} to @to{0.[00]%}"), ("trades", "@n{0,0}")]
+    made.add_tools(HoverTool(renderers=[bars], tooltips=tips, visible=False))
+    made.xaxis.formatter = NumeralTickFormatter(format="0.[0]%")
+    return dressed(made, "0,0")
+
+
+def embedded(figures: Mapping[str, figure]) -> dict[str, object]:
+    """The figures as the page's script embeds them, the same for the same figures.
+
+    Args:
+        figures: by the id of the element that each one fills.
+    """
+    document = Document()
+    for one in figures.values():
+        document.add_root(one)
+    ids: dict[str, str] = {}
+    plain = _renamed(document.to_json(deferred=False), ids)
+    return {"document": plain, "roots": {ids[one.id]: element for element, one in figures.items()}}
+
+
+def _renamed(value: Any, ids: dict[str, str]) -> Any:
+    """Bokeh's JSON with models numbered as they come; Bokeh counts them since the process began."""
+    if isinstance(value, dict):
+        return {
+            key: ids.setdefault(item, f"m{len(ids)}")
+            if key == "id" and isinstance(item, str) and _MODEL_ID.fullmatch(item)
+            else _renamed(item, ids)
+            for key, item in value.items()
+        }
+    return [_renamed(item, ids) for item in value] if isinstance(value, list | tuple) else value

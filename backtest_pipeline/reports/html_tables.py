@@ -1,0 +1,193 @@
+"""HTML tables and tiles; every text from outside is escaped here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.reports.charts.time_ticks import MONTHS
+from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.report_statistics import compounded
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.result import Metrics
+
+SIGNED = frozenset(
+    {
+        "total_return",
+        "cagr",
+        "alpha",
+        "expectancy",
+        "avg_trade_return",
+        "best_trade_return",
+        "worst_trade_return",
+        "signal_avg_return",
+        "sharpe",
+        "sortino",
+        "calmar",
+        "sqn",
+        "kelly",
+    }
+)
+STRENGTHS = 5
+
+
+def tone(name: str, value: float | None) -> str:
+    """Class of a metric's colour: gain, loss, or none for metrics without a bad half."""
+    if value is None or value == 0 or name not in SIGNED:
+        return ""
+    return "gain" if value > 0 else "loss"
+
+
+def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) -> str:
+    """The metrics that people look at first, large.
+
+    Args:
+        metrics: by name.
+        names: which to show.
+        remarks: a plain text under some of them.
+    """
+    cells = []
+    for name in names:
+        facts, value = facts_of(name), metrics.get(name)
+        remark = f"<small>{escaped(remarks[name])}</small>" if remarks.get(name) else ""
+        cells.append(
+            f'<div class="tile" title="{escaped(facts.meaning)}"><span>{escaped(facts.title)}</span>'
+            f'<b class="{tone(name, value)}" data-metric="{escaped(name)}">{escaped(shown(name, value))}</b>'
+            f"{remark}</div>"
+        )
+    return f'<div class="tiles">{"".join(cells)}</div>'
+
+
+def metrics_table(metrics: Metrics) -> str:
+    """Every metric with its value and what it means, by family."""
+    ordered = sorted(metrics, key=lambda name: _family_order(metrics, name))
+    parts = []
+    for family, names in groupby(ordered, key=lambda name: facts_of(name).family):
+        rows = "".join(
+            f'<tr><th scope="row">{escaped(facts_of(name).title)}<code>{escaped(name)}</code></th>'
+            f'<td class="number {tone(name, metrics[name])}">{escaped(shown(name, metrics[name]))}</td>'
+            f"<td>{escaped(facts_of(name).meaning)}</td></tr>"
+            for name in names
+        )
+        parts.append(f'<tbody><tr><th colspan="3" class="family">{escaped(family)}</th></tr>{rows}</tbody>')
+    return f'<table class="metrics">{"".join(parts)}</table>'
+
+
+def _family_order(metrics: Metrics, name: str) -> int:
+    """Families in the order of their first metric."""
+    family = facts_of(name).family
+    return next(place for place, other in enumerate(metrics) if facts_of(other).family == family)
+
+
+def metrics_by(rows: Mapping[str, Metrics], heading: str) -> str:
+    """A sortable table with a row for each symbol and a column for each metric."""
+    names = list(dict.fromkeys(name for metrics in rows.values() for name in metrics))
+    heads = "".join(
+        f'<th scope="col" class="number" title="{escaped(facts_of(name).meaning)}">'
+        f"<button>{escaped(facts_of(name).title)}</button></th>"
+        for name in names
+    )
+    body = "".join(
+        f'<tr><th scope="row">{escaped(row)}</th>{"".join(_cell(name, of.get(name)) for name in names)}</tr>'
+        for row, of in rows.items()
+    )
+    return (
+        f'<div class="wide"><table class="sortable"><thead><tr><th scope="col"><button>{escaped(heading)}'
+        f"</button></th>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(name: str, value: float | None) -> str:
+    sort = "" if value is None else f' data-value="{value:.6g}"'
+    return f'<td class="number {tone(name, value)}"{sort}>{escaped(shown(name, value))}</td>'
+
+
+def months_table(returns: Mapping[int, Mapping[int, float]]) -> str:
+    """A heatmap: a row for each year, a column for each month and one for the year."""
+    scale = _scale([value for months in returns.values() for value in months.values()])
+    heads = "".join(f'<th scope="col">{month}</th>' for month in (*MONTHS, "Year"))
+    rows = []
+    for year, months in sorted(returns.items()):
+        cells = "".join(_heat(months.get(month), scale) for month in range(1, 13))
+        total = _heat(compounded(list(months.values())), 3 * scale, "total")
+        rows.append(f'<tr><th scope="row">{year}</th>{cells}{total}</tr>')
+    return (
+        f'<div class="wide"><table class="heat"><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _heat(value: float | None, scale: float, extra: str = "") -> str:
+    if value is None:
+        return "<td></td>"
+    strength = min(math.ceil(STRENGTHS * abs(value) / scale), STRENGTHS) if scale > 0.0 else 0
+    kind = f"{'gain' if value > 0 else 'loss'}{strength}" if strength else ""
+    return f'<td class="{kind} {extra}">{100 * value:z.1f}</td>'
+
+
+def _scale(values: Sequence[float]) -> float:
+    """A size that most values stay under, so that one extreme month does not pale all others."""
+    sizes = sorted(abs(value) for value in values)
+    return sizes[int(0.9 * (len(sizes) - 1))] if sizes else 0.0
+
+
+def correlation_table(symbols: Sequence[str], values: NDArray[np.float64]) -> str:
+    """A heatmap of the symbols' correlations."""
+    heads = "".join(f'<th scope="col">{escaped(symbol)}</th>' for symbol in symbols)
+    rows = []
+    for symbol, row in zip(symbols, values.tolist(), strict=True):
+        cells = "".join(map(_correlated, row))
+        rows.append(f'<tr><th scope="row">{escaped(symbol)}</th>{cells}</tr>')
+    return (
+        f'<div class="wide"><table class="heat"><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _correlated(value: float) -> str:
+    if math.isnan(value):
+        return "<td>-</td>"
+    kind = "near" if value > 0 else "far"
+    return f'<td class="{kind}{round(STRENGTHS * abs(value))}">{value:z.2f}</td>'
+
+
+def pairs_table(pairs: Iterable[tuple[str, object]]) -> str:
+    """Names and values, whatever the values are; nothing stands out as a dash."""
+    rows = "".join(
+        f'<tr><th scope="row">{escaped(name)}</th><td>{escaped(plain(value))}</td></tr>'
+        for name, value in pairs
+    )
+    return f'<table class="pairs">{rows}</table>'
+
+
+def rows_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A plain table."""
+    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escaped(plain(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="wide"><table class="plain"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def plain(value: object) -> str:
+    """A value of a request, of parameters or of a check, for people."""
+    if value is None or value in ("", [], {}):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if abs(value) < 1e15 and float(f"{value:g}") == value else repr(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,1 @@
+"""Results on disk: writing, reading, verifying, listing and deleting them."""

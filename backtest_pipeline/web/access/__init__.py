@@ -1,0 +1,1 @@
+"""Who may send what: the guard around the web server."""

@@ -1,0 +1,1 @@
+"""What monitoring reads: `/healthz` and `/metrics`."""

@@ -1,0 +1,94 @@
+"""What `/metrics` tells Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from backtest_pipeline.web.monitoring.health_checks import Check
+from backtest_pipeline.web.monitoring.results_disk import LastCleanup
+
+_LATENCY_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One look at the service.
+
+    Attributes:
+        tasks: how many tasks are in each state.
+        ended: state and seconds from submission to end, of each task that ended since the last look.
+        results: how many tasks have a folder.
+        results_bytes: what the folders take.
+        free_bytes: free on the volume, none where it cannot be told.
+        cleanup: the newest cleanup.
+        checks: as `/healthz` tells.
+    """
+
+    tasks: Mapping[str, int]
+    ended: Sequence[tuple[str, float]]
+    results: int
+    results_bytes: int
+    free_bytes: int | None
+    cleanup: LastCleanup | None
+    checks: Sequence[Check]
+
+
+class Metrics(Collector):
+    """Figures in Prometheus' words; latencies add up from one look to the next."""
+
+    def __init__(self) -> None:
+        """Begins with empty histograms."""
+        self._figures: Figures | None = None
+        self._registry = CollectorRegistry()
+        self._latency = Histogram(
+            "backtest_task_latency_seconds",
+            "From submission to end, of tasks that ended while this server ran.",
+            ["state"],
+            buckets=_LATENCY_BUCKETS_S,
+            registry=self._registry,
+        )
+        for state in ("completed", "failed", "cancelled"):
+            self._latency.labels(state)  # there from the start, at zero
+        self._registry.register(self)
+
+    def page(self, figures: Figures) -> bytes:
+        """The page for these figures, each of which is to be given once."""
+        self._figures = figures
+        for state, latency_s in figures.ended:
+            self._latency.labels(state).observe(latency_s)
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges of the newest figures; what is unknown is left out rather than told as zero."""
+        now = self._figures
+        if now is None:
+            return
+        yield _by("backtest_tasks", "Tasks by state, as far as Dagster keeps their runs.", "state", now.tasks)
+        oks = {check.name: check.ok for check in now.checks}
+        yield _by("backtest_check_ok", "1 where a check of /healthz is well.", "check", oks)
+        yield _one("backtest_results", "Tasks with results on the volume.", now.results)
+        yield _one("backtest_results_bytes", "Bytes of all results.", now.results_bytes)
+        if now.free_bytes is not None:
+            yield _one("backtest_disk_free_bytes", "Free on the volume of the results.", now.free_bytes)
+        if now.cleanup is not None:
+            told = "Unix time at which results were last cleaned up."
+            yield _one("backtest_cleanup_last_timestamp_seconds", told, now.cleanup.finished_at_s)
+            yield _one("backtest_cleanup_last_deleted", "What that cleanup deleted.", now.cleanup.deleted)
+            told = "Bytes that that cleanup freed."
+            yield _one("backtest_cleanup_last_freed_bytes", told, now.cleanup.freed_bytes)
+
+
+def _one(name: str, told: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, told, value=value)
+
+
+def _by(name: str, told: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, told, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family

@@ -1,0 +1,1 @@
+"""Rooms combined without Dagster: run a backtest, run one again, draw its report."""

@@ -1,0 +1,50 @@
+"""Reports of results that are on disk, drawn from the candles that the task saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.errors import CandlesError
+from backtest_pipeline.results.task_store import TaskStore
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.result import BacktestResult
+
+
+def rendered_report(data_root: Path, candle_timezone: str, task_id: str) -> tuple[bytes, list[str]]:
+    """Draws a completed task's report.
+
+    Returns:
+        The page, and a note for each symbol whose candles the store no longer has as they were.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as for `TaskStore.result`.
+    """
+    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  keeps `backtest --help` quick
+
+    result = TaskStore(data_root).result(task_id)
+    candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
+    return report_html(result, candles).encode(), left_out
+
+
+def _candles_seen(store: CandleStore, result: BacktestResult) -> tuple[dict[str, Candles], list[str]]:
+    """The candles that the task saw, as far as the store still has them, and why it lacks the others."""
+    request = result.request
+    seen = {one.symbol: one.sha256 for one in result.manifest.candles} if result.manifest else {}
+    candles, left_out = {}, []
+    for symbol in request.symbols:
+        try:
+            own = store.load([symbol], request.timeframe, request.start, request.end)[symbol]
+        except CandlesError as error:
+            left_out.append(f"{symbol} is left out of the charts: {error}")
+            continue
+        if own.fingerprint() == seen.get(symbol):
+            candles[symbol] = own
+        else:
+            left_out.append(
+                f"{symbol} is left out of the charts: its candles have changed since the task ran"
+            )
+    return candles, left_out

@@ -1,0 +1,60 @@
+"""Compiles the kernels ahead of time, so that no backtest ever waits for a compiler."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.workflows.run_backtest import run_backtest
+
+_BARS = 600
+_BUILT_IN = "backtest_pipeline.strategies.builtin."
+
+
+def warm_kernels() -> list[str]:
+    """Runs every built-in strategy once on made-up candles, long and short, with every kind of stop.
+
+    An operator's own strategies are left alone: they may take long, or crash.
+
+    The machine code is kept in Numba's cache beside the source (or in the user's cache folder where that
+    cannot be written), so a second call only loads it.
+
+    Returns:
+        The strategies' names.
+    """
+    candles = {"WARM": made_up_candles()}
+    names = [name for name, strategy in strategies().items() if strategy.__module__.startswith(_BUILT_IN)]
+    for name in names:
+        run_backtest(
+            candles,
+            BacktestRequest(
+                strategy=name,
+                symbols=["WARM"],
+                direction="both",
+                stop_loss_frac=0.05,
+                take_profit_frac=0.1,
+                trailing_stop_frac=0.05,
+            ),
+        )
+    return names
+
+
+def made_up_candles() -> Candles:
+    """Candles that rise and fall in waves, with a surge of volume at every turn."""
+    bar = np.arange(_BARS)
+    close = 100 + 10 * np.sin(bar / 7)
+    open_ = np.concatenate([close[:1], close[:-1]])
+    return Candles.from_arrays(
+        "WARM",
+        "1d",
+        {
+            "timestamp": np.datetime64("2020-01-01", "us") + bar * np.timedelta64(1, "D"),
+            "open": open_,
+            "high": np.maximum(open_, close) + 0.5,
+            "low": np.minimum(open_, close) - 0.5,
+            "close": close,
+            "volume": 1_000.0 + 500 * np.cos(bar / 7) ** 2,
+        },
+    )
