@@ -6,7 +6,7 @@ from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.jobs.cleanup import cleanup_schedule, cleanup_task_results
 from backtest_pipeline.orchestration.jobs.final_states import final_states
 from backtest_pipeline.orchestration.jobs.presets import result_assets
-from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
 
@@ -16,7 +16,7 @@ definitions = dg.Definitions(
     schedules=[cleanup_schedule(get_settings().cleanup_schedule, get_settings().candle_timezone)],
     sensors=[final_states],
     resources={
-        "bench": dg.ResourceDefinition(lambda _: Bench(get_settings())),
+        "run_context": dg.ResourceDefinition(lambda _: RunContext(get_settings())),
         # Dagster's default, its settings fixed: from a run config it would take a path from the environment.
         "io_manager": dg.fs_io_manager.configured({}),
     },

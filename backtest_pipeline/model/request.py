@@ -179,7 +179,7 @@ class BacktestRequest(BaseModel):
     max_retries: int = Field(2, ge=0, le=10, description="further attempts after crashes and passing faults")
     priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="higher leaves the queue first")
     pinned: bool = Field(False, description="keep the results for ever")
-    labels: Labels = Field(default_factory=dict, description="your own marks, shown as run tags")
+    labels: Labels = Field(default_factory=dict, description="your own, shown as run tags")
 
     if not TYPE_CHECKING:  # a typed signature is left to the type checker, which derives it from the fields
 

@@ -47,19 +47,19 @@ class Wanted:
 
     def runs_filter(self) -> dict[str, Any]:
         """A filter for runs that leaves out no wanted task's newest attempt (or root, where that will do)."""
-        marks = {f"{tags.LABEL_PREFIX}{name}": value for name, value in self.labels.items()}
+        run_tags = {f"{tags.LABEL_PREFIX}{name}": value for name, value in self.labels.items()}
         if self.strategy is not None:
-            marks[tags.STRATEGY] = self.strategy
+            run_tags[tags.STRATEGY] = self.strategy
         wanted: dict[str, Any] = {"pipelineName": tags.JOB}
-        if marks:
-            wanted["tags"] = [{"key": key, "value": value} for key, value in marks.items()]
+        if run_tags:
+            wanted["tags"] = [{"key": key, "value": value} for key, value in run_tags.items()]
         if self.state is not None:
             wanted["statuses"] = [status for status, state in STATE_OF.items() if state == self.state]
         if self.state == "queued":
             wanted["statuses"].append("FAILURE")  # its retry may be still to come
         if self.since is not None:
             wanted["createdAfter"] = self.since.timestamp() - 1
-        if self.until is not None and not marks and self.state is None:
+        if self.until is not None and not run_tags and self.state is None:
             wanted["createdBefore"] = self.until.timestamp() + 1  # later attempts have earlier roots
         return wanted
 

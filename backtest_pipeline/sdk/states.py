@@ -46,31 +46,31 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
     """
     attempts = sorted(runs, key=_age)
     newest, number = attempts[-1], len(attempts)
-    marks = {tag["key"]: tag["value"] for tag in newest["tags"]}
+    run_tags = {tag["key"]: tag["value"] for tag in newest["tags"]}
     state = STATE_OF[newest["status"]]
-    if state == "failed" and _may_be_retried(newest, marks, number, now_s):
+    if state == "failed" and _may_be_retried(newest, run_tags, number, now_s):
         state = "queued"
-    error = marks.get(tags.ERROR) or "the worker ended without a message; see the run's page in the web UI"
+    error = run_tags.get(tags.ERROR) or "the worker ended without a message; see the run's page in the web UI"
     return TaskStatus(
         task_id=task_of(newest),
         state=state,
-        progress=1.0 if state == "completed" else tags.number(marks, tags.PROGRESS, 0.0),
-        stage=_stage(state, newest["status"], marks, number),
+        progress=1.0 if state == "completed" else tags.number(run_tags, tags.PROGRESS, 0.0),
+        stage=_stage(state, newest["status"], run_tags, number),
         attempt=number,
-        result_path=marks.get(tags.RESULT_PATH) or None,
+        result_path=run_tags.get(tags.RESULT_PATH) or None,
         error=error if state == "failed" else None,
         submitted_at=_moment(attempts[0]["creationTime"]),
         started_at=_moment_or_none(newest["startTime"]),
         finished_at=_moment_or_none(newest["endTime"]) if state in FINAL_STATES else None,
-        strategy=marks.get(tags.STRATEGY),
-        symbols=[symbol for symbol in marks.get(tags.SYMBOLS, "").split(",") if symbol],
+        strategy=run_tags.get(tags.STRATEGY),
+        symbols=[symbol for symbol in run_tags.get(tags.SYMBOLS, "").split(",") if symbol],
         labels={
             key.removeprefix(tags.LABEL_PREFIX): value
-            for key, value in marks.items()
+            for key, value in run_tags.items()
             if key.startswith(tags.LABEL_PREFIX)
         },
-        code_sha256=marks.get(tags.CODE) or None,
-        submitted_code_sha256=marks.get(tags.SUBMITTED_CODE) or None,
+        code_sha256=run_tags.get(tags.CODE) or None,
+        submitted_code_sha256=run_tags.get(tags.SUBMITTED_CODE) or None,
     )
 
 
@@ -94,24 +94,24 @@ def _age(run: Run) -> tuple[bool, float]:
     return run["runId"] != task_of(run), float(run["creationTime"])
 
 
-def _may_be_retried(failed: Run, marks: Mapping[str, str], number: int, now_s: float) -> bool:
+def _may_be_retried(failed: Run, run_tags: Mapping[str, str], number: int, now_s: float) -> bool:
     """Whether another attempt will come, or may: undecided, not long ago, and not the last allowed one."""
-    decided = marks.get(tags.WILL_RETRY)
+    decided = run_tags.get(tags.WILL_RETRY)
     if decided is not None:
         return decided == "true"
-    most_retries = marks.get(tags.MAX_RETRIES)
+    most_retries = run_tags.get(tags.MAX_RETRIES)
     if most_retries is not None and not (most_retries.isdecimal() and int(most_retries) >= number):
         return False
     return failed["endTime"] is None or now_s - float(failed["endTime"]) < UNDECIDED_S
 
 
-def _stage(state: TaskState, run_status: str, marks: Mapping[str, str], number: int) -> str:
+def _stage(state: TaskState, run_status: str, run_tags: Mapping[str, str], number: int) -> str:
     """What the worker told last, unless it has told nothing yet or something else is to be told."""
     if run_status == "CANCELING":
         return "cancelling"
-    if state == "queued" and marks.get(tags.WILL_RETRY) == "true":
+    if state == "queued" and run_tags.get(tags.WILL_RETRY) == "true":
         return f"waiting for attempt {number + 1}"
-    told = marks.get(tags.STAGE, WAITING_STAGE)
+    told = run_tags.get(tags.STAGE, WAITING_STAGE)
     return _STAGES[state] if told == WAITING_STAGE or state == "completed" else told
 
 

@@ -106,7 +106,7 @@ def _checked(request: BacktestRequest) -> BacktestRequest:
 
 def _tags(request: BacktestRequest, key: str, *, server_code: bool) -> list[dict[str, str]]:
     """Tags that are wanted before a worker has looked at the request."""
-    marks = {
+    run_tags = {
         tags.IDEMPOTENCY_KEY: key,
         tags.STRATEGY: request.strategy,
         tags.PROGRESS: "0.00",
@@ -115,9 +115,9 @@ def _tags(request: BacktestRequest, key: str, *, server_code: bool) -> list[dict
     }
     code = code_sha256_on_disk_of(request.strategy)  # of the file, which is what a submitter looks at
     if code is not None:
-        marks[tags.SUBMITTED_CODE] = code
+        run_tags[tags.SUBMITTED_CODE] = code
     if server_code:
-        marks[tags.ANY_CODE] = "true"
+        run_tags[tags.ANY_CODE] = "true"
     if request.priority:
-        marks[tags.PRIORITY] = str(request.priority)
-    return [{"key": name, "value": value} for name, value in tags.fitting(marks).items()]
+        run_tags[tags.PRIORITY] = str(request.priority)
+    return [{"key": name, "value": value} for name, value in tags.fitting(run_tags).items()]

@@ -1,4 +1,4 @@
-"""A service behind its door, as attackers and users meet it."""
+"""A service behind its guard, as attackers and users meet it."""
 
 from __future__ import annotations
 

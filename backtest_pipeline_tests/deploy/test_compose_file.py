@@ -70,7 +70,7 @@ def test_a_service_is_guarded(name: str) -> None:
     assert ("healthcheck" in service) == (name != "setup")
 
 
-def test_only_the_proxy_is_reached_from_outside_and_only_the_doors_know_the_logins() -> None:
+def test_only_the_proxy_is_reached_from_outside_and_only_the_guards_know_the_logins() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
     holders = {
         secret: {name for name, service in SERVICES.items() if secret in service.get("secrets", [])}

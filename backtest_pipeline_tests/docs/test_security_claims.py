@@ -10,18 +10,17 @@ import pytest
 
 from backtest_pipeline.model import request, tag_rules
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.web.access import guard as door
-from backtest_pipeline.web.access import query_costs, yaml_configs
+from backtest_pipeline.web.access import guard, query_costs, yaml_configs
 from backtest_pipeline.web.access import rate_limits as rates
 from backtest_pipeline_tests.docs.pages import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 DOOR, FUZZ, BROWSER = (
-    "acceptance/test_door.py",
-    "acceptance/test_door_fuzz.py",
-    "acceptance/test_door_browser.py",
+    "acceptance/test_guard.py",
+    "acceptance/test_guard_fuzz.py",
+    "acceptance/test_guard_browser.py",
 )
-GATE, RULES = "web/test_graphql_gate.py", "web/test_door.py"
+GATE, RULES = "web/test_graphql_gate.py", "web/test_guard.py"
 
 # The beginning of each row, and the tests that would fail if it were not true.
 CLAIMS = {
@@ -34,7 +33,7 @@ CLAIMS = {
     "a mutation by GET": [
         f"{DOOR}::test_mutations_arrive_by_json_and_by_nothing_else",
         f"{FUZZ}::test_only_json_objects_are_executed_whatever_the_header_says",
-        "web/test_door_rules.py::test_the_door_keeps_its_rules_whatever_the_headers_are",
+        "web/test_guard_rules.py::test_the_guard_keeps_its_rules_whatever_the_headers_are",
     ],
     "a body that Dagster would stumble over": [
         f"{GATE}::test_what_cannot_be_read_is_refused_rather_than_passed_on",
@@ -134,8 +133,8 @@ def test_what_claims_a_row_is_a_test(claim: str) -> None:
 def test_the_figures_are_those_of_the_code() -> None:
     usual = {name: field.default for name, field in Settings.model_fields.items()}
     per_second = usual["backtest_requests_per_second"]
-    assert per_second == door.REQUESTS_PER_SECOND
-    assert door.BODY_LIMIT_BYTES == usual["backtest_body_limit_bytes"] == 1_048_576
+    assert per_second == guard.REQUESTS_PER_SECOND
+    assert guard.BODY_LIMIT_BYTES == usual["backtest_body_limit_bytes"] == 1_048_576
     for told in (
         f"{per_second:g} in the long run, {per_second * rates.BURST_S:g} at once",
         f"{query_costs.MOST_TOKENS:,} tokens, {query_costs.MOST_FIELDS:,} fields",

@@ -75,8 +75,12 @@ def test_numbers_that_dagster_could_not_use_are_not_made_tags() -> None:
     run = dg.DagsterRun(
         job_name="backtest", run_config={"priority": 10**12, "max_retries": 11, "timeout_s": -1}
     )
-    marks = submission_tags(run, now_s=0.0)
-    assert (marks[tags.PRIORITY], marks[tags.MAX_RETRIES], marks[tags.MAX_RUNTIME]) == ("0", "2", "3600")
+    run_tags = submission_tags(run, now_s=0.0)
+    assert (run_tags[tags.PRIORITY], run_tags[tags.MAX_RETRIES], run_tags[tags.MAX_RUNTIME]) == (
+        "0",
+        "2",
+        "3600",
+    )
 
 
 def test_a_retry_waits_at_most_five_minutes_however_often_it_was_tried() -> None:
@@ -86,9 +90,9 @@ def test_a_retry_waits_at_most_five_minutes_however_often_it_was_tried() -> None
 
 
 def test_what_a_client_says_of_the_course_of_a_new_task_is_forgotten() -> None:
-    claimed = {tags.RETRY_OWED: "true", tags.TOLD: "true", tags.RESULT_PATH: "/etc", tags.ERROR: "none"}
-    marks = submission_tags(dg.DagsterRun(job_name="backtest", tags=claimed), now_s=0.0)
-    assert {name: marks[name] for name in claimed} == dict.fromkeys(claimed, "")
+    claimed = {tags.RETRY_OWED: "true", tags.ALERTED: "true", tags.RESULT_PATH: "/etc", tags.ERROR: "none"}
+    run_tags = submission_tags(dg.DagsterRun(job_name="backtest", tags=claimed), now_s=0.0)
+    assert {name: run_tags[name] for name in claimed} == dict.fromkeys(claimed, "")
 
 
 def test_no_job_has_a_field_that_would_read_the_environment() -> None:
@@ -100,7 +104,7 @@ def test_no_job_has_a_field_that_would_read_the_environment() -> None:
         assert not [kind for kind in kinds if "Source" in kind], job.name
 
 
-def test_the_names_by_which_the_door_knows_arguments_are_those_of_dagsters_schema() -> None:
+def test_the_names_by_which_the_guard_knows_arguments_are_those_of_dagsters_schema() -> None:
     """A new argument that takes a run config or tags of a run must be known there."""
     found = set()
     for kind in create_schema().graphql_schema.type_map.values():

@@ -208,18 +208,18 @@ def test_dagsters_own_way_of_serving_makes_no_app_once_ours_is_installed() -> No
     usual: Any = dagster_cli.host_dagster_ui_with_workspace_process_context
     web_server.install()
     served_by: Any = dagster_cli.host_dagster_ui_with_workspace_process_context
-    assert served_by is web_server.host_behind_door
+    assert served_by is web_server.serve_guarded
     with pytest.raises(web_server.Unguarded, match="nothing is served"):
         vars(dagster_cli)["create_app_from_workspace_process_context"](None, "", None)
     assert "create_app_from_workspace_process_context" in compat.names_in(usual)
     assert issubclass(web_server.Unguarded, BacktestError)
 
 
-def test_an_app_without_the_door_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_app_without_the_guard_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
     async def bare(*_: object) -> None: ...
 
     monkeypatch.setattr(web_server, "create_app_from_workspace_process_context", lambda *_, **__: bare)
-    monkeypatch.setattr(web_server, "app_behind_door", lambda *_, **__: bare)
-    monkeypatch.setattr("uvicorn.run", lambda *_, **__: pytest.fail("served without the door"))
+    monkeypatch.setattr(web_server, "guarded_app", lambda *_, **__: bare)
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: pytest.fail("served without the guard"))
     with pytest.raises(web_server.Unguarded):
-        web_server.host_behind_door(None, None, None, "", "info")  # type: ignore[arg-type]  # never looked at
+        web_server.serve_guarded(None, None, None, "", "info")  # type: ignore[arg-type]  # never looked at

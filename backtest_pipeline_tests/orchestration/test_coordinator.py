@@ -23,13 +23,13 @@ from backtest_pipeline.orchestration.dagster_internals.queue_daemon import Promp
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
 
 
-def _run(config: dict[str, Any], **marks: str) -> dg.DagsterRun:
+def _run(config: dict[str, Any], **run_tags: str) -> dg.DagsterRun:
     return dg.DagsterRun(
         job_name="backtest",
         run_config=config,
-        tags={key.replace("__", "/"): value for key, value in marks.items()},
-        root_run_id=marks.get("dagster__root_run_id"),
-        parent_run_id=marks.get("dagster__root_run_id"),
+        tags={key.replace("__", "/"): value for key, value in run_tags.items()},
+        root_run_id=run_tags.get("dagster__root_run_id"),
+        parent_run_id=run_tags.get("dagster__root_run_id"),
     )
 
 
@@ -47,30 +47,30 @@ def test_what_dagster_reads_from_tags_is_taken_from_the_form_wherever_it_was_fil
         "timeout_s": 60,
         "labels": {"desk": "rates"},
     }
-    marks = submission_tags(_run(config), now_s=0.0)
-    assert marks[tags.STRATEGY] == "sma_cross"
-    assert marks[tags.SYMBOLS] == "AAPL,IBM"
-    assert marks["dagster/priority"] == "7"
-    assert marks["dagster/max_retries"] == "0"
-    assert marks["dagster/max_runtime"] == "60"
-    assert marks["label/desk"] == "rates"
+    run_tags = submission_tags(_run(config), now_s=0.0)
+    assert run_tags[tags.STRATEGY] == "sma_cross"
+    assert run_tags[tags.SYMBOLS] == "AAPL,IBM"
+    assert run_tags["dagster/priority"] == "7"
+    assert run_tags["dagster/max_retries"] == "0"
+    assert run_tags["dagster/max_runtime"] == "60"
+    assert run_tags["label/desk"] == "rates"
 
 
 @pytest.mark.parametrize(
     "config", [{}, {"strategy": "sma_cross"}, {"labels": 3, "symbols": "AAPL", "priority": "x"}]
 )
 def test_a_form_that_is_wrong_is_left_to_the_first_op(config: dict[str, Any]) -> None:
-    marks = submission_tags(_run(config), now_s=0.0)
-    assert not {tags.STRATEGY, tags.SYMBOLS, "label/desk"} & set(marks)
+    run_tags = submission_tags(_run(config), now_s=0.0)
+    assert not {tags.STRATEGY, tags.SYMBOLS, "label/desk"} & set(run_tags)
 
 
 def test_what_a_form_leaves_out_is_as_the_request_has_it() -> None:
     """A launchpad's run would have no time limit otherwise."""
     usual = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
-    marks = submission_tags(_run({}), now_s=0.0)
-    assert marks["dagster/max_runtime"] == str(usual.timeout_s) == "3600"
-    assert marks["dagster/max_retries"] == str(usual.max_retries) == "2"
-    assert marks["dagster/priority"] == str(usual.priority) == "0"
+    run_tags = submission_tags(_run({}), now_s=0.0)
+    assert run_tags["dagster/max_runtime"] == str(usual.timeout_s) == "3600"
+    assert run_tags["dagster/max_retries"] == str(usual.max_retries) == "2"
+    assert run_tags["dagster/priority"] == str(usual.priority) == "0"
     assert "dagster/priority" not in submission_tags(_run({}, dagster__priority="9"), now_s=0.0)
 
 
@@ -82,13 +82,13 @@ def test_all_symbols_are_told() -> None:
 def test_no_tag_is_longer_than_an_index_of_postgres_takes() -> None:
     many = [f"{number:032}" for number in range(500)]
     config = {"symbols": many, "labels": {"about": "길다" * 1_000, "desk": "rates"}}
-    marks = submission_tags(_run(config), now_s=0.0)
-    assert max(len(value.encode()) for value in marks.values()) <= 2_004
-    told = marks[tags.SYMBOLS].split(",")
+    run_tags = submission_tags(_run(config), now_s=0.0)
+    assert max(len(value.encode()) for value in run_tags.values()) <= 2_004
+    told = run_tags[tags.SYMBOLS].split(",")
     assert told == many[: len(told)]
     assert len(told) == 2_000 // 33
-    assert marks["label/about"].endswith("길…") or marks["label/about"].endswith("다…")
-    assert marks["label/desk"] == "rates"
+    assert run_tags["label/about"].endswith("길…") or run_tags["label/about"].endswith("다…")
+    assert run_tags["label/desk"] == "rates"
 
 
 @pytest.mark.parametrize("value", ["soon", "nan", "-inf", ""])
@@ -138,9 +138,9 @@ def test_each_retry_waits_twice_as_long_as_the_one_before_up_to_five_minutes(
     number: int, wait_s: int
 ) -> None:
     retry = _run({}, dagster__retry_number=str(number), dagster__root_run_id="root")
-    marks = submission_tags(retry, now_s=1_000.0)
-    assert float(marks[tags.NOT_BEFORE]) == 1_000 + wait_s
-    assert marks[tags.STAGE] == f"waiting {wait_s} s before attempt {number + 1}"
+    run_tags = submission_tags(retry, now_s=1_000.0)
+    assert float(run_tags[tags.NOT_BEFORE]) == 1_000 + wait_s
+    assert run_tags[tags.STAGE] == f"waiting {wait_s} s before attempt {number + 1}"
 
 
 def test_a_retry_forgets_the_failure_of_the_attempt_before() -> None:

@@ -31,7 +31,7 @@ def _ran(
     ended_s: float | None = None,
     root: str | None = None,
     job: str = "backtest",
-    **marks: str,
+    **run_tags: str,
 ) -> str:
     """Adds a run that was submitted and ended so many seconds after noon; the row changed at its end."""
     run = instance.add_run(
@@ -40,7 +40,7 @@ def _ran(
             status=Status.NOT_STARTED,
             root_run_id=root,
             parent_run_id=root,
-            tags={f"dagster/{key}": value for key, value in marks.items()},
+            tags={f"dagster/{key}": value for key, value in run_tags.items()},
         )
     )
     _set(

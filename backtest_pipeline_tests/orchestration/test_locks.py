@@ -208,9 +208,9 @@ def test_a_submission_that_cannot_be_compared_with_others_starts_nothing_and_lea
 def test_a_repeated_submission_is_answered_by_the_run_that_there_is(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, status: dg.DagsterRunStatus
 ) -> None:
-    marks = {tags.IDEMPOTENCY_KEY: "key"}
-    first = create_run_for_test(instance, job_name="backtest", tags=marks, status=status)
-    again = create_run_for_test(instance, job_name="backtest", tags=marks)
+    run_tags = {tags.IDEMPOTENCY_KEY: "key"}
+    first = create_run_for_test(instance, job_name="backtest", tags=run_tags, status=status)
+    again = create_run_for_test(instance, job_name="backtest", tags=run_tags)
     monkeypatch.setattr(BacktestRunCoordinator, "_instance", instance)
     context: Any = SimpleNamespace(dagster_run=again, workspace=None, get_request_header=lambda _: None)
     assert BacktestRunCoordinator().submit_run(context).run_id == first.run_id
@@ -220,11 +220,13 @@ def test_a_repeated_submission_is_answered_by_the_run_that_there_is(
 def test_a_retry_is_never_answered_by_another_tasks_run(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    marks = {tags.IDEMPOTENCY_KEY: "key"}
-    first = create_run_for_test(instance, job_name="backtest", tags=marks, status=dg.DagsterRunStatus.STARTED)
-    lost = create_run_for_test(instance, job_name="backtest", tags=marks)
+    run_tags = {tags.IDEMPOTENCY_KEY: "key"}
+    first = create_run_for_test(
+        instance, job_name="backtest", tags=run_tags, status=dg.DagsterRunStatus.STARTED
+    )
+    lost = create_run_for_test(instance, job_name="backtest", tags=run_tags)
     retry = create_run_for_test(
-        instance, job_name="backtest", tags=marks, root_run_id=lost.run_id, parent_run_id=lost.run_id
+        instance, job_name="backtest", tags=run_tags, root_run_id=lost.run_id, parent_run_id=lost.run_id
     )
     monkeypatch.setattr(BacktestRunCoordinator, "_instance", instance)
     context: Any = SimpleNamespace(dagster_run=retry, workspace=None, get_request_header=lambda _: None)

@@ -23,7 +23,7 @@ from backtest_pipeline.model.run_config import from_run_config, to_run_config
 from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, completed_manifest
-from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import resolve, strategies
@@ -110,7 +110,7 @@ def data_root(tmp_path: Path) -> Path:
 @BY_FIELD
 def test_the_ops_of_a_run(name: str, data_root: Path) -> None:
     settings = Settings(data_root=data_root)
-    _holds(name, lambda request: Bench(settings).result(to_run_config(request)))
+    _holds(name, lambda request: RunContext(settings).result(to_run_config(request)))
 
 
 @BY_FIELD
@@ -200,16 +200,16 @@ def test_what_the_service_does_with_its_own_fields(name: str) -> None:
     value = FIELDS[name][0]
     request = _asked(name)
     run = dg.DagsterRun(job_name=tags.JOB, run_config=to_run_config(request))
-    marks = submission_tags(run, now_s=0.0)
+    run_tags = submission_tags(run, now_s=0.0)
     result = run_backtest(CANDLES, request)
     attempt = Attempt(TASK, [TASK], NOON, NOON)
     manifest = completed_manifest(attempt, result, files=[], candles=[], finished_at=NOON, ttl_days=7)
     effects = {
-        "timeout_s": marks.get(tags.MAX_RUNTIME) == "60",
-        "max_retries": marks.get(tags.MAX_RETRIES) == "0",
-        "priority": marks.get(tags.PRIORITY) == "4",
+        "timeout_s": run_tags.get(tags.MAX_RUNTIME) == "60",
+        "max_retries": run_tags.get(tags.MAX_RETRIES) == "0",
+        "priority": run_tags.get(tags.PRIORITY) == "4",
         "pinned": manifest.pinned and manifest.timestamps.expires_at is None,
-        "labels": marks.get("label/desk") == "rates",
+        "labels": run_tags.get("label/desk") == "rates",
     }
     assert effects[name], value
     assert sum(effects.values()) == 1, "the others are at their defaults"

@@ -32,12 +32,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def _failed(instance: dg.DagsterInstance, **marks: str) -> RunRecord:
+def _failed(instance: dg.DagsterInstance, **run_tags: str) -> RunRecord:
     run = create_run_for_test(
         instance,
         job_name="backtest",
         status=dg.DagsterRunStatus.FAILURE,
-        tags={tags.WILL_RETRY: "true", "dagster/max_retries": "2", **marks},
+        tags={tags.WILL_RETRY: "true", "dagster/max_retries": "2", **run_tags},
     )
     record = instance.get_run_record_by_id(run.run_id)
     assert record is not None
@@ -65,8 +65,8 @@ def test_a_retry_that_cannot_be_launched_is_owed_until_it_can(
 
     monkeypatch.setattr(retry_daemon, "retry_run", retry_run)
     record = _failed(instance)
-    marks = _retry(instance, record)
-    assert (marks[tags.RETRY_OWED], marks[tags.WILL_RETRY]) == ("true", "true")
+    run_tags = _retry(instance, record)
+    assert (run_tags[tags.RETRY_OWED], run_tags[tags.WILL_RETRY]) == ("true", "true")
     owed = instance.get_run_records(dg.RunsFilter(tags={tags.RETRY_OWED: "true"}))
     assert [one.dagster_run.run_id for one in owed] == [record.dagster_run.run_id]
     away[0] = False
@@ -91,9 +91,9 @@ def test_a_worker_that_died_after_its_last_step_is_retried_from_the_beginning(
 
 
 def test_a_run_that_never_started_goes_when_its_submission_was_repeated(instance: dg.DagsterInstance) -> None:
-    def run(key: str, status: dg.DagsterRunStatus, **marks: str) -> str:
-        marks = {tags.IDEMPOTENCY_KEY: key, **marks}
-        return str(create_run_for_test(instance, job_name="backtest", status=status, tags=marks).run_id)
+    def run(key: str, status: dg.DagsterRunStatus, **run_tags: str) -> str:
+        run_tags = {tags.IDEMPOTENCY_KEY: key, **run_tags}
+        return str(create_run_for_test(instance, job_name="backtest", status=status, tags=run_tags).run_id)
 
     timed_out = {"dagster/failure_reason": "START_TIMEOUT"}
     lost = run("twice", dg.DagsterRunStatus.NOT_STARTED)

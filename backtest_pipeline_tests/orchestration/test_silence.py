@@ -193,9 +193,9 @@ def test_a_run_past_its_timeout_has_failed_before_its_worker_hears_of_it(
         "class": "BacktestRunLauncher",
     }
     with dg.instance_for_test({"run_launcher": mine}) as instance:
-        marks = {tags.MAX_RUNTIME: "0"}
+        run_tags = {tags.MAX_RUNTIME: "0"}
         run = instance.add_run(
-            dg.DagsterRun(job_name="backtest", status=dg.DagsterRunStatus.STARTING, tags=marks)
+            dg.DagsterRun(job_name="backtest", status=dg.DagsterRunStatus.STARTING, tags=run_tags)
         )
         instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "backtest"), run.run_id)
         statuses = []

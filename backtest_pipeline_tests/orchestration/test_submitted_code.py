@@ -46,21 +46,21 @@ def test_no_other_code_than_the_submitters_runs_unless_it_was_asked_for(
 ) -> None:
     monkeypatch.setattr(submitted_code, "code_sha256_of", lambda _: loaded)
     monkeypatch.setattr(submitted_code, "code_sha256_on_disk_of", lambda _: on_disk)
-    marks = {tags.SUBMITTED_CODE: submitted or ""} | ({tags.ANY_CODE: "true"} if any_code else {})
+    run_tags = {tags.SUBMITTED_CODE: submitted or ""} | ({tags.ANY_CODE: "true"} if any_code else {})
     if refused is not None:
         with pytest.raises(CodeDiffers, match=f"sma_cross: .*{refused}") as caught:
-            code_of_run("sma_cross", marks)
+            code_of_run("sma_cross", run_tags)
         assert not caught.value.retryable
         return
-    code = code_of_run("sma_cross", marks)
+    code = code_of_run("sma_cross", run_tags)
     assert (code.ran, code.submitted) == (loaded, submitted)
     assert bool(code.remarks) == (submitted not in {None, loaded})
 
 
 def test_a_result_of_other_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submitted_code, "code_sha256_of", lambda _: A)
-    marks = {tags.SUBMITTED_CODE: B, tags.ANY_CODE: "true"}
-    [remark] = code_of_run("sma_cross", marks).remarks
+    run_tags = {tags.SUBMITTED_CODE: B, tags.ANY_CODE: "true"}
+    [remark] = code_of_run("sma_cross", run_tags).remarks
     assert remark == (
         f"run by the server's code {'a' * 12}, as asked for, and not by the submitter's {'b' * 12}"
     )
@@ -97,9 +97,9 @@ def test_a_status_tells_which_code_ran() -> None:
     assert (status.code_sha256, status.submitted_code_sha256) == (A, B)
 
 
-def _again(**marks: str) -> dict[str, str]:
+def _again(**run_tags: str) -> dict[str, str]:
     """Tags of a later attempt, once it is submitted."""
-    own = {tags.SUBMITTED_CODE: A, tags.CODE: A, **marks}
+    own = {tags.SUBMITTED_CODE: A, tags.CODE: A, **run_tags}
     later = dg.DagsterRun(job_name=tags.JOB, tags=own, root_run_id="root", parent_run_id="root")
     return {**own, **submission_tags(later, now_s=0.0)}
 

@@ -123,13 +123,13 @@ class FakeServer:
         return {"runsOrError": _runs(newest_first[first : first + limit])}
 
     def _launch(self, params: Answer) -> Answer:
-        marks = {tag["key"]: tag["value"] for tag in params["executionMetadata"]["tags"]}
-        key = marks["backtest/idempotency_key"]
+        run_tags = {tag["key"]: tag["value"] for tag in params["executionMetadata"]["tags"]}
+        key = run_tags["backtest/idempotency_key"]
         for known in self.runs:
             if {"key": "backtest/idempotency_key", "value": key} in known["tags"]:
                 return {"launchRun": {"__typename": "LaunchRunSuccess", "run": known}}
         started = run(f"run{len(self.runs)}", status="QUEUED", created=float(len(self.runs)))
-        started["tags"] = [{"key": name, "value": value} for name, value in marks.items()]
+        started["tags"] = [{"key": name, "value": value} for name, value in run_tags.items()]
         self.runs.append(started)
         return {"launchRun": {"__typename": "LaunchRunSuccess", "run": started}}
 

@@ -43,8 +43,11 @@ def client(server: FakeServer, data_root: Path) -> BacktestClient:
 
 
 def _completed(server: FakeServer, manifest: Manifest, *, status: str = "SUCCESS") -> None:
-    marks = {"backtest__request_digest": manifest.request_digest, "backtest__strategy": manifest.strategy_id}
-    server.runs.append(run(manifest.task_id, status=status, created=float(len(server.runs)), **marks))
+    run_tags = {
+        "backtest__request_digest": manifest.request_digest,
+        "backtest__strategy": manifest.strategy_id,
+    }
+    server.runs.append(run(manifest.task_id, status=status, created=float(len(server.runs)), **run_tags))
 
 
 def _request(**changes: Any) -> BacktestRequest:

@@ -117,15 +117,15 @@ def _history() -> FakeServer:
     """Sixty tasks, one a minute; every third failed at first, of which every second was retried later."""
     runs: list[dict[str, Any]] = []
     for number in range(60):
-        marks = {
+        run_tags = {
             "backtest__strategy": "sma_cross" if number % 2 else "buy_and_hold",
             "label__desk": str(number % 4),
         }
         failed = number % 3 == 0
         status, created = "FAILURE" if failed else "SUCCESS", 60.0 * number
-        runs.append(run(f"task{number}", status=status, created=created, **marks))
+        runs.append(run(f"task{number}", status=status, created=created, **run_tags))
         if failed and number % 2 == 0:
-            runs.append(run(f"again{number}", f"task{number}", "SUCCESS", 10_000.0 + number, **marks))
+            runs.append(run(f"again{number}", f"task{number}", "SUCCESS", 10_000.0 + number, **run_tags))
     return FakeServer(*sorted(runs, key=lambda one: float(one["creationTime"])))
 
 

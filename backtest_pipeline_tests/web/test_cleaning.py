@@ -32,7 +32,7 @@ def test_an_answer_without_anything_suspicious_is_not_touched() -> None:
 
 def test_stack_and_sql_leave_a_typed_error_and_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     error = {"__typename": "PythonError", "message": SQL, "stack": FRAMES, "causes": [{"stack": FRAMES}]}
-    with caplog.at_level(logging.WARNING, "dagster-webserver.door"):
+    with caplog.at_level(logging.WARNING, "dagster-webserver.guard"):
         left = _cleaned({"data": {"launchRun": error}})["data"]["launchRun"]
     assert left["stack"] == []
     assert left["causes"] == [{"stack": []}]

@@ -89,7 +89,7 @@ def test_strangers_hear_only_whether_all_is_well() -> None:
     assert (ill.status, ill.json()) == (503, {"ok": False})
 
 
-def test_health_is_never_well_where_requests_do_not_come_through_the_door() -> None:
+def test_health_is_never_well_where_requests_do_not_come_through_the_guard() -> None:
     unguarded = ask(_pages([WELL]), "GET", "/healthz")
     assert (unguarded.status, unguarded.json()) == (503, {"ok": False})
 

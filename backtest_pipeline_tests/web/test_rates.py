@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backtest_pipeline.web.access.guard import Door
+from backtest_pipeline.web.access.guard import Guard
 from backtest_pipeline.web.access.hosts import AllowedHosts
 from backtest_pipeline.web.access.identity import Access, parsed_tokens
 from backtest_pipeline.web.access.rate_limits import BURST_S, Rates
@@ -70,31 +70,31 @@ def test_users_that_are_quiet_are_forgotten() -> None:
     assert len(rates._left) <= 10_000
 
 
-def _door(app: Recorder, access: Access) -> Door:
-    return Door(app, hosts=AllowedHosts("127.0.0.1"), access=access, requests_per_second=0.3, clock=_Clock())
+def _guard(app: Recorder, access: Access) -> Guard:
+    return Guard(app, hosts=AllowedHosts("127.0.0.1"), access=access, requests_per_second=0.3, clock=_Clock())
 
 
-def test_the_door_counts_requests_and_messages_of_known_users() -> None:
+def test_the_guard_counts_requests_and_messages_of_known_users() -> None:
     app = Recorder()
-    door = _door(app, Access(TOKENS))
+    guard = _guard(app, Access(TOKENS))
     ann, vic = (HOST, JSON, ("authorization", f"Bearer {ANN}")), (HOST, ("authorization", f"Bearer {VIC}"))
-    assert [post(door, "/graphql", {"query": "{a}"}, headers=ann).status for _ in range(4)] == [
+    assert [post(guard, "/graphql", {"query": "{a}"}, headers=ann).status for _ in range(4)] == [
         200,
         200,
         200,
         429,
     ]
-    late = ask(door, "GET", "/", headers=ann)
+    late = ask(guard, "GET", "/", headers=ann)
     assert (late.status, late.headers["retry-after"]) == (429, "4")
-    sent = converse(door, "/graphql", ['{"type": "connection_init"}'] * 5, headers=vic)
+    sent = converse(guard, "/graphql", ['{"type": "connection_init"}'] * 5, headers=vic)
     assert [message["type"] for message in sent].count("websocket.send") == 2  # the third was the handshake
     assert (sent[-1]["type"], sent[-1]["code"]) == ("websocket.close", 1013)
 
 
 def test_the_health_and_a_person_on_their_own_machine_are_never_limited() -> None:
-    door = _door(Recorder(), Access())
-    assert {post(door, "/graphql", {"query": "{a}"}).status for _ in range(50)} == {200}
-    guarded = Door(
+    guard = _guard(Recorder(), Access())
+    assert {post(guard, "/graphql", {"query": "{a}"}).status for _ in range(50)} == {200}
+    guarded = Guard(
         Recorder(),
         hosts=AllowedHosts("127.0.0.1"),
         access=Access(TOKENS),

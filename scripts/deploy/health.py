@@ -55,7 +55,7 @@ def _started(pid: int) -> int:
 
 
 def http(url: str) -> bool:
-    """Whether our own page says that all is well: Dagster without our door answers any path with a page."""
+    """Whether our own page says that all is well: Dagster without our guard answers any path with a page."""
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  the compose file's own
         return bool(answer.status == 200 and json.load(answer).get("ok") is True)
 

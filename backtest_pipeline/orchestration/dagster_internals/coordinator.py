@@ -53,14 +53,14 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             LockNotAcquired: its key could not be compared with others; the run is gone again.
         """
         run = context.dagster_run
-        marks = submission_tags(run, now_s=time.time()) if run.job_name == tags.JOB else {}
-        user = context.get_request_header(USER_HEADER)  # the door's word; what a client wrote there is gone
+        run_tags = submission_tags(run, now_s=time.time()) if run.job_name == tags.JOB else {}
+        user = context.get_request_header(USER_HEADER)  # the guard's word; what a client wrote there is gone
         if user:
-            marks[tags.USER] = user
+            run_tags[tags.USER] = user
         with gone_if_refused(self._instance, run):
-            refuse_inadmissible(self._instance, run, marks)
-            if marks:
-                self._instance.add_run_tags(run.run_id, marks)
+            refuse_inadmissible(self._instance, run, run_tags)
+            if run_tags:
+                self._instance.add_run_tags(run.run_id, run_tags)
         try:
             with _key_lock(self._instance, run):
                 earlier = self._earlier_with_key(run)
@@ -127,42 +127,42 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
     """
     config: Mapping[str, Any] = run.run_config
     selected = config.get("strategy")
-    marks = {tags.PROGRESS: "0.00"}
+    run_tags = {tags.PROGRESS: "0.00"}
     if tags.NOT_BEFORE in run.tags:
-        marks[tags.NOT_BEFORE] = ""  # of an earlier attempt, or a client's invention
+        run_tags[tags.NOT_BEFORE] = ""  # of an earlier attempt, or a client's invention
     if isinstance(selected, Mapping) and len(selected) == 1:
-        marks[tags.STRATEGY] = str(next(iter(selected)))
+        run_tags[tags.STRATEGY] = str(next(iter(selected)))
     for name, tag in _NUMBERS.items():
         asked = config.get(name)
         if isinstance(asked, int) and not tag_problem(tag, str(asked)):
-            marks[tag] = str(asked)
+            run_tags[tag] = str(asked)
         elif tag not in run.tags:
-            marks[tag] = str(BacktestRequest.model_fields[name].default)
+            run_tags[tag] = str(BacktestRequest.model_fields[name].default)
     if isinstance(config.get("symbols"), list):
-        marks[tags.SYMBOLS] = ",".join(map(str, config["symbols"]))
+        run_tags[tags.SYMBOLS] = ",".join(map(str, config["symbols"]))
     if isinstance(config.get("labels"), Mapping):
-        marks |= {f"{tags.LABEL_PREFIX}{key}": str(value) for key, value in config["labels"].items()}
-    return tags.fitting(marks | _retry_tags(run, now_s))
+        run_tags |= {f"{tags.LABEL_PREFIX}{key}": str(value) for key, value in config["labels"].items()}
+    return tags.fitting(run_tags | _retry_tags(run, now_s))
 
 
 def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
     number = int(tags.number(run.tags, tags.RETRY_NUMBER, 0))
-    marks = {
+    run_tags = {
         tags.STAGE: "waiting for a free worker",
         tags.ERROR: "",
         tags.RESULT_PATH: "",
-        tags.TOLD: "",
+        tags.ALERTED: "",
         tags.RECORDED: "",
         tags.RETRY_OWED: "",
         tags.CODE: "",
     }
     if task_of(run) == run.run_id:
-        return {name: value for name, value in marks.items() if name == tags.STAGE or name in run.tags}
+        return {name: value for name, value in run_tags.items() if name == tags.STAGE or name in run.tags}
     if not number:  # executed again by hand, in the web UI: whoever does that asks for the server's code
-        return marks | {tags.SUBMITTED_CODE: "", tags.ANY_CODE: ""}
+        return run_tags | {tags.SUBMITTED_CODE: "", tags.ANY_CODE: ""}
     wait_s = min(FIRST_RETRY_WAIT_S * 2 ** min(number - 1, _MOST_DOUBLINGS), LONGEST_RETRY_WAIT_S)
     stage = f"waiting {wait_s:g} s before attempt {number + 1}"
-    return marks | {tags.NOT_BEFORE: f"{now_s + wait_s:.3f}", tags.STAGE: stage}
+    return run_tags | {tags.NOT_BEFORE: f"{now_s + wait_s:.3f}", tags.STAGE: stage}
 
 
 @contextmanager

@@ -61,8 +61,8 @@ class BacktestRunLauncher(DefaultRunLauncher):
         """Fails a run before its worker is interrupted, which otherwise might call it cancelled."""
         most_s = run.tags[tags.MAX_RUNTIME]
         message = f"took longer than its timeout_s of {most_s} s; raise it, or ask for less at once"
-        marks = {tags.MAX_RETRIES: "0", tags.STAGE: "timed out", tags.ERROR: message}
-        self._instance.add_run_tags(run.run_id, marks)
+        run_tags = {tags.MAX_RETRIES: "0", tags.STAGE: "timed out", tags.ERROR: message}
+        self._instance.add_run_tags(run.run_id, run_tags)
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         self._instance.report_run_failed(run, message)
         if client is not None:

@@ -61,7 +61,7 @@ class _Worker(BaseProcess):
     def run(self) -> None:
         forget_secrets()  # which a cold worker inherits
         threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
-        afterwork.postpone_from_now_on()
+        afterwork.defer_until_finish()
         pooled_postgres.keep_connections()
         super().run()
         afterwork.finish()

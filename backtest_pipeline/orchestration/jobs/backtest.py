@@ -14,12 +14,12 @@ from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.orchestration.jobs.presets import OWNER, presets_text
 from backtest_pipeline.orchestration.tasks.deferred import later
-from backtest_pipeline.orchestration.tasks.failures import told
+from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, completed_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.orchestration.tasks.report_publishing import add_report, write_chart
-from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.run_page import (
     candle_lines,
     materialization,
@@ -37,13 +37,13 @@ _FORM = launch_form(_STRATEGIES)
 @dg.op(
     config_schema=_FORM,
     out=dg.Out(dg.Nothing),
-    required_resource_keys={"bench"},
+    required_resource_keys={"run_context"},
     description="Checks the request and loads the candles that it needs, nothing else.",
 )
 def load_candles(context: dg.OpExecutionContext) -> None:
-    bench: Bench = context.resources.bench
-    with told(context, "loading candles"):
-        request = bench.request(context.op_config)
+    run_context: RunContext = context.resources.run_context
+    with reported(context, "loading candles"):
+        request = run_context.request(context.op_config)
         code = code_of_run(request.strategy, context.run.tags)
         progress = ProgressTags(context.instance, context.run_id)
         progress.write(
@@ -54,25 +54,25 @@ def load_candles(context: dg.OpExecutionContext) -> None:
                 tags.STAGE: "loading candles",
             }
         )
-        loaded = bench.loaded(context.op_config)
+        loaded = run_context.loaded(context.op_config)
         for line in candle_lines(loaded):
             context.log.info(line)
-        require_room(bench.task_store.layout.data_root, sum(seen.rows for seen in loaded.fingerprints))
+        require_room(run_context.task_store.layout.data_root, sum(seen.rows for seen in loaded.fingerprints))
 
 
 @dg.op(
     config_schema=_FORM,
     ins={"candles": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
-    required_resource_keys={"bench"},
+    required_resource_keys={"run_context"},
     description="Computes signals, simulates every fill and measures the outcome.",
 )
 def run_engine(context: dg.OpExecutionContext) -> None:
-    bench: Bench = context.resources.bench
-    with told(context, "running the engine"):
+    run_context: RunContext = context.resources.run_context
+    with reported(context, "running the engine"):
         progress = ProgressTags(context.instance, context.run_id)
-        bars = sum(seen.rows for seen in bench.loaded(context.op_config).fingerprints)
-        result = bench.result(context.op_config, progress.part(0.1, 0.9, bars))
+        bars = sum(seen.rows for seen in run_context.loaded(context.op_config).fingerprints)
+        result = run_context.result(context.op_config, progress.part(0.1, 0.9, bars))
         for line in result_lines(result):
             context.log.info(line)
 
@@ -81,20 +81,20 @@ def run_engine(context: dg.OpExecutionContext) -> None:
     config_schema=_FORM,
     ins={"result": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
-    required_resource_keys={"bench"},
+    required_resource_keys={"run_context"},
     description="Publishes signals, trades, equity and the manifest in the task's folder.",
 )
 def write_results(context: dg.OpExecutionContext) -> None:
-    bench: Bench = context.resources.bench
-    with told(context, "writing results"):
-        code = code_of_run(bench.request(context.op_config).strategy, context.run.tags)
-        result, loaded = bench.result(context.op_config), bench.loaded(context.op_config)
+    run_context: RunContext = context.resources.run_context
+    with reported(context, "writing results"):
+        code = code_of_run(run_context.request(context.op_config).strategy, context.run.tags)
+        result, loaded = run_context.result(context.op_config), run_context.loaded(context.op_config)
         result.diagnostics.extend(code.remarks)
         attempt = Attempt.of(context.instance, context.run_id)
 
         def write(folder: Path) -> list[ResultFile]:
-            tables = bench.task_store.write_tables(folder, result)
-            return [*tables, write_chart(bench.task_store, folder, result, loaded.candles)]
+            tables = run_context.task_store.write_tables(folder, result)
+            return [*tables, write_chart(run_context.task_store, folder, result, loaded.candles)]
 
         def manifest_of(files: list[ResultFile]) -> Manifest:
             return completed_manifest(
@@ -103,12 +103,12 @@ def write_results(context: dg.OpExecutionContext) -> None:
                 files=files,
                 candles=loaded.fingerprints,
                 finished_at=datetime.now(UTC),
-                ttl_days=bench.ttl_days,
+                ttl_days=run_context.ttl_days,
                 submitted_code=code.submitted,
             )
 
         publication = Publication(
-            bench.task_store,
+            run_context.task_store,
             attempt,
             write=write,
             manifest_of=manifest_of,
@@ -121,7 +121,7 @@ def write_results(context: dg.OpExecutionContext) -> None:
         publication.keep()
         later(publication.keep_after_success)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
-        later(partial(add_report, bench.task_store, manifest, result, loaded.candles, home))
+        later(partial(add_report, run_context.task_store, manifest, result, loaded.candles, home))
 
 
 @dg.job(

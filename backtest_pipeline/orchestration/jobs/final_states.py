@@ -17,7 +17,7 @@ from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, attempts_of, unfinished_manifest
-from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import get_settings
 
 LOOK_EVERY_S = 5
@@ -80,10 +80,10 @@ def _told(context: dg.SensorEvaluationContext, record: dg.RunRecord, alerts: Ale
     run = record.dagster_run
     status = _ENDED[run.status]
     message = run.tags.get(tags.ERROR) or "the worker ended without a message, as after a crash or a kill"
-    if not run.tags.get(tags.TOLD):
+    if not run.tags.get(tags.ALERTED):
         if status == "failed":
             alerts.failed(run, message)
-        context.instance.add_run_tags(run.run_id, {tags.TOLD: "true"})
+        context.instance.add_run_tags(run.run_id, {tags.ALERTED: "true"})
     try:
         _write_manifest(context.instance, record, status, message)
     except (OSError, BacktestError) as error:
@@ -97,11 +97,11 @@ def _write_manifest(
     instance: dg.DagsterInstance, record: dg.RunRecord, status: FinalState, message: str
 ) -> None:
     """Writes the manifest unless the worker has; a request that makes no sense leaves none."""
-    bench = Bench(get_settings())
+    run_context = RunContext(get_settings())
     run = record.dagster_run
     attempt = Attempt.of(instance, run.run_id)
     try:
-        published = bench.task_store.manifest(attempt.task_id)
+        published = run_context.task_store.manifest(attempt.task_id)
         if published.status == status and published.run_ids[-1] == run.run_id:
             return
     except (ResultMissing, ResultDamaged):
@@ -111,7 +111,7 @@ def _write_manifest(
     )
     ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else datetime.now(UTC)
     try:
-        asked = bench.asked(_config_of(run))
+        asked = run_context.asked(_config_of(run))
     except (RequestInvalid, dg.DagsterInvalidConfigError):
         return
     manifest = unfinished_manifest(
@@ -120,11 +120,11 @@ def _write_manifest(
         status=status,
         error=error if status == "failed" else None,
         finished_at=ended,
-        ttl_days=bench.ttl_days,
+        ttl_days=run_context.ttl_days,
         submitted_code=run.tags.get(tags.SUBMITTED_CODE) or None,
     )
-    with bench.task_store.staging(f"{run.run_id}.final") as staged:
-        bench.task_store.publish(manifest, staged)
+    with run_context.task_store.staging(f"{run.run_id}.final") as staged:
+        run_context.task_store.publish(manifest, staged)
 
 
 def _config_of(run: dg.DagsterRun) -> dict[str, object]:

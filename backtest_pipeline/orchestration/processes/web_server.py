@@ -1,4 +1,4 @@
-"""Dagster's web server behind our door: `python -m backtest_pipeline.orchestration.processes.web_server`.
+"""Dagster's web server behind our guard: `python -m backtest_pipeline.orchestration.processes.web_server`.
 
 Takes the arguments of `dagster-webserver`. With `--read-only` everybody is a viewer.
 """
@@ -24,7 +24,7 @@ from backtest_pipeline.orchestration.dagster_internals.service_health import Hea
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
 from backtest_pipeline.settings import SECRET_VARIABLES, Settings, get_settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.web.access.guard import Door
+from backtest_pipeline.web.access.guard import Guard
 from backtest_pipeline.web.access.hosts import AllowedHosts
 from backtest_pipeline.web.access.identity import access_of, refuse_open_bind
 from backtest_pipeline.web.monitoring.liveness import sign_file
@@ -33,14 +33,14 @@ from backtest_pipeline.web.pages.own_pages import OwnPages, open_paths
 from backtest_pipeline.web.pages.result_pages import RenderMissing, ResultPages
 from backtest_pipeline.workflows.render_report import rendered_report
 
-_log = logging.getLogger("dagster-webserver.door")
+_log = logging.getLogger("dagster-webserver.guard")
 
 _SERVES = "host_dagster_ui_with_workspace_process_context"
 uses(dagster_cli, _SERVES, "DEFAULT_WEBSERVER_HOST", "DEFAULT_WEBSERVER_PORT", "_lifespan", "cli")
 
 
 class Unguarded(BacktestError):
-    """Dagster's app would have been served without the door in front of it."""
+    """Dagster's app would have been served without the guard in front of it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ class Unguarded(BacktestError):
         )
 
 
-def app_behind_door(
+def guarded_app(
     dagster: ASGIApp,
     context: WorkspaceProcessContext,
     settings: Settings,
@@ -57,8 +57,8 @@ def app_behind_door(
     host: str,
     prefix: str,
     render_missing: RenderMissing | None = None,
-) -> Door:
-    """The whole web server: the door, our pages, and Dagster behind them.
+) -> Guard:
+    """The whole web server: the guard, our pages, and Dagster behind them.
 
     Args:
         dagster: Dagster's own app.
@@ -81,7 +81,7 @@ def app_behind_door(
         checks=Health(context, settings).checks,
         figures=Counter(context.instance, layout, time.time).figures,
     )
-    return Door(
+    return Guard(
         pages,
         hosts=AllowedHosts(host, settings.hosts),
         access=access,
@@ -93,7 +93,7 @@ def app_behind_door(
     )
 
 
-def host_behind_door(
+def serve_guarded(
     context: WorkspaceProcessContext,
     host: str | None,
     port: int | None,
@@ -111,7 +111,7 @@ def host_behind_door(
         live_data_poll_rate,
         lifespan=dagster_cli._lifespan,  # noqa: SLF001  how Dagster ends on Ctrl-C
     )
-    app = app_behind_door(
+    app = guarded_app(
         dagster,
         context,
         settings,
@@ -119,7 +119,7 @@ def host_behind_door(
         prefix=path_prefix,
         render_missing=partial(_report_of, settings),
     )
-    if not isinstance(app, Door):
+    if not isinstance(app, Guard):
         raise Unguarded
     _log.info("serving http://%s:%d%s in process %d", host, port, path_prefix, os.getpid())
     loop = EventLoop(app)
@@ -161,7 +161,7 @@ def install() -> None:
         InternalsChanged: the command has another way of serving; it must not be started.
     """
     usual = dagster_cli.host_dagster_ui_with_workspace_process_context
-    replace(dagster_cli, _SERVES, host_behind_door, used_by=dagster_cli.dagster_webserver)
+    replace(dagster_cli, _SERVES, serve_guarded, used_by=dagster_cli.dagster_webserver)
     replace(dagster_cli, "create_app_from_workspace_process_context", _refuse_to_make_app, used_by=usual)
 
 
@@ -169,7 +169,7 @@ def _refuse_to_make_app(*_: object, **__: object) -> None:
     """Stands where Dagster would make an app that it serves itself.
 
     Raises:
-        Unguarded: always; `host_behind_door` makes the app by Dagster's own function.
+        Unguarded: always; `serve_guarded` makes the app by Dagster's own function.
     """
     raise Unguarded
 

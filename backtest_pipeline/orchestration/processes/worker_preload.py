@@ -23,7 +23,7 @@ import backtest_pipeline.definitions  # noqa: F401  what a worker loads
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.orchestration.jobs.backtest import backtest
-from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import Settings, forget_secrets, get_settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.workflows.warm_kernels import made_up_candles, warm_kernels
@@ -48,7 +48,9 @@ def rehearse() -> None:
         overrides = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "ERROR"}}
         with DagsterInstance.local_temp(scratch, overrides=overrides) as instance:
             config = {"symbols": [candles.symbol]}
-            backtest.execute_in_process(config, instance=instance, resources={"bench": Bench(settings)})
+            backtest.execute_in_process(
+                config, instance=instance, resources={"run_context": RunContext(settings)}
+            )
 
 
 forget_secrets()  # before any strategy's module is imported

@@ -13,7 +13,7 @@ _is_worker = False
 _logger = logging.getLogger(__name__)
 
 
-def postpone_from_now_on() -> None:
+def defer_until_finish() -> None:
     """Says that this process is a worker, which will call `finish`."""
     global _is_worker  # noqa: PLW0603  a process is a worker or is none
     _is_worker = True

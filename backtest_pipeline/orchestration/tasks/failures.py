@@ -15,11 +15,11 @@ from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_of_database
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, unfinished_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
-from backtest_pipeline.orchestration.tasks.run_context import Bench
+from backtest_pipeline.orchestration.tasks.run_context import RunContext
 
 
 @contextmanager
-def told(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
+def reported(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
     """Runs an op's work and tells of its failure in our words.
 
     An error of ours is retried if it says so; trouble with disks, memory and databases is, as it may pass;
@@ -55,13 +55,13 @@ def _failure(
     """Writes down what happened as far as the disk and the database let it, and makes the op's failure."""
     retried = retryable and _retries_left(context)
     record = TaskErrorRecord(type=type(error).__name__, message=message, retryable=retryable, stage=stage)
-    marks = {tags.STAGE: f"failed: {stage}", tags.ERROR: message, tags.RESULT_PATH: ""}
+    run_tags = {tags.STAGE: f"failed: {stage}", tags.ERROR: message, tags.RESULT_PATH: ""}
     if not retried:
-        marks[tags.MAX_RETRIES] = "0"
+        run_tags[tags.MAX_RETRIES] = "0"
         with _left_to_the_sensor(context):
             publish_unfinished(context, "failed", record)
     with _left_to_the_sensor(context):
-        ProgressTags(context.instance, context.run_id).write(marks)
+        ProgressTags(context.instance, context.run_id).write(run_tags)
     return dg.Failure(message, {"error": record.type}, allow_retries=False)
 
 
@@ -91,9 +91,9 @@ def publish_unfinished(
     context: dg.OpExecutionContext, status: FinalState, error: TaskErrorRecord | None
 ) -> None:
     """Publishes the manifest of a task that did not complete, unless nothing can be said of its request."""
-    bench: Bench = context.resources.bench
+    run_context: RunContext = context.resources.run_context
     try:
-        asked = bench.asked(context.op_config)
+        asked = run_context.asked(context.op_config)
     except RequestInvalid:
         return
     manifest = unfinished_manifest(
@@ -102,11 +102,11 @@ def publish_unfinished(
         status=status,
         error=error,
         finished_at=datetime.now(UTC),
-        ttl_days=bench.ttl_days,
+        ttl_days=run_context.ttl_days,
         submitted_code=context.run.tags.get(tags.SUBMITTED_CODE) or None,
     )
-    with bench.task_store.staging(context.run_id) as staged:
-        bench.task_store.publish(manifest, staged)
+    with run_context.task_store.staging(context.run_id) as staged:
+        run_context.task_store.publish(manifest, staged)
 
 
 def _retries_left(context: dg.OpExecutionContext) -> bool:

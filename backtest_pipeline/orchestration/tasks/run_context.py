@@ -1,7 +1,7 @@
 """What a run works on, kept in its process between the ops.
 
-Nothing is pickled between ops. A run that resumes at a later op ("re-execute from failure") finds the bench
-empty and fills it again: candles are read and the result is computed once more.
+Nothing is pickled between ops. A run that resumes at a later op ("re-execute from failure") finds the
+context empty and fills it again: candles are read and the result is computed once more.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LoadedCandles:
     schedules: dict[str, Schedule]
 
 
-class Bench:
+class RunContext:
     """One run's request, candles and result, each made on first use."""
 
     def __init__(self, settings: Settings) -> None:

@@ -122,6 +122,6 @@ class Counter:
 
 
 def _count(
-    instance: DagsterInstance, statuses: list[DagsterRunStatus], marks: dict[str, str] | None = None
+    instance: DagsterInstance, statuses: list[DagsterRunStatus], run_tags: dict[str, str] | None = None
 ) -> int:
-    return instance.get_runs_count(RunsFilter(job_name=tags.JOB, statuses=statuses, tags=marks))
+    return instance.get_runs_count(RunsFilter(job_name=tags.JOB, statuses=statuses, tags=run_tags))

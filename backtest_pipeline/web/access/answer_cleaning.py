@@ -12,7 +12,7 @@ import secrets
 from typing import Any
 
 # A child of Dagster's own logger, so that its format and its file are those of the web server.
-_log = logging.getLogger("dagster-webserver.door")
+_log = logging.getLogger("dagster-webserver.guard")
 
 _HINTS = (b"[SQL", b"Traceback (", b'File \\"', b"Stack Trace")
 _SQL = "[SQL:"

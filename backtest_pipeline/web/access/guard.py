@@ -1,4 +1,4 @@
-"""The door: what comes in, who it is from, and what leaves."""
+"""The guard: what comes in, who it is from, and what leaves."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _CHALLENGE = {"www-authenticate": 'Bearer realm="backtest"'}
 _CONTENT_TYPES = {"application/json", "application/json;charset=utf-8"}
 
 Headers = dict[str, list[str]]
-_log = logging.getLogger("dagster-webserver.door")
+_log = logging.getLogger("dagster-webserver.guard")
 
 
-class Door:
+class Guard:
     """ASGI middleware around the whole web server."""
 
     def __init__(
@@ -64,8 +64,8 @@ class Door:
         """Stands before an app.
 
         Args:
-            app: what answers where the door lets through. It finds the user in `scope["backtest.user"]` (none
-                for a stranger on an open path) and the user's name in the header `x-backtest-user`.
+            app: what answers where the guard lets through. It finds the user in `scope["backtest.user"]`
+                (`None` for a stranger on an open path) and the user's name in the header `x-backtest-user`.
             hosts: the hosts that requests may name.
             access: what proves who somebody is.
             read_only: treats everybody as a viewer.

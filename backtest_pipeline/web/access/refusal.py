@@ -15,7 +15,7 @@ _LONGEST_REASON_BYTES = 123  # of a close frame
 
 
 class Refusal(BacktestError):
-    """A request that the door does not let in.
+    """A request that the guard does not let in.
 
     Attributes:
         status: HTTP status of the answer.

@@ -59,9 +59,9 @@ async def send_health(
 
     Args:
         checks: looks at the service.
-        user: who asks, as far as the door knows.
+        user: who asks, as far as the guard knows.
         send: takes the answer.
-        guarded: whether the request has come through the door; where it has not, nothing has.
+        guarded: whether the request has come through the guard; where it has not, nothing has.
     """
     try:
         found = await checks.get()

@@ -1,4 +1,4 @@
-"""The door against a slow, obvious statement of its rules, with whatever headers there may be."""
+"""The guard against a slow, obvious statement of its rules, with whatever headers there may be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest_pipeline.web.access.guard import Door
+from backtest_pipeline.web.access.guard import Guard
 from backtest_pipeline.web.access.hosts import AllowedHosts
 from backtest_pipeline.web.access.identity import Access, parsed_tokens
 from backtest_pipeline_tests.web.asgi import Headers, Recorder, ask
@@ -138,17 +138,17 @@ def _rules(  # noqa: C901, PLR0911, PLR0912  one rule after another, to be read 
     query=st.sampled_from([b"", b"", b"", b"op=Runs", b"query=mutation{a}", b"op=a&query=b"]),
     asked=st.booleans(),
 )
-def test_the_door_keeps_its_rules_whatever_the_headers_are(
+def test_the_guard_keeps_its_rules_whatever_the_headers_are(
     method: str, path: str, headers: Headers, body: bytes, query: bytes, asked: bool
 ) -> None:
     app = Recorder()
-    door = Door(
+    guard = Guard(
         app,
         hosts=AllowedHosts("127.0.0.1", ["lab.example"]),
         access=Access(parsed_tokens(TOKENS), SECRET) if asked else Access(),
         requests_per_second=0,
     )
-    answer = ask(door, method, path, headers=headers, body=[body], query=query)
+    answer = ask(guard, method, path, headers=headers, body=[body], query=query)
     expected = _rules(method, path, headers, body, query, asked=asked)
     assert answer.status == expected
     assert bool(app.scopes) == (expected == 200)

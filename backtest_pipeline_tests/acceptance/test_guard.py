@@ -1,4 +1,4 @@
-"""The door of a running service, tried as an attacker would, and used as its users do."""
+"""The guard of a running service, tried as an attacker would, and used as its users do."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_mutations_arrive_by_json_and_by_nothing_else(local: Guarded) -> None:
     assert [answer.status_code for answer in refused] == [405, 405, 400, 415, 415, 400, 415, 415, 415]
     for answer in refused:
         assert len(answer.json()["errors"][0]["message"].splitlines()) == 1
-    assert local.graphql(LAUNCH, {}).status_code == 400  # through the door; Dagster wants its arguments
+    assert local.graphql(LAUNCH, {}).status_code == 400  # through the guard; Dagster wants its arguments
     assert local.runs({}) == before
 
 

@@ -1,4 +1,4 @@
-"""The door as a browser meets it: the web UI, reports in their sandbox, and a hostile page."""
+"""The guard as a browser meets it: the web UI, reports in their sandbox, and a hostile page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def test_the_web_ui_works_through_the_door(local: Guarded, browser: Browser) -> None:
+def test_the_web_ui_works_through_the_guard(local: Guarded, browser: Browser) -> None:
     with local.client() as client:
         task_id = client.wait(client.submit(asked()).task_id).task_id
     page, complaints = _page(browser)
