@@ -21,9 +21,11 @@ from pydantic import BaseModel
 
 import backtest_pipeline
 from backtest_pipeline.model.errors import BacktestError, InternalsChanged
+from backtest_pipeline.orchestration.dagster_internals import code_server_command as code_server
 from backtest_pipeline.orchestration.dagster_internals import compat
+from backtest_pipeline.orchestration.dagster_internals import daemon_command as daemon
+from backtest_pipeline.orchestration.dagster_internals import web_server_command as web_server
 from backtest_pipeline.orchestration.dagster_internals.compat import Declaration, declared, replace
-from backtest_pipeline.orchestration.processes import code_server, daemon, web_server
 
 PACKAGE = Path(backtest_pipeline.__file__).parent
 
@@ -186,8 +188,8 @@ def _without(module: str, name: str, then: str) -> subprocess.CompletedProcess[s
 def test_a_process_does_not_start_where_what_it_replaces_is_gone(
     module: str, name: str, process: str
 ) -> None:
-    begin = "main" if process == "web_server" else "install"
-    start = f"import backtest_pipeline.orchestration.{process} as started\nstarted.{begin}()"
+    room = "backtest_pipeline.orchestration.dagster_internals"
+    start = f"import {room}.{process}_command as started\nstarted.prepare()"
     done = _without(module, name, start)
     assert done.returncode != 0
     assert f"{name} is gone" in done.stderr
@@ -201,7 +203,7 @@ def test_the_web_server_does_not_start_where_dagster_serves_by_another_function(
     with pytest.raises(InternalsChanged, match="is not looked up by"):
         web_server.install()
     with pytest.raises(InternalsChanged):
-        web_server.main()
+        web_server.prepare()
 
 
 def test_dagsters_own_way_of_serving_makes_no_app_once_ours_is_installed() -> None:

@@ -31,10 +31,10 @@ from dagster._daemon.daemon import DaemonIterator, IntervalDaemon
 from dagster._daemon.types import DaemonHeartbeat, DaemonStatus
 from dagster_shared.error import SerializableErrorInfo
 
+from backtest_pipeline.orchestration.dagster_internals import daemon_command as daemon
 from backtest_pipeline.orchestration.dagster_internals import daemon_loops
 from backtest_pipeline.orchestration.dagster_internals.daemon_loops import Naps, attended
 from backtest_pipeline.orchestration.dagster_internals.service_health import daemon_silence, loop_problem
-from backtest_pipeline.orchestration.processes import daemon
 from backtest_pipeline.web.monitoring.liveness import Beacon, read_sign, sign_file
 
 PATIENCE_S = 60.0

@@ -121,7 +121,7 @@ def test_the_first_look_starts_before_the_first_failure_and_a_later_one_where_it
 def test_our_daemon_is_the_one_that_dagsters_controller_makes(instance: dg.DagsterInstance) -> None:
     from dagster._daemon import controller  # noqa: PLC0415  its names are replaced in the daemon's process
 
-    from backtest_pipeline.orchestration.processes.daemon import install  # noqa: PLC0415  as above
+    from backtest_pipeline.orchestration.dagster_internals.daemon_command import install  # noqa: PLC0415  as above
 
     kept = dict(vars(controller))
     try:

@@ -41,6 +41,7 @@ _STAYS = {
     "backtest_pipeline.orchestration.tasks",
     "backtest_pipeline.orchestration.tasks.deferred",
     "backtest_pipeline.orchestration.processes.code_server",
+    "backtest_pipeline.orchestration.dagster_internals.code_server_command",
     "backtest_pipeline.orchestration.dagster_internals.compat",
     "backtest_pipeline.orchestration.dagster_internals.pooled_postgres",
     "backtest_pipeline.orchestration.dagster_internals.warm_server",

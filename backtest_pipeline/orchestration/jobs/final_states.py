@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._daemon.auto_run_reexecution.auto_run_reexecution import should_retry
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ResultDamaged, ResultMissing
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
+from backtest_pipeline.model.status import UNDECIDED_S
+from backtest_pipeline.orchestration.dagster_internals.names import should_retry
 from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, attempts_of, unfinished_manifest
@@ -21,7 +22,6 @@ from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import get_settings
 
 LOOK_EVERY_S = 5
-UNDECIDED_S = 10.0
 GIVE_UP_AFTER = timedelta(days=1)
 _OVERLAP = timedelta(seconds=60)
 _ENDED: dict[dg.DagsterRunStatus, FinalState] = {

@@ -5,173 +5,21 @@ Takes the arguments of `dagster-webserver`. With `--read-only` everybody is a vi
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import time
-from functools import partial
-from typing import Any
-
-import uvicorn
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster_webserver import cli as dagster_cli
-from dagster_webserver.app import create_app_from_workspace_process_context
-from starlette.types import ASGIApp
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
-from backtest_pipeline.orchestration.dagster_internals.service_health import Health
-from backtest_pipeline.orchestration.tasks.task_counts import Counter
-from backtest_pipeline.settings import SECRET_VARIABLES, Settings, get_settings
-from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.web.access.guard import Guard
-from backtest_pipeline.web.access.hosts import AllowedHosts
-from backtest_pipeline.web.access.identity import access_of, refuse_open_bind
-from backtest_pipeline.web.monitoring.liveness import sign_file
-from backtest_pipeline.web.monitoring.watch import EventLoop, Watch
-from backtest_pipeline.web.pages.own_pages import OwnPages, open_paths
-from backtest_pipeline.web.pages.result_pages import RenderMissing, ResultPages
-from backtest_pipeline.workflows.render_report import rendered_report
-
-_log = logging.getLogger("dagster-webserver.guard")
-
-_SERVES = "host_dagster_ui_with_workspace_process_context"
-uses(dagster_cli, _SERVES, "DEFAULT_WEBSERVER_HOST", "DEFAULT_WEBSERVER_PORT", "_lifespan", "cli")
-
-
-class Unguarded(BacktestError):
-    """Dagster's app would have been served without the guard in front of it."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Dagster would have served its pages to everybody, past this package's access checks; nothing is "
-            "served. Install the version of dagster-webserver that requirements.lock names"
-        )
-
-
-def guarded_app(
-    dagster: ASGIApp,
-    context: WorkspaceProcessContext,
-    settings: Settings,
-    *,
-    host: str,
-    prefix: str,
-    render_missing: RenderMissing | None = None,
-) -> Guard:
-    """The whole web server: the guard, our pages, and Dagster behind them.
-
-    Args:
-        dagster: Dagster's own app.
-        context: what Dagster's app looks through, for the health and the counts.
-        settings: who may come in, under which hosts, with how much.
-        host: the address that the server listens on.
-        prefix: the path prefix of the whole server, or empty.
-        render_missing: makes the report of a task that has none.
-
-    Raises:
-        BacktestError: the settings cannot be used, or would let strangers in.
-    """
-    access = access_of(settings)
-    refuse_open_bind(host, access)
-    layout = Layout(settings.data_root)
-    pages = OwnPages(
-        dagster,
-        prefix=prefix,
-        results=ResultPages(layout, render_missing),
-        checks=Health(context, settings).checks,
-        figures=Counter(context.instance, layout, time.time).figures,
-    )
-    return Guard(
-        pages,
-        hosts=AllowedHosts(host, settings.hosts),
-        access=access,
-        read_only=context.read_only,
-        open_paths=open_paths(prefix),
-        body_limit_bytes=settings.backtest_body_limit_bytes,
-        requests_per_second=settings.backtest_requests_per_second,
-        knows_run=context.instance.has_run,
-    )
-
-
-def serve_guarded(
-    context: WorkspaceProcessContext,
-    host: str | None,
-    port: int | None,
-    path_prefix: str,
-    log_level: str,
-    live_data_poll_rate: int | None = None,
-    **_: Any,
-) -> None:
-    """Serves until it is told to stop; stands in for Dagster's function of the same arguments."""
-    host, port = host or dagster_cli.DEFAULT_WEBSERVER_HOST, port or dagster_cli.DEFAULT_WEBSERVER_PORT
-    settings = get_settings()
-    dagster = create_app_from_workspace_process_context(
-        context,
-        path_prefix,
-        live_data_poll_rate,
-        lifespan=dagster_cli._lifespan,  # noqa: SLF001  how Dagster ends on Ctrl-C
-    )
-    app = guarded_app(
-        dagster,
-        context,
-        settings,
-        host=host,
-        prefix=path_prefix,
-        render_missing=partial(_report_of, settings),
-    )
-    if not isinstance(app, Guard):
-        raise Unguarded
-    _log.info("serving http://%s:%d%s in process %d", host, port, path_prefix, os.getpid())
-    loop = EventLoop(app)
-    Watch(sign_file(settings.dagster_home, f"web-{port}"), loop.look).start()
-    uvicorn.run(
-        loop,
-        host=host,
-        port=port,
-        log_level=log_level,
-        server_header=False,
-        ws_max_size=settings.backtest_body_limit_bytes,
-    )
-
-
-def _report_of(settings: Settings, task_id: str) -> bytes | None:
-    """Draws the report of a task that was left without one because others were waiting."""
-    try:
-        page, _ = rendered_report(settings.data_root, settings.candle_timezone, task_id)
-    except (BacktestError, OSError) as error:
-        _log.info("no report of task %s: %s", task_id, error)
-        return None
-    return page
+from backtest_pipeline.orchestration.dagster_internals import web_server_command
+from backtest_pipeline.settings import SECRET_VARIABLES, get_settings
 
 
 def main() -> None:
-    """Runs Dagster's command with our way of serving."""
+    """Run Dagster's command with our way of serving."""
     get_settings()  # once, before the secrets leave the environment that a code server would inherit
     for name in SECRET_VARIABLES:
         os.environ.pop(name, None)
-    install()
-    check_all()
-    dagster_cli.cli(auto_envvar_prefix="DAGSTER_WEBSERVER")
-
-
-def install() -> None:
-    """Puts our way of serving where Dagster's command looks its own up, and closes the way around it.
-
-    Raises:
-        InternalsChanged: the command has another way of serving; it must not be started.
-    """
-    usual = dagster_cli.host_dagster_ui_with_workspace_process_context
-    replace(dagster_cli, _SERVES, serve_guarded, used_by=dagster_cli.dagster_webserver)
-    replace(dagster_cli, "create_app_from_workspace_process_context", _refuse_to_make_app, used_by=usual)
-
-
-def _refuse_to_make_app(*_: object, **__: object) -> None:
-    """Stands where Dagster would make an app that it serves itself.
-
-    Raises:
-        Unguarded: always; `serve_guarded` makes the app by Dagster's own function.
-    """
-    raise Unguarded
+    web_server_command.prepare()
+    web_server_command.run()
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 
 from dagster import DagsterInstance
-from dagster._grpc import impl  # noqa: F401  where a worker starts
 
-import backtest_pipeline.definitions  # noqa: F401  what a worker loads
+import backtest_pipeline.definitions
+import backtest_pipeline.orchestration.dagster_internals.worker_start  # noqa: F401  where a worker starts
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.orchestration.jobs.backtest import backtest

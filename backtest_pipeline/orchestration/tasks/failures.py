@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import AttemptSuperseded, BacktestError, RequestInvalid, StrategyFaulty
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
+from backtest_pipeline.orchestration.dagster_internals.names import DagsterExecutionInterruptedError
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_of_database
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, unfinished_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
-from dagster._core.events import RunFailureReason
-from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.orchestration.dagster_internals.names import RUN_FAILURE_REASON_TAG, RunFailureReason
 from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock
 
 IN_FLIGHT_S = 15.0

@@ -12,11 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES
 from sqlalchemy import text
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.dagster_internals.coordinator import task_of
+from backtest_pipeline.orchestration.dagster_internals.names import (
+    FINISHED_STATUSES,
+    IN_PROGRESS_RUN_STATUSES,
+)
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_postgres, run_storage_of
 
 _LOOK_AGAIN_S = 2.0

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.status import FINAL_STATES, STATE_OF, UNDECIDED_S, TaskState
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.web.monitoring.health_checks import Check, free_bytes
 from backtest_pipeline.web.monitoring.prometheus import Figures
 from backtest_pipeline.web.monitoring.results_disk import ResultsSize, last_cleanup
 
 _STATUSES = {
-    "queued": [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED],
-    "running": [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING],
-    "completed": [DagsterRunStatus.SUCCESS],
-    "failed": [DagsterRunStatus.FAILURE],
-    "cancelled": [DagsterRunStatus.CANCELED],
+    state: [status for status in DagsterRunStatus if STATE_OF[status.value] == state]
+    for state in get_args(TaskState)
 }
-_ENDED = {
-    DagsterRunStatus.SUCCESS: "completed",
-    DagsterRunStatus.FAILURE: "failed",
-    DagsterRunStatus.CANCELED: "cancelled",
-}
+_ENDED = [status for state in FINAL_STATES for status in _STATUSES[state]]
 _PAGE = 1_000
 _OVERLAP_S = 60.0
-_UNDECIDED_S = 10.0
 
 
 def task_counts(instance: DagsterInstance) -> dict[str, int]:
@@ -64,18 +58,18 @@ class EndedTasks:
             if end_s is None or end_s < floor_s or run.run_id in self._told:
                 continue
             failed = run.status == DagsterRunStatus.FAILURE
-            if failed and now_s - end_s < _UNDECIDED_S:
+            if failed and now_s - end_s < UNDECIDED_S:
                 continue
             self._told[run.run_id] = end_s
             if not (failed and run.tags.get(tags.WILL_RETRY) == "true"):
-                found.append((_ENDED[run.status], max(0.0, end_s - self._submitted_at_s(record))))
+                found.append((STATE_OF[run.status.value], max(0.0, end_s - self._submitted_at_s(record))))
         self._looked_at_s = now_s
         return found
 
     def _updated_since(self, moment_s: float) -> Iterator[RunRecord]:
         after = datetime.fromtimestamp(moment_s, UTC) - timedelta(milliseconds=1)
         while True:
-            wanted = RunsFilter(job_name=tags.JOB, statuses=list(_ENDED), updated_after=after)
+            wanted = RunsFilter(job_name=tags.JOB, statuses=_ENDED, updated_after=after)
             page = self._instance.get_run_records(
                 wanted, limit=_PAGE, order_by="update_timestamp", ascending=True
             )
