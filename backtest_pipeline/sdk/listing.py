@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.status import TaskState, TaskStatus
+from backtest_pipeline.model.status import STATE_OF, TaskState, TaskStatus
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.attempts import MOST_TASKS, Attempts
-from backtest_pipeline.sdk.states import STATE_OF, Run, task_of
+from backtest_pipeline.sdk.states import Run, task_of
 from backtest_pipeline.sdk.transport import GraphQL
 
 _FEWEST = 20

@@ -7,26 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.status import FINAL_STATES, WAITING_STAGE, TaskState, TaskStatus
+from backtest_pipeline.model.status import FINAL_STATES, STATE_OF, WAITING_STAGE, TaskState, TaskStatus
 
 Run: TypeAlias = Mapping[str, Any]
 """A run as `queries.RUN_FIELDS` returns it."""
 
 UNDECIDED_S = 5.0
 """Dagster tells by a tag whether it will retry a failed run, a moment after the failure can be seen."""
-
-STATE_OF: Mapping[str, TaskState] = {
-    "NOT_STARTED": "queued",
-    "QUEUED": "queued",
-    "MANAGED": "queued",
-    "STARTING": "running",
-    "STARTED": "running",
-    "SUSPENDED": "running",
-    "CANCELING": "running",
-    "SUCCESS": "completed",
-    "FAILURE": "failed",
-    "CANCELED": "cancelled",
-}
 
 _STAGES: Mapping[TaskState, str] = {
     "queued": WAITING_STAGE,
