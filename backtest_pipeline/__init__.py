@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.strategies.registry import register
     from backtest_pipeline.workflows.run_backtest import run_backtest
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "BacktestClient": "sdk.client",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -83,9 +84,8 @@ def cost_of(strategy: Strategy) -> dict[str, float]:
         noted["arguments"], noted["named"] = arguments, named
         return look_ahead_of_run(*arguments, **named)
 
-    engine_run.look_ahead_of_run = noting
-    engine_run.run({"X": own}, asked, strategy, params)
-    engine_run.look_ahead_of_run = look_ahead_of_run
+    with patch.object(engine_run, "look_ahead_of_run", noting):
+        engine_run.run({"X": own}, asked, strategy, params)
     check_us = best_us(lambda: look_ahead_of_run(*noted["arguments"], **noted["named"]))
     run_us = best_us(lambda: engine_run.run({"X": own}, asked, strategy, params))
     say(f"  {name_of(strategy):<24}{check_us:>8,.0f} of {run_us:>8,.0f} us{check_us / run_us:>9.1%}")

@@ -6,11 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.status import TaskStatus
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
-MODELS = {"manifest": Manifest, "task_status": TaskStatus}
+MODELS: dict[str, type[BaseModel]] = {"manifest": Manifest, "task_status": TaskStatus}
 
 
 def main() -> None:
