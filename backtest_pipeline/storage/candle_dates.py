@@ -15,7 +15,7 @@ from backtest_pipeline.model.candle_rules import FIRST_MOMENT, LAST_MOMENT
 from backtest_pipeline.storage.candle_cells import Fault, cleaned, first_true, is_text, parsed_numbers
 from backtest_pipeline.storage.candle_epochs import epoch_us
 from backtest_pipeline.storage.candle_times import to_utc
-from backtest_pipeline.storage.candle_zones import OFFSET, with_plain_offsets, zone_names
+from backtest_pipeline.storage.candle_zones import NAME, OFFSET, WITH_LETTERS, with_plain_offsets, zone_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,7 +147,11 @@ def _from_text(
     for spelling, meant in SPELLINGS:
         if _matches(column, spelling):
             column = pc.replace_substring_regex(column, spelling, meant)
-    column, zones = zone_names(with_plain_offsets(column), fault)
+    if _matches(column, WITH_LETTERS):
+        column = with_plain_offsets(column)
+    zones: list[tuple[ZoneInfo, pa.Array]] = []
+    if _matches(column, NAME):
+        column, zones = zone_names(column, fault)
     if not zones:
         return _from_zoned_text(column, written, zone, fault, formats, assume)
     local = _agreed(column, _fitting(column, written, formats, fault), fault, assume, written)
