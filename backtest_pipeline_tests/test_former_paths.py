@@ -20,15 +20,17 @@ def test_a_former_path_gives_the_module_of_today(former: str) -> None:
     assert present.__spec__.name == FORMER_PATHS[former]
 
 
-def test_the_public_names_can_be_imported_by_their_former_paths() -> None:
-    from backtest_pipeline.backtest import run_backtest  # noqa: PLC0415  what users have written
-    from backtest_pipeline.model.signals import Signals, Strategy, StrategyParams  # noqa: PLC0415  as above
-    from backtest_pipeline.storage.candle_import import import_candles  # noqa: PLC0415  as above
-    from backtest_pipeline.storage.candle_store import CandleStore  # noqa: PLC0415  as above
-
-    public = (run_backtest, Signals, Strategy, StrategyParams, CandleStore)
-    assert all(getattr(backtest_pipeline, one.__name__) is one for one in public)
-    assert callable(import_candles)
+@pytest.mark.parametrize(
+    ("former", "names"),
+    [
+        ("backtest", ["run_backtest"]),
+        ("model.signals", ["Signals", "Strategy", "StrategyParams"]),
+        ("storage.candle_store", ["CandleStore"]),
+    ],
+)
+def test_the_public_names_can_be_imported_by_their_former_paths(former: str, names: list[str]) -> None:
+    module = importlib.import_module(f"backtest_pipeline.{former}")
+    assert all(getattr(module, name) is getattr(backtest_pipeline, name) for name in names)
 
 
 def test_what_never_was_is_still_missing() -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from backtest_pipeline import BacktestRequest
-from backtest_pipeline.sdk.states import STATE_OF
+from backtest_pipeline.model.status import STATE_OF
 from backtest_pipeline_tests.acceptance.live import Pipeline
 from backtest_pipeline_tests.docs.pages import PAGES, ROOT, blocks, name_of
 

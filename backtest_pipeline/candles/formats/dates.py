@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from backtest_pipeline.candles.formats.cells import Fault, cleaned, first_true, is_text, parsed_numbers
 from backtest_pipeline.candles.formats.epochs import epoch_us
-from backtest_pipeline.candles.formats.zones import OFFSET, with_plain_offsets, zone_names
+from backtest_pipeline.candles.formats.zones import NAME, OFFSET, WITH_LETTERS, with_plain_offsets, zone_names
 from backtest_pipeline.candles.times import to_utc
 from backtest_pipeline.model.candle_rules import FIRST_MOMENT, LAST_MOMENT
 
@@ -147,7 +147,11 @@ def _from_text(
     for spelling, meant in SPELLINGS:
         if _matches(column, spelling):
             column = pc.replace_substring_regex(column, spelling, meant)
-    column, zones = zone_names(with_plain_offsets(column), fault)
+    if _matches(column, WITH_LETTERS):
+        column = with_plain_offsets(column)
+    zones: list[tuple[ZoneInfo, pa.Array]] = []
+    if _matches(column, NAME):
+        column, zones = zone_names(column, fault)
     if not zones:
         return _from_zoned_text(column, written, zone, fault, formats, assume)
     local = _agreed(column, _fitting(column, written, formats, fault), fault, assume, written)

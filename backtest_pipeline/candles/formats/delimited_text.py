@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_FOOTER_LINES = 12
 BLANK_LINES = re.compile(rb"^[ \t,;|\"]*\n", re.MULTILINE)
+BLANK_STARTS = (b"\n", b" ", b"\t", b",", b";", b"|", b'"')
 BLANK = b' \t,;|"'
 SUMMARY_WORDS = {"total", "totals", "sum", "average", "avg", "mean", "합계", "평균", "合計", "平均", "合计"}
 LABEL = re.compile(r"[^\W\d]{3,20}( [^\W\d]{1,20}){0,3} ?:")
@@ -45,7 +46,9 @@ def text_table(data: bytes, options: ReadOptions, origin: Origin, assumptions: l
     head = head_of(data, options, origin, assumptions)
     body = data[head.body_at :]
     stop = _footer_at(body, head, assumptions)
-    packed = BLANK_LINES.sub(b"", body[:stop])
+    packed = body[:stop]
+    if any(packed.startswith(each) or b"\n" + each in packed for each in BLANK_STARTS):
+        packed = BLANK_LINES.sub(b"", packed)
     repeated = _header_again(packed, head)
     if repeated:
         packed = repeated.sub(b"", packed)

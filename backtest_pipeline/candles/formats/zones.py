@@ -20,6 +20,7 @@ UTC_OFFSETS = (
     (r" ?(?:UTC|GMT) ?([+-][0-9]{2})$", r"\1:00"),
     (r" ?(?:UTC|GMT) ?([+-])([0-9])$", r"\10\2:00"),
 )
+WITH_LETTERS = r"UTC|GMT|[)\]]$"
 REPEATED = r" ?[\[(][A-Za-z][A-Za-z_/ +0-9-]*[\])]$"
 NAME = r" (?P<name>[A-Z][A-Za-z]+(?:/[A-Za-z_+-]+[0-9]*){1,2}|[A-Z]{2,5})$"
 LETTERS = {
@@ -64,8 +65,6 @@ def zone_names(
         CandlesInvalid: made by `fault`: a name is no zone or could be several, or some rows have none.
     """
     named = pc.match_substring_regex(column, NAME)
-    if not pc.any(named).as_py():
-        return column, []
     names = pc.struct_field(pc.extract_regex(column, NAME), "name")
     found = [each for each in pc.unique(names).to_pylist() if each is not None]
     if set(found) <= NO_ZONES | {"UTC", "GMT"}:

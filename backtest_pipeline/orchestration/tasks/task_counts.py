@@ -52,7 +52,7 @@ class EndedTasks:
         """
         floor_s = max(self._started_at_s, self._looked_at_s - _OVERLAP_S)
         self._told = {run_id: end_s for run_id, end_s in self._told.items() if end_s >= floor_s}
-        found = []
+        found: list[tuple[str, float]] = []
         for record in self._updated_since(floor_s):
             run, end_s = record.dagster_run, record.end_time
             if end_s is None or end_s < floor_s or run.run_id in self._told:
