@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 from backtest_pipeline_tests.deploy import strict_runc
 
 NEEDED = ("podman", "buildah", "runc", "iptables", "debootstrap", "catatonit", "setpriv", "unshare")
-_START_S = 30
+_START_S = 120
 # Limits can only be lowered, and podman lowers its own before it starts anything.
 _MOST_FILES, _MOST_PROCESSES = 65_536, 8_192
 
@@ -36,6 +38,7 @@ network_config_dir = "{folder}/networks"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+tmp_dir = "{folder}/state"
 
 [engine.runtimes]
 runc = ["{folder}/runc"]
@@ -106,17 +109,11 @@ class Podman:
         return [int(line) for line in self("top", name, "hpid").splitlines()[1:]]
 
     def write_configuration(self) -> None:
-        files, processes = (
-            min(most, resource.getrlimit(kind)[1] if resource.getrlimit(kind)[1] > 0 else most)
-            for kind, most in (
-                (resource.RLIMIT_NOFILE, _MOST_FILES),
-                (resource.RLIMIT_NPROC, _MOST_PROCESSES),
-            )
-        )
+        """Writes podman's own files, which say that everything is in this folder."""
         facts = {
             "folder": self.folder,
-            "files": files,
-            "processes": processes,
+            "files": _at_most(resource.RLIMIT_NOFILE, _MOST_FILES),
+            "processes": _at_most(resource.RLIMIT_NPROC, _MOST_PROCESSES),
             "init": shutil.which("catatonit"),
         }
         (self.folder / "networks").mkdir()
@@ -128,6 +125,12 @@ class Podman:
         runtime.chmod(0o755)
 
 
+def _at_most(kind: int, most: int) -> int:
+    """This process's own limit, where it is lower."""
+    own = resource.getrlimit(kind)[1]
+    return most if own == resource.RLIM_INFINITY else min(own, most)
+
+
 @contextmanager
 def podman() -> Iterator[Podman]:
     """An engine that answers on its socket; whatever it has made is gone afterwards."""
@@ -136,6 +139,7 @@ def podman() -> Iterator[Podman]:
     assert os.geteuid() == 0, "containers with networks of their own are started by root; use sudo"
     folder = Path(tempfile.mkdtemp(prefix="backtest-containers-", dir="/var/tmp"))
     engine = Podman(folder)
+    chains = _chains()
     try:
         engine.write_configuration()
         with (folder / "service.log").open("w") as log:
@@ -149,6 +153,7 @@ def podman() -> Iterator[Podman]:
             service.wait()
     finally:
         _remove(engine)
+        _remove_chains(chains)
 
 
 def _await(socket: Path, service: subprocess.Popen[bytes], log: Path) -> None:
@@ -163,8 +168,38 @@ def _remove(engine: Podman) -> None:
     """Ends the containers, which frees networks and mounts, and removes the folder."""
     engine("rm", "--all", "--force", "--time", "0", check=False)
     engine("network", "prune", "--force", check=False)
+    for pid in _processes_with(f"{engine.folder}/"):  # what watched commands in containers stays for minutes
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for place in sorted(mounted, reverse=True):
         if place.startswith(f"{engine.folder}/"):
             subprocess.run(["umount", place], check=False)  # noqa: S607  this system's own
     shutil.rmtree(engine.folder)
+
+
+def _processes_with(words: str) -> list[int]:
+    """The ids of the processes whose command has these words."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            if words.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def _chains() -> set[str]:
+    """The chains that networks of containers have in the firewall's table of addresses."""
+    command = ["iptables", "--table", "nat", "--list-rules"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return set(re.findall(r"^-N (NETAVARK-DN-\S+)", told, re.MULTILINE))
+
+
+def _remove_chains(before: set[str]) -> None:
+    """Removes those that are left behind, empty; one that is in use refuses."""
+    for chain in _chains() - before:
+        subprocess.run(
+            ["iptables", "--table", "nat", "--delete-chain", chain],  # noqa: S607  Debian's
+            capture_output=True,
+            check=False,
+        )
