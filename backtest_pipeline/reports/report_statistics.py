@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from backtest_pipeline.model.market_days import market_days, seconds_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.timeframe import Timeframe
 
     Floats = NDArray[np.float64]
 
@@ -27,6 +30,11 @@ def monthly_returns(
 
     The first month is measured from the initial cash. A month that began without money has none.
 
+    Args:
+        timestamp: shape (n,), the bars' days or moments, as `days_of` has them.
+        equity: shape (n,), at the bars' closes.
+        initial_cash: before the first bar.
+
     Returns:
         By year and by month, 1 to 12.
     """
@@ -38,6 +46,16 @@ def monthly_returns(
         if start > 0.0:
             returns.setdefault(1970 + month // 12, {})[month % 12 + 1] = float(end / start - 1.0)
     return returns
+
+
+def days_of(timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> NDArray[np.datetime64]:
+    """The day of each bar, `datetime64[D]`: the market's own for daily and weekly bars, else the one in UTC.
+
+    A daily bar of 1 February in Seoul opens on 31 January in UTC and belongs to February.
+    """
+    if timeframe in {"1d", "1w"}:
+        return market_days(seconds_of(timestamp)).astype("datetime64[D]")
+    return timestamp.astype("datetime64[D]")
 
 
 def compounded(returns: Sequence[float]) -> float:
@@ -101,8 +119,8 @@ def correlation(candles: Mapping[str, Candles], symbols: Sequence[str]) -> Float
     closes = {}
     for symbol in symbols:
         own = candles[symbol]
-        days = own.timestamp.astype("datetime64[D]")
-        ends = np.append(np.flatnonzero(np.diff(days)), len(days) - 1)
+        days = days_of(own.timestamp, own.timeframe)
+        ends = np.append(np.flatnonzero(np.diff(days).astype(np.int64)), len(days) - 1)
         closes[symbol] = pd.Series(own.close[ends], index=days[ends])
     returns = pd.DataFrame(closes).pct_change(fill_method=None)
     return returns.corr(min_periods=3).to_numpy()

@@ -18,7 +18,12 @@ from backtest_pipeline.reports.html_tables import (
 )
 from backtest_pipeline.reports.page import escaped
 from backtest_pipeline.reports.page_data import MOST_TRADES
-from backtest_pipeline.reports.report_statistics import correlation, monthly_returns, sharpe_window_bars
+from backtest_pipeline.reports.report_statistics import (
+    correlation,
+    days_of,
+    monthly_returns,
+    sharpe_window_bars,
+)
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -137,7 +142,8 @@ def returns_section(
 ) -> str:
     """Months, the trades' histogram, the rolling Sharpe ratio."""
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
-    months = months_table(monthly_returns(moment, equity, result.request.initial_cash))
+    days = days_of(moment, result.request.timeframe)
+    months = months_table(monthly_returns(days, equity, result.request.initial_cash))
     window = sharpe_window_bars(result.metrics.get("periods_per_year") or 252.0)
     short = f'<p class="note">The account has fewer than {window:,} bars.</p>'
     histogram = '<div id="histogram"></div>' if "histogram" in figures else NO_TRADES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from backtest_pipeline.reports.report_statistics import (
     compounded,
     correlation,
+    days_of,
     monthly_returns,
     return_histogram,
     rolling_sharpe,
@@ -35,6 +37,18 @@ def test_months_compound_to_the_whole_return_whatever_the_bars() -> None:
     months = monthly_returns(moments(400), equity, 10_000)
     whole = compounded([value for year in months.values() for value in year.values()])
     assert whole == pytest.approx(result.metrics["total_return"])
+
+
+def test_a_session_of_seoul_belongs_to_its_own_month_though_it_opens_in_another_in_utc() -> None:
+    sessions = np.array(["2024-01-31", "2024-02-01", "2024-02-29", "2024-03-04"], dtype="datetime64[us]")
+    opens = sessions - np.timedelta64(9, "h")  # midnight in Seoul
+    returns = monthly_returns(days_of(opens, "1d"), np.array([110.0, 121.0, 99.0, 198.0]), 100.0)
+    assert returns == {2024: {1: pytest.approx(0.1), 2: pytest.approx(99 / 110 - 1), 3: pytest.approx(1.0)}}
+
+
+def test_the_day_of_an_hourly_bar_is_the_one_in_utc() -> None:
+    opens = np.array(["2024-01-31T23:00", "2024-02-01T00:00"], dtype="datetime64[us]")
+    assert days_of(opens, "1h").tolist() == [date(2024, 1, 31), date(2024, 2, 1)]
 
 
 def test_an_empty_account_has_no_further_months() -> None:
