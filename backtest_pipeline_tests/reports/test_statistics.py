@@ -40,8 +40,8 @@ def test_months_compound_to_the_whole_return_whatever_the_bars() -> None:
 
 
 def test_a_session_of_seoul_belongs_to_its_own_month_though_it_opens_in_another_in_utc() -> None:
-    sessions = np.array(["2024-01-31", "2024-02-01", "2024-02-29", "2024-03-04"], dtype="datetime64[us]")
-    opens = sessions - np.timedelta64(9, "h")  # midnight in Seoul
+    midnights = ["2024-01-30T15:00", "2024-01-31T15:00", "2024-02-28T15:00", "2024-03-03T15:00"]
+    opens = np.array(midnights, dtype="datetime64[us]")  # of 31 January, 1 and 29 February, 4 March in Seoul
     returns = monthly_returns(days_of(opens, "1d"), np.array([110.0, 121.0, 99.0, 198.0]), 100.0)
     assert returns == {2024: {1: pytest.approx(0.1), 2: pytest.approx(99 / 110 - 1), 3: pytest.approx(1.0)}}
 
