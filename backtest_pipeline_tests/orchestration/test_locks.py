@@ -269,7 +269,7 @@ def test_no_lock_of_ours_hands_on_whether_it_is_had() -> None:
             if isinstance(node, ast.FunctionDef) and "lock" in f"{node.name} {ast.unparse(node)}".lower():
                 source = ast.unparse(node)
                 if "contextmanager" in source and (
-                    "flock" in source or "acquire" in source or "lock(" in source
+                    "flock" in source or "acquire" in source or "lock(" in source or "_locked(" in source
                 ):
                     takers.append(node.name)
                     answering += [node.name] if "Iterator[bool]" in source else []

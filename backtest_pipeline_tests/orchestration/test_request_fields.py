@@ -56,6 +56,7 @@ FIELDS: dict[str, tuple[Any, Effect]] = {
     "take_profit_frac": (0.03, "result"),
     "trailing_stop_frac": (0.02, "result"),
     "max_hold_bars": (2, "result"),
+    "calendar": ("XKRX", "result"),
     "seed": (7, "chance"),
     "timeout_s": (60, "service"),
     "max_retries": (0, "service"),
