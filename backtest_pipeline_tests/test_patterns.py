@@ -61,12 +61,10 @@ def _text(node: ast.expr) -> Any:
     if isinstance(node, ast.JoinedStr):  # what is filled in is escaped, and stands for a plain word
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "word" for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        parts = _text(node.left), _text(node.right)
-        if isinstance(parts[0], bytes) != isinstance(
-            parts[1], bytes
-        ):  # what is escaped is of the other's kind
-            parts = tuple(part.encode() if isinstance(part, str) else part for part in parts)
-        return None if None in parts else parts[0] + parts[1]
+        left, right = _text(node.left), _text(node.right)
+        if isinstance(left, bytes) and isinstance(right, str):  # an escaped word
+            right = right.encode()
+        return None if left is None or right is None else left + right
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "escape":
         return "word"
     return None
