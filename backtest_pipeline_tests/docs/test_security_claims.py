@@ -24,6 +24,10 @@ GATE, RULES = "web/test_graphql_gate.py", "web/test_guard.py"
 
 # The beginning of each row, and the tests that would fail if it were not true.
 CLAIMS = {
+    "a version of Dagster that serves past these checks": [
+        "orchestration/test_compat.py::test_a_process_does_not_start_where_what_it_replaces_is_gone",
+        "orchestration/test_compat.py::test_an_app_without_the_guard_is_not_served",
+    ],
     "`full`": [f"{DOOR}::test_clients_work_with_a_token_and_a_viewers_cannot_submit"],
     "`viewer`": [
         f"{DOOR}::test_a_viewer_can_use_no_mutation_of_the_schema",

@@ -63,7 +63,7 @@ ELSEWHERE = {
         "no sign of life for 11 s",
     ),
     "gives no sign of life (process …); it is killed and started again after 60 s": (
-        "service/test_supervision.py",
+        "local_service/test_supervision.py",
         "it is killed and started again after 60 s",
     ),
     "has stood still for … s in …": ("web/test_liveness.py", "loop-x has stood still for 1 s in"),
