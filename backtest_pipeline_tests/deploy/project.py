@@ -179,6 +179,8 @@ class Project:
 
         It sees DATA_ROOT where the services see it, as a client's machine that has mounted the folder there.
         """
+        home = str(self.folder / "home")
+        places = {"HOME": home, "PYTEST_DEBUG_TEMPROOT": home, "DATA_ROOT": DATA_INSIDE}
         rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         user = [f"--reuid={OPERATOR}", f"--regid={OPERATOR}", "--clear-groups"]
         mounted = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"']
@@ -186,7 +188,7 @@ class Project:
             return subprocess.run(
                 [*mounted, str(self.data_root), DATA_INSIDE, "setpriv", *user, *rights, *command],
                 cwd=ROOT,
-                env={**self.env, "HOME": str(self.folder / "home"), "DATA_ROOT": DATA_INSIDE, **env},
+                env={**self.env, **places, **env},
                 capture_output=True,
                 text=True,
                 check=False,
