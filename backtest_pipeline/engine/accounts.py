@@ -199,8 +199,7 @@ def _joint_grid(candles: Sequence[Candles]) -> tuple[NDArray[np.int64], NDArray[
         joint = slots[0]
     else:
         joint = np.unique(np.concatenate(slots))
-    latest = np.full(len(joint), np.datetime64(0, "us"))
-    latest[:] = candles[0].timestamp.min()
+    latest = np.full(len(joint), min(own.timestamp[0] for own in candles))
     for own, places in zip(candles, slots, strict=True):
         at = np.searchsorted(joint, places)
         latest[at] = np.maximum(latest[at], own.timestamp)

@@ -48,6 +48,18 @@ def test_equity_is_carried_forward_over_bars_that_a_symbol_lacks() -> None:
     assert equity["drawdown_frac"].tolist() == [0, 0, 0.25, 0]
 
 
+@pytest.mark.parametrize("order", [("OLD", "NEW"), ("NEW", "OLD")])
+def test_every_row_has_its_own_day_whichever_symbol_begins_first(order: tuple[str, str]) -> None:
+    candles = {
+        "OLD": candles_of(flat(*[100] * 71), symbol="OLD", start="2024-01-01"),
+        "NEW": candles_of(flat(*[100] * 40), symbol="NEW", start="2024-02-01"),
+    }
+    request = BacktestRequest(strategy="buy_and_hold", symbols=order, fee_bps=0)
+    equity = run_backtest(candles, request).equity
+    days = pd.date_range("2024-01-01", periods=71, tz="UTC")  # 31 of January, 29 of February, 11 of March
+    assert equity["timestamp"].tolist() == days.tolist()
+
+
 def test_benchmark_holds_each_symbol_from_its_first_close() -> None:
     result = two_symbols()
     # A gains 50 %, B loses 50 %, each with half the cash
