@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.time_zones import known_zone
 
 _SECRETS = ("backtest_token", "backtest_tokens", "backtest_proxy_secret")
 # What the web server and the clients need to know, and nobody else: no worker's environment has them.
@@ -70,10 +70,7 @@ class Settings(BaseSettings):
     @field_validator("candle_timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{name!r} is no time zone; write one like UTC or Asia/Seoul") from error
+        known_zone(name)
         return name
 
     @field_validator("data_root", "dagster_home")

@@ -14,11 +14,11 @@ from backtest_pipeline.candles.formats.file_reader import AS_READ, read_source
 from backtest_pipeline.candles.formats.source_table import CandleSource
 from backtest_pipeline.candles.merge import merge_candles
 from backtest_pipeline.candles.symbol_record import write_record
-from backtest_pipeline.candles.times import moment_of
 from backtest_pipeline.candles.year_file import VALUE_COLUMNS
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.gaps import Gaps
 from backtest_pipeline.model.market import SymbolRecord
+from backtest_pipeline.model.span import moment_of
 from backtest_pipeline.model.time_grid import grid_fault
 from backtest_pipeline.model.timeframe import Timeframe
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.candles.times import FARTHEST_OFFSET_US, year_of, year_start_us
 from backtest_pipeline.candles.year_file import VALUE_COLUMNS, parquet_bytes
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import CandlesInvalid
+from backtest_pipeline.model.span import FARTHEST_OFFSET_US, year_of, year_start_us
 from backtest_pipeline.model.time_grid import off_grid
 from backtest_pipeline.storage.atomic import fsync_folder, make_folder_durably, write_and_sync
 

@@ -14,14 +14,13 @@ import numpy as np
 
 from backtest_pipeline.candles.schedules import schedule_of
 from backtest_pipeline.candles.symbol_record import read_record, renewed_record
-from backtest_pipeline.candles.times import Span, moment_of, moment_text, span_of, zone_of
 from backtest_pipeline.candles.year_file import CandleFile, CandleRows
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesInvalid, CandlesMissing, RequestInvalid, SymbolsUnknown
 from backtest_pipeline.model.exchanges import ALWAYS_OPEN
 from backtest_pipeline.model.gaps import Gaps, find_gaps
-from backtest_pipeline.model.span import asked_text
+from backtest_pipeline.model.span import Span, asked_text, moment_of, moment_text, span_of, zone_of
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe, symbol_problem
 from backtest_pipeline.storage.layout import Layout
 

@@ -1,4 +1,4 @@
-"""Local times of files, in UTC; what a request's moments mean is in `model.span`."""
+"""Local times of files, in UTC."""
 
 from __future__ import annotations
 
@@ -7,39 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from backtest_pipeline.model.span import (
-    DAY_US,
-    EPOCH,
-    FARTHEST_OFFSET_US,
-    MICROSECOND,
-    Span,
-    moment_of,
-    moment_text,
-    span_of,
-    year_of,
-    year_start_us,
-    zone_of,
-)
-
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from numpy.typing import NDArray
-
-__all__ = [
-    "DAY_US",
-    "EPOCH",
-    "FARTHEST_OFFSET_US",
-    "MICROSECOND",
-    "Span",
-    "moment_of",
-    "moment_text",
-    "span_of",
-    "to_utc",
-    "year_of",
-    "year_start_us",
-    "zone_of",
-]
 
 
 def to_utc(local: NDArray[np.datetime64], zone: ZoneInfo) -> NDArray[np.datetime64]:

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtest_pipeline.candles.times import DAY_US, EPOCH, MICROSECOND, Span, to_utc
+from backtest_pipeline.candles.times import to_utc
 from backtest_pipeline.model.candle_rules import check_order, check_values
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import CandleFileUnreadable, CandlesInvalid
+from backtest_pipeline.model.span import DAY_US, EPOCH, MICROSECOND, Span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

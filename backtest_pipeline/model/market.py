@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from backtest_pipeline.model.exchanges import calendar_named, currency_of, timezone_of
+from backtest_pipeline.model.time_zones import known_zone
 
 Source = Literal["requested", "recorded", "read", "assumed"]
 
 
 def _checked_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone; write one like UTC or Asia/Seoul") from error
+    known_zone(name)
     return name
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.time_zones import known_zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -70,10 +71,9 @@ def zone_of(name: str) -> ZoneInfo:
         RequestInvalid: there is none.
     """
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        problem = f"{name!r} is no time zone; write one like UTC or Asia/Seoul"
-        raise RequestInvalid([("timezone", problem)]) from None
+        return known_zone(name)
+    except ValueError as error:
+        raise RequestInvalid([("timezone", str(error))]) from None
 
 
 def year_of(moment_us: int) -> int:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from backtest_pipeline.candles.formats.source_table import CandleSource
 from backtest_pipeline.candles.importer import import_candles
 from backtest_pipeline.candles.store import CandleStore
-from backtest_pipeline.candles.times import zone_of
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import CandleFileUnreadable, CandlesInvalid
+from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.timeframe import Timeframe
 
 HEADER = "date,open,high,low,close,volume"

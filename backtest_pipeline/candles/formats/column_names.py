@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from backtest_pipeline.model.time_zones import known_zone
 
 # Compared as `plain_name` writes them; the first that a file has is used.
 OPEN_TIMES = (
@@ -145,6 +146,6 @@ def zoned_name(name: str) -> tuple[str, str | None]:
 
 def _zone_key(name: str) -> str | None:
     try:
-        return ZoneInfo(name).key if "/" in name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return known_zone(name).key if "/" in name else None
+    except ValueError:
         return None

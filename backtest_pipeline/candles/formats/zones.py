@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtest_pipeline.candles.formats.cells import first_true
+from backtest_pipeline.model.time_zones import known_zone
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.formats.cells import Fault
@@ -81,9 +82,9 @@ def zone_names(
 
 def _zone(name: str, row: int, fault: Fault) -> ZoneInfo:
     try:
-        return ZoneInfo(
+        return known_zone(
             LETTERS.get(name) or ("UTC" if name in {"UTC", "GMT"} else name if "/" in name else "none")
         )
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    except ValueError:
         problem = f"timestamp has a zone that could be several or none: {name!r}"
         raise fault(f"{problem}; write +09:00 or Asia/Seoul", row) from None
