@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from backtest_pipeline.local_service.process import Process
 from backtest_pipeline.local_service.supervisor import Supervision
 from backtest_pipeline.web.monitoring.liveness import Beacon, read_sign, sign_file
 from backtest_pipeline.web.monitoring.watch import Patience
+from backtest_pipeline_tests.polling import until
 
-PATIENCE_S = 60.0
 LIVES = """
 import sys, time, pathlib
 from backtest_pipeline.web.monitoring.liveness import Beacon
@@ -65,13 +64,6 @@ class Watched:
         self.look()  # what it wrote last is new
         self.look()
         return pid
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -36,15 +36,7 @@ from backtest_pipeline.orchestration.dagster_internals import daemon_loops
 from backtest_pipeline.orchestration.dagster_internals.daemon_loops import Naps, attended
 from backtest_pipeline.orchestration.dagster_internals.service_health import daemon_silence, loop_problem
 from backtest_pipeline.web.monitoring.liveness import Beacon, read_sign, sign_file
-
-PATIENCE_S = 60.0
-
-
-def _until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.02)
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 
 class _Loop(IntervalDaemon[Any]):
@@ -124,12 +116,12 @@ def test_a_loop_that_failed_once_says_that_it_is_well_again_long_before_dagster_
     monkeypatch.setattr(daemon_loops, "QUIET_S", 0.2)
     loop = _Loop()
     with _running(loop, instance):
-        _until(lambda: _errors(instance, loop.kind) == 0, "the first heartbeat")
+        until(lambda: _errors(instance, loop.kind) == 0, "the first heartbeat")
         once = [how]
         loop.fails = lambda: once.pop() if once else ""
-        _until(lambda: not once, "the failure")
+        until(lambda: not once, "the failure")
         _beat(instance, ["it has failed"], loop.kind)
-        _until(lambda: _errors(instance, loop.kind) == 0, "the recovery")
+        until(lambda: _errors(instance, loop.kind) == 0, "the recovery")
 
 
 @pytest.mark.parametrize("how", ["yields", "raises"])
@@ -141,10 +133,10 @@ def test_a_loop_that_fails_again_and_again_is_never_called_well(
     loop = _Loop()
     loop.fails = lambda: how if loop.rounds % 3 == 1 else ""
     with _running(loop, instance):
-        _until(lambda: loop.rounds > 2, "failures")
+        until(lambda: loop.rounds > 2, "failures")
         _beat(instance, ["it has failed"], loop.kind)
         rounds = loop.rounds
-        _until(lambda: loop.rounds > rounds + 6, "some rounds more")
+        until(lambda: loop.rounds > rounds + 6, "some rounds more")
         assert _errors(instance, loop.kind) == 1
 
 
@@ -172,15 +164,15 @@ def test_a_sensor_or_schedule_that_failed_is_well_when_it_has_been_evaluated_aga
     once = ["yields"]
     loop.fails = lambda: once.pop() if once else ""
     with _running(loop, instance):
-        _until(lambda: not once, "the failure")
+        until(lambda: not once, "the failure")
         tick(TickStatus.FAILURE)
         tick(TickStatus.STARTED)  # and the next evaluation has begun
         _beat(instance, ["it has failed"], loop.kind)
         rounds, until_s = loop.rounds, time.monotonic() + 0.6
-        _until(lambda: loop.rounds > rounds + 5 and time.monotonic() > until_s, "rounds that evaluate none")
+        until(lambda: loop.rounds > rounds + 5 and time.monotonic() > until_s, "rounds that evaluate none")
         assert _errors(instance, loop.kind) == 1
         tick(TickStatus.SKIPPED)
-        _until(lambda: _errors(instance, loop.kind) == 0, "the recovery")
+        until(lambda: _errors(instance, loop.kind) == 0, "the recovery")
 
 
 def test_a_sensor_that_was_switched_off_after_it_failed_accuses_nobody(

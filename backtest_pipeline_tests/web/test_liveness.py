@@ -26,15 +26,7 @@ from backtest_pipeline.web.monitoring.watch import (
     Still,
     Watch,
 )
-
-PATIENCE_S = 60.0
-
-
-def _until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.02)
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 
 def test_a_sign_of_life_names_its_process_and_when(tmp_path: Path) -> None:
@@ -181,7 +173,7 @@ def test_an_executor_without_a_free_thread_stands_still() -> None:
         assert _parts(look, looks=3) == {"the code server"}
         over.set()
         assert all(one.result() for one in taken)
-        _until(lambda: not look(), "a free thread")
+        until(lambda: not look(), "a free thread")
 
 
 def test_an_event_loop_stands_still_while_one_callback_holds_it_and_only_while_the_server_lives() -> None:
@@ -216,13 +208,13 @@ def test_a_watch_reports_what_stands_still_and_ends_the_process_when_it_does_for
         return sign.standstill
 
     assert standstill() == ""
-    _until(lambda: "the loop sensor has stood still for 0 s in acquire" in standstill(), "the report")
+    until(lambda: "the loop sensor has stood still for 0 s in acquire" in standstill(), "the report")
     assert not ended
     still.clear()
     assert standstill() == "", "it moves again, and the time begins anew"
     still.append(Still("the loop sensor", "acquire", noticed_after_s=0.1, ended_after_s=1.0))
     assert standstill() == ""
-    _until(lambda: bool(standstill() and ended), "the end")
+    until(lambda: bool(standstill() and ended), "the end")
     assert "the loop sensor has stood still for 1 s in acquire" in ended[0]
 
 
