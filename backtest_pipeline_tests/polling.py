@@ -8,9 +8,9 @@ from collections.abc import Callable
 PATIENCE_S = 60.0
 
 
-def until(happened: Callable[[], bool], what: str) -> None:
-    """Look again and again until it has happened; fail where it takes longer than `PATIENCE_S`."""
-    deadline = time.monotonic() + PATIENCE_S
+def until(happened: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Look again and again until it has happened; fail where it takes longer than `patience_s`."""
+    deadline = time.monotonic() + patience_s
     while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
+        assert time.monotonic() < deadline, f"waited {patience_s} s for {what}"
         time.sleep(0.02)

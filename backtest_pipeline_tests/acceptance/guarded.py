@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
 
-PATIENCE_S = 60
 ANNS = "anns-token-0123456789abcdef"
 VIEWS = "views-token-0123456789abcdef"
 SECRET = "proxy-secret-0123456789abcdef"  # noqa: S105  of nothing
@@ -72,13 +70,6 @@ def served(settings: Settings, env: dict[str, str]) -> Iterator[Guarded]:
                 patch.setenv(name, value)
             stack.enter_context(service.running(timeout_s=300))  # on a busy machine
         yield Guarded(service, settings)
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.05)
 
 
 def status(url: str) -> int:

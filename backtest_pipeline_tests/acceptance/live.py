@@ -14,6 +14,7 @@ from pathlib import Path
 from backtest_pipeline import BacktestClient
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline_tests.polling import PATIENCE_S
 
 
 def free_port() -> int:
@@ -75,3 +76,24 @@ def run_backtest_command(
         check=False,
         timeout=120,
     )
+
+
+@contextmanager
+def backtest_up(port: int, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """`backtest up`, ready on `port`. It ends with the test, however the test ends: nobody waits for it."""
+    command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            first = process.stdout.readline()
+            assert first == f"ready: http://127.0.0.1:{port}\n", first or process.stderr.read()
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE_S)
+            finally:
+                process.kill()

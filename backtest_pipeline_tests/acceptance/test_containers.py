@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import socket
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from backtest_pipeline import BacktestRequest
+from backtest_pipeline_tests import polling
 from backtest_pipeline_tests.deploy import images
 from backtest_pipeline_tests.deploy.project import OPERATOR, Project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
@@ -20,6 +20,7 @@ from backtest_pipeline_tests.deploy.settled import wait_for_report
 pytestmark = pytest.mark.deployment  # minutes of a processor: not with every change
 
 PATIENCE_S = 180
+until = partial(polling.until, patience_s=PATIENCE_S)
 GIB = 2**30
 TMP = "/tmp"  # noqa: S108  a container's own
 # What each service may write to, and how much memory it may take.
@@ -44,13 +45,6 @@ def _said(project: Project, service: str, *command: str) -> str:
     done = project.compose("exec", "-T", service, *command)
     assert done.returncode == 0, (command, done.stderr.decode())
     return done.stdout.decode()
-
-
-def _until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.2)
 
 
 def _tops(folders: set[str]) -> set[str]:
@@ -111,10 +105,10 @@ def test_a_killed_code_container_comes_back_and_its_task_is_tried_again(project:
     with project.client() as client:
         request = BacktestRequest(strategy="slow", params={"seconds": 8}, symbols=["IBM"])
         task = client.submit(request).task_id
-        _until(lambda: client.status(task).state == "running", "the task to run")
+        until(lambda: client.status(task).state == "running", "the task to run")
         before = project.inspect("code")["State"]["Pid"]
         project.kill("code")
-        _until(lambda: project.inspect("code")["State"]["Pid"] not in {0, before}, "the container to restart")
+        until(lambda: project.inspect("code")["State"]["Pid"] not in {0, before}, "the container to restart")
         ended = client.wait(task, timeout_s=PATIENCE_S)
     assert (ended.state, ended.attempt) == ("completed", 2)
 
@@ -136,7 +130,7 @@ def test_a_restart_of_the_database_loses_nothing(project: Project) -> None:
         project.order("restart", "postgres")
         ended = client.wait_many(tasks, timeout_s=PATIENCE_S)
     assert [task.state for task in ended] == ["completed"] * 4
-    _until(lambda: httpx.get(f"{project.url}/healthz").status_code == 200, "the service to be well")
+    until(lambda: httpx.get(f"{project.url}/healthz").status_code == 200, "the service to be well")
 
 
 def test_the_steps_of_the_page_add_a_person_and_candles(project: Project) -> None:
@@ -149,7 +143,7 @@ def test_the_steps_of_the_page_add_a_person_and_candles(project: Project) -> Non
         users.write(f"carol {line.decode()}\n")
     project.order("start", "proxy")
     login = httpx.BasicAuth("carol", "carol's password")
-    _until(lambda: _status(project.url, login) == 200, "Carol to come in")
+    until(lambda: _status(project.url, login) == 200, "Carol to come in")
 
     rows = "timestamp,open,high,low,close,volume\n2024-01-02,10,12,9,11,100\n2024-01-03,11,13,10,12,100\n"
     script = "cat > /tmp/prices.csv && backtest candles import /tmp/prices.csv --symbol CAROL --timeframe 1d"

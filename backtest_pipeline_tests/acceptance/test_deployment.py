@@ -6,8 +6,8 @@ import re
 import shutil
 import ssl
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline_tests import polling
 from backtest_pipeline_tests.deploy.project import PASSWORDS, Project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
 
 pytestmark = pytest.mark.deployment  # minutes of a processor: not with every change
 
 PATIENCE_S = 90
+until = partial(polling.until, patience_s=PATIENCE_S)
 TRUTH = {"query": "{ version }"}
 ALICE, VICTOR = (httpx.BasicAuth(name, password) for name, password in PASSWORDS.items())
 FEWEST = 45
@@ -41,13 +43,6 @@ def browser(project: Project) -> Iterator[httpx.Client]:
 
 def _slow(seconds: float) -> BacktestRequest:
     return BacktestRequest(strategy="slow", params={"seconds": seconds}, symbols=["IBM"])
-
-
-def _until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.1)
 
 
 def test_strangers_learn_whether_all_is_well_and_nothing_else(
@@ -135,7 +130,7 @@ def test_a_restart_of_the_code_server_lets_running_tasks_end_and_others_wait(
     """By compose's own signal, SIGTERM: all tasks complete, and none has spent an attempt."""
     with project.client() as client:
         tasks = [client.submit(_slow(0.8)).task_id for _ in range(3)]
-        _until(lambda: _running(client, tasks) == 2, "two to run, the third to wait")
+        until(lambda: _running(client, tasks) == 2, "two to run, the third to wait")
         project.order("restart", "code")
         ended = client.wait_many(tasks, timeout_s=PATIENCE_S)
         assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 3
@@ -146,7 +141,7 @@ def test_a_backup_taken_while_tasks_run_brings_everything_back(project: Project)
         done = client.wait(client.submit(BacktestRequest(strategy="sma_cross", symbols=["AAPL"])).task_id)
         wait_for_report(project.data_root, done.task_id)
         running = client.submit(_slow(0.8)).task_id
-        _until(lambda: _running(client, [running]) == 1, "a task to run")
+        until(lambda: _running(client, [running]) == 1, "a task to run")
         made = project.script("backup.py", "-")
         assert made.returncode == 0, made.stderr
         assert client.wait(running, timeout_s=PATIENCE_S).state == "completed"

@@ -26,7 +26,6 @@ from backtest_pipeline_tests.acceptance.guarded import (
     ANN,
     ANNS,
     LAUNCH,
-    PATIENCE_S,
     RUNS,
     SECRET,
     TASK,
@@ -37,9 +36,9 @@ from backtest_pipeline_tests.acceptance.guarded import (
     asked,
     served,
     status,
-    until,
 )
 from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket
 
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.acceptance.guarded import PATIENCE_S, STARTS, TASK, Guarded, asked, served
+from backtest_pipeline_tests.acceptance.guarded import STARTS, TASK, Guarded, asked, served
 from backtest_pipeline_tests.chromium import chromium
+from backtest_pipeline_tests.polling import PATIENCE_S
 
 
 @pytest.fixture(scope="module")

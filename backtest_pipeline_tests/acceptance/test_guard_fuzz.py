@@ -20,18 +20,9 @@ from websockets.typing import Subprotocol
 from backtest_pipeline import BacktestClient
 from backtest_pipeline.model.errors import RequestInvalid, ServerRefused
 from backtest_pipeline.settings import Settings
-from backtest_pipeline_tests.acceptance.guarded import (
-    ANN,
-    ANNS,
-    PATIENCE_S,
-    VIC,
-    VIEWS,
-    Guarded,
-    asked,
-    served,
-    until,
-)
+from backtest_pipeline_tests.acceptance.guarded import ANN, ANNS, VIC, VIEWS, Guarded, asked, served
 from backtest_pipeline_tests.acceptance.live import run_backtest_command
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 KINDLY = settings(
     max_examples=60,

@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,10 +24,12 @@ from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.web.monitoring.liveness import ENDED_AFTER_S, read_sign, sign_file
-from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
+from backtest_pipeline_tests import polling
+from backtest_pipeline_tests.acceptance.live import backtest_up, free_port, run_backtest_command
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
+until = partial(polling.until, patience_s=PATIENCE_S)
 
 
 @dataclass
@@ -62,13 +64,6 @@ class Up:
         return any(words in line for line in self.said)
 
 
-def until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder, port = tmp_path_factory.mktemp("health"), free_port()
@@ -81,13 +76,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         "PYTHONPATH": str(ROOT),
         "BACKTEST_STRATEGIES": "backtest_pipeline_tests.acceptance.trouble_strategies",
     }
-    command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
-    with subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
+    with backtest_up(port, env) as process:
         assert process.stderr is not None
-        assert process.stdout.readline() == f"ready: {env['BACKTEST_URL']}\n"
         one, errors = Up(env["BACKTEST_URL"], env), process.stderr
         reading = threading.Thread(target=lambda: one.said.extend(errors))
         reading.start()

@@ -7,10 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -23,17 +21,10 @@ from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.errors import ServiceNotReady
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import Settings
-from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
+from backtest_pipeline_tests.acceptance.live import backtest_up, free_port, run_backtest_command
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
-
-
-def _until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.05)
 
 
 def _children(pid: int) -> list[int]:
@@ -73,10 +64,7 @@ def test_up_tells_when_it_is_ready_bears_no_second_and_stops_everything_on_a_sig
 ) -> None:
     port = free_port()
     env = {**os.environ, "DAGSTER_HOME": str(tmp_path / "home"), "DATA_ROOT": str(tmp_path / "data")}
-    command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
-        assert up.stdout is not None
-        assert up.stdout.readline() == f"ready: http://127.0.0.1:{port}\n"
+    with backtest_up(port, env) as up:
         assert _answers(f"http://127.0.0.1:{port}")
         started = _children(up.pid)
         assert len(started) >= 3
@@ -84,7 +72,7 @@ def test_up_tells_when_it_is_ready_bears_no_second_and_stops_everything_on_a_sig
         assert (second.returncode, "is running already in" in second.stderr) == (1, True)
         up.send_signal(number)
         assert up.wait(PATIENCE_S) == 0
-    _until(lambda: not any(_alive(pid) for pid in started), "all processes to end")
+    until(lambda: not any(_alive(pid) for pid in started), "all processes to end")
     assert not _answers(f"http://127.0.0.1:{port}")
 
 
@@ -168,28 +156,21 @@ def test_after_a_crash_of_the_service_the_old_code_server_makes_way_for_the_new(
         "PYTHONPATH": str(ROOT),
         "BACKTEST_STRATEGIES": "backtest_pipeline_tests.acceptance.trouble_strategies",
     }
-    command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
-    request = BacktestRequest(strategy="slow", params={"seconds": 2}, symbols=["IBM"])
-
-    def up() -> subprocess.Popen[str]:
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    with up() as first, BacktestClient(url, data_root=demo_candles, patience_s=PATIENCE_S) as client:
-        assert first.stdout is not None
-        assert first.stdout.readline() == f"ready: {url}\n"
-        task_id = client.submit(request).task_id
-        _until(lambda: client.status(task_id).stage == "signals", "the strategy to be at work")
-        first.kill()
-        first.wait()
-        _until(lambda: _is_free(port), "the old web server to end")
-        with up() as second:
-            assert second.stdout is not None
-            assert second.stderr is not None
-            assert second.stdout.readline() == f"ready: {url}\n", second.stderr.read()
+    at_work = tmp_path / "at work"
+    params = {"seconds": 600, "mark": str(at_work)}
+    request = BacktestRequest(strategy="slow_once", params=params, symbols=["IBM"])
+    with BacktestClient(url, data_root=demo_candles, patience_s=PATIENCE_S) as client:
+        with backtest_up(port, env) as first:
+            task_id = client.submit(request).task_id
+            until(at_work.exists, "the strategy to be at work")
+            first.kill()
+            first.wait()
+            until(lambda: _is_free(port), "the old web server to end")
+        with backtest_up(port, env) as second:
             ended = client.wait(task_id, timeout_s=PATIENCE_S)
             assert (ended.state, ended.attempt) == ("completed", 2)
-            another = client.submit(request.model_copy(update={"params": {"seconds": 0}}))
+            another = client.submit(request.model_copy(update={"symbols": ("AAPL",)}))
             assert client.wait(another.task_id, timeout_s=PATIENCE_S).state == "completed"
             assert (tmp_path / "home" / "code.sock").exists()
             second.send_signal(signal.SIGHUP)  # as when the terminal is closed
@@ -214,7 +195,7 @@ def test_dagster_dev_works_in_the_repository(tmp_path: Path) -> None:
     with log.open("w") as sink:
         dev = subprocess.Popen(command, env=env, cwd=ROOT, stdout=sink, stderr=sink, start_new_session=True)
     try:
-        _until(lambda: _answers(f"http://127.0.0.1:{port}"), "dagster dev to answer")
+        until(lambda: _answers(f"http://127.0.0.1:{port}"), "dagster dev to answer")
         query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"
         with closing(GraphQL(f"http://127.0.0.1:{port}")) as graphql:
             answer = graphql.ask(query, {})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.status import FINAL_STATES
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
+from backtest_pipeline_tests import polling
 from backtest_pipeline_tests.acceptance.live import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 180
+until = partial(polling.until, patience_s=PATIENCE_S)
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,6 @@ class Troubled:
         """The final manifest, which a sensor may write some seconds after the worker's death."""
         until(lambda: self.store.layout.manifest(task_id).exists(), "the manifest")
         return self.store.manifest(task_id)
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

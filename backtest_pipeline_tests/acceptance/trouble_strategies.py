@@ -44,6 +44,17 @@ class Slow(_Trouble):
             time.sleep(0.02)
 
 
+class SlowOnce(Slow):
+    """Takes its time the first time only."""
+
+    name = "slow_once"
+
+    def trouble(self, params: _Trouble.Params) -> None:
+        if not Path(params.mark).exists():
+            Path(params.mark).touch()
+            super().trouble(params)
+
+
 class Stuck(_Trouble):
     """Is stuck in native code, which holds the interpreter's lock and sees no signal."""
 

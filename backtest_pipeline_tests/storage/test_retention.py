@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -278,7 +277,7 @@ def test_a_cleanup_that_is_killed_leaves_whole_tasks_and_the_next_one_finishes(t
         assert cleaning.stdout is not None
         for _ in range(40):
             cleaning.stdout.readline()
-        cleaning.send_signal(signal.SIGKILL)
+        cleaning.kill()
     left = _left(tmp_path)
     assert 0 < len(left) < len(old)
     for name in left:
