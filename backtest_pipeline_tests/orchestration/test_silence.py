@@ -79,7 +79,7 @@ def test_nothing_is_kept_of_silent_runs_that_have_ended(monkeypatch: pytest.Monk
             return None if run is None or run.is_finished else silent
 
         monkeypatch.setattr(asking, "_get_grpc_client_for_termination", client_of)
-        for _ in range(200):
+        for _ in range(20):
             run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
             assert asking.check_run_worker_health(run).status == WorkerStatus.RUNNING
             instance.report_run_failed(run)
