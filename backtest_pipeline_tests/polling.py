@@ -13,4 +13,4 @@ def until(happened: Callable[[], bool], what: str, patience_s: float = PATIENCE_
     deadline = time.monotonic() + patience_s
     while not happened():
         assert time.monotonic() < deadline, f"waited {patience_s} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)

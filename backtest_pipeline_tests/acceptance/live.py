@@ -16,6 +16,8 @@ from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline_tests.polling import PATIENCE_S
 
+_PROGRAM = str(Path(sys.executable).with_name("backtest"))
+
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
@@ -66,9 +68,8 @@ def run_backtest_command(
     arguments: Sequence[str], env: dict[str, str], folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs `backtest …` in a process of its own, its output not a terminal, in `folder` or here."""
-    executable = str(Path(sys.executable).with_name("backtest"))
     return subprocess.run(
-        [executable, *arguments],
+        [_PROGRAM, *arguments],
         cwd=folder,
         env=env,
         capture_output=True,
@@ -81,7 +82,7 @@ def run_backtest_command(
 @contextmanager
 def backtest_up(port: int, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """`backtest up`, ready on `port`. It ends with the test, however the test ends: nobody waits for it."""
-    command = [str(Path(sys.executable).with_name("backtest")), "up", "--port", str(port)]
+    command = [_PROGRAM, "up", "--port", str(port)]
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

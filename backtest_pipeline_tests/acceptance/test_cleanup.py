@@ -22,6 +22,7 @@ from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
+from backtest_pipeline_tests.polling import until
 
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
 PATIENCE_S = 120
@@ -71,10 +72,11 @@ def test_the_schedule_deletes_expired_results_and_the_records_shrink_later(clean
         client.pin(pinned)
         for task_id in (expired, pinned):
             _made_older(cleaned, task_id, days=8)
-        deadline = time.monotonic() + PATIENCE_S
-        while (tasks / expired).exists() or not (tasks / ".last_cleanup.json").exists():
-            assert time.monotonic() < deadline, "the schedule has not fired"
-            time.sleep(0.2)
+        until(
+            lambda: not (tasks / expired).exists() and (tasks / ".last_cleanup.json").exists(),
+            "the schedule to fire",
+            PATIENCE_S,
+        )
         assert {path.name for path in tasks.iterdir() if path.name[0] != "."} == {pinned, young, *others}
         assert client.status(expired).state == "completed", "its record is kept for a month"
         assert client.result(pinned).manifest is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from backtest_pipeline import BacktestClient, BacktestRequest, TaskStatus
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
+from backtest_pipeline_tests.polling import until
 
 PATIENCE_S = 60
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"], max_retries=1)
@@ -79,10 +79,7 @@ def test_a_disk_that_fills_up_meanwhile_fails_the_task_and_leaves_nothing_half_w
 
     filler.unlink()
     manifest = small_disk / "tasks" / ended.task_id / "manifest.json"
-    deadline = time.monotonic() + PATIENCE_S
-    while not manifest.exists():  # the record is written as soon as there is room
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(manifest.exists, "the record, which is written as soon as there is room")
     again = _ended(client)
     assert again.state == "completed"
     assert len(client.result(again.task_id).equity) == 3_270

@@ -29,6 +29,12 @@ class _Trouble(Strategy):
         entry[0] = True
         return Signals(entry=entry)
 
+    def is_first(self, params: Params) -> bool:
+        """Whether no other call has left the mark, which this one leaves."""
+        first = not Path(params.mark).exists()
+        Path(params.mark).touch()
+        return first
+
     @abstractmethod
     def trouble(self, params: Params) -> None: ...
 
@@ -50,8 +56,7 @@ class SlowOnce(Slow):
     name = "slow_once"
 
     def trouble(self, params: _Trouble.Params) -> None:
-        if not Path(params.mark).exists():
-            Path(params.mark).touch()
+        if self.is_first(params):
             super().trouble(params)
 
 
@@ -71,8 +76,7 @@ class DiesOnce(_Trouble):
     name = "dies_once"
 
     def trouble(self, params: _Trouble.Params) -> None:
-        if not Path(params.mark).exists():
-            Path(params.mark).touch()
+        if self.is_first(params):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -91,8 +95,7 @@ class DiskTroubleOnce(_Trouble):
     name = "disk_trouble_once"
 
     def trouble(self, params: _Trouble.Params) -> None:
-        if not Path(params.mark).exists():
-            Path(params.mark).touch()
+        if self.is_first(params):
             raise OSError(5, "Input/output error", params.mark)
 
 
@@ -102,8 +105,7 @@ class MemoryTroubleOnce(_Trouble):
     name = "memory_trouble_once"
 
     def trouble(self, params: _Trouble.Params) -> None:
-        if not Path(params.mark).exists():
-            Path(params.mark).touch()
+        if self.is_first(params):
             np.ones(1 << 55)
 
 
