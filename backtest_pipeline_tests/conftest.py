@@ -1,19 +1,32 @@
-"""Which tests run in the same process, where several processes share them."""
+"""What tests share: a data root of their own, and which of them run in the same process."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides
+from backtest_pipeline.settings import get_settings
 
 _ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
 # Their tests share the acceptance tests' pipeline on SQLite.
 _WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py")
 # Their tests share the containers.
 _IN_CONTAINERS = ("test_containers.py", "test_deployment.py")
+
+
+@pytest.fixture
+def own_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty data root for whoever asks the settings: a demo may have left results where tests run."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("DATA_ROOT", str(folder))
+    get_settings.cache_clear()
+    yield folder
+    get_settings.cache_clear()
 
 
 def group_of(test_id: str) -> str:

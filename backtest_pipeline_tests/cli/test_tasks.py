@@ -19,6 +19,8 @@ from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import RequestInvalid, TaskFailed
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock, run
 
+pytestmark = pytest.mark.usefixtures("own_data_root")
+
 Stderr = Callable[[], str]
 
 

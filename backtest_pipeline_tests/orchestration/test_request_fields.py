@@ -32,6 +32,8 @@ from backtest_pipeline.workflows.run_backtest import SERVICE_FIELDS
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer
 from backtest_pipeline_tests.storage.published import NOON, TASK, publish, store_candles, wandering
 
+pytestmark = pytest.mark.usefixtures("own_data_root")
+
 Effect = Literal["result", "chance", "refused", "service"]
 
 # Another value than the base's for each field, and what the engine does with it: `result` changes the

@@ -15,6 +15,8 @@ from backtest_pipeline.sdk import submission
 from backtest_pipeline.sdk.states import status_of
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, run
 
+pytestmark = pytest.mark.usefixtures("own_data_root")
+
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 
