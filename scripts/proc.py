@@ -25,8 +25,16 @@ def family(pid: int) -> Iterator[int]:
 
 
 def fork_servers(code_server: int) -> list[int]:
-    """The processes that a code server's warm workers are forked from; one after a clean start."""
-    return [pid for pid in children(code_server) if b"multiprocessing.forkserver" in _command(pid)]
+    """The processes that a code server's warm workers are forked from; one after a clean start.
+
+    The first is a copy of the code server, and so has its command; those after a reload have their own.
+    """
+    own = _command(code_server)
+    return [
+        pid
+        for pid in children(code_server)
+        if _command(pid) == own or b"multiprocessing.forkserver" in _command(pid)
+    ]
 
 
 def workers(code_server: int) -> list[int]:

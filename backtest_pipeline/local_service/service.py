@@ -14,7 +14,7 @@ from pathlib import Path
 
 from backtest_pipeline.local_service.environment import ProcessName, environment_of
 from backtest_pipeline.local_service.home import end_former_code_server, locked, logs_of, prepare, socket_of
-from backtest_pipeline.local_service.process import Process
+from backtest_pipeline.local_service.process import Process, stop_all
 from backtest_pipeline.local_service.supervisor import Supervision
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import ServerRefused, ServerUnreachable, ServiceNotReady
@@ -28,6 +28,9 @@ from backtest_pipeline.web.monitoring.liveness import sign_file
 _POLL_S = 0.1
 _GRACE_S = 10.0
 _RESTART_PAUSE_S = 1.0
+_NOT_THERE_YET = (
+    "DagsterUserCodeUnreachableError"  # the web server may have looked before the code server was up
+)
 
 
 class LocalService:
@@ -71,15 +74,13 @@ class LocalService:
             self.processes = self._made_processes(socket_path, Path(scratch) / "workspace.yaml")
             deadline = time.monotonic() + timeout_s
             try:
-                self.processes["code"].start()
+                for process in self.processes.values():
+                    process.start()
                 self._wait(lambda: _listens(socket_path), "the code server", deadline)
-                self.processes["web"].start()
-                self.processes["daemon"].start()
                 self._wait(self._web_is_ready, "the web server", deadline)
                 yield
             finally:
-                for name in ("web", "daemon", "code"):
-                    self.processes[name].stop(_GRACE_S)
+                stop_all(self.processes.values(), _GRACE_S)
 
     def _made_processes(self, socket_path: Path, workspace: Path) -> dict[str, Process]:
         server = {"socket": str(socket_path), "location_name": tags.CODE_LOCATION}
@@ -149,9 +150,11 @@ class LocalService:
         except (ServerUnreachable, ServerRefused):
             return False
         location = answer["workspaceLocationEntryOrError"]
-        problem = (location.get("locationOrLoadError") or {}).get("message")
-        if problem:
-            raise ServiceNotReady(f"the code location does not load: {problem}")
+        error = location.get("locationOrLoadError") or {}
+        if error.get("className") == _NOT_THERE_YET:
+            return False
+        if error.get("message"):
+            raise ServiceNotReady(f"the code location does not load: {error['message']}")
         daemons = answer["instance"]["daemonHealth"]["allDaemonStatuses"]
         return location.get("loadStatus") == "LOADED" and all(
             daemon["healthy"] for daemon in daemons if daemon["required"]

@@ -79,7 +79,7 @@ query Ready($location: String!) {
       loadStatus
       locationOrLoadError {
         __typename
-        ... on PythonError { message }
+        ... on PythonError { className message }
       }
     }
     ... on PythonError { message }

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,3 +98,19 @@ def backtest_up(port: int, env: dict[str, str]) -> Iterator[subprocess.Popen[str
                 process.wait(PATIENCE_S)
             finally:
                 process.kill()
+
+
+def fork_servers(code_server: int) -> set[int]:
+    """The children of a code server that its warm workers are forked from, retired ones included.
+
+    The first is a copy of the code server, and so has its command; those after a reload have their own.
+    """
+    found = set()
+    own = Path(f"/proc/{code_server}/cmdline").read_bytes()
+    for children in Path(f"/proc/{code_server}/task").glob("*/children"):
+        for pid in children.read_text().split():
+            with suppress(OSError):  # it has just ended
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if command == own or b"multiprocessing.forkserver" in command:
+                    found.add(int(pid))
+    return found

@@ -16,7 +16,7 @@ import pytest
 from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
-from backtest_pipeline_tests.acceptance.live import free_port, run_backtest_command
+from backtest_pipeline_tests.acceptance.live import fork_servers, free_port, run_backtest_command
 from backtest_pipeline_tests.acceptance.test_trouble import PATIENCE_S, until
 
 STRATEGY = """
@@ -80,10 +80,8 @@ class Edited:
     def fork_servers(self) -> int:
         """How many processes of the code server are fork servers, retired ones included."""
         server = self.service.processes["code"].pid
-        children = Path(f"/proc/{server}/task").glob("*/children")
-        pids = {pid for path in children for pid in path.read_text().split()}
-        commands = (Path(f"/proc/{pid}/cmdline") for pid in pids)
-        return sum(b"forkserver" in path.read_bytes() for path in commands if path.exists())
+        assert server is not None
+        return len(fork_servers(server))
 
 
 @pytest.fixture(scope="module")

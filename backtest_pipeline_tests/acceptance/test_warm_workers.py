@@ -13,7 +13,7 @@ from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import Settings
-from backtest_pipeline_tests.acceptance.live import free_port
+from backtest_pipeline_tests.acceptance.live import fork_servers, free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
@@ -50,10 +50,10 @@ def _worker_pid(url: str, task_id: str) -> int:
     raise AssertionError("no worker has started")
 
 
-def _command_of_parent(pid: int) -> str:
+def _parent(pid: int) -> int:
     parent = re.search(r"^PPid:\s+(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert parent is not None
-    return Path(f"/proc/{parent[1]}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return int(parent[1])
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,14 @@ def test_workers_are_forked_warm_unless_a_thread_makes_that_unsafe(
     service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]), reuse=False)
-        parent = _command_of_parent(_worker_pid(service.url, task.task_id))
+        parent = _parent(_worker_pid(service.url, task.task_id))
+        code_server = service.processes["code"].pid
+        assert code_server is not None
+        forked_from = fork_servers(code_server)
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
         log = service.processes["code"].log.read_text()
     assert ended.state == "completed"
-    assert ("multiprocessing.forkserver" in parent) == warm
+    assert (parent in forked_from) == warm
     assert log.count("workers start cold") == (0 if warm else 1)
 
 

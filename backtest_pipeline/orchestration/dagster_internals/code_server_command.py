@@ -8,6 +8,7 @@ from dagster._cli.api import grpc_command
 from dagster._grpc import server as dagster_server
 
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
+from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
 from backtest_pipeline.orchestration.dagster_internals.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.dagster_internals.warm_server import WarmApiServer
 from backtest_pipeline.settings import get_settings
@@ -53,4 +54,5 @@ def prepare() -> None:
 
 def run() -> None:
     """Run `dagster api grpc` with this process's arguments, until it is stopped."""
+    create_databases()
     grpc_command()

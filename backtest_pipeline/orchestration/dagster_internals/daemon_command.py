@@ -11,6 +11,7 @@ from dagster._daemon.daemon import DagsterDaemon
 
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
 from backtest_pipeline.orchestration.dagster_internals.daemon_loops import attended
+from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
 from backtest_pipeline.orchestration.dagster_internals.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.dagster_internals.retry_daemon import LastingRetryDaemon
@@ -55,4 +56,5 @@ def prepare() -> None:
 
 def run() -> None:
     """Run `dagster-daemon` with this process's arguments, until it is stopped."""
+    create_databases()
     cli()

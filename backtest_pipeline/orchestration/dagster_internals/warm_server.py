@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -34,6 +35,7 @@ KILL_AFTER_S = 10.0
 LOOK_AT_CODE_EVERY_S = 1.0
 START_WITHIN_S = 25.0  # a cold worker imports everything first; run monitoring gives up after 30
 _OURS = "backtest_pipeline."
+_StartWorkers = Callable[[logging.Logger], multiprocessing.context.BaseContext]
 _STAYS = {
     "backtest_pipeline.orchestration",
     "backtest_pipeline.orchestration.dagster_internals",
@@ -46,6 +48,7 @@ _STAYS = {
     "backtest_pipeline.orchestration.dagster_internals.pooled_postgres",
     "backtest_pipeline.orchestration.dagster_internals.warm_server",
     "backtest_pipeline.orchestration.dagster_internals.warm_workers",
+    "backtest_pipeline.orchestration.dagster_internals.worker_generations",
 }
 
 for _method in ("Ping", "StartRun", "ReloadCode", "CancelExecution"):  # called by gRPC
@@ -74,7 +77,7 @@ class WarmApiServer(DagsterApiServer):
     """Dagster's API server, its workers forked from a preloaded process."""
 
     def __init__(self, **arguments: Any) -> None:
-        warming = _InBackground(arguments["logger"])
+        warming = _InBackground(warm_workers.first_context, arguments["logger"])
         self._to_interrupt: dict[str, float] = {}
         self._told_again: set[str] = set()
         self._code = _CodeOnDisk()
@@ -131,7 +134,7 @@ class WarmApiServer(DagsterApiServer):
         """
         with self._reload_lock:
             _forget_modules()
-            warming = _InBackground(self._logger)
+            warming = _InBackground(warm_workers.context, self._logger)
             self._load_anew()
             self._mp_ctx = warming.context()  # type: ignore[assignment]  # as above
             self._server_id = str(uuid.uuid4())
@@ -316,9 +319,9 @@ def _changed_code() -> dict[str, str | None]:
 class _InBackground:
     """Starts the fork server while this process does its own imports."""
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, start: _StartWorkers, logger: logging.Logger) -> None:
         self._found: list[multiprocessing.context.BaseContext] = []
-        self._thread = threading.Thread(target=lambda: self._found.append(warm_workers.context(logger)))
+        self._thread = threading.Thread(target=lambda: self._found.append(start(logger)))
         self._thread.start()
 
     def context(self) -> multiprocessing.context.BaseContext:

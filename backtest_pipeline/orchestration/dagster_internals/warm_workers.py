@@ -17,23 +17,19 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 
-from backtest_pipeline.orchestration.dagster_internals import pooled_postgres
-from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced, uses
+from backtest_pipeline.orchestration.dagster_internals import pooled_postgres, worker_generations
+from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced
+from backtest_pipeline.orchestration.dagster_internals.worker_generations import PRELOAD
 from backtest_pipeline.orchestration.tasks import deferred as afterwork
 from backtest_pipeline.settings import forget_secrets
 
-PRELOAD = "backtest_pipeline.orchestration.processes.worker_preload"
 _PROBE_TIMEOUT_S = 60.0
 
 overrides(popen_forkserver.Popen, "_launch", used_by=popen_fork.Popen.__init__)
 overrides(ForkServerProcess, "_Popen", used_by=BaseProcess.start)
-uses(forkserver.ForkServer, "_forkserver_pid", "_forkserver_alive_fd", within=forkserver.ForkServer.__init__)
 overrides(ForkServerContext, "Process")
 overrides(SpawnContext, "Process")
 overrides(BaseProcess, "run")
-
-_launching = threading.Lock()
-_generation = forkserver.ForkServer()
 
 
 class _WarmPopen(popen_forkserver.Popen):
@@ -41,11 +37,11 @@ class _WarmPopen(popen_forkserver.Popen):
 
     def _launch(self, process: BaseProcess) -> None:
         with (
-            _launching,
+            worker_generations.launching,
             replaced(
                 forkserver,
                 "connect_to_new_process",
-                _generation.connect_to_new_process,
+                worker_generations.newest().connect_to_new_process,
                 used_by=popen_forkserver.Popen._launch,  # type: ignore[attr-defined]  # noqa: SLF001  typeshed does not know it
             ),
         ):
@@ -98,40 +94,21 @@ def _end_with_server() -> None:
         os._exit(1)
 
 
-def renew() -> forkserver.ForkServer:
-    """Lets the next worker come from a fresh fork server, which imports the code as it is now.
-
-    Returns:
-        The former one, which is to be retired.
-    """
-    fresh = forkserver.ForkServer()
-    fresh.set_forkserver_preload([PRELOAD])
-    return _use(fresh)
-
-
-def _use(generation: forkserver.ForkServer) -> forkserver.ForkServer:
-    global _generation
-    with _launching:
-        former, _generation = _generation, generation
-    return former
-
-
-def _retire(generation: forkserver.ForkServer) -> None:
-    """Lets a fork server that is not used any more end once the last of its workers has."""
-    pid, alive = generation._forkserver_pid, generation._forkserver_alive_fd  # type: ignore[attr-defined]  # noqa: SLF001  declared above; typeshed does not know them
-    if pid is None:
-        return
-    os.close(alive)  # it ends when its workers, which have this as well, have closed it too
-    generation._forkserver_pid = generation._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  as above
-    threading.Thread(target=os.waitpid, args=(pid, 0), name="retired-fork-server", daemon=True).start()
-
-
 def context(logger: logging.Logger) -> WarmContext | ColdContext:
     """A context whose workers are warm, or where they cannot be, one that starts each afresh.
 
     It starts the fork server, waits for its imports and looks whether a worker really has them.
     """
-    _retire(renew())
+    worker_generations.retire(worker_generations.renew())
+    return _context_of_newest(logger)
+
+
+def first_context(logger: logging.Logger) -> WarmContext | ColdContext:
+    """As `context`; a fork server that runs already, as a copy of this process, is made use of."""
+    return _context_of_newest(logger) if worker_generations.is_running() else context(logger)
+
+
+def _context_of_newest(logger: logging.Logger) -> WarmContext | ColdContext:
     warm = WarmContext()
     problem = _problem_of(warm)
     if problem is None:
@@ -146,14 +123,14 @@ def renewed_context(logger: logging.Logger) -> WarmContext | None:
     Returns:
         None where that code does not load: then workers go on coming from the former generation.
     """
-    former = renew()
+    former = worker_generations.renew()
     warm = WarmContext()
     problem = _problem_of(warm)
     if problem is None:
-        _retire(former)
+        worker_generations.retire(former)
         return warm
     logger.error("the code has changed on disk and does not load, so what was loaded stays: %s", problem)
-    _retire(_use(former))
+    worker_generations.retire(worker_generations.use(former))
     return None
 
 

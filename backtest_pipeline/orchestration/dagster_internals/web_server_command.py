@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
+from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
 from backtest_pipeline.settings import Settings, get_settings
@@ -172,4 +173,5 @@ def prepare() -> None:
 
 def run() -> None:
     """Run `dagster-webserver` with this process's arguments, until it is stopped."""
+    create_databases()
     dagster_cli.cli(auto_envvar_prefix="DAGSTER_WEBSERVER")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backtest_pipeline.orchestration.dagster_internals import code_server_command
+from backtest_pipeline.orchestration.dagster_internals import code_server_command, worker_generations
 from backtest_pipeline.settings import get_settings
 
 
@@ -35,5 +35,6 @@ def _held_for_life(lock: Path) -> Iterator[None]:
 
 if __name__ == "__main__":
     code_server_command.prepare()
+    worker_generations.copy_this_process()  # before the lock, which a copy would hold as well
     with _held_for_life(get_settings().code_lock):
         code_server_command.run()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
-import threading
 from importlib import import_module
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import backtest_pipeline.definitions
 import backtest_pipeline.orchestration.dagster_internals.worker_start  # noqa: F401  where a worker starts
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
+from backtest_pipeline.orchestration.dagster_internals.worker_generations import threads
 from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import Settings, forget_secrets, get_settings
@@ -29,12 +29,6 @@ from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.workflows.warm_kernels import made_up_candles, warm_kernels
 
 LOADED_BY_PID = os.getpid()
-
-
-def threads() -> int:
-    """Threads of this process, native ones included where the system tells."""
-    tasks = Path("/proc/self/task")
-    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
 
 
 def rehearse() -> None:

@@ -1,0 +1,20 @@
+"""The first start of several processes on one DAGSTER_HOME at once."""
+
+from __future__ import annotations
+
+from dagster import DagsterInstance
+from filelock import FileLock
+
+from backtest_pipeline.settings import get_settings
+
+
+def create_databases() -> None:
+    """Create the instance's databases where they are not there yet, one process after another.
+
+    Dagster creates the tables of an SQLite database when it first opens it, and a process that does so while
+    another does ends with "table already exists".
+    """
+    home = get_settings().dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / "databases.lock"), DagsterInstance.get():
+        pass
