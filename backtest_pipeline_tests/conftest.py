@@ -15,6 +15,14 @@ from backtest_pipeline.settings import get_settings
 _ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
 # Their tests share the acceptance tests' pipeline on SQLite.
 _WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py")
+# Folders and files whose tests start the pipeline, PostgreSQL or a browser, or install something.
+_WITH_SERVICES = (
+    "/acceptance/",
+    "/docs/",
+    "/deploy/test_backup.py",
+    "/deploy/test_wheel.py",
+    "/test_in_browser.py",
+)
 # Their tests share the containers.
 _IN_CONTAINERS = ("test_containers.py", "test_deployment.py")
 
@@ -40,6 +48,14 @@ def group_of(test_id: str) -> str:
     if file.endswith(_IN_CONTAINERS):
         return "containers"
     return "docs" if "/docs/" in file else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `scripts/test --fast` leaves out."""
+    for item in items:
+        file = f"/{item.nodeid.partition('::')[0]}"
+        if any(place in file for place in _WITH_SERVICES):
+            item.add_marker(pytest.mark.service)
 
 
 @pytest.hookimpl(optionalhook=True)

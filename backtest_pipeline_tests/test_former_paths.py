@@ -38,6 +38,7 @@ def test_what_never_was_is_still_missing() -> None:
         importlib.import_module("backtest_pipeline.storage.nothing")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", ["code_server", "daemon", "web_server"])
 def test_a_unit_file_that_names_a_process_by_its_former_path_still_starts_it(
     process: str, tmp_path: Path
@@ -55,6 +56,7 @@ def test_a_unit_file_that_names_a_process_by_its_former_path_still_starts_it(
     assert done.stdout.startswith("Usage:")
 
 
+@pytest.mark.slow
 def test_an_operators_own_dagster_yaml_with_former_paths_still_gives_an_instance(tmp_path: Path) -> None:
     """A file without our first line is the operator's, and no start of the service changes it."""
     before = tmp_path / "dagster.yaml"

@@ -28,6 +28,7 @@ def _modules(room: str) -> list[str]:
     return sorted(".".join(path.parts).removesuffix(".__init__") for path in relative)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", WITHOUT_DAGSTER)
 def test_a_room_below_the_flow_never_loads_dagster(room: str) -> None:
     code = (

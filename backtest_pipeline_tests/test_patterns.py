@@ -111,12 +111,14 @@ def _worst(pattern: re.Pattern[Any]) -> tuple[float, str]:
     return max((taken_s, start) for start, taken_s in worst.items())
 
 
+@pytest.mark.slow
 def test_patterns_are_found_in_modules_and_in_sources() -> None:
     assert "backtest_pipeline.storage.layout._TASK_ID" in _in_modules()
     assert any(place.startswith("read_options.py:") for place in _in_sources())
     assert any(place.startswith("scratch_service.py:") for place in _in_sources())
 
 
+@pytest.mark.slow
 def test_no_pattern_is_worse_than_linear() -> None:
     places = {pattern: place for place, pattern in (_in_modules() | _in_sources()).items()}
     for pattern, place in places.items():

@@ -80,11 +80,13 @@ def run_backtest_command(
 
 
 @contextmanager
-def backtest_up(port: int, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def backtest_up(
+    port: int, env: dict[str, str], program: str = _PROGRAM, folder: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """`backtest up`, ready on `port`. It ends with the test, however the test ends: nobody waits for it."""
-    command = [_PROGRAM, "up", "--port", str(port)]
+    command = [program, "up", "--port", str(port)]
     with subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None

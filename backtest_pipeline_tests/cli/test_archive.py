@@ -13,7 +13,7 @@ from backtest_pipeline import BacktestClient
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import ArchiveRefused, FileThere, FileUnusable
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline_tests.storage.published import TASK, publish, wandering
+from backtest_pipeline_tests.results.published import TASK, publish, wandering
 
 Enter = Callable[[str], Path]
 

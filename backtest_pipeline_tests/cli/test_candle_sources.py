@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.commands.candle_commands import candles_app
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline_tests.storage.source_files import FILES
+from backtest_pipeline_tests.candles.source_files import FILES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "candles.md"
 ROW = re.compile(

@@ -17,8 +17,8 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, store_candles, wandering
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock, run
-from backtest_pipeline_tests.storage.published import OTHER, TASK, publish, rewrite, store_candles, wandering
 
 THIRD = "2f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
 

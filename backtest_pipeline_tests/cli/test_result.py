@@ -16,7 +16,7 @@ from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInval
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.storage.published import OTHER, TASK, publish, wandering
+from backtest_pipeline_tests.results.published import OTHER, TASK, publish, wandering
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def test_silence_is_told_and_the_process_left_alone_for_a_minute(
     assert sleeper.poll() is None
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_for_a_minute_is_killed_by_its_own_id(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:

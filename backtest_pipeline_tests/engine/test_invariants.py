@@ -35,6 +35,7 @@ def played(seed: int, style: str, request: BacktestRequest, bars: int = 60, **ch
     return play(rows, generated_signals(rng, bars), **fields)
 
 
+@pytest.mark.slow
 @cheap
 @given(seed=seeds, style=styles, request=requests)
 def test_equity_is_cash_plus_marked_positions_on_every_bar(
@@ -90,6 +91,7 @@ def test_the_size_of_chunks_changes_no_bit(
     assert simulated(chunk_bars) == simulated(60)
 
 
+@pytest.mark.slow
 @cheap
 @given(seed=seeds, style=styles, request=requests)
 def test_the_same_request_and_candles_give_the_same_bytes(
@@ -112,6 +114,7 @@ def test_doubled_prices_leave_returns_unchanged(seed: int, style: str, request: 
     assert (doubled.trades["quantity"] * 2).tolist() == plain.trades["quantity"].tolist()
 
 
+@pytest.mark.slow
 @cheap
 @given(seed=seeds, style=styles, request=requests)
 def test_another_symbol_leaves_a_symbols_trades_unchanged(
@@ -135,6 +138,7 @@ def test_another_symbol_leaves_a_symbols_trades_unchanged(
     assert with_other.by_symbol["X"] == by_itself.metrics
 
 
+@pytest.mark.slow
 @cheap
 @given(
     seed=seeds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ bars_one_by_one = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=3_000, derandomize=True, deadline=None)
 @given(
     request=requests,
@@ -56,6 +58,7 @@ def test_kernel_equals_reference_on_generated_markets(
     assert computed_by_the_kernel(written, request, chunk_bars) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=1_500, derandomize=True, deadline=None)
 @given(request=requests, bars=bars_one_by_one)
 def test_kernel_equals_reference_bar_by_bar(request: BacktestRequest, bars: list[Bar]) -> None:

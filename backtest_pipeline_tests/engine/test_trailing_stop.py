@@ -102,6 +102,7 @@ rows_of_bars = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=1_500, derandomize=True, deadline=None)
 @given(
     side=st.sampled_from([1, -1]),

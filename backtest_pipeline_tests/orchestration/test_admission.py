@@ -31,6 +31,7 @@ def _run(instance: dg.DagsterInstance, job: str = "backtest", **fields: Any) -> 
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "says"),
     [

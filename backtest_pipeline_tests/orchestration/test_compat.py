@@ -91,6 +91,7 @@ def test_a_replacement_for_a_while_is_taken_back_whatever_happens() -> None:
     assert library.serve is usual
 
 
+@pytest.mark.slow
 def test_all_that_is_declared_holds_with_the_versions_that_are_installed() -> None:
     _modules()
     web_server.install()
@@ -175,6 +176,7 @@ def _without(module: str, name: str, then: str) -> subprocess.CompletedProcess[s
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "name", "process"),
     [

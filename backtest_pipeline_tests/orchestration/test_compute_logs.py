@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PRINTING = """
 import os, signal, subprocess, sys
 from pathlib import Path
@@ -44,6 +46,7 @@ def _printed(home: Path, ending: str) -> tuple[subprocess.CompletedProcess[str],
     return done, (kept / "step.out").read_text(), (kept / "step.err").read_text()
 
 
+@pytest.mark.slow
 def test_output_is_kept_for_the_page_and_copied_to_the_log(tmp_path: Path) -> None:
     done, out, err = _printed(tmp_path, "well")
     assert out == "from Python\nfrom a child\nchildren: none\n"
@@ -53,6 +56,7 @@ def test_output_is_kept_for_the_page_and_copied_to_the_log(tmp_path: Path) -> No
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_what_it_had_printed(tmp_path: Path) -> None:
     done, out, err = _printed(tmp_path, "killed")
     assert done.returncode == -signal.SIGKILL

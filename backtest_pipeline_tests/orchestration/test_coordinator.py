@@ -181,6 +181,7 @@ def test_a_file_left_from_sqlite_says_nothing_about_runs_that_are_kept_elsewhere
         assert _last_written(instance) is None
 
 
+@pytest.mark.slow
 def test_it_is_the_file_in_use_that_is_looked_at(tmp_path: Path) -> None:
     left = tmp_path / "history" / "runs.db"
     left.parent.mkdir()

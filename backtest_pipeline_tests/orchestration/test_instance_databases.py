@@ -9,6 +9,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 _PROGRAM = """
 import sys
 from dagster import DagsterInstance
@@ -21,6 +23,7 @@ with DagsterInstance.get() as instance:
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_create_the_databases_once(tmp_path: Path) -> None:
     env = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -17,7 +17,7 @@ from backtest_pipeline.orchestration.tasks.manifests import Attempt
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.task_store import TaskStore
-from backtest_pipeline_tests.storage.published import OTHER, TASK, manifest_of, wandering
+from backtest_pipeline_tests.results.published import OTHER, TASK, manifest_of, wandering
 
 Hook = Callable[[], object]
 CANDLES = wandering()

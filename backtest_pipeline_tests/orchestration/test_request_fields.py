@@ -29,8 +29,8 @@ from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import resolve, strategies
 from backtest_pipeline.workflows.rerun import first_difference, rerun
 from backtest_pipeline.workflows.run_backtest import SERVICE_FIELDS
+from backtest_pipeline_tests.results.published import NOON, TASK, publish, store_candles, wandering
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer
-from backtest_pipeline_tests.storage.published import NOON, TASK, publish, store_candles, wandering
 
 pytestmark = pytest.mark.usefixtures("own_data_root")
 
@@ -110,6 +110,7 @@ def data_root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @BY_FIELD
 def test_the_ops_of_a_run(name: str, data_root: Path) -> None:
     settings = Settings(data_root=data_root)

@@ -68,6 +68,7 @@ def test_a_code_server_that_is_silent_for_minutes_has_lost_its_runs(monkeypatch:
     assert status() == WorkerStatus.NOT_FOUND
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_silent_runs_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     with dg.instance_for_test() as instance:
         asking = BacktestRunLauncher()
@@ -167,6 +168,7 @@ def test_a_cancellation_that_comes_before_its_worker_is_not_forgotten(server: Wa
     assert not server._to_interrupt
 
 
+@pytest.mark.slow
 def test_a_worker_that_missed_its_interrupt_gets_another(
     server: WarmApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ def _output(program: str, *arguments: str, folder: Path, **environment: str) -> 
     return ended.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_workers_are_forked_from_a_copy_that_holds_nothing_which_came_later(tmp_path: Path) -> None:
     found = json.loads(_output(_COPIED, str(tmp_path / "code.lock"), folder=tmp_path))
     assert found["context"] == "WarmContext"
@@ -67,6 +68,7 @@ def test_workers_are_forked_from_a_copy_that_holds_nothing_which_came_later(tmp_
     assert not found["holds the lock"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "strategies"),
     [

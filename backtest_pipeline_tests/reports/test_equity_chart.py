@@ -153,6 +153,7 @@ def test_a_thousand_candles_are_drawn_in_a_fraction_of_a_second() -> None:
     assert min(taken) < 0.3
 
 
+@pytest.mark.slow
 def test_a_million_bars_take_hardly_longer() -> None:
     bars = 1_000_000
     result = backtest({"AAPL": candles_of(walk(200))})
@@ -165,6 +166,7 @@ def test_a_million_bars_take_hardly_longer() -> None:
     assert time.perf_counter() - start < 2
 
 
+@pytest.mark.slow
 def test_warming_starts_no_thread_even_where_nothing_is_cached(tmp_path: Path) -> None:
     code = (
         "import os\n"

@@ -113,6 +113,7 @@ def test_a_page_loads_nothing() -> None:
         assert not [name for name in attributes if name.startswith("on")]
 
 
+@pytest.mark.slow
 def test_texts_from_users_are_texts_wherever_they_stand() -> None:
     candles = _several()
     result = backtest(candles)
@@ -152,6 +153,7 @@ def test_a_symbol_whose_candles_have_changed_is_left_out_alone() -> None:
     assert "buy and hold (" not in page.text
 
 
+@pytest.mark.slow
 def test_several_symbols_have_a_choice_a_table_and_correlations_and_one_has_none() -> None:
     candles = _several()
     several, one = report_html(backtest(candles), candles), _reported({"AAPL": candles["AAPL"]})[1]

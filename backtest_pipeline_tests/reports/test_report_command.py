@@ -77,6 +77,7 @@ def _run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
+@pytest.mark.slow
 def test_a_report_is_drawn_into_the_current_folder_and_opened(root: Path, opened: list[str]) -> None:
     done = _run("report", TASK)
     page = Path.cwd() / f"report-{TASK}.html"
@@ -122,6 +123,7 @@ def test_candles_that_are_gone_are_left_out_with_a_note(root: Path) -> None:
     assert [note.split()[0] for note in left_out] == ["AAPL"]
 
 
+@pytest.mark.slow
 def test_a_file_of_another_name_is_not_written_over_unasked(root: Path) -> None:
     Path("mine.html").write_text("mine")
     assert isinstance(_run("report", TASK, "--out", "mine.html").exception, FileThere)

@@ -18,7 +18,7 @@ from backtest_pipeline.results.retention_rules import Rules
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.lost_results import LostResults, lost_results
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.storage.published import NOON, OTHER, TASK, publish, wandering
+from backtest_pipeline_tests.results.published import NOON, OTHER, TASK, publish, wandering
 
 NOW = NOON + timedelta(days=3)
 TTL_DAYS = 7

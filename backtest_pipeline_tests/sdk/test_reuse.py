@@ -18,8 +18,8 @@ from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.sdk import reuse
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, store_candles, wandering
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, run
-from backtest_pipeline_tests.storage.published import OTHER, TASK, publish, rewrite, store_candles, wandering
 
 ASKED: dict[str, Any] = {"strategy": "sma_cross", "params": {"fast": 3, "slow": 8}}
 

@@ -64,6 +64,7 @@ def test_an_unknown_strategy_or_one_without_sources_has_no_digest() -> None:
     assert code_sha256(typed["Mine"]) is None
 
 
+@pytest.mark.slow
 def test_an_operators_module_counts_and_a_change_is_noticed_by_the_next_process(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(STRATEGY.format(imports=""))
     first = _digest(tmp_path)
@@ -73,6 +74,7 @@ def test_an_operators_module_counts_and_a_change_is_noticed_by_the_next_process(
     assert _digest(tmp_path) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports", ["import beside", "from beside import WINDOW", "import between", "from pack import deep"]
 )

@@ -81,6 +81,7 @@ def agree(found: reference_signals.Found, expected: reference_signals.Found) -> 
     return found == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=250, derandomize=True, deadline=None)
 @given(candles=markets(), params=candle_params)
 def test_volume_long_candle_on_generated_candles(candles: Candles, params: CandleParams) -> None:
@@ -88,6 +89,7 @@ def test_volume_long_candle_on_generated_candles(candles: Candles, params: Candl
     assert agree(found, reference_signals.volume_long_candle(candles, params))
 
 
+@pytest.mark.slow
 @settings(max_examples=120, derandomize=True, deadline=None)
 @given(candles=markets(), params=zone_params)
 def test_volume_zone_breakout_on_generated_candles(candles: Candles, params: ZoneParams) -> None:

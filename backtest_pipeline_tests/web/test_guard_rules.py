@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,6 +130,7 @@ def _rules(  # noqa: C901, PLR0911, PLR0912  one rule after another, to be read 
     return 400 if graphql and body not in (READS, CHANGES) else 200
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(
     method=st.sampled_from(["POST", "POST", "POST", "GET", "PUT", "DELETE", "HEAD"]),

@@ -25,7 +25,7 @@ from backtest_pipeline.candles.importer import import_candles
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.timeframe import BAR_SECONDS, TIMEFRAMES, Timeframe
-from backtest_pipeline_tests.storage.source_files import FILES
+from backtest_pipeline_tests.candles.source_files import FILES
 
 Bar = tuple[datetime, float, float, float, float, float]
 
@@ -198,6 +198,7 @@ QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthC
 EXACT = 1e-12
 
 
+@pytest.mark.slow
 @QUICK
 @given(st.one_of(texts(), documents()))
 def test_a_file_in_any_dress_gives_its_own_bars_or_is_refused(written: Written) -> None:
@@ -237,6 +238,7 @@ def damages(draw: st.DrawFn) -> tuple[Timeframe, bytes]:
     return timeframe, data
 
 
+@pytest.mark.slow
 @QUICK
 @given(damages())
 def test_a_damaged_file_never_ends_in_a_traceback(case: tuple[Timeframe, bytes]) -> None:
@@ -275,6 +277,7 @@ OPTIONS = st.builds(
 )
 
 
+@pytest.mark.slow
 @QUICK
 @given(damages(), OPTIONS)
 def test_no_option_turns_a_refusal_into_a_traceback(

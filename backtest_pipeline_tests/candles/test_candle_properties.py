@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def _reaches(bound: date | datetime | None, local: datetime, *, first: bool) -> 
     return moment >= bound_utc if first else moment <= bound_utc
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(volumes(), MOMENTS, MOMENTS)
 def test_any_range_of_any_volume_loads_what_pandas_finds(
@@ -142,6 +144,7 @@ def splits(draw: st.DrawFn) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
     return candles, [candles.iloc[piece] for piece in pieces if piece]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(splits())
 def test_an_import_in_any_split_and_order_gives_the_same_store(
@@ -163,6 +166,7 @@ def test_an_import_in_any_split_and_order_gives_the_same_store(
     assert stores[0] == stores[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(volumes(), st.lists(HOURS, min_size=1, max_size=40, unique=True))
 def test_an_import_into_any_volume_keeps_what_it_does_not_replace(volume: Volume, hours: list[int]) -> None:

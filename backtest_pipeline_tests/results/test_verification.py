@@ -22,7 +22,7 @@ from backtest_pipeline.model.result import Metrics
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.storage.published import (
+from backtest_pipeline_tests.results.published import (
     OTHER,
     TASK,
     forge,

@@ -233,6 +233,7 @@ def test_a_report_of_an_attempt_that_was_replaced_comes_too_late(tmp_path: Path)
     assert not (store.layout.task(TASK) / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_cleanup_beside_a_publishing_worker_leaves_whole_tasks_or_none(tmp_path: Path) -> None:
     store, result, over = TaskStore(tmp_path), _result(), threading.Event()
     expired = Rules(NOON + timedelta(days=8), timedelta(days=7), lambda _: False)

@@ -20,8 +20,8 @@ from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.results.catalog import COLUMNS
 from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline_tests.results.published import TASK, publish, store_candles, wandering
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, run
-from backtest_pipeline_tests.storage.published import TASK, publish, store_candles, wandering
 
 PAGE = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
 

@@ -225,6 +225,7 @@ def test_leftovers_of_a_killed_import_are_ignored_and_removed(
     assert not leftover.exists()
 
 
+@pytest.mark.slow
 def test_imports_at_the_same_time_lose_no_row(
     data_root: Path, candle_frame: MakeFrame, tmp_path: Path
 ) -> None:

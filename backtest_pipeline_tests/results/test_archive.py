@@ -26,7 +26,7 @@ from backtest_pipeline.results.catalog import read_catalog
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_folder, verify_task
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.storage.published import OTHER, TASK, forge, publish, rewrite, wandering
+from backtest_pipeline_tests.results.published import OTHER, TASK, forge, publish, rewrite, wandering
 
 Members = list[tuple[tarfile.TarInfo, bytes]]
 

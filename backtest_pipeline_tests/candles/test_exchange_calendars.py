@@ -121,6 +121,7 @@ def held(candles: Candles, **asked: Any) -> BacktestResult:
 KINDS = ("daily, market's zone", "daily, UTC", "hourly, from the opening", "hourly, on the clock")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", HOURLY_BARS)
 def test_bars_a_year_gaps_and_growth_are_those_of_the_exchange(name: str, kind: str, layout: Layout) -> None:

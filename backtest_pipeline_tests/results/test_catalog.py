@@ -16,7 +16,7 @@ import pytest
 from backtest_pipeline.model.manifest import Timestamps
 from backtest_pipeline.results.catalog import COLUMNS, Wanted, read_catalog, results_frame
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.storage.published import OTHER, TASK, publish, rewrite, wandering
+from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, wandering
 
 DAY = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.candles.store_check import check_store
 from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid, SymbolRecordInvalid
 from backtest_pipeline.model.market import SymbolRecord
-from backtest_pipeline_tests.storage.published import store_candles, wandering
+from backtest_pipeline_tests.results.published import store_candles, wandering
 
 
 def table(days: list[str]) -> pa.Table:
@@ -25,6 +25,7 @@ def table(days: list[str]) -> pa.Table:
 SEOLLAL = ["2024-02-07", "2024-02-08", "2024-02-13", "2024-02-14", "2024-02-15"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("calendar", "written"),
     [

@@ -10,7 +10,7 @@ from backtest_pipeline.candles.importer import import_candles
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.timeframe import Timeframe
-from backtest_pipeline_tests.storage.source_files import FILES, MINUTES
+from backtest_pipeline_tests.candles.source_files import FILES, MINUTES
 
 HEADER = "Date,Open,High,Low,Close,Volume"
 BAR = "10,11,9,10.5,100"
