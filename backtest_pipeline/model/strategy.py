@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
 
 
+_BOOL = np.dtype(np.bool_)
 _ONE = np.float64(1.0).tobytes()
 
 
@@ -94,13 +95,15 @@ def checked_params(strategy: Strategy, params: Mapping[str, Any]) -> StrategyPar
         ParamsInvalid: a parameter is unknown, of the wrong type or out of range, or they do not fit together.
     """
     try:
-        return strategy.Params.model_validate(dict(params))
+        # As model_validate, which takes twice as long.
+        checked: StrategyParams = strategy.Params.__pydantic_validator__.validate_python(params)
     except ValidationError as error:
         problems = [
             (field, "there is no such parameter" if problem.startswith("Extra inputs") else problem)
             for field, problem in problems_of(error)
         ]
         raise ParamsInvalid(strategy.name, problems, list(strategy.Params.model_fields)) from None
+    return checked
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -132,6 +135,8 @@ def check_signals(strategy: str, signals: object, bars: int) -> CheckedSignals:
 
 
 def _checked_flags(strategy: str, name: str, array: object, bars: int) -> NDArray[np.bool_]:
+    if type(array) is np.ndarray and array.dtype is _BOOL and array.shape == (bars,):
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
     if array is None:
         return np.zeros(bars, dtype=np.bool_)
     flags = _as_array(strategy, name, array, bars)

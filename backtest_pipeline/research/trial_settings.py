@@ -30,13 +30,13 @@ class TrialSetting:
 
     Attributes:
         request: a backtest with these fields, or why there is none.
-        record: its money and fill rules, shape (1,), dtype `SETTINGS`; a `max_hold` of 0 leaves it to the
+        record: its money and fill rules, the bytes of one `SETTINGS`; a `max_hold` of 0 leaves it to the
             strategy.
         initial_cash: of the account.
     """
 
     request: BacktestRequest | RequestInvalid
-    record: NDArray[Any]
+    record: bytes
     initial_cash: float
 
 
@@ -102,5 +102,6 @@ class TrialSettings:
         try:
             request = trial_request(self._request, values)
         except RequestInvalid as error:
-            return TrialSetting(error, np.zeros(1, dtype=SETTINGS), 0.0)
-        return TrialSetting(request, settings_of(request, request.max_hold_bars), request.initial_cash)
+            return TrialSetting(error, bytes(SETTINGS.itemsize), 0.0)
+        record = settings_of(request, request.max_hold_bars).tobytes()
+        return TrialSetting(request, record, request.initial_cash)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backtest_pipeline.engine.indicators.sharing import IndicatorMemo, sharing
 from backtest_pipeline.engine.inputs import holding_period_of, signals_of_read_only
+from backtest_pipeline.engine.records import SETTINGS
+from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, RequestInvalid
 from backtest_pipeline.model.space_values import PARAM
 from backtest_pipeline.model.span import zone_of
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 
 SIGNAL_FIELDS = ("strategy", "seed", *MARKET_FIELDS)
 """Fields on which signals hang, beside the strategy's parameters."""
+
+
+BUILT_IN = "backtest_pipeline.strategies.builtin."
+"""Where strategies stand that write to no indicator, and so need no copies of shared ones."""
 
 
 class TrialRunner:
@@ -74,6 +81,7 @@ class TrialRunner:
         given.check(symbols, request.space.get("timeframe", (backtest.timeframe,)))
         self.most_bars = given.bars(symbols)
         self._several_symbols = max(len(one) for one in choices) > 1
+        self._memo = IndicatorMemo()
         self._settings = TrialSettings(given, request, self.space, timezone)
         self._signal_keys = [key for key in request.space if key.startswith(PARAM) or key in SIGNAL_FIELDS]
 
@@ -83,6 +91,10 @@ class TrialRunner:
         Args:
             points: which combinations, as the sweep's search chooses them.
         """
+        with sharing(self._memo):
+            return self._run(points)
+
+    def _run(self, points: Points) -> TrialChunk:
         rows = TrialRows(len(points), several_symbols=self._several_symbols)
         settings, setting_of = self._settings.of(points)
         usable = np.ones(len(points), dtype=np.bool_)
@@ -91,12 +103,12 @@ class TrialRunner:
                 trials = np.flatnonzero(setting_of == place)
                 rows.refuse(trials, str(setting.request))
                 usable[trials] = False
-        records = np.concatenate([setting.record for setting in settings])[setting_of]
+        records = np.frombuffer(b"".join(setting.record for setting in settings), dtype=SETTINGS)[setting_of]
         cash = np.array([setting.initial_cash for setting in settings])[setting_of]
         for groups in self._markets(points, usable):
             batch: TrialBatch | None = None
             for trials, params in groups:
-                request = settings[setting_of[trials[0]]].request
+                request: Any = settings[setting_of[trials[0]]].request
                 batch = self._add(batch, rows, trials, request, params)
                 if batch is not None and batch.is_full:
                     batch.flush(records, cash, rows)
@@ -120,7 +132,10 @@ class TrialRunner:
             rows.refuse(trials, str(error))
             return batch
         try:
-            batch = batch or TrialBatch(self._settings.market(request))
+            if batch is None:
+                batch = TrialBatch(self._settings.market(request))
+                self._memo.begin(getattr(own, name) for own in batch.candles for name in CANDLE_COLUMNS)
+            self._memo.copies = not strategy.__module__.startswith(BUILT_IN)
             batch.add(trials, _put_signals(batch, strategy, checked, request.seed))
         except BacktestError as error:
             rows.fail(trials, str(error))

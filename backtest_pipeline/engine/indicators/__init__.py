@@ -3,6 +3,7 @@
 from backtest_pipeline.engine.indicators.functions import (
     atr,
     before,
+    body_range,
     bollinger,
     crossed_above,
     crossed_below,
@@ -17,6 +18,7 @@ from backtest_pipeline.engine.indicators.functions import (
 __all__ = [
     "atr",
     "before",
+    "body_range",
     "bollinger",
     "crossed_above",
     "crossed_below",
