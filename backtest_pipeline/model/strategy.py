@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -106,9 +107,12 @@ def checked_params(strategy: Strategy, params: Mapping[str, Any]) -> StrategyPar
     return checked
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class CheckedSignals:
-    """Signals in which every array is there and has the candles' length."""
+    """Signals in which every array is there and has the candles' length.
+
+    Not frozen, which would take longer to make than all that is checked.
+    """
 
     entry: NDArray[np.bool_]
     exit: NDArray[np.bool_]
@@ -147,7 +151,7 @@ def _checked_flags(strategy: str, name: str, array: object, bars: int) -> NDArra
 
 def _checked_confidence(strategy: str, array: object, bars: int) -> NDArray[np.float64]:
     if array is None:
-        return np.ndarray((bars,), np.float64, _ONE, 0, (0,))  # as np.broadcast_to, which takes far longer
+        return _full_confidence(bars)
     confidence = _as_array(strategy, "confidence", array, bars)
     if not np.issubdtype(confidence.dtype, np.floating):
         raise StrategyFaulty(strategy, f"confidence must hold float, not {confidence.dtype}")
@@ -156,6 +160,11 @@ def _checked_confidence(strategy: str, array: object, bars: int) -> NDArray[np.f
         bar = int(np.argmax(outside))
         raise StrategyFaulty(strategy, f"confidence must lie in 0 to 1, not {confidence[bar]} at bar {bar}")
     return np.ascontiguousarray(confidence, dtype=np.float64)
+
+
+@lru_cache(maxsize=64)
+def _full_confidence(bars: int) -> NDArray[np.float64]:
+    return np.ndarray((bars,), np.float64, _ONE, 0, (0,))  # as np.broadcast_to, which takes far longer
 
 
 def _as_array(strategy: str, name: str, array: object, bars: int) -> NDArray[Any]:

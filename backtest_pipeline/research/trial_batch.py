@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int64]
 
-MOST_FLAGS = 1_000_000
+MOST_FLAGS = 4_000_000
 """Of all signals in a batch; they should fit into a processor's cache."""
 MOST_SIGNALS = 64
 
@@ -28,17 +29,25 @@ MOST_SIGNALS = 64
 class TrialBatch:
     """Signals and the trials that have them, until `flush` runs them.
 
+    Attributes:
+        candles: each symbol's candles.
+
     Args:
         market: the candles that they share.
     """
 
     def __init__(self, market: Market) -> None:
         self._market = market
+        self.candles: Sequence[Candles] = market.candles
         bars, longest = market.bars, market.longest_bars
         symbols = len(market.candles)
         self._room = max(1, min(MOST_SIGNALS, MOST_FLAGS // (4 * bars)))
         self._flags = tuple(np.zeros((self._room, bars), dtype=np.bool_) for _ in range(4))
-        self._starts = [int(start) for start in market.arrays[0]]
+        spans = [slice(*ends) for ends in pairwise(market.arrays[0].tolist())]
+        self._symbols = symbols
+        self._views = [
+            [flags[row, bars] for flags in self._flags] for row in range(self._room) for bars in spans
+        ]
         self._hold_bars = np.empty(self._room, dtype=np.int64)
         self._trials: list[Rows] = []
         self._spare = (
@@ -52,23 +61,17 @@ class TrialBatch:
         )
 
     @property
-    def candles(self) -> Sequence[Candles]:
-        """Each symbol's candles."""
-        return self._market.candles
-
-    @property
     def is_full(self) -> bool:
         """Whether the batch has to be flushed before there is room for further signals."""
         return len(self._trials) == self._room
 
     def put_signals(self, symbol: int, signals: CheckedSignals) -> None:
         """Takes one symbol's signals for the trials that are added next."""
-        row, bars = len(self._trials), slice(self._starts[symbol], self._starts[symbol + 1])
-        entry, exit_, short_entry, short_exit = self._flags
-        entry[row, bars] = signals.entry
-        exit_[row, bars] = signals.exit
-        short_entry[row, bars] = signals.short_entry
-        short_exit[row, bars] = signals.short_exit
+        entry, exit_, short_entry, short_exit = self._views[len(self._trials) * self._symbols + symbol]
+        entry[...] = signals.entry
+        exit_[...] = signals.exit
+        short_entry[...] = signals.short_entry
+        short_exit[...] = signals.short_exit
 
     def add(self, trials: Rows, hold_bars: int | None) -> None:
         """Adds trials that have the signals which were put since the last call.

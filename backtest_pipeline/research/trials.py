@@ -82,6 +82,7 @@ class TrialRunner:
         self.most_bars = given.bars(symbols)
         self._several_symbols = max(len(one) for one in choices) > 1
         self._memo = IndicatorMemo()
+        self._copies = {name: not own.__module__.startswith(BUILT_IN) for name, own in strategies.items()}
         self._settings = TrialSettings(given, request, self.space, timezone)
         self._signal_keys = [key for key in request.space if key.startswith(PARAM) or key in SIGNAL_FIELDS]
 
@@ -135,7 +136,7 @@ class TrialRunner:
             if batch is None:
                 batch = TrialBatch(self._settings.market(request))
                 self._memo.begin(getattr(own, name) for own in batch.candles for name in CANDLE_COLUMNS)
-            self._memo.copies = not strategy.__module__.startswith(BUILT_IN)
+            self._memo.copies = self._copies[request.strategy]
             batch.add(trials, _put_signals(batch, strategy, checked, request.seed))
         except BacktestError as error:
             rows.fail(trials, str(error))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.indicators.crossing import crossed
+from backtest_pipeline.engine.indicators.crossing import crossed, crossed_both
 from backtest_pipeline.engine.indicators.rolling import rolling_deviation, rolling_highest, rolling_mean
 from backtest_pipeline.engine.indicators.sharing import handed_out, shared
 from backtest_pipeline.engine.indicators.smoothing import smooth, split_changes, true_range
@@ -113,6 +113,16 @@ def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
 def crossed_below(left: ArrayLike, right: ArrayLike) -> Flags:
     """Where `left` is below `right` and was not at the bar before; as `crossed_above`."""
     return crossed_above(right, left)
+
+
+def crossings(left: ArrayLike, right: ArrayLike) -> tuple[Flags, Flags]:
+    """Where `left` crosses above `right`, and where below: `crossed_above` and `crossed_below` at once."""
+    upper, lower = _floats(left), _floats(right)
+    if len(upper) != len(lower):
+        upper, lower = _broadcast(upper, lower)
+    above, below = np.empty(len(upper), dtype=np.bool_), np.empty(len(upper), dtype=np.bool_)
+    crossed_both(upper, lower, above, below)
+    return above, below
 
 
 def volume_zone_level(

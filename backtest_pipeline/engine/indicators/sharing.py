@@ -21,12 +21,13 @@ Computation = TypeVar("Computation", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
 MOST_BYTES = 128 * 2**20
+_STRIDE = 2_654_435_761
 
 _in_use: ContextVar[IndicatorMemo | None] = ContextVar("indicator_memo", default=None)
 
 
 class IndicatorMemo:
-    """Remembers indicators of some candles, the latest ones where they are too many.
+    """Remembers indicators of some candles, as many as there is room for.
 
     A key holds identities of arrays. They stay true as each entry keeps the arrays that it was made of.
 
@@ -40,20 +41,27 @@ class IndicatorMemo:
         self._bytes = 0
         self._sources: list[NDArray[Any]] = []
         self._known: set[int] = set()
+        self._keys: list[tuple[Any, ...]] = []
+        self._turn = 0
         self._entries: dict[tuple[Any, ...], tuple[Any, Arrays]] = {}
 
-    def of(self, compute: Callable[..., Any], arrays: int, args: tuple[Any, ...]) -> Any:
-        """The result of a computation, whose first arguments are arrays."""
-        key = (compute, *map(id, args[:arrays]), *args[arrays:], *map(type, args[arrays:]))
+    def find(self, key: tuple[Any, ...], arrays: Arrays, rest: tuple[Any, ...]) -> Any:
+        """The result of a computation, remembered or new.
+
+        Args:
+            key: the function, then what its result hangs on.
+            arrays: its first arguments.
+            rest: its other arguments.
+        """
         try:
             entry = self._entries.get(key)
         except TypeError:  # an argument that cannot be remembered
-            return compute(*args)
+            return key[0](*arrays, *rest)
         if entry is not None:
             return entry[0]
-        result = compute(*args)
-        if self._known.issuperset(map(id, args[:arrays])):
-            self._keep(key, result, args[:arrays])
+        result = key[0](*arrays, *rest)
+        if self._known.issuperset(map(id, arrays)):
+            self._keep(key, result, arrays)
         return result
 
     def begin(self, sources: Iterable[NDArray[Any]]) -> None:
@@ -62,6 +70,7 @@ class IndicatorMemo:
         if [id(own) for own in arrays] == [id(own) for own in self._sources]:
             return
         self._entries.clear()
+        self._keys.clear()
         self._bytes = 0
         self._sources = arrays
         self._known = {id(own) for own in arrays}
@@ -72,11 +81,18 @@ class IndicatorMemo:
             self._bytes += own.nbytes
             self._known.add(id(own))
         self._entries[key] = (result, arrays)
+        self._keys.append(key)
         while self._bytes > self._most_bytes and len(self._entries) > 1:
-            oldest, _ = self._entries.pop(next(iter(self._entries)))
-            for own in _parts(oldest):
-                self._bytes -= own.nbytes
-                self._known.discard(id(own))
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forgets an entry that might be any: a search goes round, and comes to the oldest ones first."""
+        self._turn = (self._turn + _STRIDE) % (len(self._keys) - 1)
+        self._keys[self._turn], self._keys[-1] = self._keys[-1], self._keys[self._turn]
+        result, _ = self._entries.pop(self._keys.pop())
+        for own in _parts(result):
+            self._bytes -= own.nbytes
+            self._known.discard(id(own))
 
 
 @contextmanager
@@ -98,7 +114,10 @@ def shared(arrays: int) -> Callable[[Computation], Computation]:
     def decorate(compute: Computation) -> Computation:
         def remembered(*args: Any) -> Any:
             memo = _in_use.get()
-            return compute(*args) if memo is None else memo.of(compute, arrays, args)
+            if memo is None:
+                return compute(*args)
+            sources, rest = args[:arrays], args[arrays:]
+            return memo.find((compute, *map(id, sources), *rest, *map(type, rest)), sources, rest)
 
         return remembered  # type: ignore[return-value]  # it takes what the computation takes
 

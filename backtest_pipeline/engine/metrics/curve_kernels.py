@@ -243,12 +243,17 @@ def _selected(values: Any, place: int) -> float:
 
 
 @compiled()
-def _likely_limit(returns: Any) -> float:
+def _likely_limit(returns: Any, spare: Any) -> float:
     """A value that probably more than the tail lies below, from a sample of the returns."""
     step = max(len(returns) // MOST_SAMPLED, FEWEST_BARS_A_SAMPLE)
-    sample = np.sort(returns[::step])
-    limit: float = sample[min(int(SAMPLE_TAIL * len(sample)) + 1, len(sample) - 1)]
-    return limit
+    count = 0
+    for bar in range(0, len(returns), step):
+        if not np.isnan(returns[bar]):
+            spare[count] = returns[bar]
+            count += 1
+    if count == 0:
+        return np.nan
+    return _selected(spare[:count], min(int(SAMPLE_TAIL * count) + 1, count - 1))
 
 
 @compiled()
@@ -273,7 +278,7 @@ def value_at_risk(returns: Any, kept: Any) -> float:
     rank = TAIL * (len(returns) - 1)
     lower = int(np.floor(rank))
     upper = min(lower + 1, len(returns) - 1)
-    limit = _likely_limit(returns)
+    limit = _likely_limit(returns, kept)
     count = equal = 0
     for value in returns:
         kept[count] = value  # written whether it counts or not, which is cheaper than to guess
