@@ -414,4 +414,8 @@ def _kernel_of(sources: str) -> Any:
     return run_trials
 
 
-run_trials = _kernel_of(sources_digest(kernel, study_kernel, joint_kernel, curve_kernels, list_kernels))
+_SOURCES = (kernel, study_kernel, joint_kernel, curve_kernels, list_kernels)
+SOURCES = tuple(module.__name__ for module in _SOURCES)
+"""Names of the modules whose kernels are called."""
+
+run_trials = _kernel_of(sources_digest(*_SOURCES))

@@ -21,7 +21,7 @@ Computation = TypeVar("Computation", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
 MOST_BYTES = 128 * 2**20
-_STRIDE = 2_654_435_761
+_FACTOR, _SUMMAND = 6_364_136_223_846_793_005, 1_442_695_040_888_963_407  # Knuth's, modulo 2**64
 
 _in_use: ContextVar[IndicatorMemo | None] = ContextVar("indicator_memo", default=None)
 
@@ -31,18 +31,22 @@ class IndicatorMemo:
 
     A key holds identities of arrays. They stay true as each entry keeps the arrays that it was made of.
 
+    Attributes:
+        copies: whether strategies get arrays of their own, to which they may write.
+        bytes: of all results together.
+
     Args:
-        most_bytes: of all results together.
+        most_bytes: what that may be at most, save for a single result.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.copies = True
         self._most_bytes = most_bytes
-        self._bytes = 0
+        self.bytes = 0
         self._sources: list[NDArray[Any]] = []
         self._known: set[int] = set()
         self._keys: list[tuple[Any, ...]] = []
-        self._turn = 0
+        self._chance = 0
         self._entries: dict[tuple[Any, ...], tuple[Any, Arrays]] = {}
 
     def find(self, key: tuple[Any, ...], arrays: Arrays, rest: tuple[Any, ...]) -> Any:
@@ -71,27 +75,28 @@ class IndicatorMemo:
             return
         self._entries.clear()
         self._keys.clear()
-        self._bytes = 0
+        self.bytes = 0
         self._sources = arrays
         self._known = {id(own) for own in arrays}
 
     def _keep(self, key: tuple[Any, ...], result: Any, arrays: Arrays) -> None:
         for own in _parts(result):
             own.flags.writeable = False
-            self._bytes += own.nbytes
+            self.bytes += own.nbytes
             self._known.add(id(own))
         self._entries[key] = (result, arrays)
         self._keys.append(key)
-        while self._bytes > self._most_bytes and len(self._entries) > 1:
+        while self.bytes > self._most_bytes and len(self._entries) > 1:
             self._forget()
 
     def _forget(self) -> None:
-        """Forgets an entry that might be any: a search goes round, and comes to the oldest ones first."""
-        self._turn = (self._turn + _STRIDE) % (len(self._keys) - 1)
-        self._keys[self._turn], self._keys[-1] = self._keys[-1], self._keys[self._turn]
+        """Forgets an entry by chance: a search goes round, and would always miss the oldest one next."""
+        self._chance = (self._chance * _FACTOR + _SUMMAND) % 2**64
+        place = (self._chance >> 33) % (len(self._keys) - 1)  # never the latest
+        self._keys[place], self._keys[-1] = self._keys[-1], self._keys[place]
         result, _ = self._entries.pop(self._keys.pop())
         for own in _parts(result):
-            self._bytes -= own.nbytes
+            self.bytes -= own.nbytes
             self._known.discard(id(own))
 
 
