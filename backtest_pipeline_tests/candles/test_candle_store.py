@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -362,23 +361,6 @@ def test_gaps_are_reported_not_refused(store: CandleStore, candle_frame: MakeFra
         datetime(2020, 1, 30, tzinfo=UTC),
         datetime(2020, 2, 3, tzinfo=UTC),
     )
-
-
-def test_a_million_candles_load_in_well_under_a_third_of_a_second(store: CandleStore, put: Put) -> None:
-    stamps = pd.date_range("2019-01-01", periods=1_000_000, freq="1min", tz="UTC", unit="us")
-    close = 100 + np.random.default_rng(0).normal(0, 0.01, len(stamps)).cumsum()
-    bars = {"open": close, "high": close + 0.1, "low": close - 0.1, "close": close, "volume": close}
-    frame = pd.DataFrame({"timestamp": stamps, **bars})
-    for year, rows in frame.groupby(stamps.year):
-        put(rows, f"ACME/1M/{year}.parquet", index=False)
-
-    durations_s = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        assert len(store.load(["ACME"], "1m")["ACME"]) == 1_000_000
-        durations_s.append(time.perf_counter() - begin)
-
-    assert min(durations_s) < 0.3
 
 
 def test_the_store_loads_neither_dagster_nor_numba() -> None:
