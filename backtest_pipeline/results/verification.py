@@ -32,7 +32,7 @@ class Verified:
 
     Attributes:
         task_id: the task.
-        status: as its manifest says, or none where there is no such manifest.
+        status: as its manifest says, or `None` where there is no such manifest.
         problems: what is wrong; empty where all is well.
     """
 
@@ -109,12 +109,12 @@ def _contradictions(manifest: Manifest, task_id: str) -> list[str]:
         problems.append(f"this is the manifest of task {manifest.task_id}")
     if digest_of(manifest.request) != manifest.request_digest:
         problems.append("request_digest is not the digest of request")
-    told: dict[str, Any] = manifest.model_dump(mode="json", include={*_COPIED, "strategy_id"})
+    stated: dict[str, Any] = manifest.model_dump(mode="json", include={*_COPIED, "strategy_id"})
     asked = {
         **{name: manifest.request.get(name) for name in _COPIED},
         "strategy_id": manifest.request.get("strategy"),
     }
-    problems += [f"{name} differs from the request's" for name in told if told[name] != asked[name]]
+    problems += [f"{name} differs from the request's" for name in stated if stated[name] != asked[name]]
     if len(manifest.run_ids) != manifest.attempt or manifest.run_ids[0] != manifest.task_id:
         problems.append("run_ids are not this task's attempts")
     if (manifest.error is None) != (manifest.status == "completed") and manifest.status != "cancelled":

@@ -129,7 +129,7 @@ def server() -> Iterator[WarmApiServer]:
     server = WarmApiServer.__new__(WarmApiServer)
     server._execution_lock = threading.Lock()
     server._executions, server._termination_times = {}, {}
-    server._to_interrupt, server._told_again = {}, set()
+    server._to_interrupt, server._interrupted_again = {}, set()
     yield server
     for worker, _ in server._executions.values():
         worker.kill()

@@ -12,8 +12,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import cache_from_source
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, DagsterRunStatus
@@ -25,6 +23,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from grpc import StatusCode
 
 from backtest_pipeline.orchestration.dagster_internals import warm_workers
+from backtest_pipeline.orchestration.dagster_internals.code_reload import CodeOnDisk, forget_modules
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 
 if TYPE_CHECKING:
@@ -34,22 +33,7 @@ AGAIN_AFTER_S = 2.0
 KILL_AFTER_S = 10.0
 LOOK_AT_CODE_EVERY_S = 1.0
 START_WITHIN_S = 25.0  # a cold worker imports everything first; run monitoring gives up after 30
-_OURS = "backtest_pipeline."
 _StartWorkers = Callable[[logging.Logger], multiprocessing.context.BaseContext]
-_STAYS = {
-    "backtest_pipeline.orchestration",
-    "backtest_pipeline.orchestration.dagster_internals",
-    "backtest_pipeline.orchestration.processes",
-    "backtest_pipeline.orchestration.tasks",
-    "backtest_pipeline.orchestration.tasks.deferred",
-    "backtest_pipeline.orchestration.processes.code_server",
-    "backtest_pipeline.orchestration.dagster_internals.code_server_command",
-    "backtest_pipeline.orchestration.dagster_internals.compat",
-    "backtest_pipeline.orchestration.dagster_internals.pooled_postgres",
-    "backtest_pipeline.orchestration.dagster_internals.warm_server",
-    "backtest_pipeline.orchestration.dagster_internals.warm_workers",
-    "backtest_pipeline.orchestration.dagster_internals.worker_generations",
-}
 
 for _method in ("Ping", "StartRun", "ReloadCode", "CancelExecution"):  # called by gRPC
     overrides(DagsterApiServer, _method)
@@ -79,15 +63,15 @@ class WarmApiServer(DagsterApiServer):
     def __init__(self, **arguments: Any) -> None:
         warming = _InBackground(warm_workers.first_context, arguments["logger"])
         self._to_interrupt: dict[str, float] = {}
-        self._told_again: set[str] = set()
-        self._code = _CodeOnDisk()
+        self._interrupted_again: set[str] = set()
+        self._code = CodeOnDisk()
         super().__init__(**arguments)
         self._load_arguments = arguments
         self._mp_ctx = warming.context()  # type: ignore[assignment]  # Dagster has spawn only
         threading.Thread(target=self._follow_changes, name="follow-code", daemon=True).start()
 
     def Ping(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
-        """Tells that it is there, which is asked before each launch.
+        """Answer that it is there, which is asked before each launch.
 
         While the code on disk is not what is loaded, it seems to be away: tasks wait until it is.
         """
@@ -118,7 +102,7 @@ class WarmApiServer(DagsterApiServer):
                 known[0].kill()
 
     def _seem_away_when_stopping(self, context: grpc.ServicerContext) -> None:
-        """Told to stop, it waits for the runs that it has and seems to be away: others wait in the queue.
+        """Asked to stop, it waits for the runs that it has and seems to be away: others wait in the queue.
 
         Dagster's server refuses their launches instead, which costs each of them an attempt.
         """
@@ -133,7 +117,7 @@ class WarmApiServer(DagsterApiServer):
         Code that does not load leaves no definitions, so that nothing runs on the old code unnoticed.
         """
         with self._reload_lock:
-            _forget_modules()
+            forget_modules()
             warming = _InBackground(warm_workers.context, self._logger)
             self._load_anew()
             self._mp_ctx = warming.context()  # type: ignore[assignment]  # as above
@@ -167,7 +151,7 @@ class WarmApiServer(DagsterApiServer):
                     self._code.could_not_be_loaded()
                     return
                 self._mp_ctx = renewed
-            _forget_modules()
+            forget_modules()
             self._load_anew()
             self._server_id = str(uuid.uuid4())
             self._code.loaded()
@@ -239,22 +223,22 @@ class WarmApiServer(DagsterApiServer):
         """
         now_s = time.time()
         with self._execution_lock:
-            for run_id, told_at in list(self._to_interrupt.items()):
+            for run_id, asked_at in list(self._to_interrupt.items()):
                 if run_id in self._executions:
                     self._interrupt(run_id)
-                if run_id in self._executions or now_s - told_at > 2 * START_WITHIN_S:
+                if run_id in self._executions or now_s - asked_at > 2 * START_WITHIN_S:
                     del self._to_interrupt[run_id]
             late = {run_id for run_id, at in self._termination_times.items() if now_s - at > AGAIN_AFTER_S}
-            for run_id in late - self._told_again:
+            for run_id in late - self._interrupted_again:
                 self._interrupt(run_id)
-            self._told_again = late
+            self._interrupted_again = late
 
     def _kill_stuck(self) -> None:
-        """Kills workers that were told to stop and are still there: native code sees no interrupt."""
+        """Kills workers that were asked to stop and are still there: native code sees no interrupt."""
         with self._execution_lock:
-            for run_id, told_at in self._termination_times.items():
+            for run_id, asked_at in self._termination_times.items():
                 process, _ = self._executions[run_id]
-                if time.time() - told_at > KILL_AFTER_S and process.is_alive():
+                if time.time() - asked_at > KILL_AFTER_S and process.is_alive():
                     self._logger.warning("the worker of run %s does not stop; killing it", run_id)
                     process.kill()
 
@@ -273,49 +257,6 @@ class WarmApiServer(DagsterApiServer):
                     instance.report_run_canceled(run, message="The worker was stopped.")
 
 
-class _CodeOnDisk:
-    """Whether the sources of what is loaded have changed since, as strategies and digests."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, str | None] = {}
-        self._unusable: dict[str, str | None] = {}
-
-    def is_behind(self) -> bool:
-        """Whether there is code on disk that is not loaded, and has not been tried in vain."""
-        changed = _changed_code()
-        return bool(changed) and changed != self._unusable
-
-    def has_settled(self) -> bool:
-        """The same, once it has been as it is since the last look: files are written one after another."""
-        seen, self._seen = self._seen, _changed_code()
-        return bool(self._seen) and self._seen == seen and self._seen != self._unusable
-
-    def loaded(self) -> None:
-        """Called when what is on disk has been loaded."""
-        self._seen, self._unusable = {}, {}
-
-    def could_not_be_loaded(self) -> None:
-        """Called when what was seen last does not load: it is not tried again before it changes."""
-        self._unusable = self._seen
-
-
-def _changed_code() -> dict[str, str | None]:
-    """Digests on disk of the strategies whose sources have changed since they were loaded.
-
-    Where none could be loaded, the code location says so, and there is nothing to compare with.
-    """
-    from backtest_pipeline.model.errors import BacktestError  # noqa: PLC0415  of the code that is loaded now
-    from backtest_pipeline.strategies.registry import (  # noqa: PLC0415  as above
-        changed_strategies,
-        code_sha256_on_disk_of,
-    )
-
-    try:
-        return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
-    except BacktestError:
-        return {}
-
-
 class _InBackground:
     """Starts the fork server while this process does its own imports."""
 
@@ -328,20 +269,3 @@ class _InBackground:
         """Waits for the workers' context."""
         self._thread.join()
         return self._found[0] if self._found else warm_workers.ColdContext()
-
-
-def _forget_modules() -> None:
-    """Makes the next import read the source again, of the pipeline and of the operator's strategies.
-
-    Compiled sources go as well: Python takes one for fresh whose source has changed within its second.
-    """
-    from backtest_pipeline.strategies.registry import strategy_modules, strategy_sources  # noqa: PLC0415  forgotten below
-
-    sources = strategy_sources()
-    operators = {*strategy_modules(), *sources}
-    for path in sources.values():
-        with suppress(OSError):
-            Path(cache_from_source(str(path))).unlink()
-    for name in list(sys.modules):
-        if (name.startswith(_OURS) and name not in _STAYS) or name in operators:
-            del sys.modules[name]

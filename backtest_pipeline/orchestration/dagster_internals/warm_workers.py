@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from backtest_pipeline.orchestration.dagster_internals import pooled_postgres, worker_generations
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced
 from backtest_pipeline.orchestration.dagster_internals.worker_generations import PRELOAD
-from backtest_pipeline.orchestration.tasks import deferred as afterwork
+from backtest_pipeline.orchestration.tasks import deferred
 from backtest_pipeline.settings import forget_secrets
 
 _PROBE_TIMEOUT_S = 60.0
@@ -57,10 +57,10 @@ class _Worker(BaseProcess):
     def run(self) -> None:
         forget_secrets()  # which a cold worker inherits
         threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
-        afterwork.defer_until_finish()
+        deferred.defer_until_finish()
         pooled_postgres.keep_connections()
         super().run()
-        afterwork.finish()
+        deferred.finish()
 
 
 class ColdProcess(_Worker, SpawnProcess):
@@ -135,23 +135,23 @@ def renewed_context(logger: logging.Logger) -> WarmContext | None:
 
 
 def _problem_of(warm: WarmContext) -> str | None:
-    """Why a worker of this context would not be warm, or none."""
+    """Why a worker of this context would not be warm, or `None`."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     probe = warm.Process(target=_probe, args=(theirs,))
     try:
         probe.start()
         theirs.close()
-        told = ours.recv() if ours.poll(_PROBE_TIMEOUT_S) else "the fork server did not answer"
+        answer = ours.recv() if ours.poll(_PROBE_TIMEOUT_S) else "the fork server did not answer"
         probe.join(_PROBE_TIMEOUT_S)
     except (OSError, EOFError) as error:
         return f"the fork server failed: {error!r}"
     finally:
         ours.close()
-    return str(told) or None
+    return str(answer) or None
 
 
 def _probe(answer: Connection) -> None:
-    """Runs in a forked worker: tells what is wrong with the preload, or an empty text."""
+    """Runs in a forked worker: sends what is wrong with the preload, or an empty text."""
     preload = sys.modules.get(PRELOAD)
     if preload is None:
         answer.send(f"{PRELOAD} could not be imported; see the code server's log")

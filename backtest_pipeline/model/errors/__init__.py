@@ -1,0 +1,138 @@
+"""Everything that can go wrong, as types that carry their facts; a module here for each branch.
+
+    BacktestError
+    ├── RequestInvalid            the request cannot be run as it stands
+    │   ├── StrategyUnknown
+    │   └── ParamsInvalid
+    ├── CandlesError              the candles cannot be used
+    │   ├── SymbolsUnknown
+    │   ├── CandlesMissing
+    │   ├── CandlesInvalid
+    │   ├── CandleFileUnreadable
+    │   └── SymbolRecordInvalid
+    ├── CodeDiffers               the code that would run is not what was asked for
+    ├── StorageFull               the disk has no room for the result
+    ├── StrategyFaulty            a strategy broke its promise
+    ├── TrialsFailed              not one trial of a sweep could be run
+    ├── TaskError                 a task is in another state than the caller needs
+    │   ├── TaskUnknown
+    │   ├── TaskFailed
+    │   ├── TaskRepeated
+    │   ├── AttemptSuperseded
+    │   ├── ResultMissing
+    │   ├── ResultVanished
+    │   ├── ResultDamaged
+    │   ├── TaskNotCancelled
+    │   └── WaitTimedOut
+    ├── SubmissionsFailed         some of many requests were not taken
+    ├── FileThere                 a file would be overwritten
+    ├── FileUnusable              a file that was named cannot be read or written
+    ├── ArchiveRefused            an archive is damaged, of another program, or in conflict with what is here
+    └── ServiceError              the web server or the pipeline behind it
+        ├── AddressInvalid
+        ├── ServerUnreachable
+        ├── ServerRefused
+        │   └── ServerTroubled
+        │       └── ServerBusy
+        ├── InternalsChanged
+        ├── LockNotAcquired
+        ├── DatabaseMistaken
+        └── ServiceNotReady
+
+Beside it, where only one module raises them: `settings.SettingsInvalid`, `candles.demo.DemoMissing`,
+`web.access.hosts.HostsInvalid`, `web.access.identity.AccessInvalid` and `BindRefused`,
+`web.access.refusal.Refusal` and `dagster_internals.web_server_command.Unguarded`.
+
+A message says what is wrong and what to do. `retryable` tells whether the same request may succeed
+later without anyone changing anything.
+"""
+
+from __future__ import annotations
+
+from backtest_pipeline.model.errors.backtest_error import BacktestError
+from backtest_pipeline.model.errors.candle_errors import (
+    CandleFileUnreadable,
+    CandlesError,
+    CandlesInvalid,
+    CandlesMissing,
+    SymbolRecordInvalid,
+    SymbolsUnknown,
+)
+from backtest_pipeline.model.errors.file_errors import ArchiveRefused, FileThere, FileUnusable, StorageFull
+from backtest_pipeline.model.errors.request_errors import (
+    CodeDiffers,
+    ParamsInvalid,
+    RequestInvalid,
+    StrategyFaulty,
+    StrategyUnknown,
+    TrialsFailed,
+)
+from backtest_pipeline.model.errors.service_errors import (
+    AddressInvalid,
+    DatabaseMistaken,
+    InternalsChanged,
+    LockNotAcquired,
+    ServerBusy,
+    ServerRefused,
+    ServerTroubled,
+    ServerUnreachable,
+    ServiceError,
+    ServiceNotReady,
+)
+from backtest_pipeline.model.errors.task_errors import (
+    AttemptSuperseded,
+    ResultDamaged,
+    ResultMissing,
+    ResultVanished,
+    SubmissionsFailed,
+    TaskError,
+    TaskFailed,
+    TaskNotCancelled,
+    TaskRepeated,
+    TaskUnknown,
+    WaitTimedOut,
+)
+
+__all__ = [
+    "AddressInvalid",
+    "ArchiveRefused",
+    "AttemptSuperseded",
+    "BacktestError",
+    "CandleFileUnreadable",
+    "CandlesError",
+    "CandlesInvalid",
+    "CandlesMissing",
+    "CodeDiffers",
+    "DatabaseMistaken",
+    "FileThere",
+    "FileUnusable",
+    "InternalsChanged",
+    "LockNotAcquired",
+    "ParamsInvalid",
+    "RequestInvalid",
+    "ResultDamaged",
+    "ResultMissing",
+    "ResultVanished",
+    "ServerBusy",
+    "ServerRefused",
+    "ServerTroubled",
+    "ServerUnreachable",
+    "ServiceError",
+    "ServiceNotReady",
+    "StorageFull",
+    "StrategyFaulty",
+    "StrategyUnknown",
+    "SubmissionsFailed",
+    "SymbolRecordInvalid",
+    "SymbolsUnknown",
+    "TaskError",
+    "TaskFailed",
+    "TaskNotCancelled",
+    "TaskRepeated",
+    "TaskUnknown",
+    "TrialsFailed",
+    "WaitTimedOut",
+]
+
+for _name in __all__:  # tracebacks and answers of the server name each by the path that it is imported from
+    globals()[_name].__module__ = __name__

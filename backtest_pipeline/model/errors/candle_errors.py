@@ -1,0 +1,124 @@
+"""The candles that a request needs are missing or unusable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from backtest_pipeline.model.errors.backtest_error import BacktestError, listed
+
+
+class CandlesError(BacktestError):
+    """The candles that a request needs are missing or unusable."""
+
+
+class SymbolsUnknown(CandlesError):
+    """The store has no candles of these symbols in this timeframe.
+
+    Attributes:
+        timeframe: the timeframe asked for, or empty where any would have done.
+        known: symbols that the store has in this timeframe.
+        timeframes: timeframes of which the store has candles of any symbol.
+    """
+
+    def __init__(
+        self, symbols: Sequence[str], timeframe: str, known: Sequence[str], timeframes: Sequence[str] = ()
+    ) -> None:
+        self.symbols = list(symbols)
+        self.timeframe = timeframe
+        self.known = sorted(known)
+        self.timeframes = list(timeframes)
+        if self.known:
+            has = f"it has {listed(self.known)}"
+        elif self.timeframes:
+            has = f"it has candles of {', '.join(self.timeframes)} only"
+        else:
+            has = "it is empty; see `backtest candles import --help`"
+        candles = f"{timeframe} candles" if timeframe else "candles"
+        super().__init__(f"the store has no {candles} of {', '.join(self.symbols)}; {has}")
+
+
+class CandlesMissing(CandlesError):
+    """A known symbol has no candles in the requested range.
+
+    Attributes:
+        asked: first and last moment of the request, as text.
+        has: first and last candle that there is, as text, or `None` where the store's files hold no row.
+        holder: who has them, as the message says it.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        timeframe: str,
+        *,
+        asked: tuple[str, str],
+        has: tuple[str, str] | None,
+        holder: str = "the store has",
+    ) -> None:
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.asked = asked
+        self.has = has
+        self.holder = holder
+        super().__init__(
+            f"no {symbol} {timeframe} candles from {asked[0]} to {asked[1]}; "
+            + (f"{holder} {has[0]} to {has[1]}" if has else "its files hold no row")
+        )
+
+
+class CandlesInvalid(CandlesError):
+    """Candles break a rule that the engine relies on.
+
+    Attributes:
+        row: zero-based position of the first offending row in the file or frame, or `None`.
+        line: the row's line in a file of text, counted from one with all that stands above, or `None`.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        problem: str,
+        *,
+        source: str | Path,
+        row: int | None = None,
+        line: int | None = None,
+    ) -> None:
+        self.symbol = symbol
+        self.problem = problem
+        self.source = str(source)
+        self.row = row
+        self.line = line
+        at = "" if row is None else f", row {row}"
+        at += "" if line is None else f", line {line}"
+        super().__init__(f"{symbol}: {problem} ({source}{at})")
+
+
+class CandleFileUnreadable(CandlesError):
+    """A candle file exists and cannot be read."""
+
+    def __init__(
+        self,
+        symbol: str,
+        path: str | Path,
+        reason: str,
+        *,
+        advice: str = "restore the file, or delete it and import its candles again",
+    ) -> None:
+        self.symbol = symbol
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(f"{symbol}: cannot read {path}: {reason}; {advice}")
+
+
+class SymbolRecordInvalid(CandlesError):
+    """A symbol's `symbol.json` exists and cannot be used."""
+
+    def __init__(self, symbol: str, path: str | Path, problem: str) -> None:
+        self.symbol = symbol
+        self.path = str(path)
+        self.problem = problem
+        super().__init__(
+            f"{symbol}: {path} is no record of a symbol: {problem}; mend it, or delete it and record the "
+            "calendar again with `backtest candles import --calendar`"
+        )

@@ -1,0 +1,85 @@
+"""Code that has changed on disk since it was loaded: whether there is any, and how it is imported anew."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from importlib.util import cache_from_source
+from pathlib import Path
+
+_OURS = "backtest_pipeline."
+_STAYS = {  # what this server itself runs on
+    "backtest_pipeline.orchestration",
+    "backtest_pipeline.orchestration.dagster_internals",
+    "backtest_pipeline.orchestration.processes",
+    "backtest_pipeline.orchestration.tasks",
+    "backtest_pipeline.orchestration.tasks.deferred",
+    "backtest_pipeline.orchestration.processes.code_server",
+    "backtest_pipeline.orchestration.dagster_internals.code_reload",
+    "backtest_pipeline.orchestration.dagster_internals.code_server_command",
+    "backtest_pipeline.orchestration.dagster_internals.compat",
+    "backtest_pipeline.orchestration.dagster_internals.pooled_postgres",
+    "backtest_pipeline.orchestration.dagster_internals.warm_server",
+    "backtest_pipeline.orchestration.dagster_internals.warm_workers",
+    "backtest_pipeline.orchestration.dagster_internals.worker_generations",
+}
+
+
+class CodeOnDisk:
+    """Whether the sources of what is loaded have changed since, as strategies and digests."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str | None] = {}
+        self._unusable: dict[str, str | None] = {}
+
+    def is_behind(self) -> bool:
+        """Whether there is code on disk that is not loaded, and has not been tried in vain."""
+        changed = _changed_code()
+        return bool(changed) and changed != self._unusable
+
+    def has_settled(self) -> bool:
+        """The same, once it has been as it is since the last look: files are written one after another."""
+        seen, self._seen = self._seen, _changed_code()
+        return bool(self._seen) and self._seen == seen and self._seen != self._unusable
+
+    def loaded(self) -> None:
+        """Called when what is on disk has been loaded."""
+        self._seen, self._unusable = {}, {}
+
+    def could_not_be_loaded(self) -> None:
+        """Called when what was seen last does not load: it is not tried again before it changes."""
+        self._unusable = self._seen
+
+
+def _changed_code() -> dict[str, str | None]:
+    """Digests on disk of the strategies whose sources have changed since they were loaded.
+
+    Where none could be loaded, the code location says so, and there is nothing to compare with.
+    """
+    from backtest_pipeline.model.errors import BacktestError  # noqa: PLC0415  of the code that is loaded now
+    from backtest_pipeline.strategies.registry import (  # noqa: PLC0415  as above
+        changed_strategies,
+        code_sha256_on_disk_of,
+    )
+
+    try:
+        return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
+    except BacktestError:
+        return {}
+
+
+def forget_modules() -> None:
+    """Make the next import read the source again, of the pipeline and of the operator's strategies.
+
+    Compiled sources go as well: Python takes one for fresh whose source has changed within its second.
+    """
+    from backtest_pipeline.strategies.registry import strategy_modules, strategy_sources  # noqa: PLC0415  forgotten below
+
+    sources = strategy_sources()
+    operators = {*strategy_modules(), *sources}
+    for path in sources.values():
+        with suppress(OSError):
+            Path(cache_from_source(str(path))).unlink()
+    for name in list(sys.modules):
+        if (name.startswith(_OURS) and name not in _STAYS) or name in operators:
+            del sys.modules[name]

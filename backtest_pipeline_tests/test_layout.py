@@ -1,0 +1,33 @@
+"""Modules are small, and one name stands for one module."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import backtest_pipeline
+
+PACKAGE = Path(backtest_pipeline.__file__).parent
+MOST_LINES = 300
+LONG = {
+    "engine/kernel.py",  # the bar-by-bar rules are compiled as one function and read in one piece
+    "sdk/client.py",  # one method for each thing that a user asks of the service
+}
+
+
+def _modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def test_no_module_is_longer_than_a_reader_keeps_in_mind() -> None:
+    lines = {str(path.relative_to(PACKAGE)): len(path.read_text("utf-8").splitlines()) for path in _modules()}
+    assert len(lines) > 100
+    assert {name for name, count in lines.items() if count > MOST_LINES} == LONG
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    paths = defaultdict(list)
+    for path in _modules():
+        if path.name != "__init__.py":
+            paths[path.stem].append(str(path.relative_to(PACKAGE)))
+    assert [same for same in paths.values() if len(same) > 1] == []
