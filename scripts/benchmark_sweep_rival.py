@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from benchmark_candles import CASH, FEE_FRAC, best_ms, minutes
 
-FASTS, SLOWS = (2, 41), (42, 81)
+FASTS, SLOWS = (2, 51), (52, 131)
 
 
 def grid_run(columns: dict[str, Any]) -> Any:

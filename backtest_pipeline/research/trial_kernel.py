@@ -125,8 +125,12 @@ def _measure_signals(
         start, stop = offsets[symbol], offsets[symbol + 1]
         entry, short_entry = flags[0][row][start:stop], flags[2][row][start:stop]
         count = 0
-        for bar in range(stop - start):
-            count += (longs and entry[bar]) + (shorts and short_entry[bar])
+        if longs:
+            for flag in entry:
+                count += flag
+        if shorts:
+            for flag in short_entry:
+                count += flag
         own = slice(ended, ended + count)
         write_study(
             entry,

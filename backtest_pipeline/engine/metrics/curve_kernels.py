@@ -159,27 +159,27 @@ def falls(moments: Any, equity: Any, initial_cash: float) -> tuple[float, float,
         The deepest drawdown, the sum of every episode's deepest, the number of episodes, the longest time
         from a peak to its recovery (or to the last bar), in microseconds, and the highest peak.
     """
-    peak, peak_moment = initial_cash, moments[0]
+    peak, peak_bar = initial_cash, 0
     deepest = sum_of_deepest = 0.0
     lowest = peak
     episodes = longest = 0
     for bar in range(len(equity)):
         value = equity[bar]
-        if value >= peak:
-            if lowest < peak:
-                episode = 1.0 - lowest / peak
-                if episode > 0.0:
-                    longest = max(longest, moments[bar] - peak_moment)
-                    deepest = max(deepest, episode)
-                    sum_of_deepest += episode
-                    episodes += 1
-            peak, peak_moment = value, moments[bar]
-            lowest = peak
-        else:
+        if value < peak:
             lowest = min(lowest, value)
+            continue
+        if lowest < peak:
+            episode = 1.0 - lowest / peak
+            if episode > 0.0:
+                longest = max(longest, moments[bar] - moments[peak_bar])
+                deepest = max(deepest, episode)
+                sum_of_deepest += episode
+                episodes += 1
+        peak, peak_bar = value, bar
+        lowest = peak
     episode = 1.0 - lowest / peak
     if episode > 0.0:
-        longest = max(longest, moments[-1] - peak_moment)
+        longest = max(longest, moments[-1] - moments[peak_bar])
         deepest = max(deepest, episode)
         sum_of_deepest += episode
         episodes += 1
@@ -279,11 +279,14 @@ def value_at_risk(returns: Any, kept: Any) -> float:
     lower = int(np.floor(rank))
     upper = min(lower + 1, len(returns) - 1)
     limit = _likely_limit(returns, kept)
-    count = equal = 0
+    count = 0
     for value in returns:
         kept[count] = value  # written whether it counts or not, which is cheaper than to guess
         count += value < limit
-        equal += value == limit
+    equal = 0
+    if upper >= count:
+        for value in returns:
+            equal += value == limit
     if upper >= count + equal:  # the limit was too low, or there are values that are no numbers
         count = 0
         for value in returns:
