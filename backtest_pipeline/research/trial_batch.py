@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.research.market import Market
+    from backtest_pipeline.research.trial_market import Market
     from backtest_pipeline.research.trial_rows import TrialRows
 
     Rows = NDArray[np.int64]
