@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from backtest_pipeline.model.errors import CandlesInvalid
 from backtest_pipeline.model.span import FARTHEST_OFFSET_US, year_of, year_start_us
 from backtest_pipeline.model.time_grid import off_grid
 from backtest_pipeline.storage.atomic import fsync_folder, make_folder_durably, write_and_sync
+from backtest_pipeline.storage.locks import file_lock
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,8 +94,7 @@ def _refuse_misfits(
 
 @contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(folder / ".lock", f"writing candles to {folder}"):
         yield
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from backtest_pipeline.model.errors import DatabaseMistaken, ServiceNotReady
+from backtest_pipeline.model.errors import DatabaseMistaken, LockNotAcquired, ServiceNotReady
+from backtest_pipeline.storage.locks import file_lock
 
 _OWN_MARK = "# Kept up to date by `backtest up`; delete this line to keep changes of your own.\n"
 _LONGEST_SOCKET_NAME = 100
@@ -112,14 +112,15 @@ def end_former_code_server(lock: Path, server_socket: Path) -> None:
         lock: held by a code server for its whole life, its process id in it.
         server_socket: where it listened; who finds somebody listening there finds the new one.
     """
-    with lock.open("a+") as life:
-        try:
-            fcntl.flock(life, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            life.seek(0)
-            with suppress(ValueError, ProcessLookupError):
-                os.kill(int(life.read()), signal.SIGKILL)
-            fcntl.flock(life, fcntl.LOCK_EX)  # it has ended
+    purpose = "the code server"
+    try:
+        with file_lock(lock, purpose, patience_s=0):
+            pass  # there is none
+    except LockNotAcquired:
+        with suppress(ValueError, ProcessLookupError):
+            os.kill(int(lock.read_text()), signal.SIGKILL)
+        with file_lock(lock, purpose):
+            pass  # it has ended
     server_socket.unlink(missing_ok=True)
 
 
@@ -131,18 +132,16 @@ def locked(home: Path) -> Iterator[None]:
         ServiceNotReady: one is running already.
     """
     home.mkdir(parents=True, exist_ok=True)
-    with (home / ".up.lock").open("a+") as lock:
+    lock = home / ".up.lock"
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
+            held.enter_context(file_lock(lock, "the service", patience_s=0))
+        except LockNotAcquired:
             raise ServiceNotReady(
-                f"`backtest up` is running already in {home} (process {lock.read().strip()}); "
+                f"`backtest up` is running already in {home} (process {lock.read_text().strip()}); "
                 "use it, or set another DAGSTER_HOME"
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        lock.write_text(str(os.getpid()))
         yield
 
 

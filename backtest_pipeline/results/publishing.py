@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import fcntl  # not filelock, which makes a folder anew that somebody has deleted, and waits by looking
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dagster import DagsterInstance
-from filelock import FileLock
 
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.storage.locks import file_lock
 
 
 def create_databases() -> None:
@@ -16,5 +16,5 @@ def create_databases() -> None:
     """
     home = get_settings().dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / "databases.lock"), DagsterInstance.get():
+    with file_lock(home / "databases.lock", "the databases"), DagsterInstance.get():
         pass

@@ -1,35 +1,36 @@
 """Dagster's code server with warm workers: `python -m backtest_pipeline.orchestration.processes.code_server`.
 
 Takes the arguments of `dagster api grpc`. Beside forking its workers it reloads code in place when asked to
-(the reload button of the web UI) and kills workers that do not stop when told to. Told to stop itself, it
+(the reload button of the web UI) and kills workers that do not stop when asked to. Asked to stop itself, it
 starts nothing more and waits for the backtests that run.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from backtest_pipeline.model.errors import LockNotAcquired
 from backtest_pipeline.orchestration.dagster_internals import code_server_command, worker_generations
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.storage.locks import file_lock
+
+_PURPOSE = "the code server"
 
 
 @contextmanager
 def _held_for_life(lock: Path) -> Iterator[None]:
-    """Tells who comes after that this server still lives, be it only to finish its backtests."""
-    with lock.open("a+") as life:
+    """Shows who comes after that this server still lives, be it only to finish its backtests."""
+    with ExitStack() as life:
         try:
-            fcntl.flock(life, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            life.enter_context(file_lock(lock, _PURPOSE, patience_s=0))
+        except LockNotAcquired:
             print(f"waiting for the code server that holds {lock}", file=sys.stderr, flush=True)  # noqa: T201
-            fcntl.flock(life, fcntl.LOCK_EX)
-        life.truncate(0)
-        life.write(str(os.getpid()))
-        life.flush()
+            life.enter_context(file_lock(lock, _PURPOSE))
+        lock.write_text(str(os.getpid()))
         yield
 
 

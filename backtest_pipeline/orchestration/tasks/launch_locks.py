@@ -7,10 +7,9 @@ are advisory locks, which other machines respect as well; otherwise locked files
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backtest_pipeline.model.errors import LockNotAcquired
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_postgres, run_storage_of
+from backtest_pipeline.storage.locks import LOOK_EVERY_S, file_lock
 
 PATIENCE_S = 60.0
-_LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -71,53 +70,31 @@ def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator
     if not lock.in_process.acquire(timeout=patience_s):
         raise LockNotAcquired(lock.purpose, patience_s)
     try:
-        storage = run_storage_of(instance)
-        if is_postgres(storage):
-            opened = _advisory_lock(storage, lock.advisory_key)
-        else:
-            opened = _file_lock(Path(instance.root_directory) / lock.file)
-        with opened as take:
-            while not take():
-                if time.monotonic() >= give_up_s:
-                    raise LockNotAcquired(lock.purpose, patience_s)
-                time.sleep(_LOOK_EVERY_S)
+        storage, left_s = run_storage_of(instance), max(give_up_s - time.monotonic(), 0.0)
+        with (
+            _advisory_lock(storage, lock, left_s)
+            if is_postgres(storage)
+            else file_lock(Path(instance.root_directory) / lock.file, lock.purpose, patience_s=left_s)
+        ):
             yield
     finally:
         lock.in_process.release()
 
 
 @contextmanager
-def _advisory_lock(storage: Any, key: int) -> Iterator[Callable[[], bool]]:
-    """Yields a try to take the lock: a question that waits would run into the web server's limit for them."""
+def _advisory_lock(storage: Any, lock: _Lock, patience_s: float) -> Iterator[None]:
+    """Asks again and again: a question that waits would run into the web server's limit for them."""
+    give_up_s = time.monotonic() + patience_s
+    key = {"key": lock.advisory_key}
     with storage.connect() as connection:
-        locked = False
-
-        def take() -> bool:
-            nonlocal locked
-            answer = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
-            locked = bool(answer.scalar())
-            return locked
-
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar():
+            if time.monotonic() >= give_up_s:
+                raise LockNotAcquired(lock.purpose, patience_s)
+            time.sleep(LOOK_EVERY_S)
         try:
-            yield take
+            yield
         finally:
-            if locked:
-                try:
-                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
-                except SQLAlchemyError:
-                    connection.invalidate()  # the lock goes with its session
-
-
-@contextmanager
-def _file_lock(path: Path) -> Iterator[Callable[[], bool]]:
-    """Yields a try to take the lock, which goes with the open file."""
-    with path.open("w") as file:
-
-        def take() -> bool:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        yield take
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+            except SQLAlchemyError:
+                connection.invalidate()  # the lock goes with its session
