@@ -1,0 +1,44 @@
+"""What the code server says of a request that somebody submits, before there is a run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from backtest_pipeline.model.errors import RequestInvalid, StrategyNotOnServer
+from backtest_pipeline.model.run_config import from_run_config, to_run_config
+from backtest_pipeline.orchestration.jobs.backtest import filled_in
+from backtest_pipeline.strategies.registry import resolve, strategies
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers a question of the `submission_channel`.
+
+    `{"resolve": RUN_CONFIG}` is answered by `{"config": RUN_CONFIG}`, the request with all that it leaves out
+    written out, by `{"refused": [[FIELD, PROBLEM], …]}`, or by nothing where it is Dagster that has to say
+    what is wrong with the form.
+    """
+    if "resolve" in question:
+        return _resolved(question["resolve"])
+    return {}
+
+
+def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        _refuse_unknown_strategy(config)
+        request = resolve(from_run_config(filled_in(config))).request
+    except dg.DagsterInvalidConfigError:
+        return {}
+    except RequestInvalid as error:
+        return {"refused": error.as_problems()}
+    return {"config": to_run_config(request)}
+
+
+def _refuse_unknown_strategy(config: Mapping[str, Any]) -> None:
+    """Refuses a strategy that only the submitter has; a selection that is none is left to the form."""
+    selected, known = config.get("strategy"), strategies()
+    names = list(selected) if isinstance(selected, Mapping) else []
+    if len(names) == 1 and names[0] not in known:
+        raise StrategyNotOnServer(str(names[0]), list(known))
