@@ -54,6 +54,8 @@ from pathlib import Path
 
 from backtest_pipeline.model.suggestions import did_you_mean
 
+_MOST_HINTS = 5
+
 
 class BacktestError(Exception):
     """The root of every error that this package raises on purpose."""
@@ -128,15 +130,22 @@ class SymbolsUnknown(CandlesError):
         timeframe: the timeframe asked for, or empty where any would have done.
         known: symbols that the store has in this timeframe.
         timeframes: timeframes of which the store has candles of any symbol.
+        elsewhere: by symbol, the timeframes that there are of it instead.
     """
 
     def __init__(
-        self, symbols: Sequence[str], timeframe: str, known: Sequence[str], timeframes: Sequence[str] = ()
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        known: Sequence[str],
+        timeframes: Sequence[str] = (),
+        elsewhere: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.symbols = list(symbols)
         self.timeframe = timeframe
         self.known = sorted(known)
         self.timeframes = list(timeframes)
+        self.elsewhere = dict(elsewhere or {})
         if self.known:
             has = f"it has {_listed(self.known)}"
         elif self.timeframes:
@@ -144,7 +153,16 @@ class SymbolsUnknown(CandlesError):
         else:
             has = "it is empty; see `backtest candles import --help`"
         candles = f"{timeframe} candles" if timeframe else "candles"
-        super().__init__(f"the store has no {candles} of {', '.join(self.symbols)}; {has}")
+        named = [f"{symbol}{self._hint(symbol)}" for symbol in self.symbols[:_MOST_HINTS]]
+        super().__init__(
+            f"the store has no {candles} of {', '.join([*named, *self.symbols[_MOST_HINTS:]])}; {has}"
+        )
+
+    def _hint(self, symbol: str) -> str:
+        """Which timeframes there are of it, or which symbol may have been meant."""
+        if self.elsewhere.get(symbol):
+            return f" ({', '.join(self.elsewhere[symbol])} only)" if self.known else ""
+        return did_you_mean(symbol, self.known)
 
 
 class CandlesMissing(CandlesError):

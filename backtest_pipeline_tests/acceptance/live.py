@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -98,3 +99,15 @@ def backtest_up(port: int, env: dict[str, str]) -> Iterator[subprocess.Popen[str
                 process.wait(PATIENCE_S)
             finally:
                 process.kill()
+
+
+@contextmanager
+def broken_candles(data_root: Path) -> Iterator[Path]:
+    """A symbol BROKEN whose one file is no Parquet, for tasks that fail in their first op."""
+    file = data_root / "BROKEN" / "1D" / "2012.parquet"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"PAR1 this is no Parquet")
+    try:
+        yield file
+    finally:
+        shutil.rmtree(data_root / "BROKEN")

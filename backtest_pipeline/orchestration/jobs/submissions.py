@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
 
-from backtest_pipeline.model.errors import RequestInvalid, StrategyNotOnServer
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.errors import (
+    CandleFileUnreadable,
+    CandlesInvalid,
+    CandlesMissing,
+    RequestInvalid,
+    StrategyNotOnServer,
+    SymbolsUnknown,
+)
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
 from backtest_pipeline.orchestration.jobs.backtest import filled_in
+from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import resolve, strategies
 
 
@@ -17,8 +27,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """Answers a question of the `submission_channel`.
 
     `{"resolve": RUN_CONFIG}` is answered by `{"config": RUN_CONFIG}`, the request with all that it leaves out
-    written out, by `{"refused": [[FIELD, PROBLEM], …]}`, or by nothing where it is Dagster that has to say
-    what is wrong with the form.
+    written out; by `{"refused": [[FIELD, PROBLEM], …]}` where it cannot be run, or where the store lacks its
+    candles; or by nothing where it is Dagster that has to say what is wrong with the form.
     """
     if "resolve" in question:
         return _resolved(question["resolve"])
@@ -29,11 +39,20 @@ def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _refuse_unknown_strategy(config)
         request = resolve(from_run_config(filled_in(config))).request
+        with suppress(CandleFileUnreadable, CandlesInvalid):  # which the first op will find and name
+            _candles().require(request.symbols, request.timeframe, request.start, request.end)
     except dg.DagsterInvalidConfigError:
         return {}
     except RequestInvalid as error:
         return {"refused": error.as_problems()}
+    except (SymbolsUnknown, CandlesMissing) as error:
+        return {"refused": [("", str(error))]}
     return {"config": to_run_config(request)}
+
+
+def _candles() -> CandleStore:
+    """The store that the runs of this code server read."""
+    return CandleStore(get_settings().data_root, get_settings().candle_timezone)
 
 
 def _refuse_unknown_strategy(config: Mapping[str, Any]) -> None:
