@@ -20,6 +20,7 @@ from backtest_pipeline.model.tag_rules import tag_problem
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.tasks.admission import gone_if_refused, refuse_inadmissible
+from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of
 from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock, submit_lock
 from backtest_pipeline.web.access.identity import USER_HEADER
 
@@ -89,7 +90,7 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         for other in self._instance.get_runs(RunsFilter(tags={tags.IDEMPOTENCY_KEY: key})):
             if task_of(other) != task_id and other.status != DagsterRunStatus.NOT_STARTED:
                 self._instance.delete_run(run.run_id)
-                if task_id != run.run_id:
+                if not is_first(run):
                     raise TaskRepeated(task_of(other), key)
                 return self._instance.get_run_by_id(task_of(other)) or other
         return None
@@ -111,11 +112,6 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         if limits.max_concurrent_runs != -1 and len(running) >= limits.max_concurrent_runs:
             return False
         return not TagConcurrencyLimitsCounter(limits.tag_concurrency_limits, running).is_blocked(run)
-
-
-def task_of(run: DagsterRun) -> str:
-    """Id of the task that a run is an attempt of."""
-    return run.root_run_id or run.run_id
 
 
 def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
@@ -156,7 +152,7 @@ def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
         tags.RETRY_OWED: "",
         tags.CODE: "",
     }
-    if task_of(run) == run.run_id:
+    if is_first(run):
         return {name: value for name, value in run_tags.items() if name == tags.STAGE or name in run.tags}
     if not number:  # executed again by hand, in the web UI: whoever does that asks for the server's code
         return run_tags | {tags.SUBMITTED_CODE: "", tags.ANY_CODE: ""}

@@ -15,9 +15,10 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.orchestration.jobs.presets import OWNER, presets_text
+from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.deferred import later
 from backtest_pipeline.orchestration.tasks.failures import reported
-from backtest_pipeline.orchestration.tasks.manifests import Attempt, completed_manifest
+from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.orchestration.tasks.report_publishing import add_report, write_chart

@@ -17,7 +17,8 @@ from backtest_pipeline.model.status import UNDECIDED_S
 from backtest_pipeline.orchestration.dagster_internals.names import should_retry
 from backtest_pipeline.orchestration.jobs.backtest import filled_in
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
-from backtest_pipeline.orchestration.tasks.manifests import Attempt, attempts_of, unfinished_manifest
+from backtest_pipeline.orchestration.tasks.attempts import Attempt, attempts_of
+from backtest_pipeline.orchestration.tasks.manifests import unfinished_manifest
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import get_settings
 
