@@ -25,7 +25,7 @@ IDS = (
 )
 
 
-def _launch(pipeline: Pipeline, config: dict[str, Any], **run_tags: str) -> dict[str, Any]:
+def launch(pipeline: Pipeline, config: dict[str, Any], **run_tags: str) -> dict[str, Any]:
     """What a launch from the web UI is answered, which sends nothing but what its user has written."""
     given = [{"key": key.replace("__", "/"), "value": value} for key, value in run_tags.items()]
     params = {"selector": SELECTOR, "runConfigData": config, "executionMetadata": {"tags": given}}
@@ -34,13 +34,13 @@ def _launch(pipeline: Pipeline, config: dict[str, Any], **run_tags: str) -> dict
     return answer
 
 
-def _run_ids(pipeline: Pipeline) -> set[str]:
+def run_ids(pipeline: Pipeline) -> set[str]:
     with pipeline.graphql() as graphql:
         return {run["runId"] for run in graphql.ask(IDS, {})["runsOrError"]["results"]}
 
 
 def test_a_launch_from_the_web_ui_runs_with_everything_written_out(sqlite_pipeline: Pipeline) -> None:
-    launched = _launch(sqlite_pipeline, {"strategy": {"sma_cross": {"fast": 3}}, "symbols": ["IBM"]})
+    launched = launch(sqlite_pipeline, {"strategy": {"sma_cross": {"fast": 3}}, "symbols": ["IBM"]})
     assert launched["__typename"] == "LaunchRunSuccess"
     with sqlite_pipeline.graphql() as graphql:
         run = graphql.ask(CONFIG_OF, {"id": launched["run"]["runId"]})["runOrError"]
@@ -76,11 +76,11 @@ def test_a_launch_from_the_web_ui_runs_with_everything_written_out(sqlite_pipeli
 def test_what_cannot_be_run_is_refused_and_leaves_no_run(
     sqlite_pipeline: Pipeline, config: dict[str, Any], says: str
 ) -> None:
-    before = _run_ids(sqlite_pipeline)
+    before = run_ids(sqlite_pipeline)
     with pytest.raises(RequestInvalid) as refused:
-        _launch(sqlite_pipeline, config)
+        launch(sqlite_pipeline, config)
     assert says in str(refused.value)
-    assert _run_ids(sqlite_pipeline) == before
+    assert run_ids(sqlite_pipeline) == before
 
 
 def test_a_strategy_that_only_the_client_has_is_told_with_what_to_do(
@@ -93,7 +93,7 @@ def test_a_strategy_that_only_the_client_has_is_told_with_what_to_do(
             return Signals(entry=np.zeros(len(candles), dtype=np.bool_))
 
     monkeypatch.setitem(registry._by_hand, "of_mine", OfMine)
-    before = _run_ids(sqlite_pipeline)
+    before = run_ids(sqlite_pipeline)
     with (
         sqlite_pipeline.client() as client,
         pytest.raises(
@@ -101,4 +101,4 @@ def test_a_strategy_that_only_the_client_has_is_told_with_what_to_do(
         ),
     ):
         client.submit(BacktestRequest(strategy="of_mine", symbols=["IBM"]))
-    assert _run_ids(sqlite_pipeline) == before
+    assert run_ids(sqlite_pipeline) == before

@@ -131,7 +131,9 @@ def write_results(context: dg.OpExecutionContext) -> None:
     name=tags.JOB,
     description=(
         "Runs one backtest. Choose a strategy and its parameters, symbols, dates, money and fills, and "
-        "launch; results appear in the task's folder and on the run's page.\n\n" + presets_text(_STRATEGIES)
+        "launch; results appear in the task's folder and on the run's page. With the tag "
+        f"`{tags.REUSE}` set to `true`, an earlier run with the same result opens instead.\n\n"
+        + presets_text(_STRATEGIES)
     ),
     metadata={"owner": OWNER},
     config=dg.ConfigMapping(

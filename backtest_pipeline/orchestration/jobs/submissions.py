@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,8 +20,13 @@ from backtest_pipeline.model.errors import (
 )
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
 from backtest_pipeline.orchestration.jobs.backtest import filled_in
+from backtest_pipeline.orchestration.tasks.same_result import SameResult
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import resolve, strategies
+
+GIVES_UP_AFTER_S = 10.0
+"""Then nobody waits any longer for an earlier result, whose candles take so long to read."""
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,9 +35,14 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     `{"resolve": RUN_CONFIG}` is answered by `{"config": RUN_CONFIG}`, the request with all that it leaves out
     written out; by `{"refused": [[FIELD, PROBLEM], …]}` where it cannot be run, or where the store lacks its
     candles; or by nothing where it is Dagster that has to say what is wrong with the form.
+
+    `{"same_result": RUN_CONFIG, "among": [TASK_ID, …], "submitted_code": SHA256 or null}` is answered by
+    `{"task_id": TASK_ID}`, of a completed task among those that has the result, or by nothing.
     """
     if "resolve" in question:
         return _resolved(question["resolve"])
+    if "same_result" in question:
+        return _with_same_result(question["same_result"], question["among"], question["submitted_code"])
     return {}
 
 
@@ -48,6 +59,17 @@ def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     except (SymbolsUnknown, CandlesMissing) as error:
         return {"refused": [("", str(error))]}
     return {"config": to_run_config(request)}
+
+
+def _with_same_result(
+    config: Mapping[str, Any], among: Sequence[str], submitted_code: str | None
+) -> dict[str, Any]:
+    give_up_s = time.monotonic() + GIVES_UP_AFTER_S
+    same = SameResult(
+        TaskStore(get_settings().data_root), _candles(), gives_up=lambda: time.monotonic() > give_up_s
+    )
+    task_id = same.task_id(resolve(from_run_config(config)), among, submitted_code)
+    return {"task_id": task_id} if task_id else {}
 
 
 def _candles() -> CandleStore:
