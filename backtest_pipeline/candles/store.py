@@ -94,12 +94,43 @@ class CandleStore:
             RequestInvalid: a symbol, the timeframe, `start` or `end` is of the wrong kind.
         """
         span = span_of(start, end, self.zone)
+        files = self._files_of_all(symbols, timeframe)
+        asked = asked_text(start, end)
+        return {symbol: self._loaded(symbol, timeframe, files[symbol], span, asked) for symbol in files}
+
+    def require(
+        self,
+        symbols: Sequence[str],
+        timeframe: Timeframe,
+        start: date | datetime | None = None,
+        end: date | datetime | None = None,
+    ) -> None:
+        """Looks whether `load` may find candles, from the names and the metadata of files alone.
+
+        A range that lies in a gap, and rows that break a rule, are noticed by `load` only.
+
+        Raises:
+            SymbolsUnknown, CandlesMissing, RequestInvalid: as for `load`.
+            CandlesError: a file's metadata cannot be used.
+        """
+        span = span_of(start, end, self.zone)
+        for symbol, files in self._files_of_all(symbols, timeframe).items():
+            if span != Span() and not _may_hold(files, span):
+                raise self._missing(symbol, timeframe, files, asked_text(start, end))
+
+    def _files_of_all(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, dict[int, CandleFile]]:
+        """The files of symbols, of all of which there are some.
+
+        Raises:
+            SymbolsUnknown: naming all symbols that the store lacks, before any file is read.
+        """
         files = {symbol: self.files(symbol, timeframe) for symbol in symbols}
         unknown = [symbol for symbol, years in files.items() if not years]
         if unknown:
-            raise SymbolsUnknown(unknown, timeframe, self.symbols(timeframe), self._timeframes())
-        asked = asked_text(start, end)
-        return {symbol: self._loaded(symbol, timeframe, files[symbol], span, asked) for symbol in files}
+            elsewhere = {symbol: self._timeframes([symbol]) for symbol in unknown}
+            known = self.symbols(timeframe)
+            raise SymbolsUnknown(unknown, timeframe, known, self._timeframes(self._folders()), elsewhere)
+        return files
 
     def symbols(self, timeframe: Timeframe) -> list[str]:
         """Symbols of which there are candles in this timeframe, sorted."""
@@ -189,9 +220,9 @@ class CandleStore:
             return []
         return sorted(path.name for path in root.iterdir() if not symbol_problem(path.name))
 
-    def _timeframes(self) -> list[str]:
-        folders = self._folders()
-        return [name for name in TIMEFRAMES if any(self.files(symbol, name) for symbol in folders)]
+    def _timeframes(self, symbols: Sequence[str]) -> list[str]:
+        """Timeframes of which there are candles of any of these symbols."""
+        return [name for name in TIMEFRAMES if any(self.files(symbol, name) for symbol in symbols)]
 
     def _listing(self, symbol: str, timeframe: Timeframe, files: dict[int, CandleFile]) -> CandleListing:
         extents = [extent for file in files.values() if (extent := file.extent()).rows]
@@ -234,6 +265,16 @@ class CandleStore:
         if listing.first and listing.last:
             has = moment_text(listing.first, self.zone), moment_text(listing.last, self.zone)
         return CandlesMissing(symbol, timeframe, asked=asked, has=has)
+
+
+def _may_hold(files: dict[int, CandleFile], span: Span) -> bool:
+    """Whether candles from the first to the last of some year files reach into a span."""
+    years = sorted(files)
+    first = next((extent for year in years if (extent := files[year].extent()).rows), None)
+    last = next((extent for year in reversed(years) if (extent := files[year].extent()).rows), None)
+    if first is None or last is None:
+        return False
+    return first.first_us <= span.last_us and last.last_us >= span.first_us
 
 
 def check_files_in_order(symbol: str, before: CandleRows, after: CandleRows) -> None:

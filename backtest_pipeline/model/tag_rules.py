@@ -28,6 +28,7 @@ _SECONDS = {tags.MAX_RUNTIME, "dagster/max_runtime_seconds"}
 _RUN_IDS = {tags.ROOT_RUN, tags.PARENT_RUN, tags.AUTO_RETRY_RUN}
 _TRUE_OR_FALSE = ("true", "false")
 CHOICES: Mapping[str, tuple[str, ...]] = {
+    tags.REUSE: _TRUE_OR_FALSE,
     tags.WILL_RETRY: _TRUE_OR_FALSE,
     tags.RESUME: _TRUE_OR_FALSE,
     tags.RESUME_ASSETS: _TRUE_OR_FALSE,

@@ -26,7 +26,9 @@ def symbol_problem(symbol: str) -> str | None:
     """Says why a text cannot be a symbol, or none where it can."""
     if SYMBOL_PATTERN.fullmatch(symbol) and ".." not in symbol:
         return None
+    meant = symbol.strip().upper()
+    hint = f" (did you mean {meant}?)" if meant != symbol and symbol_problem(meant) is None else ""
     return (
-        f"{symbol!r} is not a symbol; a symbol has 1 to 32 of A-Z, 0-9, '.', '_' and '-', "
+        f"{symbol!r} is not a symbol{hint}; a symbol has 1 to 32 of A-Z, 0-9, '.', '_' and '-', "
         "starts with a letter or digit and has no '..'"
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from backtest_pipeline.model.errors import TaskNotCancelled, TaskUnknown
 from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.sdk import queries
-from backtest_pipeline.sdk.attempts import Attempts
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import newest_of, status_of
+from backtest_pipeline.sdk.task_runs import Attempts
 from backtest_pipeline.sdk.transport import GraphQL
 
 FORCE_AFTER_S = 2.0

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import ServiceError, TaskUnknown
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
@@ -18,13 +17,12 @@ from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskState, TaskStatus
 from backtest_pipeline.results import catalog
 from backtest_pipeline.results.task_store import TaskStore
-from backtest_pipeline.sdk.attempts import Attempts
 from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
-from backtest_pipeline.sdk.reuse import Reuse
 from backtest_pipeline.sdk.states import may_have_successors, status_of, task_of
 from backtest_pipeline.sdk.submission import launch, new_key, submit_all
+from backtest_pipeline.sdk.task_runs import Attempts
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
 from backtest_pipeline.settings import get_settings
@@ -76,8 +74,6 @@ class BacktestClient:
         )
         self._attempts = Attempts(self._graphql)
         self._tasks = TaskStore(data_root or settings.data_root)
-        candles = CandleStore(data_root or settings.data_root, settings.candle_timezone)
-        self._reuse = Reuse(self._graphql, self._tasks, candles)
 
     def __enter__(self) -> Self:
         return self
@@ -101,9 +97,9 @@ class BacktestClient:
     ) -> TaskStatus:
         """Asks for a backtest and returns at once.
 
-        Where a completed task has the very result already (same request, candles and code), that task is
-        returned and nothing runs. Parameters are checked here where the strategy is installed here; the
-        server checks them in any case.
+        Where a completed task has the very result already (same request, candles and code), the server
+        returns that task and runs nothing. Parameters are checked here where the strategy is installed here;
+        the server checks them in any case, and whether it has the candles.
 
         Args:
             request: what to run.
@@ -118,14 +114,12 @@ class BacktestClient:
                 code ran.
 
         Raises:
-            RequestInvalid: the strategy, its parameters or the key are wrong; nothing was started.
+            RequestInvalid: the strategy, its parameters or the key are wrong, or the server has not the
+                strategy or the candles; nothing was started.
         """
-        if reuse and idempotency_key is None and not server_code:
-            done = self._with_result_of(request)
-            if done is not None:
-                return done
+        reuse = reuse and idempotency_key is None and not server_code
         key = new_key() if idempotency_key is None else idempotency_key
-        run = launch(self._graphql, request, key, server_code=server_code)
+        run = launch(self._graphql, request, key, reuse=reuse, server_code=server_code)
         if may_have_successors(run):
             return self.status(task_of(run))
         return status_of([run], self._clock.now_s())
@@ -291,17 +285,6 @@ class BacktestClient:
         last = moment(until, end_of_day=True)
         wanted = catalog.Wanted(state, strategy, symbol, label or {}, moment(since), last)
         return catalog.results_frame(catalog.read_catalog(self._tasks.layout, wanted))
-
-    def _with_result_of(self, request: BacktestRequest) -> TaskStatus | None:
-        """A completed task that has the request's result, if one can be found."""
-        task_id = self._reuse.task_id(request)
-        if task_id is None:
-            return None
-        try:
-            task = self.status(task_id)
-        except (TaskUnknown, ServiceError):
-            return None
-        return task if task.state == "completed" else None  # it may be executed again right now
 
     def _statuses_of(self, task_ids: Iterable[str]) -> dict[str, TaskStatus]:
         """The statuses of those tasks that the server knows."""

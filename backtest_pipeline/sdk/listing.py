@@ -10,8 +10,8 @@ from typing import Any
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.status import STATE_OF, TaskState, TaskStatus
 from backtest_pipeline.sdk import queries
-from backtest_pipeline.sdk.attempts import MOST_TASKS, Attempts
 from backtest_pipeline.sdk.states import Run, task_of
+from backtest_pipeline.sdk.task_runs import MOST_TASKS, Attempts
 from backtest_pipeline.sdk.transport import GraphQL
 
 _FEWEST = 20

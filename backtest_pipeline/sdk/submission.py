@@ -36,13 +36,16 @@ def new_key() -> str:
     return str(uuid.uuid4())
 
 
-def launch(graphql: GraphQL, request: BacktestRequest, key: str, *, server_code: bool = False) -> Run:
+def launch(
+    graphql: GraphQL, request: BacktestRequest, key: str, *, reuse: bool = False, server_code: bool = False
+) -> Run:
     """Starts a task and returns its run; what got lost on the way is sent again.
 
     The strategy's code must be the same here and there, where it is installed here, unless the server's is
     asked for.
 
-    Where a task with this key exists, nothing is started and the answer is that task's root run.
+    Where a task with this key exists, nothing is started and the answer is that task's root run. With `reuse`
+    it may also be the newest run of an earlier task with the very result.
 
     Raises:
         RequestInvalid: the request or the key is wrong; nothing was started.
@@ -54,7 +57,7 @@ def launch(graphql: GraphQL, request: BacktestRequest, key: str, *, server_code:
     params = {
         "selector": _SELECTOR,
         "runConfigData": to_run_config(request),
-        "executionMetadata": {"tags": _tags(request, key, server_code=server_code)},
+        "executionMetadata": {"tags": _tags(request, key, reuse=reuse, server_code=server_code)},
     }
     answer: dict[str, Any] = graphql.ask_patiently(queries.LAUNCH, {"params": params})["launchRun"]
     if answer["__typename"] == "RunConfigValidationInvalid":
@@ -104,10 +107,11 @@ def _checked(request: BacktestRequest) -> BacktestRequest:
         return request  # the server may have strategies that are not installed here
 
 
-def _tags(request: BacktestRequest, key: str, *, server_code: bool) -> list[dict[str, str]]:
+def _tags(request: BacktestRequest, key: str, *, reuse: bool, server_code: bool) -> list[dict[str, str]]:
     """Tags that are wanted before a worker has looked at the request."""
     run_tags = {
         tags.IDEMPOTENCY_KEY: key,
+        tags.REUSE: "true" if reuse else "false",
         tags.STRATEGY: request.strategy,
         tags.PROGRESS: "0.00",
         tags.STAGE: WAITING_STAGE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -116,3 +117,15 @@ def fork_servers(code_server: int) -> set[int]:
                 if command == own or b"multiprocessing.forkserver" in command:
                     found.add(int(pid))
     return found
+
+
+@contextmanager
+def broken_candles(data_root: Path) -> Iterator[Path]:
+    """A symbol BROKEN whose one file is no Parquet, for tasks that fail in their first op."""
+    file = data_root / "BROKEN" / "1D" / "2012.parquet"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"PAR1 this is no Parquet")
+    try:
+        yield file
+    finally:
+        shutil.rmtree(data_root / "BROKEN")

@@ -133,6 +133,29 @@ def _runs_at(edited: Edited, bar: int) -> bool:
     return edited.bar_of(ended.model_dump()) == bar
 
 
+def test_no_result_of_former_code_is_handed_out_from_the_moment_that_a_file_is_written(
+    edited: Edited,
+) -> None:
+    request = BacktestRequest(strategy="edited", symbols=["IBM"], labels={"study": "reuse"})
+    edited.write(bar=20)
+    with edited.client() as client:
+        until(lambda: _submitted_bar(edited, client, request) == 20, "the edited code to be loaded")
+        first = client.submit(request)
+        assert (first.state, first.task_id) == ("completed", client.submit(request).task_id)
+        edited.write(bar=21)
+        assert client.submit(request).task_id != first.task_id, "asked for at once"
+        until(lambda: _submitted_bar(edited, client, request) == 21, "the edited code to be loaded")
+        assert client.submit(request).state == "completed"
+        edited.write(bar=20)
+        assert _submitted_bar(edited, client, request) in {20, None}, "never 21"
+
+
+def _submitted_bar(edited: Edited, client: BacktestClient, request: BacktestRequest) -> int | None:
+    """At which bar the result enters that a client gets; none where the code is being loaded."""
+    ended = client.wait(client.submit(request).task_id, timeout_s=PATIENCE_S)
+    return edited.bar_of(ended.model_dump()) if ended.state == "completed" else None
+
+
 def test_code_that_does_not_load_is_refused_and_keeps_no_other_strategy_from_running(edited: Edited) -> None:
     edited.write(bar=14)
     assert edited.bar_of(edited.submit()) == 14

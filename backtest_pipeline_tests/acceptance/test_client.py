@@ -16,7 +16,7 @@ from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import SubmissionsFailed, TaskUnknown
 from backtest_pipeline.sdk.transport import GraphQL
-from backtest_pipeline_tests.acceptance.live import Pipeline
+from backtest_pipeline_tests.acceptance.live import Pipeline, broken_candles
 from backtest_pipeline_tests.sdk.stand_ins import LAUNCH_ERRORS
 
 PATIENCE_S = 60
@@ -136,13 +136,16 @@ def test_an_unknown_task_cannot_be_cancelled(client: BacktestClient) -> None:
         client.cancel(str(uuid.uuid4()))
 
 
-def test_a_list_is_narrowed_by_state_strategy_label_and_time(client: BacktestClient) -> None:
+def test_a_list_is_narrowed_by_state_strategy_label_and_time(
+    client: BacktestClient, pipeline: Pipeline
+) -> None:
     desk = _desk()
     good = client.submit_many([_request(labels=desk), _request(labels={**desk, "book": "b"})])
     other = client.submit(_request(strategy="sma_cross", labels=desk))
-    bad = client.submit(_request(symbols=["TSLA"], labels=desk))
-    ids = [task.task_id for task in (*good, other, bad)]
-    ended = {task.task_id: task for task in client.wait_many(ids, timeout_s=PATIENCE_S)}
+    with broken_candles(pipeline.data_root):
+        bad = client.submit(_request(symbols=["BROKEN"], labels=desk))
+        ids = [task.task_id for task in (*good, other, bad)]
+        ended = {task.task_id: task for task in client.wait_many(ids, timeout_s=PATIENCE_S)}
 
     def listed(**wanted: Any) -> set[str]:
         return {task.task_id for task in client.list_tasks(label=desk, **wanted)}

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
+from backtest_pipeline_tests.acceptance.live import (
+    Pipeline,
+    broken_candles,
+    free_port,
+    run_backtest_command,
+)
 
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -45,16 +50,40 @@ def test_submit_status_wait_result_and_list_speak_of_the_same_task(sqlite_pipeli
 
 
 def test_a_failed_task_ends_the_command_with_1_and_its_message(sqlite_pipeline: Pipeline) -> None:
-    done = sqlite_pipeline.command("run", "sma_cross", "--symbols", "TSLA")
+    with broken_candles(sqlite_pipeline.data_root):
+        done = sqlite_pipeline.command("run", "sma_cross", "--symbols", "BROKEN")
     assert done.returncode == 1
-    assert "failed: the store has no 1d candles of TSLA; it has AAPL" in done.stderr
+    assert "failed: BROKEN: cannot read" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "sma_crossing", "--symbols", "AAPL"], "there is no 'sma_crossing'; choose one of"),
+        (["--symbols", "TSLA"], "the store has no 1d candles of TSLA; it has AAPL"),
+        (["--symbols", "aapl"], "'aapl' is not a symbol (did you mean AAPL?)"),
+        (["--symbols", "IBM", "--timeframe", "1h"], "no 1h candles of IBM; it has candles of 1d only"),
+        (["--symbols", "IBM", "--end", "1990-01-01"], "no IBM 1d candles from the first to 1990-01-01"),
+    ],
+)
+def test_candles_that_the_server_lacks_are_told_at_once_and_make_no_task(
+    sqlite_pipeline: Pipeline, arguments: list[str], says: str
+) -> None:
+    before = sqlite_pipeline.command("list", "--json", "--limit", "1000").stdout
+    done = sqlite_pipeline.command("run", "sma_cross", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sqlite_pipeline.command("list", "--json", "--limit", "1000").stdout == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["run", "sma_crossing", "--symbols", "AAPL"],
+            "there is no 'sma_crossing' (did you mean sma_cross?); choose one of",
+        ),
         (["run", "sma_cross", "--symbols", "AAPL", "-p", "quick=3"], "quick: there is no such parameter"),
         (["run", "sma_cross", "--symbols", "AAPL", "-p", "fast"], "write NAME=VALUE, not 'fast'"),
         (["submit", "sma_cross", "--symbols", "../AAPL"], "'../AAPL' is not a symbol"),

@@ -225,6 +225,69 @@ def test_a_store_without_the_timeframe_says_which_it_has(
     assert str(refused.value) == "the store has no 1m candles of ACME; it has candles of 1d only"
 
 
+def test_a_symbol_of_other_timeframes_and_a_misspelt_one_are_told_as_such(
+    store: CandleStore, candle_frame: MakeFrame, put: Put
+) -> None:
+    put(candle_frame("2020-01-01", 10))
+    put(candle_frame("2020-01-01", 10, "1h"), "BETA/1H/2020.parquet")
+
+    with pytest.raises(SymbolsUnknown) as refused:
+        store.load(["ACME", "BTEA", "NOPE"], "1h")
+
+    assert str(refused.value) == (
+        "the store has no 1h candles of ACME (1d only), BTEA (did you mean BETA?), NOPE; it has BETA"
+    )
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/New_York"])
+def test_what_can_be_loaded_is_never_missing_and_what_lies_outside_is(
+    zone: str, store: CandleStore, candle_frame: MakeFrame, put: Put
+) -> None:
+    local = candle_frame("2019-12-30", 5)
+    local["timestamp"] = local["timestamp"].dt.tz_localize(None)
+    put(local, "ACME/1D/2019.parquet")
+    put(candle_frame("2020-01-04", 4), "ACME/1D/2020.parquet")
+    store = CandleStore(store.layout.data_root, zone)
+    moments = [None, *(datetime(2019, 12, 27, 12) + timedelta(hours=11 * step) for step in range(30))]  # noqa: DTZ001  local
+    found = missing = 0
+    for start in moments:
+        for end in moments:
+            try:
+                store.load(["ACME"], "1d", start, end)
+            except CandlesMissing as error:
+                load_says = str(error)
+                missing += 1
+            else:
+                store.require(["ACME"], "1d", start, end)
+                found += 1
+                continue
+            if (start and start > datetime(2020, 1, 9)) or (end and end < datetime(2019, 12, 28)):  # noqa: DTZ001  local
+                with pytest.raises(CandlesMissing) as refused:
+                    store.require(["ACME"], "1d", start, end)
+                assert str(refused.value) == load_says
+    assert found > 300
+    assert missing > 50
+
+
+def test_whether_there_are_candles_is_known_from_two_files_of_metadata(
+    store: CandleStore, candle_frame: MakeFrame, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for year in range(2010, 2020):
+        put(candle_frame(f"{year}-01-01", 10), f"ACME/1D/{year}.parquet")
+    opened: list[object] = []
+    usual = pq.ParquetFile
+
+    def counting(path: Path, **options: Any) -> object:
+        opened.append(path)
+        return usual(path, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", counting)
+    store.require(["ACME"], "1d")
+    assert opened == []
+    store.require(["ACME"], "1d", date(2015, 1, 1))
+    assert [Path(str(path)).stem for path in opened] == ["2010", "2019"]
+
+
 def test_an_empty_range_says_what_the_store_has(
     store: CandleStore, candle_frame: MakeFrame, put: Put
 ) -> None:

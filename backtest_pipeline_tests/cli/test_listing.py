@@ -17,7 +17,7 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, store_candles, wandering
+from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, wandering
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock, run
 
 THIRD = "2f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
@@ -130,15 +130,12 @@ def test_a_damaged_manifest_costs_its_numbers_and_nothing_else(server: FakeServe
 
 
 @pytest.mark.parametrize("command", ["run", "submit"])
-def test_a_result_that_is_there_is_told_and_fresh_runs_it_again(
-    server: FakeServer, data_root: Path, command: str
-) -> None:
-    store_candles(data_root, wandering())
+def test_a_result_that_is_there_is_told_and_fresh_runs_it_again(server: FakeServer, command: str) -> None:
+    server.earlier_result = OTHER
     words = [command, "sma_cross", "--symbols", "ACME", "-p", "fast=3", "-p", "slow=8"]
     done = _run(*words)
     assert done.exit_code == 0, done.exception
     assert f"task {OTHER} has this result already; --fresh runs it again" in done.stderr
-    assert "Launch" not in server.asked
     if command == "submit":
         assert done.stdout == f"{OTHER}\n"
         fresh = _run(*words, "--fresh")

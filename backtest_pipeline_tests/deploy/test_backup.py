@@ -21,7 +21,7 @@ from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.acceptance.live import free_port
+from backtest_pipeline_tests.acceptance.live import broken_candles, free_port
 from backtest_pipeline_tests.deploy.settled import wait_for_manifest, wait_for_report
 
 ROOT = Path(__file__).parents[2]
@@ -65,13 +65,14 @@ def test_a_wiped_service_comes_back_with_its_tasks_their_states_and_their_result
     service = _service(tmp_path)
     requests = [
         BacktestRequest(strategy="sma_cross", symbols=["AAPL"], labels={"desk": "a"}),
-        BacktestRequest(strategy="buy_and_hold", symbols=["TSLA"]),  # there are no such candles
+        BacktestRequest(strategy="buy_and_hold", symbols=["BROKEN"]),  # its candles cannot be read
     ]
     with service.running(), BacktestClient(service.url, data_root=tmp_path / "data") as client:
         tasks = [client.wait(client.submit(requests[0]).task_id, timeout_s=PATIENCE_S)]
         wait_for_report(tmp_path / "data", tasks[0].task_id)  # left out where another task waits
-        tasks.append(client.wait(client.submit(requests[1]).task_id, timeout_s=PATIENCE_S))
-        wait_for_manifest(tmp_path / "data", tasks[1].task_id)
+        with broken_candles(tmp_path / "data"):
+            tasks.append(client.wait(client.submit(requests[1]).task_id, timeout_s=PATIENCE_S))
+            wait_for_manifest(tmp_path / "data", tasks[1].task_id)
         assert [task.state for task in tasks] == ["completed", "failed"]
         made = _run("backup", tmp_path, backup)
         assert made.returncode == 0, made.stderr

@@ -292,6 +292,12 @@ def _(shell: Shell) -> str:
     return shell("run", "smacross", "--symbols", "AAPL")
 
 
+@says("the server has no …; name its module")
+def _(live: Pipeline) -> str:
+    with live.client() as client:
+        return _refusal(lambda: client.submit(BacktestRequest(strategy="not_installed", symbols=["AAPL"])))
+
+
 @says("cannot use these parameters")
 def _(shell: Shell) -> str:
     return shell("run", "sma_cross", "--symbols", "AAPL", "-p", "fast=0")

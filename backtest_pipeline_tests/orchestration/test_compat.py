@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from dagster._daemon import controller
 from dagster._grpc import server as dagster_server
+from dagster_graphql.implementation.execution import launch_execution
 from dagster_webserver import cli as dagster_cli
 from pydantic import BaseModel
 
@@ -40,7 +41,9 @@ def _modules() -> list[ModuleType]:
 @pytest.fixture(autouse=True)
 def _as_they_were() -> Iterator[None]:
     """Puts back what the tests replace in Dagster's modules."""
-    kept = [(module, dict(vars(module))) for module in (controller, dagster_server, dagster_cli)]
+    kept = [
+        (module, dict(vars(module))) for module in (controller, dagster_server, dagster_cli, launch_execution)
+    ]
     yield
     for module, names in kept:
         vars(module).update(names)
@@ -182,6 +185,11 @@ def _without(module: str, name: str, then: str) -> subprocess.CompletedProcess[s
     [
         ("dagster_webserver.cli", "host_dagster_ui_with_workspace_process_context", "web_server"),
         ("dagster_webserver.cli", "create_app_from_workspace_process_context", "web_server"),
+        (
+            "dagster_graphql.implementation.execution.launch_execution",
+            "create_valid_pipeline_run",
+            "web_server",
+        ),
         ("dagster._daemon.controller", "QueuedRunCoordinatorDaemon", "daemon"),
         ("dagster._daemon.controller", "EventLogConsumerDaemon", "daemon"),
         ("dagster._grpc.server", "EVENT_QUEUE_POLL_INTERVAL", "code_server"),

@@ -13,7 +13,7 @@ import pytest
 from backtest_pipeline import BacktestRequest, run_backtest
 from backtest_pipeline.model.errors import AttemptSuperseded, ResultVanished
 from backtest_pipeline.model.manifest import Manifest, ResultFile
-from backtest_pipeline.orchestration.tasks.manifests import Attempt
+from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.task_store import TaskStore

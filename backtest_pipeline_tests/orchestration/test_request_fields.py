@@ -23,7 +23,8 @@ from backtest_pipeline.model.request import SERVICE_FIELDS
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
 from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
-from backtest_pipeline.orchestration.tasks.manifests import Attempt, completed_manifest
+from backtest_pipeline.orchestration.tasks.attempts import Attempt
+from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings

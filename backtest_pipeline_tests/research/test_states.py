@@ -263,7 +263,7 @@ def test_several_strategies_may_be_compared_and_each_has_its_own_parameters() ->
 @pytest.mark.parametrize(
     ("space", "error", "says"),
     [
-        ({"params.windw": [3]}, ParamsInvalid, "windw: there is no such parameter; did you mean window"),
+        ({"params.windw": [3]}, ParamsInvalid, "windw: there is no such parameter .did you mean window"),
         ({"params.window": [3, 0]}, ParamsInvalid, "window: .*greater than or equal to 1, not 0"),
         ({"params.window": FloatRange(1, 2, step=0.5)}, ParamsInvalid, "window: .*not 1.5"),
         ({"params.window": IntRange(0, 5)}, ParamsInvalid, "window: .*not 0"),

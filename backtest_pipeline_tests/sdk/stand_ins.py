@@ -69,6 +69,7 @@ class FakeServer:
         sent: their variables.
         failures: what is answered, or raised, instead of the next answers.
         lost_answers: how many of the next documents are acted on but not answered.
+        earlier_result: id of the run that answers whoever takes an earlier result; empty: there is none.
         terminate: what a termination does; accepts by default.
     """
 
@@ -78,6 +79,7 @@ class FakeServer:
         self.sent: list[dict[str, Any]] = []
         self.failures: list[httpx.Response | Exception] = []
         self.lost_answers = 0
+        self.earlier_result = ""
         self.terminate: Callable[[dict[str, Any], str], str | None] = lambda run, policy: None
         self._lock = threading.Lock()
 
@@ -128,6 +130,9 @@ class FakeServer:
         for known in self.runs:
             if {"key": "backtest/idempotency_key", "value": key} in known["tags"]:
                 return {"launchRun": {"__typename": "LaunchRunSuccess", "run": known}}
+        if run_tags["backtest/reuse"] == "true" and self.earlier_result:
+            [known] = [known for known in self.runs if known["runId"] == self.earlier_result]
+            return {"launchRun": {"__typename": "LaunchRunSuccess", "run": known}}
         started = run(f"run{len(self.runs)}", status="QUEUED", created=float(len(self.runs)))
         started["tags"] = [{"key": name, "value": value} for name, value in run_tags.items()]
         self.runs.append(started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -93,6 +94,64 @@ def test_a_key_of_a_task_that_was_tried_again_yields_its_newest_attempt() -> Non
         task = client.submit(_request(), idempotency_key="nightly")
     assert (task.task_id, task.state, task.attempt) == ("first", "running", 2)
     assert len(server.runs) == 2
+
+
+def _reuse_tags(server: FakeServer) -> list[str]:
+    return [
+        tag["value"]
+        for name, sent in zip(server.asked, server.sent, strict=True)
+        if name == "Launch"
+        for tag in sent["params"]["executionMetadata"]["tags"]
+        if tag["key"] == "backtest/reuse"
+    ]
+
+
+def test_an_earlier_result_will_do_by_default_and_the_server_decides() -> None:
+    server = FakeServer(run("done", status="SUCCESS"))
+    server.earlier_result = "done"
+    with server.client(data_root="/nowhere") as client:
+        task = client.submit(_request())
+    assert (task.task_id, task.state) == ("done", "completed")
+    assert _reuse_tags(server) == ["true"]
+
+
+def test_an_earlier_result_that_took_two_attempts_is_its_task() -> None:
+    server = FakeServer(run("first", status="FAILURE", dagster__will_retry="true"))
+    server.runs.append(run("second", root="first", status="SUCCESS", created=5.0))
+    server.earlier_result = "second"
+    with server.client() as client:
+        task = client.submit(_request())
+    assert (task.task_id, task.state, task.attempt) == ("first", "completed", 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"reuse": False}, {"idempotency_key": "nightly"}, {"server_code": True}],
+    ids=["reuse", "key", "server_code"],
+)
+def test_who_asks_for_a_run_of_its_own_gets_one(options: dict[str, Any]) -> None:
+    server = FakeServer(run("done", status="SUCCESS"))
+    server.earlier_result = "done"
+    with server.client() as client:
+        assert client.submit(_request(), **options).task_id == "run1"
+    assert _reuse_tags(server) == ["false"]
+
+
+def test_many_are_submitted_as_asked() -> None:
+    server = FakeServer(run("done", status="SUCCESS"))
+    server.earlier_result = "done"
+    with server.client() as client:
+        assert "done" not in [task.task_id for task in client.submit_many([_request(), _request()])]
+    assert _reuse_tags(server) == ["false", "false"]
+
+
+def test_a_submission_is_one_request_whatever_lies_here(own_data_root: Path) -> None:
+    """The client needs neither candles nor results."""
+    server = FakeServer()
+    with server.client(data_root=own_data_root) as client:
+        client.submit(_request())
+    assert server.asked == ["Launch"]
+    assert not own_data_root.exists()
 
 
 def test_what_an_error_says_names_no_task_of_ours() -> None:

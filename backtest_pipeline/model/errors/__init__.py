@@ -3,6 +3,7 @@
     BacktestError
     ├── RequestInvalid            the request cannot be run as it stands
     │   ├── StrategyUnknown
+    │   │   └── StrategyNotOnServer
     │   └── ParamsInvalid
     ├── CandlesError              the candles cannot be used
     │   ├── SymbolsUnknown
@@ -64,6 +65,7 @@ from backtest_pipeline.model.errors.request_errors import (
     ParamsInvalid,
     RequestInvalid,
     StrategyFaulty,
+    StrategyNotOnServer,
     StrategyUnknown,
     TrialsFailed,
 )
@@ -121,6 +123,7 @@ __all__ = [
     "ServiceNotReady",
     "StorageFull",
     "StrategyFaulty",
+    "StrategyNotOnServer",
     "StrategyUnknown",
     "SubmissionsFailed",
     "SymbolRecordInvalid",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backtest_pipeline.model.errors.backtest_error import BacktestError, listed
+from backtest_pipeline.model.nearest_names import did_you_mean
+
+_MOST_HINTS = 5
 
 
 class CandlesError(BacktestError):
@@ -19,15 +22,22 @@ class SymbolsUnknown(CandlesError):
         timeframe: the timeframe asked for, or empty where any would have done.
         known: symbols that the store has in this timeframe.
         timeframes: timeframes of which the store has candles of any symbol.
+        elsewhere: by symbol, the timeframes that there are of it instead.
     """
 
     def __init__(
-        self, symbols: Sequence[str], timeframe: str, known: Sequence[str], timeframes: Sequence[str] = ()
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        known: Sequence[str],
+        timeframes: Sequence[str] = (),
+        elsewhere: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.symbols = list(symbols)
         self.timeframe = timeframe
         self.known = sorted(known)
         self.timeframes = list(timeframes)
+        self.elsewhere = dict(elsewhere or {})
         if self.known:
             has = f"it has {listed(self.known)}"
         elif self.timeframes:
@@ -35,7 +45,16 @@ class SymbolsUnknown(CandlesError):
         else:
             has = "it is empty; see `backtest candles import --help`"
         candles = f"{timeframe} candles" if timeframe else "candles"
-        super().__init__(f"the store has no {candles} of {', '.join(self.symbols)}; {has}")
+        named = [f"{symbol}{self._hint(symbol)}" for symbol in self.symbols[:_MOST_HINTS]]
+        super().__init__(
+            f"the store has no {candles} of {', '.join([*named, *self.symbols[_MOST_HINTS:]])}; {has}"
+        )
+
+    def _hint(self, symbol: str) -> str:
+        """Which timeframes there are of it, or which symbol may have been meant."""
+        if self.elsewhere.get(symbol):
+            return f" ({', '.join(self.elsewhere[symbol])} only)" if self.known else ""
+        return did_you_mean(symbol, self.known)
 
 
 class CandlesMissing(CandlesError):

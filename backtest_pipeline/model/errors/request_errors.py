@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backtest_pipeline.model.errors.backtest_error import BacktestError
+from backtest_pipeline.model.nearest_names import did_you_mean
 
 
 class RequestInvalid(BacktestError):
@@ -21,14 +22,32 @@ class RequestInvalid(BacktestError):
         lines = "; ".join(f"{field}: {problem}" if field else problem for field, problem in self.problems)
         super().__init__(f"{heading}: {lines}")
 
+    def as_problems(self) -> list[tuple[str, str]]:
+        """The problems for another `RequestInvalid`, which has the usual heading."""
+        return self.problems
+
 
 class StrategyUnknown(RequestInvalid):
     """No strategy has this name."""
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
+    def __init__(self, name: str, known: Sequence[str], *, problem: str = "") -> None:
         self.name = name
         self.known = sorted(known)
-        super().__init__([("strategy", f"there is no {name!r}; choose one of {', '.join(self.known)}")])
+        problem = problem or f"there is no {name!r}{did_you_mean(name, self.known)}"
+        super().__init__([("strategy", f"{problem}; choose one of {', '.join(self.known)}")])
+
+
+class StrategyNotOnServer(StrategyUnknown):
+    """The service that would run a strategy does not have it, whoever else has."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            name,
+            known,
+            problem=f"the server has no {name!r}{did_you_mean(name, known)}; name its module in "
+            "BACKTEST_STRATEGIES where the service runs, and start that again; `backtest strategies` says "
+            "which the server has",
+        )
 
 
 class ParamsInvalid(RequestInvalid):
@@ -39,6 +58,10 @@ class ParamsInvalid(RequestInvalid):
         self.known = list(known)
         takes = ", ".join(self.known) or "no parameters"
         super().__init__(problems, heading=f"{strategy} cannot use these parameters (it takes {takes})")
+
+    def as_problems(self) -> list[tuple[str, str]]:
+        """One problem, which says whose parameters these are."""
+        return [("", str(self))]
 
 
 class CodeDiffers(BacktestError):

@@ -1,4 +1,4 @@
-"""Submitting runs: tags, one task for one idempotency key, and a start at once where a slot is free."""
+"""Submitting runs: tags, the earlier task that answers instead, and a start at once where a slot is free."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.tag_rules import tag_problem
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask
 from backtest_pipeline.orchestration.tasks.admission import gone_if_refused, refuse_inadmissible
+from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of
+from backtest_pipeline.orchestration.tasks.earlier_tasks import (
+    completed_in_same_words,
+    takes_earlier_result,
+    task_with_key,
+)
 from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock, submit_lock
 from backtest_pipeline.web.access.identity import USER_HEADER
 
 if TYPE_CHECKING:
     from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
+LOOKS_FOR_RESULT_S = 15
+ASKED_FOR_AGAIN = f"Asked for again, with the tag {tags.REUSE}; this result was the answer."
 FIRST_RETRY_WAIT_S = 1.0
 LONGEST_RETRY_WAIT_S = 300.0
 _MOST_DOUBLINGS = 20
@@ -45,7 +54,8 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         """Queues a run and starts it at once where that is fair.
 
         Returns:
-            The run; or that of an earlier task with its idempotency key, and then this run is gone again.
+            The run; or that of an earlier task with its idempotency key, or with the result that it asks for
+            and would take, and then this run is gone again.
 
         Raises:
             TaskRepeated: the run is a later attempt, and another task has its key; the run is gone again.
@@ -61,14 +71,16 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             refuse_inadmissible(self._instance, run, run_tags)
             if run_tags:
                 self._instance.add_run_tags(run.run_id, run_tags)
+        result = self._with_same_result(run, context.workspace)
         try:
             with _key_lock(self._instance, run):
-                earlier = self._earlier_with_key(run)
+                earlier = self._earlier_with_key(run) or result
                 queued = super().submit_run(context) if earlier is None else earlier
         except LockNotAcquired:
             self._instance.delete_run(run.run_id)  # else its key would stand for a task that never was
             raise
         if earlier is not None:
+            self._instance.delete_run(run.run_id)
             return earlier
         try:
             self._start_if_free(queued, context.workspace)
@@ -77,22 +89,43 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         return self._instance.get_run_by_id(run.run_id) or queued
 
     def _earlier_with_key(self, run: DagsterRun) -> DagsterRun | None:
-        """The root run of another task with the run's idempotency key; then the run itself is deleted.
+        """The root run of another task with the run's idempotency key.
 
         Raises:
-            TaskRepeated: there is one, and the run is a later attempt, which cannot be another task's.
+            TaskRepeated: there is one, and the run is a later attempt, which cannot be another task's; the
+                run is gone.
         """
-        key = run.tags.get(tags.IDEMPOTENCY_KEY)
-        if key is None:
+        other = task_with_key(self._instance, run)
+        if other is not None and not is_first(run):
+            self._instance.delete_run(run.run_id)
+            raise TaskRepeated(task_of(other), run.tags[tags.IDEMPOTENCY_KEY])
+        return other
+
+    def _with_same_result(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> DagsterRun | None:
+        """The newest run of a completed task with the result that a run asks for, if it takes an earlier one.
+
+        Where it cannot be found out whether there is one, there is none, and the request runs.
+        """
+        if not takes_earlier_result(run):
             return None
-        task_id = task_of(run)
-        for other in self._instance.get_runs(RunsFilter(tags={tags.IDEMPOTENCY_KEY: key})):
-            if task_of(other) != task_id and other.status != DagsterRunStatus.NOT_STARTED:
-                self._instance.delete_run(run.run_id)
-                if task_id != run.run_id:
-                    raise TaskRepeated(task_of(other), key)
-                return self._instance.get_run_by_id(task_of(other)) or other
-        return None
+        try:
+            candidates = completed_in_same_words(self._instance, run)
+            if not candidates:
+                return None
+            code = None if run.tags.get(tags.ANY_CODE) == "true" else run.tags.get(tags.SUBMITTED_CODE)
+            question = {
+                "same_result": run.run_config,
+                "among": list(candidates),
+                "submitted_code": code or None,
+            }
+            answer = ask(location_of(run), workspace, question, within_s=LOOKS_FOR_RESULT_S)
+            found = candidates.get(str(answer.get("task_id")))
+            if found is not None:
+                self._instance.report_engine_event(ASKED_FOR_AGAIN, found)
+        except Exception as error:  # noqa: BLE001  then it runs, which is what was asked for
+            _logger.warning("no earlier result was looked for: %r", error)
+            return None
+        return found
 
     def _start_if_free(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
         """Starts a queued run unless others wait, the limits are reached or its code is out of reach."""
@@ -111,11 +144,6 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         if limits.max_concurrent_runs != -1 and len(running) >= limits.max_concurrent_runs:
             return False
         return not TagConcurrencyLimitsCounter(limits.tag_concurrency_limits, running).is_blocked(run)
-
-
-def task_of(run: DagsterRun) -> str:
-    """Id of the task that a run is an attempt of."""
-    return run.root_run_id or run.run_id
 
 
 def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
@@ -156,7 +184,7 @@ def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
         tags.RETRY_OWED: "",
         tags.CODE: "",
     }
-    if task_of(run) == run.run_id:
+    if is_first(run):
         return {name: value for name, value in run_tags.items() if name == tags.STAGE or name in run.tags}
     if not number:  # executed again by hand, in the web UI: whoever does that asks for the server's code
         return run_tags | {tags.SUBMITTED_CODE: "", tags.ANY_CODE: ""}

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._grpc.__generated__ import dagster_api_pb2
@@ -25,6 +25,7 @@ from grpc import StatusCode
 from backtest_pipeline.orchestration.dagster_internals import warm_workers
 from backtest_pipeline.orchestration.dagster_internals.code_reload import CodeOnDisk, forget_modules
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+from backtest_pipeline.orchestration.dagster_internals.submission_channel import reply_to
 
 if TYPE_CHECKING:
     import grpc
@@ -58,7 +59,18 @@ uses(
 
 
 class WarmApiServer(DagsterApiServer):
-    """Dagster's API server, its workers forked from a preloaded process."""
+    """Dagster's API server, its workers forked from a preloaded process.
+
+    Attributes:
+        answered_by: name of the module that answers questions of the `submission_channel`; empty: nobody.
+    """
+
+    answered_by: ClassVar[str] = ""
+
+    @classmethod
+    def answer_by(cls, module: str) -> None:
+        """Sets `answered_by`, before a server is made."""
+        cls.answered_by = module
 
     def __init__(self, **arguments: Any) -> None:
         warming = _InBackground(warm_workers.first_context, arguments["logger"])
@@ -71,14 +83,16 @@ class WarmApiServer(DagsterApiServer):
         threading.Thread(target=self._follow_changes, name="follow-code", daemon=True).start()
 
     def Ping(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
-        """Answer that it is there, which is asked before each launch.
+        """Answer that it is there, which is asked before each launch, and questions about submissions.
 
         While the code on disk is not what is loaded, it seems to be away: tasks wait until it is.
         """
         self._seem_away_when_stopping(context)
         if self._reload_lock.locked() or self._code.is_behind():
             context.abort(StatusCode.UNAVAILABLE, "the code has changed on disk and is being loaded")
-        return super().Ping(request, context)
+        reply = super().Ping(request, context)
+        reply.echo = reply_to(request.echo, self.answered_by)
+        return reply
 
     def StartRun(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
         """Starts a worker, and kills it where it does not report in time.

@@ -3,9 +3,11 @@
 Annotations are evaluated here (no future import): Dagster reads them.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -13,9 +15,10 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.orchestration.jobs.presets import OWNER, presets_text
+from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.deferred import later
 from backtest_pipeline.orchestration.tasks.failures import reported
-from backtest_pipeline.orchestration.tasks.manifests import Attempt, completed_manifest
+from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.orchestration.tasks.report_publishing import add_report, write_chart
@@ -128,7 +131,9 @@ def write_results(context: dg.OpExecutionContext) -> None:
     name=tags.JOB,
     description=(
         "Runs one backtest. Choose a strategy and its parameters, symbols, dates, money and fills, and "
-        "launch; results appear in the task's folder and on the run's page.\n\n" + presets_text(_STRATEGIES)
+        "launch; results appear in the task's folder and on the run's page. With the tag "
+        f"`{tags.REUSE}` set to `true`, an earlier run with the same result opens instead.\n\n"
+        + presets_text(_STRATEGIES)
     ),
     metadata={"owner": OWNER},
     config=dg.ConfigMapping(
@@ -141,3 +146,15 @@ def write_results(context: dg.OpExecutionContext) -> None:
 )
 def backtest() -> None:
     write_results(run_engine(load_candles()))
+
+
+def filled_in(run_config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run config as the ops see it, with every default of the form.
+
+    Raises:
+        DagsterInvalidConfigError: it does not fit the form.
+    """
+    config: dict[str, Any] = dg.validate_run_config(backtest, dict(run_config))["ops"]["load_candles"][
+        "config"
+    ]
+    return config

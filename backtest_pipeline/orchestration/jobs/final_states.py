@@ -15,9 +15,10 @@ from backtest_pipeline.model.errors import BacktestError, RequestInvalid, Result
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.model.status import UNDECIDED_S
 from backtest_pipeline.orchestration.dagster_internals.names import should_retry
-from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.jobs.backtest import filled_in
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
-from backtest_pipeline.orchestration.tasks.manifests import Attempt, attempts_of, unfinished_manifest
+from backtest_pipeline.orchestration.tasks.attempts import Attempt, attempts_of
+from backtest_pipeline.orchestration.tasks.manifests import unfinished_manifest
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import get_settings
 
@@ -111,7 +112,7 @@ def _write_manifest(
     )
     ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else datetime.now(UTC)
     try:
-        asked = run_context.asked(_config_of(run))
+        asked = run_context.asked(filled_in(run.run_config))
     except (RequestInvalid, dg.DagsterInvalidConfigError):
         return
     manifest = unfinished_manifest(
@@ -125,10 +126,3 @@ def _write_manifest(
     )
     with run_context.task_store.staging(f"{run.run_id}.final") as staged:
         run_context.task_store.publish(manifest, staged)
-
-
-def _config_of(run: dg.DagsterRun) -> dict[str, object]:
-    """The config as the ops saw it, every default filled in."""
-    resolved = dg.validate_run_config(backtest, run.run_config)
-    config: dict[str, object] = resolved["ops"]["load_candles"]["config"]
-    return config

@@ -2,7 +2,8 @@
 
 Takes the arguments of `dagster api grpc`. Beside forking its workers it reloads code in place when asked to
 (the reload button of the web UI) and kills workers that do not stop when asked to. Asked to stop itself, it
-starts nothing more and waits for the backtests that run.
+starts nothing more and waits for the backtests that run. `jobs.submissions` answers what it is asked about
+submissions.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def _held_for_life(lock: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    code_server_command.prepare()
+    code_server_command.prepare(answered_by="backtest_pipeline.orchestration.jobs.submissions")
     worker_generations.copy_this_process()  # before the lock, which a copy would hold as well
     with _held_for_life(get_settings().code_lock):
         code_server_command.run()

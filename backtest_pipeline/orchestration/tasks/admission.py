@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 
 from dagster import DagsterInstance, DagsterRun
 
-from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.run_config import refuse_unsafe_config
 from backtest_pipeline.model.tag_rules import refuse_bad_tags
+from backtest_pipeline.orchestration.tasks.attempts import refuse_foreign_attempt
 
 
 @contextmanager
@@ -36,18 +36,4 @@ def refuse_inadmissible(instance: DagsterInstance, run: DagsterRun, further_tags
     """
     refuse_unsafe_config(run.run_config)
     refuse_bad_tags({**run.tags, **further_tags}, by_client=False)
-    if run.root_run_id is not None or run.parent_run_id is not None:
-        _refuse_foreign(instance, run)
-
-
-def _refuse_foreign(instance: DagsterInstance, run: DagsterRun) -> None:
-    """A further attempt is one of a task of the same job, after another attempt of it."""
-    root, parent = (
-        instance.get_run_by_id(run_id) if run_id else None for run_id in (run.root_run_id, run.parent_run_id)
-    )
-    if root is None or parent is None:
-        raise RequestInvalid([("rootRunId", f"there is no run {run.root_run_id} to repeat")])
-    if root.root_run_id is not None or (parent.root_run_id or parent.run_id) != root.run_id:
-        raise RequestInvalid([("rootRunId", f"{root.run_id} is not the first run of {parent.run_id}")])
-    if root.job_name != run.job_name:
-        raise RequestInvalid([("rootRunId", f"{root.run_id} is a run of the job {root.job_name}")])
+    refuse_foreign_attempt(instance, run)

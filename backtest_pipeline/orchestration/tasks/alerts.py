@@ -8,6 +8,7 @@ import apprise
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.metric_catalog import shown_symbols
+from backtest_pipeline.orchestration.tasks.attempts import task_of
 
 if TYPE_CHECKING:
     import logging
@@ -41,7 +42,7 @@ class Alerts:
         """Tells that a task has failed for good."""
         if not len(self._notifier):
             return
-        task_id = run.root_run_id or run.run_id
+        task_id = task_of(run)
         body = (
             f"{message}\n\n"
             f"strategy: {run.tags.get(tags.STRATEGY, '?')}\n"

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from dagster import DagsterRunStatus, RunsFilter
-
-from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import AttemptSuperseded
 from backtest_pipeline.model.manifest import (
     CandleFingerprint,
     Environment,
@@ -28,68 +23,8 @@ from backtest_pipeline.model.request import digest_of
 from backtest_pipeline.strategies.registry import code_sha256_of
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, RunRecord
-
     from backtest_pipeline.model.result import BacktestResult
-
-_ALIVE = {DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING}
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One run of a task, as Dagster knows it.
-
-    Attributes:
-        task_id: id of the root run.
-        run_ids: the task's runs up to this one, oldest first.
-        submitted_at: creation of the root run.
-        started_at: start of this run.
-    """
-
-    task_id: str
-    run_ids: list[str]
-    submitted_at: datetime
-    started_at: datetime | None
-
-    @classmethod
-    def of(cls, instance: DagsterInstance, run_id: str) -> Attempt:
-        """Looks a run up, with the attempts before it."""
-        records = attempts_of(instance, run_id)
-        if not records:  # only where a run is deleted while it executes
-            now = datetime.now(UTC)
-            return cls(run_id, [run_id], now, now)
-        ids = [record.dagster_run.run_id for record in records]
-        here = ids.index(run_id)
-        started = records[here].start_time
-        return cls(
-            task_id=records[0].dagster_run.root_run_id or ids[0],
-            run_ids=ids[: here + 1],
-            submitted_at=records[0].create_timestamp.replace(tzinfo=UTC),
-            started_at=None if started is None else datetime.fromtimestamp(started, UTC),
-        )
-
-    def refuse_given_up(self, instance: DagsterInstance) -> None:
-        """Stops an attempt that Dagster has declared dead and that lives on: it may publish nothing.
-
-        Raises:
-            AttemptSuperseded: there is a later attempt, or this one counts as failed or cancelled.
-        """
-        records = attempts_of(instance, self.run_ids[-1])
-        own = next((one for one in records if one.dagster_run.run_id == self.run_ids[-1]), None)
-        given_up = own is None or own.dagster_run.status not in _ALIVE
-        if given_up or len(records) > len(self.run_ids):
-            raise AttemptSuperseded(self.task_id, len(self.run_ids), len(records))
-
-
-def attempts_of(instance: DagsterInstance, run_id: str) -> list[RunRecord]:
-    """All runs of a run's task, oldest first; empty where the run is unknown."""
-    record = instance.get_run_record_by_id(run_id)
-    if record is None:
-        return []
-    task_id = record.dagster_run.root_run_id or run_id
-    root = record if task_id == run_id else instance.get_run_record_by_id(task_id)
-    later = instance.get_run_records(RunsFilter(tags={tags.ROOT_RUN: task_id}))
-    return [*([root] if root else []), *sorted(later, key=lambda one: one.create_timestamp)]
+    from backtest_pipeline.orchestration.tasks.attempts import Attempt
 
 
 def completed_manifest(

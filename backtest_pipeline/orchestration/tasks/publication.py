@@ -14,7 +14,7 @@ from pathlib import Path
 
 from backtest_pipeline.model.errors import BacktestError, ResultVanished
 from backtest_pipeline.model.manifest import Manifest, ResultFile
-from backtest_pipeline.orchestration.tasks.manifests import Attempt
+from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.results.task_store import TaskStore
 
 PAUSES_S = (0.2, 1.0, 3.0)

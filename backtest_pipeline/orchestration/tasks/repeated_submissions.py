@@ -13,6 +13,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.dagster_internals.names import RUN_FAILURE_REASON_TAG, RunFailureReason
+from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of
 from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock
 
 IN_FLIGHT_S = 15.0
@@ -41,7 +42,7 @@ def drop_duplicates(instance: DagsterInstance, now_s: float) -> list[str]:
         record
         for record in _never_started(instance)
         if tags.IDEMPOTENCY_KEY in record.dagster_run.tags
-        and not record.dagster_run.root_run_id
+        and is_first(record.dagster_run)
         and now_s - record.create_timestamp.replace(tzinfo=UTC).timestamp() > IN_FLIGHT_S
     )
     if not doubtful:
@@ -69,7 +70,7 @@ def _other_task_has_key(instance: DagsterInstance, record: RunRecord) -> bool:
     run = record.dagster_run
     same_key = RunsFilter(tags={tags.IDEMPOTENCY_KEY: run.tags[tags.IDEMPOTENCY_KEY]})
     return any(
-        run.run_id not in {other.dagster_run.run_id, other.dagster_run.root_run_id} and _was_queued(other)
+        task_of(other.dagster_run) != run.run_id and _was_queued(other)
         for other in instance.get_run_records(same_key)
     )
 

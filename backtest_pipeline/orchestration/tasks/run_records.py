@@ -15,12 +15,12 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from sqlalchemy import text
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.orchestration.dagster_internals.coordinator import task_of
 from backtest_pipeline.orchestration.dagster_internals.names import (
     FINISHED_STATUSES,
     IN_PROGRESS_RUN_STATUSES,
 )
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_postgres, run_storage_of
+from backtest_pipeline.orchestration.tasks.attempts import attempts_of_task, task_of
 
 _LOOK_AGAIN_S = 2.0
 _BATCH = 200
@@ -82,7 +82,7 @@ def delete_old_records(
     """
     gone: list[str] = []
     for task_id in _tasks_ended(instance, before, jobs):
-        group = [] if keep(task_id) else _group(instance, task_id)
+        group = [] if keep(task_id) else attempts_of_task(instance, task_id)
         if group and all(_ended_before(one, before) for one in group):
             gone.append(task_id)
             if not dry_run:
@@ -136,12 +136,6 @@ def _shrink_file(path: Path) -> int:
 
 _PAGES = ("page_count", "freelist_count")
 _LARGE_BYTES = 200_000_000
-
-
-def _group(instance: DagsterInstance, task_id: str) -> list[RunRecord]:
-    root = instance.get_run_record_by_id(task_id)
-    later = instance.get_run_records(RunsFilter(tags={tags.ROOT_RUN: task_id}))
-    return [*([root] if root else []), *later]
 
 
 def _ended_before(record: RunRecord, before: datetime) -> bool:

@@ -10,6 +10,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.status import FINAL_STATES, STATE_OF, UNDECIDED_S, TaskState
+from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.web.monitoring.health_checks import Check, free_bytes
 from backtest_pipeline.web.monitoring.prometheus import Figures
@@ -79,8 +80,8 @@ class EndedTasks:
             after = page[-1].update_timestamp.replace(tzinfo=UTC)
 
     def _submitted_at_s(self, record: RunRecord) -> float:
-        root_id = record.dagster_run.root_run_id
-        root = self._instance.get_run_record_by_id(root_id) if root_id else None
+        run = record.dagster_run
+        root = None if is_first(run) else self._instance.get_run_record_by_id(task_of(run))
         return (root or record).create_timestamp.replace(tzinfo=UTC).timestamp()
 
 

@@ -1,0 +1,70 @@
+"""Questions about a submission, which web server and daemon ask the code server: it alone has the strategies.
+
+A question and its answer are JSON objects and travel as the echo of a ping. Dagster's own code server hands
+the question back as it came, and then nobody has answered.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dagster._grpc.__generated__ import dagster_api_pb2
+from dagster._grpc.client import DagsterGrpcClient
+
+from backtest_pipeline.orchestration.dagster_internals.compat import uses
+
+if TYPE_CHECKING:
+    from dagster._core.workspace.context import BaseWorkspaceRequestContext
+
+_QUESTION, _ANSWER = "backtest_pipeline asks: ", "backtest_pipeline answers: "
+_log = logging.getLogger(__name__)
+
+uses(DagsterGrpcClient, "_query")
+uses(dagster_api_pb2, "PingRequest")
+
+
+def ask(
+    location: str, workspace: BaseWorkspaceRequestContext, question: Mapping[str, Any], *, within_s: int
+) -> dict[str, Any]:
+    """What the code server answers; empty where it does not: whoever asks goes on without.
+
+    Args:
+        location: name of its code location.
+        workspace: where this process finds it.
+        question: what `jobs.submissions.answer` understands.
+        within_s: how long to wait, in seconds.
+    """
+    try:
+        echo = _QUESTION + json.dumps(question)
+        client = workspace.get_code_location(location).client  # type: ignore[attr-defined]  # behind gRPC
+        reply = client._query(  # noqa: SLF001  its `ping` waits a minute
+            "Ping", dagster_api_pb2.PingRequest, timeout=within_s, echo=echo
+        )
+        text = str(reply.echo)
+        answer = json.loads(text.removeprefix(_ANSWER)) if text.startswith(_ANSWER) else {}
+    except Exception as error:  # noqa: BLE001  whatever it is, the first op will decide
+        reason = str(error).partition("\n")[0]
+        _log.info("the code server of %s has not answered about a submission: %s", location, reason)
+        return {}
+    return dict(answer)
+
+
+def reply_to(echo: str, answered_by: str) -> str:
+    """The code server's side: the answer to a question, or what was sent where it is none.
+
+    Args:
+        echo: what was sent.
+        answered_by: name of the module whose `answer` knows; looked up each time, as code is reloaded.
+    """
+    if not answered_by or not echo.startswith(_QUESTION):
+        return echo
+    try:
+        answer = import_module(answered_by).answer(json.loads(echo.removeprefix(_QUESTION)))
+        return _ANSWER + json.dumps(answer, allow_nan=False)
+    except Exception as error:  # noqa: BLE001  whoever asks goes on without; the cause is ours to mend
+        _log.warning("a question about a submission has no answer", exc_info=error)
+        return echo

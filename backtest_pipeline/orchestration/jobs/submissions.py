@@ -1,0 +1,85 @@
+"""What the code server says of a request that somebody submits, before there is a run of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import dagster as dg
+
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.errors import (
+    CandleFileUnreadable,
+    CandlesInvalid,
+    CandlesMissing,
+    RequestInvalid,
+    StrategyNotOnServer,
+    SymbolsUnknown,
+)
+from backtest_pipeline.model.run_config import from_run_config, to_run_config
+from backtest_pipeline.orchestration.jobs.backtest import filled_in
+from backtest_pipeline.orchestration.tasks.same_result import SameResult
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.settings import get_settings
+from backtest_pipeline.strategies.registry import resolve, strategies
+
+GIVES_UP_AFTER_S = 10.0
+"""Then nobody waits any longer for an earlier result, whose candles take so long to read."""
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers a question of the `submission_channel`.
+
+    `{"resolve": RUN_CONFIG}` is answered by `{"config": RUN_CONFIG}`, the request with all that it leaves out
+    written out; by `{"refused": [[FIELD, PROBLEM], …]}` where it cannot be run, or where the store lacks its
+    candles; or by nothing where it is Dagster that has to say what is wrong with the form.
+
+    `{"same_result": RUN_CONFIG, "among": [TASK_ID, …], "submitted_code": SHA256 or null}` is answered by
+    `{"task_id": TASK_ID}`, of a completed task among those that has the result, or by nothing.
+    """
+    if "resolve" in question:
+        return _resolved(question["resolve"])
+    if "same_result" in question:
+        return _with_same_result(question["same_result"], question["among"], question["submitted_code"])
+    return {}
+
+
+def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        _refuse_unknown_strategy(config)
+        request = resolve(from_run_config(filled_in(config))).request
+        with suppress(CandleFileUnreadable, CandlesInvalid):  # which the first op will find and name
+            _candles().require(request.symbols, request.timeframe, request.start, request.end)
+    except dg.DagsterInvalidConfigError:
+        return {}
+    except RequestInvalid as error:
+        return {"refused": error.as_problems()}
+    except (SymbolsUnknown, CandlesMissing) as error:
+        return {"refused": [("", str(error))]}
+    return {"config": to_run_config(request)}
+
+
+def _with_same_result(
+    config: Mapping[str, Any], among: Sequence[str], submitted_code: str | None
+) -> dict[str, Any]:
+    give_up_s = time.monotonic() + GIVES_UP_AFTER_S
+    same = SameResult(
+        TaskStore(get_settings().data_root), _candles(), gives_up=lambda: time.monotonic() > give_up_s
+    )
+    task_id = same.task_id(resolve(from_run_config(config)), among, submitted_code)
+    return {"task_id": task_id} if task_id else {}
+
+
+def _candles() -> CandleStore:
+    """The store that the runs of this code server read."""
+    return CandleStore(get_settings().data_root, get_settings().candle_timezone)
+
+
+def _refuse_unknown_strategy(config: Mapping[str, Any]) -> None:
+    """Refuses a strategy that only the submitter has; a selection that is none is left to the form."""
+    selected, known = config.get("strategy"), strategies()
+    names = list(selected) if isinstance(selected, Mapping) else []
+    if len(names) == 1 and names[0] not in known:
+        raise StrategyNotOnServer(str(names[0]), list(known))

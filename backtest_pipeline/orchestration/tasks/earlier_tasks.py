@@ -1,0 +1,45 @@
+"""Which earlier task answers a submission: one with its idempotency key, or one that may have its result."""
+
+from __future__ import annotations
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.run_config import from_run_config
+from backtest_pipeline.orchestration.tasks.attempts import attempts_of, is_first, task_of
+
+MOST_CANDIDATES = 5
+
+
+def task_with_key(instance: DagsterInstance, run: DagsterRun) -> DagsterRun | None:
+    """The root run of another task with the run's idempotency key, or none."""
+    key = run.tags.get(tags.IDEMPOTENCY_KEY)
+    if key is None:
+        return None
+    for other in instance.get_runs(RunsFilter(tags={tags.IDEMPOTENCY_KEY: key})):
+        if task_of(other) != task_of(run) and other.status != DagsterRunStatus.NOT_STARTED:
+            return instance.get_run_by_id(task_of(other)) or other
+    return None
+
+
+def takes_earlier_result(run: DagsterRun) -> bool:
+    """Whether a submission takes the result that there is; a further attempt of a task never does."""
+    return run.job_name == tags.JOB and is_first(run) and run.tags.get(tags.REUSE) == "true"
+
+
+def completed_in_same_words(instance: DagsterInstance, run: DagsterRun) -> dict[str, DagsterRun]:
+    """The newest completed tasks that were asked for as a run is, newest first, by id: their newest runs.
+
+    A task that is executed again right now is none of them.
+    """
+    try:
+        digest = from_run_config(run.run_config).digest()
+    except RequestInvalid:
+        return {}
+    wanted = RunsFilter(
+        job_name=tags.JOB, statuses=[DagsterRunStatus.SUCCESS], tags={tags.REQUEST_DIGEST: digest}
+    )
+    found = dict.fromkeys(task_of(other) for other in instance.get_runs(wanted, limit=MOST_CANDIDATES))
+    newest = {task_id: attempts_of(instance, task_id)[-1].dagster_run for task_id in found}
+    return {id_: one for id_, one in newest.items() if one.status == DagsterRunStatus.SUCCESS}

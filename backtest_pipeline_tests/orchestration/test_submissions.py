@@ -1,0 +1,108 @@
+"""What the code server says of a request before there is a run of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.run_config import from_run_config, to_run_config
+from backtest_pipeline.orchestration.jobs.submissions import answer
+from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.strategies.registry import resolve
+from backtest_pipeline_tests.results.published import store_candles, wandering
+
+
+@pytest.fixture(autouse=True)
+def data_root(own_data_root: Path) -> Path:
+    """A store with two companies' days of 2020, from 1 January to 18 July."""
+    store_candles(own_data_root, wandering(), wandering("AAPL", seed=2))
+    return own_data_root
+
+
+def _resolved(**config: Any) -> dict[str, Any]:
+    return answer({"resolve": config})
+
+
+def test_every_default_is_written_out() -> None:
+    told = _resolved(strategy={"sma_cross": {"fast": 3}}, symbols=["ACME"])
+    asked = BacktestRequest(strategy="sma_cross", params={"fast": 3}, symbols=["ACME"])
+    assert told == {"config": to_run_config(resolve(asked).request)}
+    assert told["config"]["strategy"] == {"sma_cross": {"fast": 3, "slow": 20}}
+
+
+def test_an_untouched_form_is_the_request_of_its_defaults() -> None:
+    request = from_run_config(_resolved()["config"])
+    assert (request.strategy, list(request.symbols), dict(request.params)) == (
+        "sma_cross",
+        ["AAPL"],
+        {"fast": 10, "slow": 20},
+    )
+
+
+def test_what_is_resolved_stays_as_it_is() -> None:
+    once = _resolved(strategy={"bollinger_reversion": {}}, symbols=["ACME"], fee_bps=7, start="2020-01-01")
+    assert answer({"resolve": once["config"]}) == once
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "says"),
+    [
+        (
+            {"strategy": {"of_mine": {}}},
+            "strategy",
+            "the server has no 'of_mine'; name its module in BACKTEST",
+        ),
+        (
+            {"strategy": {"sma_cros": {}}},
+            "strategy",
+            "the server has no 'sma_cros' (did you mean sma_cross?)",
+        ),
+        ({"strategy": {"sma_cross": {"fast": 0}}}, "", "sma_cross cannot use these parameters"),
+        ({"fee_bps": -1.0}, "fee_bps", "greater than or equal to 0, not -1"),
+        ({"symbols": ["aapl"]}, "symbols", "'aapl' is not a symbol (did you mean AAPL?)"),
+        ({"symbols": ["APPL"]}, "", "no 1d candles of APPL (did you mean AAPL?); it has AAPL, ACME"),
+        ({"symbols": ["ACME", "TSLA", "NVDA"]}, "", "no 1d candles of TSLA, NVDA; it has AAPL, ACME"),
+        ({"timeframe": "1h"}, "", "no 1h candles of AAPL; it has candles of 1d only"),
+        (
+            {"start": "2021-01-01"},
+            "",
+            "candles from 2021-01-01 to the last; the store has 2020-01-01 to 2020-",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_our_words(config: dict[str, Any], field: str, says: str) -> None:
+    [[found, problem]] = _resolved(**config)["refused"]
+    assert found == field
+    assert says in problem
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"strategy": {"sma_cross": {}, "ema_cross": {}}},
+        {"strategy": "sma_cross"},
+        {"strategy": {"sma_cross": {"fast": "three"}}},
+        {"no_such_field": 1},
+    ],
+)
+def test_what_does_not_fit_the_form_is_left_to_dagster(config: dict[str, Any]) -> None:
+    assert _resolved(**config) == {}
+
+
+def test_an_empty_store_says_how_to_fill_it(data_root: Path) -> None:
+    for symbol in ("AAPL", "ACME"):
+        (data_root / symbol).rename(data_root / f".{symbol}")
+    [[_, problem]] = _resolved()["refused"]
+    assert problem.endswith("it is empty; see `backtest candles import --help`")
+
+
+def test_candles_that_cannot_be_read_are_left_to_the_first_op(data_root: Path) -> None:
+    Layout(data_root).candle_file("AAPL", "1d", 2020).write_bytes(b"no parquet")
+    assert "config" in _resolved(start="2020-02-01")
+
+
+def test_a_question_that_is_not_known_has_no_answer() -> None:
+    assert answer({"advise": {}}) == {}
