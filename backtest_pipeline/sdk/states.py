@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.request_tags import labels_of, symbols_of
 from backtest_pipeline.model.retries import retry_is_coming
 from backtest_pipeline.model.status import FINAL_STATES, STATE_OF, WAITING_STAGE, TaskState, TaskStatus
 
@@ -50,12 +51,8 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
         started_at=_moment_or_none(newest["startTime"]),
         finished_at=_moment_or_none(newest["endTime"]) if state in FINAL_STATES else None,
         strategy=run_tags.get(tags.STRATEGY),
-        symbols=[symbol for symbol in run_tags.get(tags.SYMBOLS, "").split(",") if symbol],
-        labels={
-            key.removeprefix(tags.LABEL_PREFIX): value
-            for key, value in run_tags.items()
-            if key.startswith(tags.LABEL_PREFIX)
-        },
+        symbols=symbols_of(run_tags),
+        labels=labels_of(run_tags),
         code_sha256=run_tags.get(tags.CODE) or None,
         submitted_code_sha256=run_tags.get(tags.SUBMITTED_CODE) or None,
     )
