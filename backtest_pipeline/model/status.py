@@ -27,9 +27,6 @@ STATE_OF: Mapping[str, TaskState] = {
 """The state that a run's status stands for, by Dagster's name of it; a failed run that will be retried is
 queued all the same."""
 
-UNDECIDED_S = 10.0
-"""For so long after a failure the service leaves open whether Dagster will retry the run, as a tag says."""
-
 
 class TaskStatus(BaseModel):
     """The state of a task's newest attempt; a failed attempt that will be retried counts as queued."""

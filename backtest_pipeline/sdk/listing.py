@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.request_tags import label_tags
 from backtest_pipeline.model.status import STATE_OF, TaskState, TaskStatus
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.states import Run, task_of
@@ -47,7 +48,7 @@ class Wanted:
 
     def runs_filter(self) -> dict[str, Any]:
         """A filter for runs that leaves out no wanted task's newest attempt (or root, where that will do)."""
-        run_tags = {f"{tags.LABEL_PREFIX}{name}": value for name, value in self.labels.items()}
+        run_tags = label_tags(self.labels)
         if self.strategy is not None:
             run_tags[tags.STRATEGY] = self.strategy
         wanted: dict[str, Any] = {"pipelineName": tags.JOB}

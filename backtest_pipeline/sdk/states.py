@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.request_tags import labels_of, symbols_of
+from backtest_pipeline.model.retries import retry_is_coming
 from backtest_pipeline.model.status import FINAL_STATES, STATE_OF, WAITING_STAGE, TaskState, TaskStatus
 
 Run: TypeAlias = Mapping[str, Any]
 """A run as `queries.RUN_FIELDS` returns it."""
-
-UNDECIDED_S = 5.0
-"""Dagster tells by a tag whether it will retry a failed run, a moment after the failure can be seen."""
 
 _STAGES: Mapping[TaskState, str] = {
     "queued": WAITING_STAGE,
@@ -35,8 +34,10 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
     newest, number = attempts[-1], len(attempts)
     run_tags = {tag["key"]: tag["value"] for tag in newest["tags"]}
     state = STATE_OF[newest["status"]]
-    if state == "failed" and _may_be_retried(newest, run_tags, number, now_s):
-        state = "queued"
+    if state == "failed":
+        failed_for_s = None if newest["endTime"] is None else now_s - float(newest["endTime"])
+        if retry_is_coming(run_tags, attempt=number, failed_for_s=failed_for_s) is not False:
+            state = "queued"
     error = run_tags.get(tags.ERROR) or "the worker ended without a message; see the run's page in the web UI"
     return TaskStatus(
         task_id=task_of(newest),
@@ -50,12 +51,8 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
         started_at=_moment_or_none(newest["startTime"]),
         finished_at=_moment_or_none(newest["endTime"]) if state in FINAL_STATES else None,
         strategy=run_tags.get(tags.STRATEGY),
-        symbols=[symbol for symbol in run_tags.get(tags.SYMBOLS, "").split(",") if symbol],
-        labels={
-            key.removeprefix(tags.LABEL_PREFIX): value
-            for key, value in run_tags.items()
-            if key.startswith(tags.LABEL_PREFIX)
-        },
+        symbols=symbols_of(run_tags),
+        labels=labels_of(run_tags),
         code_sha256=run_tags.get(tags.CODE) or None,
         submitted_code_sha256=run_tags.get(tags.SUBMITTED_CODE) or None,
     )
@@ -79,17 +76,6 @@ def task_of(run: Run) -> str:
 def _age(run: Run) -> tuple[bool, float]:
     """Sorts by time, the root first even where clocks were set back."""
     return run["runId"] != task_of(run), float(run["creationTime"])
-
-
-def _may_be_retried(failed: Run, run_tags: Mapping[str, str], number: int, now_s: float) -> bool:
-    """Whether another attempt will come, or may: undecided, not long ago, and not the last allowed one."""
-    decided = run_tags.get(tags.WILL_RETRY)
-    if decided is not None:
-        return decided == "true"
-    most_retries = run_tags.get(tags.MAX_RETRIES)
-    if most_retries is not None and not (most_retries.isdecimal() and int(most_retries) >= number):
-        return False
-    return failed["endTime"] is None or now_s - float(failed["endTime"]) < UNDECIDED_S
 
 
 def _stage(state: TaskState, run_status: str, run_tags: Mapping[str, str], number: int) -> str:

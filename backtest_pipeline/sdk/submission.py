@@ -16,7 +16,7 @@ from backtest_pipeline.model.errors import (
 )
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.run_config import to_run_config
-from backtest_pipeline.model.status import WAITING_STAGE, TaskStatus
+from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import Run
@@ -108,20 +108,11 @@ def _checked(request: BacktestRequest) -> BacktestRequest:
 
 
 def _tags(request: BacktestRequest, key: str, *, reuse: bool, server_code: bool) -> list[dict[str, str]]:
-    """Tags that are wanted before a worker has looked at the request."""
-    run_tags = {
-        tags.IDEMPOTENCY_KEY: key,
-        tags.REUSE: "true" if reuse else "false",
-        tags.STRATEGY: request.strategy,
-        tags.PROGRESS: "0.00",
-        tags.STAGE: WAITING_STAGE,
-        **{f"{tags.LABEL_PREFIX}{name}": value for name, value in request.labels.items()},
-    }
+    """What a submission says beside its request; the server makes the request's own tags."""
+    run_tags = {tags.IDEMPOTENCY_KEY: key, tags.REUSE: "true" if reuse else "false"}
     code = code_sha256_on_disk_of(request.strategy)  # of the file, which is what a submitter looks at
     if code is not None:
         run_tags[tags.SUBMITTED_CODE] = code
     if server_code:
         run_tags[tags.ANY_CODE] = "true"
-    if request.priority:
-        run_tags[tags.PRIORITY] = str(request.priority)
     return [{"key": name, "value": value} for name, value in tags.fitting(run_tags).items()]

@@ -14,8 +14,8 @@ from backtest_pipeline.definitions import definitions
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.tag_rules import CHOICES
-from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
 from backtest_pipeline.orchestration.tasks.admission import gone_if_refused, refuse_inadmissible
+from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
 
 UNKNOWN = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
 

@@ -17,10 +17,10 @@ from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.dagster_internals import queue_daemon
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers
-from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
 from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon, _last_written
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
+from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
 
 
 def _run(config: dict[str, Any], **run_tags: str) -> dg.DagsterRun:

@@ -21,11 +21,11 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import CandlesError, RequestInvalid
 from backtest_pipeline.model.request import SERVICE_FIELDS
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
-from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
+from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import resolve, strategies

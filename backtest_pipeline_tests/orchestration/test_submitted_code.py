@@ -8,8 +8,8 @@ import pytest
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import CodeDiffers
-from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
 from backtest_pipeline.orchestration.tasks import submitted_code
+from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
 from backtest_pipeline.orchestration.tasks.submitted_code import code_of_run
 from backtest_pipeline.sdk import submission
 from backtest_pipeline.sdk.states import status_of

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from backtest_pipeline import BacktestClient
+from backtest_pipeline.model.request_tags import descriptive_tags
 from backtest_pipeline.sdk.clock import Clock
 
 URL = "http://pipeline"
@@ -134,6 +135,7 @@ class FakeServer:
             [known] = [known for known in self.runs if known["runId"] == self.earlier_result]
             return {"launchRun": {"__typename": "LaunchRunSuccess", "run": known}}
         started = run(f"run{len(self.runs)}", status="QUEUED", created=float(len(self.runs)))
+        run_tags |= {"backtest/progress": "0.00", **descriptive_tags(params["runConfigData"])}
         started["tags"] = [{"key": name, "value": value} for name, value in run_tags.items()]
         self.runs.append(started)
         return {"launchRun": {"__typename": "LaunchRunSuccess", "run": started}}

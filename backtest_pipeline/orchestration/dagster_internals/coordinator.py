@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
@@ -15,8 +15,6 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
-from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.tag_rules import tag_problem
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask
@@ -28,6 +26,7 @@ from backtest_pipeline.orchestration.tasks.earlier_tasks import (
     task_with_key,
 )
 from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock, submit_lock
+from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
 from backtest_pipeline.web.access.identity import USER_HEADER
 
 if TYPE_CHECKING:
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
 
 LOOKS_FOR_RESULT_S = 15
 ASKED_FOR_AGAIN = f"Asked for again, with the tag {tags.REUSE}; this result was the answer."
-FIRST_RETRY_WAIT_S = 1.0
-LONGEST_RETRY_WAIT_S = 300.0
-_MOST_DOUBLINGS = 20
-# Numbers of a request that Dagster reads from tags.
-_NUMBERS = {"priority": tags.PRIORITY, "max_retries": tags.MAX_RETRIES, "timeout_s": tags.MAX_RUNTIME}
 _logger = logging.getLogger(__name__)
 
 overrides(QueuedRunCoordinator, "submit_run", used_by=DagsterInstance.submit_run)
@@ -144,53 +138,6 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         if limits.max_concurrent_runs != -1 and len(running) >= limits.max_concurrent_runs:
             return False
         return not TagConcurrencyLimitsCounter(limits.tag_concurrency_limits, running).is_blocked(run)
-
-
-def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
-    """What a run's config says that Dagster reads from tags, wherever the run was launched.
-
-    Args:
-        run: a run that is being submitted.
-        now_s: seconds since 1970, from which a retry's wait counts.
-    """
-    config: Mapping[str, Any] = run.run_config
-    selected = config.get("strategy")
-    run_tags = {tags.PROGRESS: "0.00"}
-    if tags.NOT_BEFORE in run.tags:
-        run_tags[tags.NOT_BEFORE] = ""  # of an earlier attempt, or a client's invention
-    if isinstance(selected, Mapping) and len(selected) == 1:
-        run_tags[tags.STRATEGY] = str(next(iter(selected)))
-    for name, tag in _NUMBERS.items():
-        asked = config.get(name)
-        if isinstance(asked, int) and not tag_problem(tag, str(asked)):
-            run_tags[tag] = str(asked)
-        elif tag not in run.tags:
-            run_tags[tag] = str(BacktestRequest.model_fields[name].default)
-    if isinstance(config.get("symbols"), list):
-        run_tags[tags.SYMBOLS] = ",".join(map(str, config["symbols"]))
-    if isinstance(config.get("labels"), Mapping):
-        run_tags |= {f"{tags.LABEL_PREFIX}{key}": str(value) for key, value in config["labels"].items()}
-    return tags.fitting(run_tags | _retry_tags(run, now_s))
-
-
-def _retry_tags(run: DagsterRun, now_s: float) -> dict[str, str]:
-    number = int(tags.number(run.tags, tags.RETRY_NUMBER, 0))
-    run_tags = {
-        tags.STAGE: "waiting for a free worker",
-        tags.ERROR: "",
-        tags.RESULT_PATH: "",
-        tags.ALERTED: "",
-        tags.RECORDED: "",
-        tags.RETRY_OWED: "",
-        tags.CODE: "",
-    }
-    if is_first(run):
-        return {name: value for name, value in run_tags.items() if name == tags.STAGE or name in run.tags}
-    if not number:  # executed again by hand, in the web UI: whoever does that asks for the server's code
-        return run_tags | {tags.SUBMITTED_CODE: "", tags.ANY_CODE: ""}
-    wait_s = min(FIRST_RETRY_WAIT_S * 2 ** min(number - 1, _MOST_DOUBLINGS), LONGEST_RETRY_WAIT_S)
-    stage = f"waiting {wait_s:g} s before attempt {number + 1}"
-    return run_tags | {tags.NOT_BEFORE: f"{now_s + wait_s:.3f}", tags.STAGE: stage}
 
 
 @contextmanager

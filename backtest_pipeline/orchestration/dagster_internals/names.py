@@ -5,13 +5,10 @@ Whoever needs another one adds it here, so that an upgrade finds all of them in 
 
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import RunFailureReason
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 from dagster._daemon.auto_run_reexecution.auto_run_reexecution import should_retry
 
 __all__ = [
-    "FINISHED_STATUSES",
-    "IN_PROGRESS_RUN_STATUSES",
     "RUN_FAILURE_REASON_TAG",
     "DagsterExecutionInterruptedError",
     "RunFailureReason",

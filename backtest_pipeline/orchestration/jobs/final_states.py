@@ -13,22 +13,20 @@ import dagster as dg
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ResultDamaged, ResultMissing
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
-from backtest_pipeline.model.status import UNDECIDED_S
+from backtest_pipeline.model.retries import retry_is_coming
 from backtest_pipeline.orchestration.dagster_internals.names import should_retry
 from backtest_pipeline.orchestration.jobs.backtest import filled_in
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
 from backtest_pipeline.orchestration.tasks.attempts import Attempt, attempts_of
 from backtest_pipeline.orchestration.tasks.manifests import unfinished_manifest
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
+from backtest_pipeline.orchestration.tasks.run_states import STATUSES, state_of
 from backtest_pipeline.settings import get_settings
 
 LOOK_EVERY_S = 5
 GIVE_UP_AFTER = timedelta(days=1)
 _OVERLAP = timedelta(seconds=60)
-_ENDED: dict[dg.DagsterRunStatus, FinalState] = {
-    dg.DagsterRunStatus.FAILURE: "failed",
-    dg.DagsterRunStatus.CANCELED: "cancelled",
-}
+_WITHOUT_RESULT = [*STATUSES["failed"], *STATUSES["cancelled"]]
 
 
 @dg.sensor(
@@ -59,7 +57,7 @@ def final_states(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[dg.RunRecord]:
     """Runs that failed or were cancelled and are not recorded yet, oldest first."""
-    wanted = dg.RunsFilter(job_name=tags.JOB, statuses=list(_ENDED), updated_after=since)
+    wanted = dg.RunsFilter(job_name=tags.JOB, statuses=_WITHOUT_RESULT, updated_after=since)
     records = instance.get_run_records(wanted, ascending=True)
     return (record for record in records if not record.dagster_run.tags.get(tags.RECORDED))
 
@@ -67,9 +65,10 @@ def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterat
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool | None:
     """Whether no retry is coming; none while it is the worker's turn to say, a moment after its failure."""
     run = record.dagster_run
-    if run.status == dg.DagsterRunStatus.CANCELED:
+    if state_of(run) == "cancelled":
         return True
-    if tags.WILL_RETRY not in run.tags and now.timestamp() - (record.end_time or 0) <= UNDECIDED_S:
+    failed_for_s = now.timestamp() - (record.end_time or 0)
+    if retry_is_coming(run.tags, attempt=None, failed_for_s=failed_for_s) is None:
         return None
     if should_retry(run, instance):
         return False
@@ -79,7 +78,7 @@ def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime)
 def _told(context: dg.SensorEvaluationContext, record: dg.RunRecord, alerts: Alerts) -> bool:
     """Alerts and records, each once; false where the disk took no manifest, for which no alert waits."""
     run = record.dagster_run
-    status = _ENDED[run.status]
+    status: FinalState = "failed" if state_of(run) == "failed" else "cancelled"
     message = run.tags.get(tags.ERROR) or "the worker ended without a message, as after a crash or a kill"
     if not run.tags.get(tags.ALERTED):
         if status == "failed":

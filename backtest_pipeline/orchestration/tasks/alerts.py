@@ -8,6 +8,7 @@ import apprise
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.metric_catalog import shown_symbols
+from backtest_pipeline.model.request_tags import symbols_of
 from backtest_pipeline.orchestration.tasks.attempts import task_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Alerts:
         body = (
             f"{message}\n\n"
             f"strategy: {run.tags.get(tags.STRATEGY, '?')}\n"
-            f"symbols: {shown_symbols(run.tags.get(tags.SYMBOLS, '?').split(','))}\n"
+            f"symbols: {shown_symbols(symbols_of(run.tags) or ['?'])}\n"
             f"task: {task_id}\n"
             f"run: {self._web_url}/runs/{run.run_id}"
         )

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dagster import DagsterRunStatus, RunsFilter
+from dagster import RunsFilter
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import AttemptSuperseded, RequestInvalid
+from backtest_pipeline.orchestration.tasks.run_states import state_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, RunRecord
-
-_ALIVE = {DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING}
 
 
 def task_of(run: DagsterRun) -> str:
@@ -100,6 +99,6 @@ class Attempt:
         """
         records = attempts_of(instance, self.run_ids[-1])
         own = next((one for one in records if one.dagster_run.run_id == self.run_ids[-1]), None)
-        given_up = own is None or own.dagster_run.status not in _ALIVE
+        given_up = own is None or state_of(own.dagster_run) != "running"
         if given_up or len(records) > len(self.run_ids):
             raise AttemptSuperseded(self.task_id, len(self.run_ids), len(records))

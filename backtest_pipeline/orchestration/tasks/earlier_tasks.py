@@ -8,6 +8,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.run_config import from_run_config
 from backtest_pipeline.orchestration.tasks.attempts import attempts_of, is_first, task_of
+from backtest_pipeline.orchestration.tasks.run_states import STATUSES, state_of
 
 MOST_CANDIDATES = 5
 
@@ -37,9 +38,7 @@ def completed_in_same_words(instance: DagsterInstance, run: DagsterRun) -> dict[
         digest = from_run_config(run.run_config).digest()
     except RequestInvalid:
         return {}
-    wanted = RunsFilter(
-        job_name=tags.JOB, statuses=[DagsterRunStatus.SUCCESS], tags={tags.REQUEST_DIGEST: digest}
-    )
+    wanted = RunsFilter(job_name=tags.JOB, statuses=STATUSES["completed"], tags={tags.REQUEST_DIGEST: digest})
     found = dict.fromkeys(task_of(other) for other in instance.get_runs(wanted, limit=MOST_CANDIDATES))
     newest = {task_id: attempts_of(instance, task_id)[-1].dagster_run for task_id in found}
-    return {id_: one for id_, one in newest.items() if one.status == DagsterRunStatus.SUCCESS}
+    return {id_: one for id_, one in newest.items() if state_of(one) == "completed"}

@@ -10,6 +10,7 @@ import dagster as dg
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import AttemptSuperseded, BacktestError, RequestInvalid, StrategyFaulty
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
+from backtest_pipeline.model.retries import retries_left
 from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.names import DagsterExecutionInterruptedError
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_of_database
@@ -111,5 +112,5 @@ def publish_unfinished(
 
 
 def _retries_left(context: dg.OpExecutionContext) -> bool:
-    most = tags.number(context.run.tags, tags.MAX_RETRIES, 0)
-    return len(Attempt.of(context.instance, context.run_id).run_ids) <= most
+    attempt = len(Attempt.of(context.instance, context.run_id).run_ids)
+    return retries_left(context.run.tags, attempt) is True

@@ -9,6 +9,8 @@ import dagster as dg
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
+from backtest_pipeline.model.request_tags import descriptive_tags
+from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.storage.layout import CHART, REPORT
 
 if TYPE_CHECKING:
@@ -23,14 +25,8 @@ _MOST_TRADES = 10
 
 
 def request_tags(request: BacktestRequest) -> dict[str, str]:
-    """The tags by which a task is found in the runs list."""
-    return {
-        tags.STRATEGY: request.strategy,
-        tags.SYMBOLS: ",".join(request.symbols),
-        tags.TIMEFRAME: request.timeframe,
-        tags.REQUEST_DIGEST: request.digest(),
-        **{f"{tags.LABEL_PREFIX}{key}": value for key, value in request.labels.items()},
-    }
+    """The tags by which a task is found in the runs list, and its result by whoever asks again."""
+    return {**descriptive_tags(to_run_config(request)), tags.REQUEST_DIGEST: request.digest()}
 
 
 def candle_lines(loaded: LoadedCandles) -> list[str]:

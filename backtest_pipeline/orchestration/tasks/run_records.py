@@ -11,22 +11,18 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
+from dagster import DagsterInstance, RunRecord, RunsFilter
 from sqlalchemy import text
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.orchestration.dagster_internals.names import (
-    FINISHED_STATUSES,
-    IN_PROGRESS_RUN_STATUSES,
-)
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_postgres, run_storage_of
 from backtest_pipeline.orchestration.tasks.attempts import attempts_of_task, task_of
+from backtest_pipeline.orchestration.tasks.run_states import ENDED, STATUSES, UNFINISHED
 
 _LOOK_AGAIN_S = 2.0
 _BATCH = 200
 _FRESH_FAILURE = timedelta(minutes=5)
 _WORTH_SHRINKING = 0.25
-_UNFINISHED = [status for status in DagsterRunStatus if status not in FINISHED_STATUSES]
 
 
 class Unfinished:
@@ -45,9 +41,9 @@ class Unfinished:
         return task_or_run_id in self._ids
 
     def _look(self) -> frozenset[str]:
-        failed = [DagsterRunStatus.FAILURE]
+        failed = STATUSES["failed"]
         runs = [
-            *self._instance.get_runs(RunsFilter(statuses=_UNFINISHED)),
+            *self._instance.get_runs(RunsFilter(statuses=UNFINISHED)),
             *self._instance.get_runs(RunsFilter(statuses=failed, tags={tags.RETRY_OWED: "true"})),
             *self._instance.get_runs(
                 RunsFilter(
@@ -96,7 +92,7 @@ def _tasks_ended(instance: DagsterInstance, before: datetime, jobs: Collection[s
     """Tasks of which a run ended before that moment; all are found before any is deleted."""
     found: dict[str, None] = {}
     for job in jobs:
-        wanted = RunsFilter(job_name=job, statuses=list(FINISHED_STATUSES), updated_before=before)
+        wanted = RunsFilter(job_name=job, statuses=ENDED, updated_before=before)
         page: Sequence[RunRecord] = []
         cursor: str | None = None
         while cursor is None or len(page) == _BATCH:
@@ -114,7 +110,7 @@ def shrink(instance: DagsterInstance) -> int:
     """
     if is_postgres(run_storage_of(instance)):
         return 0
-    running = RunsFilter(job_name=tags.JOB, statuses=IN_PROGRESS_RUN_STATUSES)
+    running = RunsFilter(job_name=tags.JOB, statuses=STATUSES["running"])
     most_bytes = _LARGE_BYTES if instance.get_run_ids(running, limit=1) else math.inf
     paths = sorted(Path(instance.root_directory).rglob("*.db"))
     return sum(_shrink_file(path) for path in paths if path.stat().st_size <= most_bytes)
@@ -140,7 +136,7 @@ _LARGE_BYTES = 200_000_000
 
 def _ended_before(record: RunRecord, before: datetime) -> bool:
     ended_s = record.end_time or record.create_timestamp.timestamp()
-    return record.dagster_run.status in FINISHED_STATUSES and ended_s < before.timestamp()
+    return record.dagster_run.status in ENDED and ended_s < before.timestamp()
 
 
 def _delete(instance: DagsterInstance, group: list[RunRecord]) -> None:

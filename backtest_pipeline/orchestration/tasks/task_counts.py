@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import get_args
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.status import FINAL_STATES, STATE_OF, UNDECIDED_S, TaskState
+from backtest_pipeline.model.retries import retry_is_coming
 from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of
+from backtest_pipeline.orchestration.tasks.run_states import ENDED, STATUSES, state_of
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.web.monitoring.health_checks import Check, free_bytes
 from backtest_pipeline.web.monitoring.prometheus import Figures
 from backtest_pipeline.web.monitoring.results_disk import ResultsSize, last_cleanup
 
-_STATUSES = {
-    state: [status for status in DagsterRunStatus if STATE_OF[status.value] == state]
-    for state in get_args(TaskState)
-}
-_ENDED = [status for state in FINAL_STATES for status in _STATUSES[state]]
 _PAGE = 1_000
 _OVERLAP_S = 60.0
 
@@ -31,8 +26,8 @@ def task_counts(instance: DagsterInstance) -> dict[str, int]:
     Counted by attempts: one that failed and was retried by Dagster is not counted, one that somebody
     re-executed by hand counts beside its re-execution.
     """
-    counts = {state: _count(instance, statuses) for state, statuses in _STATUSES.items()}
-    counts["failed"] -= _count(instance, _STATUSES["failed"], {tags.WILL_RETRY: "true"})
+    counts: dict[str, int] = {state: _count(instance, statuses) for state, statuses in STATUSES.items()}
+    counts["failed"] -= _count(instance, STATUSES["failed"], {tags.WILL_RETRY: "true"})
     return counts
 
 
@@ -58,19 +53,22 @@ class EndedTasks:
             run, end_s = record.dagster_run, record.end_time
             if end_s is None or end_s < floor_s or run.run_id in self._told:
                 continue
-            failed = run.status == DagsterRunStatus.FAILURE
-            if failed and now_s - end_s < UNDECIDED_S:
-                continue
+            state, retried = state_of(run), False
+            if state == "failed":
+                decided = retry_is_coming(run.tags, attempt=None, failed_for_s=now_s - end_s)
+                if decided is None:
+                    continue
+                retried = decided
             self._told[run.run_id] = end_s
-            if not (failed and run.tags.get(tags.WILL_RETRY) == "true"):
-                found.append((STATE_OF[run.status.value], max(0.0, end_s - self._submitted_at_s(record))))
+            if not retried:
+                found.append((state, max(0.0, end_s - self._submitted_at_s(record))))
         self._looked_at_s = now_s
         return found
 
     def _updated_since(self, moment_s: float) -> Iterator[RunRecord]:
         after = datetime.fromtimestamp(moment_s, UTC) - timedelta(milliseconds=1)
         while True:
-            wanted = RunsFilter(job_name=tags.JOB, statuses=_ENDED, updated_after=after)
+            wanted = RunsFilter(job_name=tags.JOB, statuses=ENDED, updated_after=after)
             page = self._instance.get_run_records(
                 wanted, limit=_PAGE, order_by="update_timestamp", ascending=True
             )
