@@ -1,27 +1,25 @@
 """One task's results as one file: a tar of its manifest and files, compressed with zstd.
 
 An archive holds `manifest.json` first and then the files that it lists, in its order, all of them regular
-files with plain names, in the old tar format that knows nothing else. The reader takes nothing but that, so
-that a made-up archive has no feature to abuse; and it believes no size but the manifest's.
+files with plain names. The reader takes nothing else, so that a made-up archive has no feature to abuse; and
+it believes no size but the manifest's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
-import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import pyarrow as pa
 from pydantic import ValidationError
 
 from backtest_pipeline.model.errors import ArchiveRefused, ResultDamaged, ResultMissing, TaskUnknown
 from backtest_pipeline.model.manifest import Manifest, ResultFile
+from backtest_pipeline.results.archive_stream import ArchiveReader, opened_archive, written_archive
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.result_log import note
 from backtest_pipeline.results.tables import TABLES
@@ -31,10 +29,7 @@ from backtest_pipeline.storage.atomic import fsync_folder, make_folder_durably, 
 from backtest_pipeline.storage.layout import MANIFEST, Layout
 from backtest_pipeline.storage.new_file import new_file
 
-_BLOCK = 512
-_CHUNK = 1 << 20
 _LARGEST_MANIFEST = 64 << 20
-_MOST_PADDING = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +71,11 @@ def export_task(layout: Layout, task_id: str, path: Path, *, force: bool = False
         raise ResultDamaged(task_id, folder, "; ".join(found.problems))
     content = layout.manifest(task_id).read_bytes()
     manifest = Manifest.model_validate_json(content)
-    with new_file(path, force=force) as tmp, pa.CompressedOutputStream(str(tmp), "zstd") as sink:
-        _add(sink, MANIFEST, [content], len(content))
+    with new_file(path, force=force) as tmp, written_archive(tmp) as archive:
+        archive.add(MANIFEST, io.BytesIO(content), len(content))
         for listed in manifest.result_files:
             with (folder / listed.path).open("rb") as source:
-                _add(sink, listed.path, iter(lambda: source.read(_CHUNK), b""), listed.size_bytes)
-        sink.write(b"\0" * 2 * _BLOCK)
+                archive.add(listed.path, source, listed.size_bytes)
 
 
 def import_archive(layout: Layout, path: Path, *, pinned: bool = True) -> Imported:
@@ -100,7 +94,7 @@ def import_archive(layout: Layout, path: Path, *, pinned: bool = True) -> Import
     """
     make_folder_durably(layout.tasks)
     staging = TaskStore(layout.data_root).staging(_staging_name(path))
-    with _opened(path) as archive, staging as staged:
+    with opened_archive(path) as archive, staging as staged:
         manifest, content = _manifest(archive, path)
         target = _target(layout, manifest, path)
         if target.exists():
@@ -110,7 +104,7 @@ def import_archive(layout: Layout, path: Path, *, pinned: bool = True) -> Import
         write_and_sync(staged / MANIFEST, content)
         for file in manifest.result_files:
             _take(archive, file, staged, path)
-        _require_end(archive, path)
+        archive.require_end()
         found = verify_folder(staged, manifest.task_id)
         if not found.ok:
             raise ArchiveRefused(path, "; ".join(found.problems))
@@ -128,58 +122,16 @@ def import_archive(layout: Layout, path: Path, *, pinned: bool = True) -> Import
     return Imported(manifest.task_id, target, new=True)
 
 
-def _add(sink: Any, name: str, chunks: Any, size_bytes: int) -> None:
-    header = tarfile.TarInfo(name)
-    header.size = size_bytes
-    header.mode = 0o644
-    sink.write(header.tobuf(tarfile.USTAR_FORMAT))
-    for chunk in chunks:
-        sink.write(chunk)
-    sink.write(b"\0" * (-size_bytes % _BLOCK))
-
-
-class _Archive:
-    """The decompressed stream, of which never more is held than was asked for."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes, fewer only at the end."""
-        parts, missing = [], size
-        while missing:
-            part: bytes = self._stream.read(min(missing, _CHUNK))
-            if not part:
-                break
-            parts.append(part)
-            missing -= len(part)
-        return b"".join(parts)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Archive]:
-    with path.open("rb") as file:
-        try:
-            with pa.CompressedInputStream(pa.PythonFile(file), "zstd") as stream:
-                yield _Archive(stream)
-        except pa.ArrowException as error:
-            raise ArchiveRefused(path, f"this is no zstd archive, or it is damaged ({error})") from error
-        except OSError as error:
-            if error.errno is not None:  # the disk's own; Arrow's have no number
-                raise
-            raise ArchiveRefused(path, f"this is no zstd archive, or it is damaged ({error})") from error
-
-
 def _staging_name(path: Path) -> str:
     """Its own for each process and archive: two imports at once do not meet."""
     return f"import-{os.getpid()}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
 
 
-def _manifest(archive: _Archive, path: Path) -> tuple[Manifest, bytes]:
-    size_bytes = _member(archive, MANIFEST, path)
-    if size_bytes > _LARGEST_MANIFEST:
+def _manifest(archive: ArchiveReader, path: Path) -> tuple[Manifest, bytes]:
+    member = archive.member(MANIFEST)
+    if member.size > _LARGEST_MANIFEST:
         raise ArchiveRefused(path, f"its manifest is larger than {_LARGEST_MANIFEST:,} bytes")
-    content = b"".join(_content(archive, size_bytes, MANIFEST, path))
+    content = b"".join(archive.content(member))
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
@@ -234,15 +186,15 @@ def _require_room(layout: Layout, manifest: Manifest, path: Path) -> None:
         raise ArchiveRefused(path, f"it needs {wanted:,} bytes, the disk has {free:,}; make room")
 
 
-def _take(archive: _Archive, file: ResultFile, staged: Path, path: Path) -> None:
-    size_bytes = _member(archive, file.path, path)
-    if size_bytes != file.size_bytes:
+def _take(archive: ArchiveReader, file: ResultFile, staged: Path, path: Path) -> None:
+    member = archive.member(file.path)
+    if member.size != file.size_bytes:
         raise ArchiveRefused(
-            path, f"{file.path} has {size_bytes:,} bytes, the manifest says {file.size_bytes:,}"
+            path, f"{file.path} has {member.size:,} bytes, the manifest says {file.size_bytes:,}"
         )
     digest = hashlib.sha256()
     with (staged / file.path).open("xb") as target:
-        for chunk in _content(archive, size_bytes, file.path, path):
+        for chunk in archive.content(member):
             digest.update(chunk)
             target.write(chunk)
         _sync(target)
@@ -253,45 +205,3 @@ def _take(archive: _Archive, file: ResultFile, staged: Path, path: Path) -> None
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _member(archive: _Archive, name: str, path: Path) -> int:
-    """Reads a member's header and returns its size.
-
-    Raises:
-        ArchiveRefused: the next member is not the regular file `name`.
-    """
-    block = archive.read(_BLOCK)
-    if len(block) < _BLOCK:
-        raise ArchiveRefused(path, f"it ends before {name}")
-    if not any(block):
-        raise ArchiveRefused(path, f"it has no {name}")
-    try:
-        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.HeaderError as error:
-        raise ArchiveRefused(path, f"this is no archive of a task ({error})") from None
-    if header.name != name or header.type != tarfile.REGTYPE or header.linkname or header.size < 0:
-        kind = "file" if header.type == tarfile.REGTYPE else "member that is no regular file"
-        raise ArchiveRefused(path, f"it has a {kind} {header.name!r} where {name} must come")
-    return header.size
-
-
-def _content(archive: _Archive, size_bytes: int, name: str, path: Path) -> Iterator[bytes]:
-    missing = size_bytes
-    while missing:
-        chunk = archive.read(min(missing, _CHUNK))
-        if not chunk:
-            raise ArchiveRefused(path, f"it ends within {name}")
-        missing -= len(chunk)
-        yield chunk
-    if len(archive.read(-size_bytes % _BLOCK)) < -size_bytes % _BLOCK:
-        raise ArchiveRefused(path, f"it ends within {name}")
-
-
-def _require_end(archive: _Archive, path: Path) -> None:
-    """What follows the last file is an end mark and padding, nothing else."""
-    rest = archive.read(_MOST_PADDING)
-    if len(rest) < 2 * _BLOCK:
-        raise ArchiveRefused(path, "it has no end mark")
-    if any(rest) or archive.read(1):
-        raise ArchiveRefused(path, "it holds more than its manifest lists")

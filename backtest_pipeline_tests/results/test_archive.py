@@ -22,6 +22,7 @@ from backtest_pipeline.model.errors import (
 )
 from backtest_pipeline.results import archive
 from backtest_pipeline.results.archive import export_task, import_archive
+from backtest_pipeline.results.archive_stream import ArchiveReader
 from backtest_pipeline.results.catalog import read_catalog
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_folder, verify_task
@@ -277,9 +278,20 @@ def test_a_tar_that_ends_anywhere_but_at_its_end_is_refused(
 ) -> None:
     with pa.input_stream(str(exported), compression="zstd") as stream:
         plain = stream.read()
-    whole = len(plain) // 512
-    assert whole > 30
-    _refused(there, _compress(exported, plain[: -512 * blocks]))
+    files = len(plain.rstrip(b"\0"))
+    end = (files // 512 + 1 + 2) * 512  # the last file's last block, and the two of the end mark
+    assert not any(plain[end:]), "padding"
+    assert end // 512 > 30
+    _refused(there, _compress(exported, plain[: end - 512 * blocks]))
+
+
+def test_an_archive_with_or_without_padding_is_taken(there: Layout, exported: Path) -> None:
+    """Version 0.1 wrote none, tar and tarfile fill up to 10,240 bytes."""
+    with pa.input_stream(str(exported), compression="zstd") as stream:
+        plain = stream.read()
+    assert len(plain) % 10_240 == 0
+    bare = plain[: (len(plain.rstrip(b"\0")) // 512 + 3) * 512]
+    assert import_archive(there, _compress(exported, bare)).new
 
 
 def test_something_else_is_refused(there: Layout, tmp_path: Path) -> None:
@@ -296,8 +308,8 @@ def test_a_bomb_is_given_up_early(there: Layout, exported: Path, monkeypatch: py
     """A gigabyte of zeros in some kilobytes: as a manifest, as a file, and after the last file."""
     zeros = b"\0" * (1 << 20)
     read: list[int] = []
-    usual = archive._Archive.read
-    monkeypatch.setattr(archive._Archive, "read", lambda self, size: _counted(read, usual(self, size)))
+    usual = ArchiveReader.read
+    monkeypatch.setattr(ArchiveReader, "read", lambda self, size: _counted(read, usual(self, size)))
 
     def bomb(before: Members, name: str) -> Path:
         path = exported.with_name("bomb")
@@ -363,3 +375,50 @@ def test_a_report_that_was_added_later_makes_no_other_result(
     export_task(there, TASK, exported, force=True)
     assert [info.name for info, _ in _members(exported)][-1] == "report.html"
     assert not import_archive(here, exported).new
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_an_extended_header_is_not_even_read(
+    there: Layout, exported: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    """`tarfile` would read it whole, here a gigabyte, before anybody could look at its name."""
+    read: list[int] = []
+    usual = ArchiveReader.read
+    monkeypatch.setattr(ArchiveReader, "read", lambda self, size: _counted(read, usual(self, size)))
+    for before in ([], _members(exported)[:1]):
+        plain = io.BytesIO()
+        with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for info, content in before:
+                tar.addfile(info, io.BytesIO(content))
+            head = plain.getvalue()
+        huge = _member("signals.parquet" if before else "manifest.json", kind)
+        huge.size = 1 << 30
+        path = exported.with_name("extended")
+        with pa.output_stream(str(path), compression="zstd") as sink:
+            sink.write(head + huge.tobuf(tarfile.USTAR_FORMAT))
+            for _ in range(1 << 10):
+                sink.write(b"\0" * (1 << 20))
+        assert "extended header where a file must come" in _refused(there, path)
+    assert sum(read) < 1 << 20
+
+
+def test_a_large_file_is_handed_on_in_pieces(
+    tmp_path: Path, there: Layout, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    usual = ArchiveReader.content
+
+    def counted(self: ArchiveReader, member: tarfile.TarInfo) -> Any:
+        for chunk in usual(self, member):
+            sizes.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr(ArchiveReader, "content", counted)
+    big = os.urandom(5_000_000)
+    store = TaskStore(tmp_path / "here")
+    store.add_file(store.manifest(TASK), "report.html", big, name="report")
+    export_task(Layout(tmp_path / "here"), TASK, exported, force=True)
+    import_archive(there, exported)
+    assert (there.task(TASK) / "report.html").read_bytes() == big
+    assert max(sizes) <= 1 << 20
+    assert sum(sizes) > len(big)

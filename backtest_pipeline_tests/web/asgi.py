@@ -99,6 +99,31 @@ def ask(
     return Answer(start["status"], names, content)
 
 
+def sent_until_hung_up(app: ASGIApp, path: str, *, after_messages: int) -> list[Message]:
+    """What an app sends to a client that hangs up, as a server of ASGI 2.3 reports it."""
+    sent, gone = list[Message](), asyncio.Event()
+    incoming: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if incoming:
+            return incoming.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if len(sent) >= after_messages:
+            gone.set()
+        await asyncio.sleep(0)
+
+    async def whole() -> None:
+        scope = _scope("http", path, (HOST,), b"", method="GET")
+        await app({**scope, "asgi": {"version": "3.0", "spec_version": "2.3"}}, receive, send)
+
+    asyncio.run(whole())
+    return sent
+
+
 def post(app: ASGIApp, path: str, content: object, *, headers: Headers = (HOST, JSON)) -> Answer:
     """Sends JSON."""
     return ask(app, "POST", path, headers=headers, body=[json.dumps(content).encode()])
@@ -118,7 +143,16 @@ def converse(
 
 def _scope(kind: str, path: str, headers: Headers, query: bytes, **further: Any) -> Scope:
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    return {"type": kind, "path": path, "headers": encoded, "query_string": query, **further}
+    # From 2.4 on, who hangs up is noticed by sending; before, by reading on, see `sent_until_hung_up`.
+    version = {"version": "3.0", "spec_version": "2.4"}
+    return {
+        "type": kind,
+        "asgi": version,
+        "path": path,
+        "headers": encoded,
+        "query_string": query,
+        **further,
+    }
 
 
 def _run(app: ASGIApp, scope: Scope, incoming: Sequence[Message]) -> list[Message]:

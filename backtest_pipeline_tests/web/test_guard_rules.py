@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backtest_pipeline.web.access.guard import Guard
 from backtest_pipeline.web.access.hosts import AllowedHosts
 from backtest_pipeline.web.access.identity import Access, parsed_tokens
+from backtest_pipeline.web.access.refusal import Refusal, refusal_answer
 from backtest_pipeline_tests.web.asgi import Headers, Recorder, ask
 
 ANN, VIC, SECRET = "anns-token-0123456789", "views-token-0123456789", "proxy-secret-0123456789"
@@ -158,3 +159,10 @@ def test_the_guard_keeps_its_rules_whatever_the_headers_are(
         handed_on: dict[str, Any] = {name.decode(): value.decode() for name, value in scope["headers"]}
         assert not {"authorization", "x-backtest-proxy-secret", "x-backtest-role"} & set(handed_on)
         assert ("x-backtest-user" in handed_on) == asked
+
+
+def test_a_refusal_that_repeats_half_a_character_can_be_sent() -> None:
+    refused = refusal_answer(Refusal(400, "there is no symbol '\ud800'"), websocket=False)
+    answer = ask(refused, "GET", "/")
+    assert (answer.status, answer.problem) == (400, "there is no symbol '\ud800'")
+    assert answer.headers["cache-control"] == "no-store"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.web.pages.own_pages import OwnPages
 from backtest_pipeline.web.pages.result_pages import ResultPages
-from backtest_pipeline_tests.web.asgi import Answer, Recorder, ask
+from backtest_pipeline_tests.web.asgi import Answer, Recorder, ask, sent_until_hung_up
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
 OTHER = "1f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
@@ -29,16 +30,19 @@ def data_root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _get(data_root: Path, path: str, *, method: str = "GET", prefix: str = "") -> Answer:
-    """Asks for a path as it stands in a URL; the web server decodes it once."""
-    pages = OwnPages(
+def _pages(data_root: Path, prefix: str = "") -> OwnPages:
+    return OwnPages(
         Recorder(answer=b"behind"),
         prefix=prefix,
         results=ResultPages(Layout(data_root)),
         checks=list,
         figures=lambda checks: pytest.fail("nobody asked for metrics"),
     )
-    return ask(pages, method, unquote(path))
+
+
+def _get(data_root: Path, path: str, *, method: str = "GET", prefix: str = "") -> Answer:
+    """Asks for a path as it stands in a URL; the web server decodes it once."""
+    return ask(_pages(data_root, prefix), method, unquote(path))
 
 
 def test_a_report_is_served_in_a_sandbox(data_root: Path) -> None:
@@ -52,6 +56,33 @@ def test_a_report_is_served_in_a_sandbox(data_root: Path) -> None:
         assert part in policy
 
 
+def test_a_report_comes_whole_to_a_client_that_stays_and_ends_for_one_that_hangs_up(data_root: Path) -> None:
+    (Layout(data_root).task(TASK) / "report.html").write_bytes(bytes(5_000_000))
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    path = f"/tasks/{TASK}/report.html"
+    sent = sent_until_hung_up(_pages(data_root), path, after_messages=1_000)
+    assert sum(len(message.get("body", b"")) for message in sent) == 5_000_000
+    cut = sent_until_hung_up(_pages(data_root), path, after_messages=3)
+    assert sum(len(message.get("body", b"")) for message in cut) < 5_000_000
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+def test_of_a_file_that_grows_no_more_is_sent_than_was_announced(data_root: Path) -> None:
+    report = Layout(data_root).task(TASK) / "report.html"
+
+    async def growing(scope: Any, receive: Any, send: Any) -> None:
+        async def grow(message: Any) -> None:
+            with report.open("ab") as file:
+                file.write(b"more")
+            await send(message)
+
+        await _pages(data_root)(scope, receive, grow)
+
+    answer = ask(growing, "GET", f"/tasks/{TASK}/report.html")
+    assert answer.body == REPORT
+    assert answer.headers["content-length"] == str(len(REPORT))
+
+
 def test_a_chart_is_served_as_a_picture(data_root: Path) -> None:
     answer = _get(data_root, f"/tasks/{TASK}/equity.png")
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"\x89PNG", "image/png")
@@ -61,7 +92,11 @@ def test_the_path_prefix_stands_before_them(data_root: Path) -> None:
     assert _get(data_root, f"/view/tasks/{TASK}/report.html", prefix="/view").status == 200
 
 
-def test_head_tells_the_size_without_the_page(data_root: Path) -> None:
+def test_head_says_the_size_without_the_page(data_root: Path) -> None:
+    missing = _get(data_root, f"/tasks/{OTHER}/report.html", method="HEAD")
+    page = _get(data_root, f"/tasks/{OTHER}/report.html")
+    assert (missing.status, missing.body) == (404, b"")
+    assert missing.headers["content-length"] == str(len(page.body))
     answer = _get(data_root, f"/tasks/{TASK}/report.html", method="HEAD")
     assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", str(len(REPORT)))
 

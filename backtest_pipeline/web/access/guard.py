@@ -20,7 +20,7 @@ from backtest_pipeline.web.access.launch_requests import KnowsRun
 from backtest_pipeline.web.access.off_loop import in_thread
 from backtest_pipeline.web.access.plain_paths import check_path, with_plain_failures
 from backtest_pipeline.web.access.rate_limits import Rates
-from backtest_pipeline.web.access.refusal import Refusal, send_refusal
+from backtest_pipeline.web.access.refusal import Refusal, refusal_answer
 from backtest_pipeline.web.access.security_headers import with_security_headers
 
 BODY_LIMIT_BYTES = 1_048_576
@@ -101,7 +101,8 @@ class Guard:
                 await self._http(scope, headers, receive, send)
         except Refusal as refusal:
             with suppress(RuntimeError):  # of a server whose WebSocket is closed already
-                await send_refusal(send, refusal, websocket=scope["type"] == "websocket")
+                answer = refusal_answer(refusal, websocket=scope["type"] == "websocket")
+                await answer(scope, receive, send)
         except SenderGone:
             return
 
@@ -116,7 +117,7 @@ class Guard:
             _check_graphql_form(scope)
         else:
             await check_path(scope["path"], self._knows_run)
-            send = with_plain_failures(scope["path"], send)
+            send = with_plain_failures(scope, receive, send)
         if scope["method"] not in _READING:
             self._check_unsafe(scope, headers)
             if user.role == "viewer" and not _is_graphql(scope):
@@ -177,7 +178,7 @@ class Guard:
         return User(user.name, "viewer") if self._read_only else user
 
     def _known_locally(self, headers: Headers) -> User | None:
-        """The user of a request to an open path, none where anything about it is doubtful."""
+        """The user of a request to an open path, `None` where anything about it is doubtful."""
         try:
             self._hosts.check_host(headers.get("host", []))
             return self._user(headers)

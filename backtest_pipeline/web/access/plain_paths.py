@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 
-from starlette.types import Message, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from backtest_pipeline.model.tag_rules import RUN_ID
 from backtest_pipeline.web.access.launch_requests import KnowsRun
 from backtest_pipeline.web.access.off_loop import in_thread
-from backtest_pipeline.web.access.refusal import Refusal
+from backtest_pipeline.web.access.refusal import Refusal, json_answer
 
 _DEBUG_FILE = re.compile(r"/download_debug/(?P<run_id>[^/]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,9 +35,9 @@ async def check_path(path: str, knows_run: KnowsRun | None) -> None:
         raise Refusal(404, "there is no such run; `backtest list` shows the tasks there are")
 
 
-def with_plain_failures(path: str, send: Send) -> Send:
+def with_plain_failures(scope: Scope, receive: Receive, send: Send) -> Send:
     """Answers in JSON, and as not found, where Dagster fails at a path that names something."""
-    status = next((status for part, status in _BY_NAME.items() if part in path), 500)
+    status = next((status for part, status in _BY_NAME.items() if part in scope["path"]), 500)
     failed = False
 
     async def replaced(message: Message) -> None:
@@ -46,14 +45,8 @@ def with_plain_failures(path: str, send: Send) -> Send:
         if message["type"] == "http.response.start" and message["status"] == 500:
             failed = True
             sentence = "this names nothing that is here" if status < 500 else "the server failed; see its log"
-            body = json.dumps({"errors": [{"message": sentence}]}).encode()
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"cache-control", b"no-store"),
-            ]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            answer = json_answer(status, {"errors": [{"message": sentence}]})
+            await answer(scope, receive, send)
         elif not failed:
             await send(message)
 

@@ -1,11 +1,13 @@
-"""A request that goes no further, and how that is told."""
+"""A request that goes no further, and how it is answered."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-from starlette.types import Send
+from starlette.responses import Response
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocketClose
 
 from backtest_pipeline.model.errors import BacktestError
 
@@ -38,28 +40,21 @@ class Refusal(BacktestError):
         super().__init__(sentence)
 
 
-async def send_json(
-    send: Send, status: int, content: object, headers: Mapping[str, str] | None = None
-) -> None:
-    """Answers an HTTP request with JSON that nobody keeps."""
-    body = json.dumps(content).encode()
-    fields = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        "cache-control": "no-store",
-        **(headers or {}),
-    }
-    encoded = [(name.encode(), value.encode()) for name, value in fields.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})
+def json_answer(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer of JSON that nobody keeps.
+
+    All but ASCII is escaped: what a client has sent may hold halves of characters, which Starlette's
+    `JSONResponse` cannot write.
+    """
+    fields = {"cache-control": "no-store", **(headers or {})}
+    return Response(json.dumps(content), status, fields, media_type="application/json")
 
 
-async def send_refusal(send: Send, refusal: Refusal, *, websocket: bool) -> None:
-    """Refuses in the shape of a GraphQL answer, or closes the WebSocket."""
+def refusal_answer(refusal: Refusal, *, websocket: bool) -> ASGIApp:
+    """What answers a refused request: in the shape of a GraphQL answer, or by closing the WebSocket."""
     if websocket:
         code = _CLOSE_CODES.get(refusal.status, _POLICY_VIOLATION)
         reason = refusal.sentence.encode()[:_LONGEST_REASON_BYTES].decode(errors="ignore")
-        await send({"type": "websocket.close", "code": code, "reason": reason})
-        return
+        return WebSocketClose(code, reason)
     content = {"data": refusal.data} if refusal.data else {"errors": [{"message": refusal.sentence}]}
-    await send_json(send, refusal.status, content, refusal.headers)
+    return json_answer(refusal.status, content, refusal.headers)

@@ -1,4 +1,4 @@
-"""What `/healthz` tells of the service."""
+"""What `/healthz` says of the service."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from starlette.types import Send
+from starlette.responses import Response
 
 from backtest_pipeline.web.access.identity import User
-from backtest_pipeline.web.access.refusal import send_json
+from backtest_pipeline.web.access.refusal import json_answer
 from backtest_pipeline.web.monitoring.cached import Cached
 
 _log = logging.getLogger("dagster-webserver.health")
@@ -33,7 +33,7 @@ class Check:
 
 
 def free_bytes(data_root: Path) -> int | None:
-    """What is free on the volume; none where it cannot be told."""
+    """What is free on the volume, or `None` where nobody can say."""
     try:
         return shutil.disk_usage(data_root).free
     except OSError:
@@ -52,15 +52,12 @@ def disk_check(data_root: Path, least_free_bytes: int) -> Check:
     return Check("disk", ok=True, detail=found)
 
 
-async def send_health(
-    checks: Cached[Sequence[Check]], user: User | None, send: Send, *, guarded: bool
-) -> None:
-    """Answers 200 where everything is well and 503 where not; strangers hear nothing else.
+async def health_answer(checks: Cached[Sequence[Check]], user: User | None, *, guarded: bool) -> Response:
+    """An answer of 200 where everything is well and 503 where not; strangers hear nothing else.
 
     Args:
         checks: looks at the service.
         user: who asks, as far as the guard knows.
-        send: takes the answer.
         guarded: whether the request has come through the guard; where it has not, nothing has.
     """
     try:
@@ -74,5 +71,5 @@ async def send_health(
     if not guarded:
         found = [*found, Check("guard", ok=False, detail="nobody checks who comes in; stop the web server")]
     ok = all(check.ok for check in found)
-    told = {"ok": ok} if user is None else {"ok": ok, "checks": [asdict(check) for check in found]}
-    await send_json(send, 200 if ok else 503, told)
+    shown = {"ok": ok} if user is None else {"ok": ok, "checks": [asdict(check) for check in found]}
+    return json_answer(200 if ok else 503, shown)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipeline.web.access.guard import USER
-from backtest_pipeline.web.access.refusal import send_json
+from backtest_pipeline.web.access.refusal import json_answer
 from backtest_pipeline.web.monitoring.cached import Cached
-from backtest_pipeline.web.monitoring.health_checks import Check, send_health
+from backtest_pipeline.web.monitoring.health_checks import Check, health_answer
 from backtest_pipeline.web.monitoring.prometheus import Figures, Metrics
 from backtest_pipeline.web.pages.result_pages import ResultPages
 
@@ -57,23 +58,22 @@ class OwnPages:
             await self._app(scope, receive, send)
         elif scope["method"] not in {"GET", "HEAD"}:
             problem = {"errors": [{"message": "this page is only read; send GET"}]}
-            await send_json(send, 405, problem, {"allow": "GET, HEAD"})
+            await json_answer(405, problem, {"allow": "GET, HEAD"})(scope, receive, send)
         elif path == HEALTH:
-            await send_health(self._checks, scope.get(USER), send, guarded=USER in scope)
+            answer = await health_answer(self._checks, scope.get(USER), guarded=USER in scope)
+            await answer(scope, receive, send)
         elif path == METRICS:
-            await self._send_metrics(send)
+            answer = await self._metrics_answer()
+            await answer(scope, receive, send)
         else:
-            await self._results(path.removeprefix(TASKS), scope, send)
+            await self._results(path.removeprefix(TASKS), scope, receive, send)
 
-    async def _send_metrics(self, send: Send) -> None:
+    async def _metrics_answer(self) -> Response:
         try:
             page = await self._page.get()
         except TimeoutError:
-            await send_json(send, 503, {"errors": [{"message": "counting takes too long; see /healthz"}]})
-            return
-        kind = [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": 200, "headers": kind})
-        await send({"type": "http.response.body", "body": page})
+            return json_answer(503, {"errors": [{"message": "counting takes too long; see /healthz"}]})
+        return Response(page, headers={"cache-control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
 
     def _without_prefix(self, path: str) -> str:
         if self._prefix and path.startswith(f"{self._prefix}/"):

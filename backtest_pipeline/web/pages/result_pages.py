@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from html import escape
 from pathlib import Path
+from typing import IO
 
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Scope, Send
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from backtest_pipeline.model.errors import TaskUnknown
 from backtest_pipeline.storage.layout import CHART, REPORT, Layout
@@ -35,34 +37,40 @@ class ResultPages:
 
         Args:
             layout: of the volume.
-            render_missing: makes the report of a task that has none, and returns none where it cannot.
+            render_missing: makes the report of a task that has none, and returns `None` where it cannot.
         """
         self._layout = layout
         self._render_missing = render_missing
 
-    async def __call__(self, rest: str, scope: Scope, send: Send) -> None:
+    async def __call__(self, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers for what stands behind `/tasks/`; no other path is ever looked at."""
         task_id, _, name = rest.partition("/")
         try:
             folder = self._layout.task(task_id)
         except TaskUnknown:
-            await _send_page(
-                scope, send, 404, "there is no such task; `backtest list` shows the tasks there are"
-            )
-            return
-        if name not in _KINDS:
-            await _send_page(scope, send, 404, f"of a task there are only {' and '.join(_KINDS)} here")
-            return
-        descriptor = await run_in_threadpool(_opened, folder, name)
+            answer = _page(404, "there is no such task; `backtest list` shows the tasks there are")
+        else:
+            if name in _KINDS:
+                await self._send_result(task_id, folder / name, scope, receive, send)
+                return
+            answer = _page(404, f"of a task there are only {' and '.join(_KINDS)} here")
+        await _send(answer, scope, receive, send)
+
+    async def _send_result(
+        self, task_id: str, path: Path, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        descriptor = await run_in_threadpool(_opened, path.parent, path.name)
         if descriptor is not None:
-            await _send_file(scope, send, descriptor, name)
+            with os.fdopen(descriptor, "rb") as file:
+                await _send(_file_answer(file, path.name, scope["method"]), scope, receive, send)
             return
-        made = await self._made(task_id) if name == REPORT else None
+        made = await self._made(task_id) if path.name == REPORT else None
         if made is None:
-            why = f"task {task_id} has no {name}: wait until it has completed; what has expired is gone"
-            await _send_page(scope, send, 404, why)
-            return
-        await _send(scope, send, 200, _KINDS[REPORT], _REPORT_POLICY, made)
+            why = f"task {task_id} has no {path.name}: wait until it has completed; what has expired is gone"
+            await _send(_page(404, why), scope, receive, send)
+        else:
+            answer = Response(made, headers=_headers(_REPORT_POLICY), media_type=_KINDS[REPORT])
+            await _send(answer, scope, receive, send)
 
     async def _made(self, task_id: str) -> bytes | None:
         if self._render_missing is None:
@@ -71,7 +79,7 @@ class ResultPages:
 
 
 def _opened(folder: Path, name: str) -> int | None:
-    """A descriptor of a regular file in a real folder; none where a link or anything else stands there."""
+    """A descriptor of a regular file in a real folder, `None` where a link or anything else stands there."""
     try:
         parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -89,36 +97,33 @@ def _opened(folder: Path, name: str) -> int | None:
     return None
 
 
-async def _send_file(scope: Scope, send: Send, descriptor: int, name: str) -> None:
-    policy = _REPORT_POLICY if name == REPORT else _STILL_POLICY
-    with os.fdopen(descriptor, "rb") as file:
-        left_bytes = os.fstat(descriptor).st_size
-        await send(_start(200, _KINDS[name], policy, left_bytes))
-        while left_bytes and scope["method"] != "HEAD":
-            piece = await run_in_threadpool(file.read, min(_CHUNK_BYTES, left_bytes))
-            if not piece:
-                return  # somebody has cut the file; the connection ends short, which the browser notices
-            left_bytes -= len(piece)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+def _file_answer(file: IO[bytes], name: str, method: str) -> Response:
+    """What is in an open file; `FileResponse` would open it again by its name, though it were a link."""
+    size_bytes = os.fstat(file.fileno()).st_size
+    headers = _headers(_REPORT_POLICY if name == REPORT else _STILL_POLICY)
+    headers["content-length"] = str(size_bytes)
+    if method == "HEAD":
+        return Response(headers=headers, media_type=_KINDS[name])
+    return StreamingResponse(_pieces(file, size_bytes), headers=headers, media_type=_KINDS[name])
 
 
-async def _send_page(scope: Scope, send: Send, status: int, sentence: str) -> None:
+async def _pieces(file: IO[bytes], left_bytes: int) -> AsyncIterator[bytes]:
+    """As much as was announced; of a file that is cut meanwhile less, which the browser notices."""
+    while left_bytes and (piece := await run_in_threadpool(file.read, min(_CHUNK_BYTES, left_bytes))):
+        left_bytes -= len(piece)
+        yield piece
+
+
+def _page(status: int, sentence: str) -> Response:
     page = f"<!doctype html><meta charset=utf-8><title>backtest</title><p>{escape(sentence)}</p>"
-    await _send(scope, send, status, _KINDS[REPORT], _STILL_POLICY, page.encode())
+    return Response(page, status, _headers(_STILL_POLICY), media_type=_KINDS[REPORT])
 
 
-async def _send(scope: Scope, send: Send, status: int, kind: str, policy: str, body: bytes) -> None:
-    await send(_start(status, kind, policy, len(body)))
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+def _headers(policy: str) -> dict[str, str]:
+    return {"content-security-policy": policy, "cache-control": "no-store"}
 
 
-def _start(status: int, kind: str, policy: str, size_bytes: int) -> dict[str, object]:
-    fields = {
-        "content-type": kind,
-        "content-length": str(size_bytes),
-        "content-security-policy": policy,
-        "cache-control": "no-store",
-    }
-    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
-    return {"type": "http.response.start", "status": status, "headers": headers}
+async def _send(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["method"] == "HEAD":
+        answer.body = b""  # its length stays announced
+    await answer(scope, receive, send)
