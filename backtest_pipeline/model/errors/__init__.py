@@ -15,6 +15,7 @@
     ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
     ├── TrialsFailed              not one trial of a sweep could be run
+    ├── WorkersDied               processes that compute were killed again and again
     ├── TaskError                 a task is in another state than the caller needs
     │   ├── TaskUnknown
     │   ├── TaskFailed
@@ -80,6 +81,7 @@ from backtest_pipeline.model.errors.service_errors import (
     ServerUnreachable,
     ServiceError,
     ServiceNotReady,
+    WorkersDied,
 )
 from backtest_pipeline.model.errors.task_errors import (
     AttemptSuperseded,
@@ -135,6 +137,7 @@ __all__ = [
     "TaskUnknown",
     "TrialsFailed",
     "WaitTimedOut",
+    "WorkersDied",
 ]
 
 for _name in __all__:  # tracebacks and answers of the server name each by the path that it is imported from

@@ -120,3 +120,22 @@ class ServiceNotReady(ServiceError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(problem)
+
+
+class WorkersDied(BacktestError):
+    """Worker processes died one after another, mostly at the same work.
+
+    Attributes:
+        workers: how many.
+        ended: how the last of them ended.
+    """
+
+    retryable = True
+
+    def __init__(self, workers: int, ended: str) -> None:
+        self.workers = workers
+        self.ended = ended
+        super().__init__(
+            f"{workers} worker processes in a row have ended ({ended}) before their work was done; where the "
+            "system kills them for want of memory (signal 9), lower SWEEP_PROCESSES or add memory"
+        )
