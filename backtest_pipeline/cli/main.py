@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from dotenv import dotenv_values
 
-from backtest_pipeline.cli.commands.archive_commands import export, import_result
-from backtest_pipeline.cli.commands.candle_commands import candles_app
-from backtest_pipeline.cli.commands.check_command import check
-from backtest_pipeline.cli.commands.cleanup_commands import cleanup, pin, unpin
-from backtest_pipeline.cli.commands.doctor_command import doctor
-from backtest_pipeline.cli.commands.list_command import list_tasks
-from backtest_pipeline.cli.commands.report_commands import compare, report
-from backtest_pipeline.cli.commands.result_command import result
-from backtest_pipeline.cli.commands.strategies_command import list_strategies
-from backtest_pipeline.cli.commands.task_commands import cancel, run, status, submit, wait
-from backtest_pipeline.cli.commands.up_command import up
-from backtest_pipeline.cli.commands.verify_command import verify
+from backtest_pipeline.cli.command_group import CommandGroup
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 from backtest_pipeline.settings import Settings, SettingsInvalid
 
@@ -27,31 +18,28 @@ FAILED, USAGE = 1, 2
 
 app = typer.Typer(
     name="backtest",
-    help="Backtests that you submit, watch and trust.",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(up)
-app.command()(run)
-app.command()(submit)
-app.command()(status)
-app.command()(wait)
-app.command()(cancel)
-app.command()(result)
-app.command()(report)
-app.command()(compare)
-app.command("list")(list_tasks)
-app.command("strategies")(list_strategies)
-app.command()(check)
-app.command()(cleanup)
-app.command()(pin)
-app.command()(unpin)
-app.command()(verify)
-app.command()(export)
-app.command("import-result")(import_result)
-app.command()(doctor)
-app.add_typer(candles_app, name="candles", help="Import, list and check candles.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"backtest-pipeline {version('backtest-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def backtest(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Backtests that you submit, watch and trust."""
 
 
 def main() -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.gaps import Gaps
 
-candles_app = typer.Typer(no_args_is_help=True, help="Bring candles into the store, list them, check them.")
+candles_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Bring candles into the store, list them, check them."
+)
 
 DataRoot = Annotated[Path | None, typer.Option(help="The store's folder; otherwise DATA_ROOT.")]
 
