@@ -9,7 +9,7 @@ import pytest
 from graphql import get_introspection_query, parse
 
 from backtest_pipeline.sdk import queries
-from backtest_pipeline.sdk.attempts import MOST_TASKS
+from backtest_pipeline.sdk.task_runs import MOST_TASKS
 from backtest_pipeline.web.access.graphql_documents import parsed
 from backtest_pipeline.web.access.query_costs import MOST_OF_ONE_FIELD, MOST_TOKENS, refuse_costly
 from backtest_pipeline.web.access.refusal import Refusal
