@@ -10,8 +10,8 @@ from backtest_pipeline.model.errors import ServiceError
 from backtest_pipeline.sdk.client import BacktestClient
 
 
-def connected() -> BacktestClient:
-    """A client that tells once on stderr when it has to try again."""
+def connected(*, patience_s: float = 10.0) -> BacktestClient:
+    """A client that tells once on stderr when it has to try again, which it does for so many seconds."""
     told: list[ServiceError] = []
 
     def tell(error: ServiceError) -> None:
@@ -19,7 +19,7 @@ def connected() -> BacktestClient:
             told.append(error)
             stderr.print(f"trying again: {error}", highlight=False, markup=False, soft_wrap=True)
 
-    return BacktestClient(on_retry=tell)
+    return BacktestClient(on_retry=tell, patience_s=patience_s)
 
 
 @contextmanager

@@ -39,6 +39,8 @@ MAX_RETRIES = "dagster/max_retries"
 MAX_RUNTIME = "dagster/max_runtime"
 
 JOB = "backtest"
+STRATEGIES_OF_JOB = "strategies"
+"""Label of the job's metadata that tells which strategies there are, with the digest of each one's code."""
 CLEANUP_JOB = "cleanup_task_results"
 CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"

@@ -8,14 +8,14 @@ from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import newest_of, status_of
-from backtest_pipeline.sdk.task_runs import Attempts
+from backtest_pipeline.sdk.task_runs import TaskRuns
 from backtest_pipeline.sdk.transport import GraphQL
 
 FORCE_AFTER_S = 2.0
 _PAUSE_S = 0.1
 
 
-def cancel(graphql: GraphQL, attempts: Attempts, clock: Clock, task_id: str, timeout_s: float) -> TaskStatus:
+def cancel(graphql: GraphQL, task_runs: TaskRuns, clock: Clock, task_id: str, timeout_s: float) -> TaskStatus:
     """Cancels a task and waits for its end.
 
     Dagster terminates runs that wait or work; one that is just starting refuses, mostly for less than a
@@ -34,7 +34,7 @@ def cancel(graphql: GraphQL, attempts: Attempts, clock: Clock, task_id: str, tim
     refused_s: dict[str, float] = {}
     problem = "its next attempt is not there yet"
     while True:
-        runs = attempts.of([task_id]).get(task_id)
+        runs = task_runs.of([task_id]).get(task_id)
         if runs is None:
             raise TaskUnknown(task_id)
         now_s, status, newest = clock.monotonic_s(), status_of(runs, clock.now_s()), newest_of(runs)

@@ -11,29 +11,27 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from backtest_pipeline.model.errors import ServiceError, TaskUnknown
-from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskState, TaskStatus
-from backtest_pipeline.results import catalog
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
+from backtest_pipeline.sdk.server_strategies import server_strategies
 from backtest_pipeline.sdk.states import may_have_successors, status_of, task_of
+from backtest_pipeline.sdk.stored_results import StoredResults
 from backtest_pipeline.sdk.submission import launch, new_key, submit_all
-from backtest_pipeline.sdk.task_runs import Attempts
+from backtest_pipeline.sdk.task_runs import TaskRuns
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
 from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 Told = Callable[[TaskStatus], object]
 
 
-class BacktestClient:
+class BacktestClient(StoredResults):
     """Talks to a pipeline's web server; reads results from the folder that both share.
 
     Use it as a context manager or call `close()`. Every call goes on trying for a while where the server
@@ -72,8 +70,8 @@ class BacktestClient:
             clock=self._clock,
             on_retry=on_retry,
         )
-        self._attempts = Attempts(self._graphql)
-        self._tasks = TaskStore(data_root or settings.data_root)
+        self._task_runs = TaskRuns(self._graphql)
+        super().__init__(data_root or settings.data_root)
 
     def __enter__(self) -> Self:
         return self
@@ -208,32 +206,15 @@ class BacktestClient:
             TaskUnknown: the server knows no such task.
             TaskNotCancelled: it may go on, and the message says why.
         """
-        return cancel(self._graphql, self._attempts, self._clock, task_id, timeout_s)
+        return cancel(self._graphql, self._task_runs, self._clock, task_id, timeout_s)
 
-    def result(self, task_id: str) -> BacktestResult:
-        """Reads a completed task's result from its folder, checking every file.
-
-        Raises:
-            ResultMissing: there is none (yet), or the task did not complete.
-            ResultDamaged: a file is gone or differs from what was published.
-        """
-        return self._tasks.result(task_id)
-
-    def pin(self, task_id: str) -> Manifest:
-        """Keeps a finished task's results past TASK_RESULT_TTL_DAYS, in the folder that both share.
-
-        A task that is still to finish is asked for with `pinned=True` instead.
+    def server_strategies(self) -> dict[str, str | None]:
+        """The strategies that the server can run, by name, with the digest of their code as it is loaded.
 
         Raises:
-            ResultMissing: the task has not finished, or its results are gone.
-            ResultDamaged: its manifest cannot be read.
-            OSError: the folder cannot be written.
+            ServiceError: the server did not answer, or its code location has not loaded.
         """
-        return self._tasks.pin(task_id, pinned=True, ttl_days=0)
-
-    def unpin(self, task_id: str) -> Manifest:
-        """Lets a task's results expire again, TASK_RESULT_TTL_DAYS after it finished; errors as for `pin`."""
-        return self._tasks.pin(task_id, pinned=False, ttl_days=get_settings().task_result_ttl_days)
+        return server_strategies(self._graphql)
 
     def list_tasks(
         self,
@@ -256,38 +237,10 @@ class BacktestClient:
             limit: how many tasks at most.
         """
         wanted = Wanted(state, strategy, label or {}, moment(since), moment(until, end_of_day=True))
-        return newest_tasks(self._graphql, self._attempts, self._statuses_of, wanted, limit)
-
-    def results_frame(
-        self,
-        *,
-        state: TaskState | None = None,
-        strategy: str | None = None,
-        symbol: str | None = None,
-        label: Mapping[str, str] | None = None,
-        since: date | datetime | None = None,
-        until: date | datetime | None = None,
-    ) -> pd.DataFrame:
-        """All finished tasks whose results are kept, as one table; needs no server.
-
-        One row a task, its id the index. Columns: what was asked (labels as `label.<key>`, parameters as
-        `param.<name>`), when and how it ran, and every metric as float; see docs/results.md. Tasks whose
-        manifest cannot be read are left out and told in `attrs["unreadable"]`.
-
-        Args:
-            state: only tasks that ended so.
-            strategy: only tasks of this strategy.
-            symbol: only tasks with this symbol, be it beside others.
-            label: only tasks with all these labels.
-            since: only tasks submitted then or later; without a zone, in UTC.
-            until: only tasks submitted then or earlier; a date includes that whole day.
-        """
-        last = moment(until, end_of_day=True)
-        wanted = catalog.Wanted(state, strategy, symbol, label or {}, moment(since), last)
-        return catalog.results_frame(catalog.read_catalog(self._tasks.layout, wanted))
+        return newest_tasks(self._graphql, self._task_runs, self._statuses_of, wanted, limit)
 
     def _statuses_of(self, task_ids: Iterable[str]) -> dict[str, TaskStatus]:
         """The statuses of those tasks that the server knows."""
-        runs = self._attempts.of(task_ids)
+        runs = self._task_runs.of(task_ids)
         now_s = self._clock.now_s()
-        return {task_id: status_of(attempts, now_s) for task_id, attempts in runs.items()}
+        return {task_id: status_of(of_task, now_s) for task_id, of_task in runs.items()}

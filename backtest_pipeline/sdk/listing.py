@@ -12,7 +12,7 @@ from backtest_pipeline.model.request_tags import label_tags
 from backtest_pipeline.model.status import STATE_OF, TaskState, TaskStatus
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.states import Run, task_of
-from backtest_pipeline.sdk.task_runs import MOST_TASKS, Attempts
+from backtest_pipeline.sdk.task_runs import MOST_TASKS, TaskRuns
 from backtest_pipeline.sdk.transport import GraphQL
 
 _FEWEST = 20
@@ -76,7 +76,7 @@ def moment(value: date | datetime | None, *, end_of_day: bool = False) -> dateti
 
 def newest_tasks(
     graphql: GraphQL,
-    attempts: Attempts,
+    task_runs: TaskRuns,
     statuses: Callable[[Iterable[str]], Mapping[str, TaskStatus]],
     wanted: Wanted,
     limit: int,
@@ -87,7 +87,7 @@ def newest_tasks(
     ends at a moment, every task submitted after that moment has been seen.
     """
     found: dict[str, TaskStatus] = {}
-    for page in _pages(graphql, attempts, wanted.runs_filter(), min(max(limit, _FEWEST), MOST_TASKS)):
+    for page in _pages(graphql, task_runs, wanted.runs_filter(), min(max(limit, _FEWEST), MOST_TASKS)):
         found |= statuses(task_id for task_id in map(task_of, page) if task_id not in found)
         ended_at = datetime.fromtimestamp(page[-1]["creationTime"], UTC) - timedelta(milliseconds=1)
         if sum(wanted.has(task) and task.submitted_at > ended_at for task in found.values()) >= limit:
@@ -96,11 +96,11 @@ def newest_tasks(
     return sorted(tasks, key=lambda task: task.submitted_at, reverse=True)[:limit]
 
 
-def _pages(graphql: GraphQL, attempts: Attempts, runs_filter: Any, size: int) -> Iterator[list[Run]]:
+def _pages(graphql: GraphQL, task_runs: TaskRuns, runs_filter: Any, size: int) -> Iterator[list[Run]]:
     cursor: str | None = None
     while True:
         variables = {"filter": runs_filter, "cursor": cursor, "limit": size}
-        page = attempts.runs(graphql.ask_patiently(queries.PAGE, variables)["runsOrError"])
+        page = task_runs.runs(graphql.ask_patiently(queries.PAGE, variables)["runsOrError"])
         if page:
             yield page
             cursor = str(page[-1]["runId"])

@@ -70,6 +70,18 @@ _RUNS = """{
     ... on PythonError { message }
   }"""
 
+JOB = """
+query Job($selector: PipelineSelector!) {
+  pipelineOrError(params: $selector) {
+    __typename
+    ... on Pipeline { metadataEntries { label ... on JsonMetadataEntry { jsonString } } }
+    ... on PipelineNotFoundError { message }
+    ... on InvalidSubsetError { message }
+    ... on PythonError { message }
+  }
+}
+"""
+
 READY = """
 query Ready($location: String!) {
   instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }

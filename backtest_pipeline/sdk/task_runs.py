@@ -13,7 +13,7 @@ from backtest_pipeline.sdk.transport import GraphQL
 MOST_TASKS = 200
 
 
-class Attempts:
+class TaskRuns:
     """Finds the runs of tasks: one request for up to 200 of them.
 
     It remembers which tasks have been tried again; only where it learns that from an answer, it has to ask

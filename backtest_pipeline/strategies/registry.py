@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from backtest_pipeline.model.errors import BacktestError, StrategyFaulty, StrategyUnknown
 from backtest_pipeline.model.request import BacktestRequest
@@ -63,7 +63,14 @@ def strategies() -> dict[str, type[Strategy]]:
         StrategyFaulty: an entry point or a module of BACKTEST_STRATEGIES cannot be loaded, holds no strategy,
             or uses a name that is taken.
     """
-    return dict(sorted((_installed(tuple(get_settings().strategy_modules)) | _by_hand).items()))
+    installed = _installed(tuple(get_settings().strategy_modules))
+    return dict(sorted(({name: found.strategy for name, found in installed.items()} | _by_hand).items()))
+
+
+def origins() -> dict[str, str]:
+    """Where each strategy was found, by name, for people; errors as for `strategies`."""
+    found = _installed(tuple(get_settings().strategy_modules))
+    return {name: "registered by hand" if name in _by_hand else found[name].origin for name in strategies()}
 
 
 def strategy_sources() -> dict[str, Path]:
@@ -123,30 +130,42 @@ def code_sha256_on_disk_of(name: str) -> str | None:
     return None if strategy is None else code_sha256_on_disk(strategy)
 
 
+class _Found(NamedTuple):
+    strategy: type[Strategy]
+    origin: str
+
+
 @cache
-def _installed(modules: tuple[str, ...]) -> dict[str, type[Strategy]]:
+def _installed(modules: tuple[str, ...]) -> dict[str, _Found]:
     """Looked for once: to read the metadata of every installed package takes longer than a backtest."""
-    found: dict[str, type[Strategy]] = {}
+    found: dict[str, _Found] = {}
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        _add(found, _loaded(point))
+        _add(found, _loaded(point), _origin_of(point))
     for name in modules:
-        _add(found, _strategies_of(_imported(name)))
-    for strategy in found.values():
+        _add(found, _strategies_of(_imported(name)), f"BACKTEST_STRATEGIES ({name})")
+    for strategy, _ in found.values():
         code_sha256(
             strategy
         )  # noted as it is loaded; workers are forked later, and the file may have changed
     return found
 
 
-def _add(found: dict[str, type[Strategy]], classes: Iterable[type[Strategy]]) -> None:
+def _origin_of(point: EntryPoint) -> str:
+    if point.module.startswith("backtest_pipeline."):
+        return "built in"
+    return f"package {point.dist.name}" if point.dist is not None else f"package of {point.module}"
+
+
+def _add(found: dict[str, _Found], classes: Iterable[type[Strategy]], origin: str) -> None:
     for strategy in classes:
         taken = found.get(strategy.name)
-        if taken is not None and taken is not strategy:
+        if taken is not None and taken.strategy is not strategy:
             raise StrategyFaulty(
                 strategy.name,
-                f"{strategy.__module__} uses a name that {taken.__module__} has taken; choose another",
+                f"{strategy.__module__} uses a name that {taken.strategy.__module__} has taken; "
+                "choose another",
             )
-        found[strategy.name] = strategy
+        found.setdefault(strategy.name, _Found(strategy, origin))
 
 
 def _loaded(point: EntryPoint) -> list[type[Strategy]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.engine.run import run
-from backtest_pipeline.strategies.registry import resolve
+from backtest_pipeline.strategies.registry import Resolved, resolve
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
@@ -49,7 +49,18 @@ def run_backtest(
         CandlesMissing: a symbol has no candle from the request's `start` to its `end`.
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
-    resolved = resolve(request)
+    return run_resolved(candles, resolve(request), progress_callback, timezone=timezone, schedules=schedules)
+
+
+def run_resolved(
+    candles: Mapping[str, Candles],
+    resolved: Resolved,
+    progress_callback: Callable[[float, str], None] | None = None,
+    *,
+    timezone: str = "UTC",
+    schedules: Mapping[str, Schedule] | None = None,
+) -> BacktestResult:
+    """As `run_backtest`, of a request that has been resolved."""
     return run(
         candles,
         resolved.request,

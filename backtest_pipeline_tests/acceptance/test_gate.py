@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -102,3 +103,11 @@ def test_a_strategy_that_only_the_client_has_is_told_with_what_to_do(
     ):
         client.submit(BacktestRequest(strategy="of_mine", symbols=["IBM"]))
     assert run_ids(sqlite_pipeline) == before
+
+
+def test_the_server_tells_which_strategies_it_has_and_of_which_code(sqlite_pipeline: Pipeline) -> None:
+    with sqlite_pipeline.client() as client:
+        told = client.server_strategies()
+    assert told == {name: registry.code_sha256_of(name) for name in registry.strategies()}
+    listed = json.loads(sqlite_pipeline.command("strategies", "--json").stdout)
+    assert {(facts["found_in"], facts["server"]) for facts in listed.values()} == {("built in", "same code")}

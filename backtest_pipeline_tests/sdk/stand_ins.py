@@ -71,6 +71,7 @@ class FakeServer:
         failures: what is answered, or raised, instead of the next answers.
         lost_answers: how many of the next documents are acted on but not answered.
         earlier_result: id of the run that answers whoever takes an earlier result; empty: there is none.
+        strategies: what the job tells of the server's strategies; none: nothing, as of an earlier version.
         terminate: what a termination does; accepts by default.
     """
 
@@ -81,6 +82,7 @@ class FakeServer:
         self.failures: list[httpx.Response | Exception] = []
         self.lost_answers = 0
         self.earlier_result = ""
+        self.strategies: dict[str, str | None] | None = {}
         self.terminate: Callable[[dict[str, Any], str], str | None] = lambda run, policy: None
         self._lock = threading.Lock()
 
@@ -139,6 +141,12 @@ class FakeServer:
         started["tags"] = [{"key": name, "value": value} for name, value in run_tags.items()]
         self.runs.append(started)
         return {"launchRun": {"__typename": "LaunchRunSuccess", "run": started}}
+
+    def _job(self, selector: Answer) -> Answer:
+        owner = {"label": "owner"}
+        told = {"label": "strategies", "jsonString": json.dumps(self.strategies)}
+        entries = [owner] if self.strategies is None else [owner, told]
+        return {"pipelineOrError": {"__typename": "Pipeline", "metadataEntries": entries}}
 
     def _terminate(self, runId: str, policy: str) -> Answer:  # noqa: N803  GraphQL's name
         [target] = [run for run in self.runs if run["runId"] == runId]

@@ -15,7 +15,7 @@ from backtest_pipeline import BacktestRequest, Candles, Signals, Strategy, Strat
 from backtest_pipeline.model.errors import ParamsInvalid, StrategyFaulty, StrategyUnknown
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry
-from backtest_pipeline.strategies.registry import resolve, strategies
+from backtest_pipeline.strategies.registry import origins, resolve, strategies
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,8 @@ def test_every_strategy_can_be_run_with_its_defaults() -> None:
 
 def test_an_unknown_strategy_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(
-        StrategyUnknown, match=r"there is no 'sma_crossing'; choose one of .*buy_and_hold.*sma_cross"
+        StrategyUnknown,
+        match=r"no 'sma_crossing' \(did you mean sma_cross\?\); choose one of .*buy_and_hold.*sma_cross",
     ):
         resolve(BacktestRequest(strategy="sma_crossing", symbols=["AAPL"]))
 
@@ -130,3 +131,25 @@ def test_a_broken_operators_module_is_named(
     with pytest.raises(StrategyFaulty, match=says):
         strategies()
     sys.modules.pop("broken_strategies", None)
+
+
+def test_each_strategy_says_where_it_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+        import numpy as np
+        from backtest_pipeline import Signals, Strategy
+
+        class Elsewhere(Strategy):
+            name = "elsewhere"
+
+            def signals(self, candles, params):
+                return Signals(entry=np.zeros(len(candles), dtype=bool))
+    """
+    (tmp_path / "found_elsewhere.py").write_text(textwrap.dedent(source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("BACKTEST_STRATEGIES", "found_elsewhere")
+    register(Never)
+    found = origins()
+    assert found["elsewhere"] == "BACKTEST_STRATEGIES (found_elsewhere)"
+    assert found["never"] == "registered by hand"
+    assert found["sma_cross"] == "built in"
+    assert set(found) == set(strategies())

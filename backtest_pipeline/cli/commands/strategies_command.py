@@ -1,15 +1,20 @@
-"""`backtest strategies`: what there is and what each takes."""
+"""`backtest strategies`: what there is, where it was found, whether the server has it, what it takes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from backtest_pipeline.cli.output import Json, console, print_json, print_table
-from backtest_pipeline.model.errors import StrategyUnknown
+from backtest_pipeline.cli.connection import connected
+from backtest_pipeline.cli.output import Json, console, print_json, print_table, stderr
+from backtest_pipeline.model.errors import ServiceError, StrategyUnknown
 from backtest_pipeline.model.strategy import Strategy
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import code_sha256_on_disk_of, origins, strategies
+
+OnServer: TypeAlias = Literal["same code", "other code", "missing"]
+"""How a strategy is on the server; none where that was not asked or did not answer."""
 
 
 def list_strategies(
@@ -17,25 +22,54 @@ def list_strategies(
     *,
     json: Json = False,
 ) -> None:
-    """Lists strategies with their parameters, defaults and ranges."""
-    known = strategies()
-    if name is not None and name not in known:
-        raise StrategyUnknown(name, list(known))
-    chosen = {key: value for key, value in known.items() if name in {None, key}}
+    """Lists strategies: where each was found, whether the server has it, parameters, defaults and ranges."""
+    here, of_server = strategies(), _of_server()
+    names = sorted({*here, *(of_server or {})})
+    if name is not None and name not in names:
+        raise StrategyUnknown(name, names)
+    chosen = [one for one in names if name in {None, one}]
+    facts = {one: _facts(one, here.get(one), of_server) for one in chosen}
     if json:
-        print_json(
-            {key: {"summary": value.summary(), "params": _params(value)} for key, value in chosen.items()}
-        )
+        print_json(facts)
         return
-    for key, strategy in chosen.items():
-        console.print(f"[bold]{key}[/bold]  {strategy.summary()}", highlight=False)
+    for one, told in facts.items():
+        places = f"[dim]{told['found_in']}; server: {told['server'] or 'not known'}[/dim]"
+        console.print(f"[bold]{one}[/bold]  {told['summary'] or ''}  {places}", highlight=False)
         rows = [
-            (f"  {param}", str(facts["default"]), facts["range"], facts["description"])
-            for param, facts in _params(strategy).items()
+            (f"  {param}", str(schema["default"]), schema["range"], schema["description"])
+            for param, schema in told["params"].items()
         ]
         if rows:
             print_table(("  parameter", "default", "range", "meaning"), rows)
         console.print()
+
+
+def _of_server() -> dict[str, str | None] | None:
+    """The server's strategies with their digests; none, with a word on stderr, where it does not answer."""
+    try:
+        with connected(patience_s=0) as client:
+            return client.server_strategies()
+    except ServiceError as error:
+        stderr.print(f"which of them the server has is not known: {error}", highlight=False, markup=False)
+        return None
+
+
+def _facts(
+    name: str, strategy: type[Strategy] | None, of_server: Mapping[str, str | None] | None
+) -> dict[str, Any]:
+    return {
+        "summary": strategy.summary() if strategy else None,
+        "found_in": origins()[name] if strategy else "the server only",
+        "server": None if of_server is None else _on_server(name, strategy, of_server),
+        "params": _params(strategy) if strategy else {},
+    }
+
+
+def _on_server(name: str, strategy: type[Strategy] | None, of_server: Mapping[str, str | None]) -> OnServer:
+    if name not in of_server:
+        return "missing"
+    is_same = strategy is not None and of_server[name] == code_sha256_on_disk_of(name)
+    return "same code" if is_same else "other code"
 
 
 def _params(strategy: type[Strategy]) -> dict[str, dict[str, Any]]:

@@ -31,6 +31,7 @@ from backtest_pipeline.orchestration.tasks.run_page import (
 )
 from backtest_pipeline.orchestration.tasks.submitted_code import code_of_run
 from backtest_pipeline.results.disk_usage import require_room
+from backtest_pipeline.strategies.code_version import code_sha256
 from backtest_pipeline.strategies.registry import strategies
 
 _STRATEGIES = strategies()
@@ -135,7 +136,12 @@ def write_results(context: dg.OpExecutionContext) -> None:
         f"`{tags.REUSE}` set to `true`, an earlier run with the same result opens instead.\n\n"
         + presets_text(_STRATEGIES)
     ),
-    metadata={"owner": OWNER},
+    metadata={
+        "owner": OWNER,
+        tags.STRATEGIES_OF_JOB: dg.MetadataValue.json(
+            {name: code_sha256(strategy) for name, strategy in _STRATEGIES.items()}
+        ),
+    },
     config=dg.ConfigMapping(
         lambda config: {
             "ops": {op: {"config": config} for op in ("load_candles", "run_engine", "write_results")}

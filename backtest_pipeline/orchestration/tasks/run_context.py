@@ -22,8 +22,8 @@ from backtest_pipeline.model.run_config import as_asked, from_run_config
 from backtest_pipeline.model.schedule import Schedule
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.strategies.registry import resolve
-from backtest_pipeline.workflows.run_backtest import run_backtest
+from backtest_pipeline.strategies.registry import Resolved, resolve
+from backtest_pipeline.workflows.run_backtest import run_resolved
 
 ProgressCallback = Callable[[float, str], None]
 
@@ -45,7 +45,7 @@ class RunContext:
         self.candle_store = CandleStore(settings.data_root, settings.candle_timezone)
         self.task_store = TaskStore(settings.data_root)
         self.ttl_days = settings.task_result_ttl_days
-        self._request: BacktestRequest | None = None
+        self._resolved: Resolved | None = None
         self._loaded: LoadedCandles | None = None
         self._result: BacktestResult | None = None
 
@@ -55,9 +55,13 @@ class RunContext:
         Raises:
             RequestInvalid: the config asks for something that cannot be run.
         """
-        if self._request is None:
-            self._request = resolve(from_run_config(config)).request
-        return self._request
+        return self._resolve(config).request
+
+    def _resolve(self, config: Mapping[str, Any]) -> Resolved:
+        """The strategy and its parameters, once for all ops of the run."""
+        if self._resolved is None:
+            self._resolved = resolve(from_run_config(config))
+        return self._resolved
 
     def asked(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The request's fields for the record, as they were asked where they were refused."""
@@ -96,9 +100,9 @@ class RunContext:
         """
         if self._result is None:
             loaded = self.loaded(config)
-            self._result = run_backtest(
+            self._result = run_resolved(
                 loaded.candles,
-                self.request(config),
+                self._resolve(config),
                 progress,
                 timezone=self.candle_store.zone.key,
                 schedules=loaded.schedules,

@@ -1,0 +1,80 @@
+"""Results in the folder that a client shares with the server: read, kept and listed; nobody is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backtest_pipeline.model.manifest import Manifest
+from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.status import TaskState
+from backtest_pipeline.results import catalog
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.sdk.listing import moment
+from backtest_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class StoredResults:
+    """What a client does with results, which lie in `data_root/tasks`."""
+
+    def __init__(self, data_root: str | Path) -> None:
+        """Looks at a data root, which need not exist yet."""
+        self._tasks = TaskStore(data_root)
+
+    def result(self, task_id: str) -> BacktestResult:
+        """Reads a completed task's result from its folder, checking every file.
+
+        Raises:
+            ResultMissing: there is none (yet), or the task did not complete.
+            ResultDamaged: a file is gone or differs from what was published.
+        """
+        return self._tasks.result(task_id)
+
+    def pin(self, task_id: str) -> Manifest:
+        """Keeps a finished task's results past TASK_RESULT_TTL_DAYS, in the folder that both share.
+
+        A task that is still to finish is asked for with `pinned=True` instead.
+
+        Raises:
+            ResultMissing: the task has not finished, or its results are gone.
+            ResultDamaged: its manifest cannot be read.
+            OSError: the folder cannot be written.
+        """
+        return self._tasks.pin(task_id, pinned=True, ttl_days=0)
+
+    def unpin(self, task_id: str) -> Manifest:
+        """Lets a task's results expire again, TASK_RESULT_TTL_DAYS after it finished; errors as for `pin`."""
+        return self._tasks.pin(task_id, pinned=False, ttl_days=get_settings().task_result_ttl_days)
+
+    def results_frame(
+        self,
+        *,
+        state: TaskState | None = None,
+        strategy: str | None = None,
+        symbol: str | None = None,
+        label: Mapping[str, str] | None = None,
+        since: date | datetime | None = None,
+        until: date | datetime | None = None,
+    ) -> pd.DataFrame:
+        """All finished tasks whose results are kept, as one table; needs no server.
+
+        One row a task, its id the index. Columns: what was asked (labels as `label.<key>`, parameters as
+        `param.<name>`), when and how it ran, and every metric as float; see docs/results.md. Tasks whose
+        manifest cannot be read are left out and told in `attrs["unreadable"]`.
+
+        Args:
+            state: only tasks that ended so.
+            strategy: only tasks of this strategy.
+            symbol: only tasks with this symbol, be it beside others.
+            label: only tasks with all these labels.
+            since: only tasks submitted then or later; without a zone, in UTC.
+            until: only tasks submitted then or earlier; a date includes that whole day.
+        """
+        last = moment(until, end_of_day=True)
+        wanted = catalog.Wanted(state, strategy, symbol, label or {}, moment(since), last)
+        return catalog.results_frame(catalog.read_catalog(self._tasks.layout, wanted))
