@@ -58,7 +58,9 @@ class TreeParzen:
         import optuna  # noqa: PLC0415  heavy, and this search alone needs it
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=self._seed(batch), n_startup_trials=BATCH_TRIALS, multivariate=True)
+        sampler = optuna.samplers.TPESampler(
+            seed=self._seed(batch), n_startup_trials=BATCH_TRIALS, multivariate=True
+        )
         direction = optuna.study.StudyDirection(2 if more_is_better(self._request) else 1)
         study = optuna.create_study(direction=direction, sampler=sampler)
         distributions = {key: _distribution(axis) for key, axis in self._space.axes.items()}
