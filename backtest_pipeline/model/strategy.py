@@ -152,7 +152,7 @@ def copy_plain_signals(signals: object, flags: Sequence[NDArray[np.bool_]]) -> b
         return False
     shape = flags[0].shape
     given = (signals.entry, signals.exit, signals.short_entry, signals.short_exit)
-    for own, target in zip(given, flags, strict=True):
+    for own, target in zip(given, flags):  # noqa: B905  four of each
         if type(own) is np.ndarray and own.dtype is _BOOL and own.shape == shape:
             target[...] = own
         elif own is None:

@@ -169,8 +169,9 @@ class TrialRunner:
                     trials = trials[usable[trials]]
                     if not len(trials):
                         continue
+                params = dict(zip(names, values[place]))  # noqa: B905  a value for each name
                 request: Any = settings[setting_of[trials[0]]].request
-                yield trials, request, base | dict(zip(names, values[place], strict=True))
+                yield trials, request, base | params if base else params
 
         by_market = np.argsort(market_of[first_rows], kind="stable")
         edges = np.flatnonzero(np.diff(market_of[first_rows][by_market])) + 1
