@@ -26,7 +26,7 @@ RUN_ELSEWHERE = {"graphql": "test_graphql.py", "json variables": "test_graphql.p
 SHOWN = {"", "text", "cron", "json", "yaml", "ini", "caddyfile", "promql", "dockerfile"}
 
 # Pages whose blocks have a test of their own, which runs them all.
-OWN_TESTS = {"docs/results.md": "storage/test_results_page.py"}
+OWN_TESTS = {"docs/results.md": "docs/test_results_page.py"}
 
 README_LANGUAGES = {"console", "python"}  # all of which test_readme runs
 
