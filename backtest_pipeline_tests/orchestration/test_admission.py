@@ -71,31 +71,6 @@ def test_a_further_attempt_is_one_of_a_task_of_the_same_job() -> None:
                 refuse_inadmissible(instance, wrong, {})
 
 
-def test_numbers_that_dagster_could_not_use_are_not_made_tags() -> None:
-    """The first op refuses them, and the manifest says so."""
-    run = dg.DagsterRun(
-        job_name="backtest", run_config={"priority": 10**12, "max_retries": 11, "timeout_s": -1}
-    )
-    run_tags = submission_tags(run, now_s=0.0)
-    assert (run_tags[tags.PRIORITY], run_tags[tags.MAX_RETRIES], run_tags[tags.MAX_RUNTIME]) == (
-        "0",
-        "2",
-        "3600",
-    )
-
-
-def test_a_retry_waits_at_most_five_minutes_however_often_it_was_tried() -> None:
-    given = {tags.ROOT_RUN: UNKNOWN, tags.PARENT_RUN: UNKNOWN, tags.RETRY_NUMBER: "99999"}
-    run = dg.DagsterRun(job_name="backtest", root_run_id=UNKNOWN, parent_run_id=UNKNOWN, tags=given)
-    assert submission_tags(run, now_s=1_000.0)[tags.NOT_BEFORE] == "1300.000"
-
-
-def test_what_a_client_says_of_the_course_of_a_new_task_is_forgotten() -> None:
-    claimed = {tags.RETRY_OWED: "true", tags.ALERTED: "true", tags.RESULT_PATH: "/etc", tags.ERROR: "none"}
-    run_tags = submission_tags(dg.DagsterRun(job_name="backtest", tags=claimed), now_s=0.0)
-    assert {name: run_tags[name] for name in claimed} == dict.fromkeys(claimed, "")
-
-
 def test_no_job_has_a_field_that_would_read_the_environment() -> None:
     """Dagster's own configs and resources have: a bool or a path of theirs takes `{"env": NAME}`."""
     jobs = definitions.get_repository_def().get_all_jobs()

@@ -13,13 +13,11 @@ import pytest
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.dagster_internals import queue_daemon
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers
 from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon, _last_written
-from backtest_pipeline.orchestration.tasks.alerts import Alerts
 from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
 
 
@@ -36,59 +34,6 @@ def _run(config: dict[str, Any], **run_tags: str) -> dg.DagsterRun:
 def _record(run: dg.DagsterRun, *, start_time: float) -> dg.RunRecord:
     then = datetime(2026, 1, 2, tzinfo=UTC)
     return dg.RunRecord(1, run, create_timestamp=then, update_timestamp=then, start_time=start_time)
-
-
-def test_what_dagster_reads_from_tags_is_taken_from_the_form_wherever_it_was_filled_in() -> None:
-    config = {
-        "strategy": {"sma_cross": {"fast": 3}},
-        "symbols": ["AAPL", "IBM"],
-        "priority": 7,
-        "max_retries": 0,
-        "timeout_s": 60,
-        "labels": {"desk": "rates"},
-    }
-    run_tags = submission_tags(_run(config), now_s=0.0)
-    assert run_tags[tags.STRATEGY] == "sma_cross"
-    assert run_tags[tags.SYMBOLS] == "AAPL,IBM"
-    assert run_tags["dagster/priority"] == "7"
-    assert run_tags["dagster/max_retries"] == "0"
-    assert run_tags["dagster/max_runtime"] == "60"
-    assert run_tags["label/desk"] == "rates"
-
-
-@pytest.mark.parametrize(
-    "config", [{}, {"strategy": "sma_cross"}, {"labels": 3, "symbols": "AAPL", "priority": "x"}]
-)
-def test_a_form_that_is_wrong_is_left_to_the_first_op(config: dict[str, Any]) -> None:
-    run_tags = submission_tags(_run(config), now_s=0.0)
-    assert not {tags.STRATEGY, tags.SYMBOLS, "label/desk"} & set(run_tags)
-
-
-def test_what_a_form_leaves_out_is_as_the_request_has_it() -> None:
-    """A launchpad's run would have no time limit otherwise."""
-    usual = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
-    run_tags = submission_tags(_run({}), now_s=0.0)
-    assert run_tags["dagster/max_runtime"] == str(usual.timeout_s) == "3600"
-    assert run_tags["dagster/max_retries"] == str(usual.max_retries) == "2"
-    assert run_tags["dagster/priority"] == str(usual.priority) == "0"
-    assert "dagster/priority" not in submission_tags(_run({}, dagster__priority="9"), now_s=0.0)
-
-
-def test_all_symbols_are_told() -> None:
-    many = [f"S{number}" for number in range(300)]
-    assert submission_tags(_run({"symbols": many}), now_s=0.0)[tags.SYMBOLS].split(",") == many
-
-
-def test_no_tag_is_longer_than_an_index_of_postgres_takes() -> None:
-    many = [f"{number:032}" for number in range(500)]
-    config = {"symbols": many, "labels": {"about": "길다" * 1_000, "desk": "rates"}}
-    run_tags = submission_tags(_run(config), now_s=0.0)
-    assert max(len(value.encode()) for value in run_tags.values()) <= 2_004
-    told = run_tags[tags.SYMBOLS].split(",")
-    assert told == many[: len(told)]
-    assert len(told) == 2_000 // 33
-    assert run_tags["label/about"].endswith("길…") or run_tags["label/about"].endswith("다…")
-    assert run_tags["label/desk"] == "rates"
 
 
 @pytest.mark.parametrize("value", ["soon", "nan", "-inf", ""])
@@ -131,21 +76,6 @@ def test_the_queue_says_the_same_line_once_a_minute() -> None:
 
     assert [passes("full", at) for at in (100.0, 100.1, 159.0, 161.0)] == [True, False, False, True]
     assert passes("launched", 161.0)
-
-
-@pytest.mark.parametrize(("number", "wait_s"), [(1, 1), (2, 2), (3, 4), (6, 32), (10, 300)])
-def test_each_retry_waits_twice_as_long_as_the_one_before_up_to_five_minutes(
-    number: int, wait_s: int
-) -> None:
-    retry = _run({}, dagster__retry_number=str(number), dagster__root_run_id="root")
-    run_tags = submission_tags(retry, now_s=1_000.0)
-    assert float(run_tags[tags.NOT_BEFORE]) == 1_000 + wait_s
-    assert run_tags[tags.STAGE] == f"waiting {wait_s} s before attempt {number + 1}"
-
-
-def test_a_retry_forgets_the_failure_of_the_attempt_before() -> None:
-    retry = _run({}, dagster__retry_number="1", dagster__root_run_id="root", backtest__error="disk full")
-    assert submission_tags(retry, now_s=0.0)[tags.ERROR] == ""
 
 
 def test_the_queue_gives_higher_priorities_first_and_no_retry_before_its_time() -> None:
@@ -197,12 +127,3 @@ def test_it_is_the_file_in_use_that_is_looked_at(tmp_path: Path) -> None:
         assert _last_written(instance) == before
         os.utime(elsewhere / "runs.db", (2_000, 2_000))
         assert _last_written(instance) != before
-
-
-def test_a_notifier_that_fails_is_logged_and_never_in_the_way(caplog: pytest.LogCaptureFixture) -> None:
-    log = logging.getLogger("alerts")
-    with caplog.at_level(logging.WARNING, logger="alerts"):
-        alerts = Alerts("no-address, json://127.0.0.1:9/nobody", "http://web", log)
-        alerts.failed(_run({}, backtest__strategy="sma_cross"), "broken")
-    assert "entry 1 of ALERT_URLS is no notification URL" in caplog.text
-    assert "could not be sent" in caplog.text
