@@ -10,13 +10,14 @@ import numpy as np
 
 from backtest_pipeline.engine.records import TRADE, opening_account
 from backtest_pipeline.model.strategy import check_signals, copy_plain_signals
-from backtest_pipeline.research.trial_kernel import SPARE_ROWS, run_trials
+from backtest_pipeline.research.kernel_arrays import SPARE_ROWS
+from backtest_pipeline.research.trial_kernel import run_trials
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.research.market import Market
+    from backtest_pipeline.research.trial_market import Market
     from backtest_pipeline.research.trial_rows import TrialRows
 
     Rows = NDArray[np.int64]

@@ -16,9 +16,9 @@ from backtest_pipeline.model.space_values import PARAM
 from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.strategy import checked_params
 from backtest_pipeline.research.combinations import groups_of
-from backtest_pipeline.research.market import MARKET_FIELDS, CandlesByTimeframe
 from backtest_pipeline.research.space import Points, Space
 from backtest_pipeline.research.trial_batch import TrialBatch
+from backtest_pipeline.research.trial_market import MARKET_FIELDS, CandlesByTimeframe
 from backtest_pipeline.research.trial_rows import TrialRows
 from backtest_pipeline.research.trial_settings import TrialSetting, TrialSettings
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
     from backtest_pipeline.model.sweep_request import SweepRequest
-    from backtest_pipeline.research.market import CandlesGiven
+    from backtest_pipeline.research.trial_market import CandlesGiven
     from backtest_pipeline.research.trial_table import TrialChunk
 
     Rows = NDArray[np.int64]
