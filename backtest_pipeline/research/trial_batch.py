@@ -10,7 +10,8 @@ import numpy as np
 
 from backtest_pipeline.engine.records import TRADE, opening_account
 from backtest_pipeline.model.strategy import check_signals, copy_plain_signals
-from backtest_pipeline.research.trial_kernel import SPARE_ROWS, run_trials
+from backtest_pipeline.research.kernel_arrays import SPARE_ROWS
+from backtest_pipeline.research.trial_kernel import run_trials
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
