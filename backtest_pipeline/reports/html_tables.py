@@ -9,7 +9,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.model.metric_catalog import facts_of, shown
-from backtest_pipeline.reports.charts.time_ticks import MONTHS
 from backtest_pipeline.reports.page import escaped
 from backtest_pipeline.reports.report_statistics import compounded
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.result import Metrics
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SIGNED = frozenset(
     {
         "total_return",

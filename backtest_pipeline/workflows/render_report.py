@@ -1,4 +1,4 @@
-"""Reports of results that are on disk, drawn from the candles that the task saw."""
+"""Reports and charts of results that are on disk, drawn from the candles that the task saw."""
 
 from __future__ import annotations
 
@@ -28,6 +28,19 @@ def rendered_report(data_root: Path, candle_timezone: str, task_id: str) -> tupl
     result = TaskStore(data_root).result(task_id)
     candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
     return report_html(result, candles).encode(), left_out
+
+
+def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes:
+    """Draws the picture of a completed task's account.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as for `TaskStore.result`.
+    """
+    from backtest_pipeline.reports.charts.equity_chart import account_png  # noqa: PLC0415  as above
+
+    result = TaskStore(data_root).result(task_id)
+    candles, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
+    return account_png(result, candles)
 
 
 def _candles_seen(store: CandleStore, result: BacktestResult) -> tuple[dict[str, Candles], list[str]]:

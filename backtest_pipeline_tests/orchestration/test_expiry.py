@@ -23,7 +23,7 @@ from backtest_pipeline.orchestration.tasks.run_records import Unfinished, delete
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.storage.published import NOON, TASK, publish, rewrite, wandering
+from backtest_pipeline_tests.results.published import NOON, TASK, publish, rewrite, wandering
 
 NOW = NOON + timedelta(days=40)
 Status = dg.DagsterRunStatus

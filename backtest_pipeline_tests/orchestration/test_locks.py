@@ -15,13 +15,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
-from dagster._core.remote_origin import (
-    GrpcServerCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
@@ -39,6 +32,7 @@ from backtest_pipeline.orchestration.tasks import launch_locks as launch_lock
 from backtest_pipeline.orchestration.tasks.repeated_submissions import drop_duplicates
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline_tests.orchestration.queued_runs import queued_run
 
 Take = Callable[[dg.DagsterInstance], AbstractContextManager[None]]
 LOCKS: dict[str, Take] = {
@@ -151,26 +145,10 @@ def test_retries_go_on_while_repeated_submissions_cannot_be_removed(
     assert {run.run_id for run in instance.get_runs()} == set(both)
 
 
-def _queued(instance: dg.DagsterInstance) -> dg.DagsterRun:
-    location = GrpcServerCodeLocationOrigin(host="localhost", port=1, location_name="backtest_pipeline")
-    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "backtest")
-    queued = dg.DagsterRunStatus.QUEUED
-    run: dg.DagsterRun = create_run_for_test(
-        instance,
-        job_name="backtest",
-        status=queued,
-        remote_job_origin=origin,
-        job_code_origin=JobPythonOrigin(
-            "backtest", RepositoryPythonOrigin("python", ModuleCodePointer("x", "y"))
-        ),
-    )
-    return run
-
-
 def test_nothing_is_taken_from_the_queue_without_the_lock(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _queued(instance)
+    queued_run(instance)
     monkeypatch.setattr(
         QueuedRunCoordinatorDaemon, "run_iteration", lambda *_: pytest.fail("without the lock")
     )
@@ -182,7 +160,7 @@ def test_nothing_is_taken_from_the_queue_without_the_lock(
 def test_a_run_that_cannot_be_started_at_once_stays_in_the_queue(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = _queued(instance)
+    run = queued_run(instance)
     monkeypatch.setattr(coordinator, "code_answers", lambda *_: pytest.fail("without the lock"))
     monkeypatch.setattr(BacktestRunCoordinator, "_instance", instance)
     with _held_elsewhere(instance.root_directory, ".launch.lock"):

@@ -166,12 +166,12 @@ def test_a_missing_report_is_told_with_what_to_do(data_root: Path) -> None:
     assert f"task {OTHER} has no report.html: wait until it has completed".encode() in answer.body
 
 
-def test_a_missing_report_is_made_where_it_can_be(data_root: Path) -> None:
-    asked: list[str] = []
+def test_a_missing_report_or_chart_is_drawn_where_it_can_be(data_root: Path) -> None:
+    asked: list[tuple[str, str]] = []
 
-    def render(task_id: str) -> bytes | None:
-        asked.append(task_id)
-        return b"<html>made</html>" if task_id == OTHER else None
+    def render(task_id: str, name: str) -> bytes | None:
+        asked.append((task_id, name))
+        return f"made {name}".encode() if task_id == OTHER else None
 
     pages = OwnPages(
         Recorder(),
@@ -181,12 +181,19 @@ def test_a_missing_report_is_made_where_it_can_be(data_root: Path) -> None:
         figures=lambda checks: pytest.fail("nobody asked for metrics"),
     )
     made = ask(pages, "GET", f"/tasks/{OTHER}/report.html")
-    assert (made.status, made.body) == (200, b"<html>made</html>")
+    assert (made.status, made.body) == (200, b"made report.html")
+    picture = ask(pages, "GET", f"/tasks/{OTHER}/equity.png")
+    assert (picture.status, picture.body, picture.headers["content-type"]) == (
+        200,
+        b"made equity.png",
+        "image/png",
+    )
+    assert "scripts" not in picture.headers["content-security-policy"]
     assert "sandbox allow-scripts" in made.headers["content-security-policy"]
     assert ask(pages, "GET", f"/tasks/{OTHER[:-1]}1/report.html").status == 404
-    assert ask(pages, "GET", f"/tasks/{OTHER}/equity.png").status == 404
     assert ask(pages, "GET", f"/tasks/{TASK}/report.html").body == REPORT
-    assert asked == [OTHER, f"{OTHER[:-1]}1"]
+    assert ask(pages, "GET", f"/tasks/{TASK}/manifest.json").status == 404
+    assert asked == [(OTHER, "report.html"), (OTHER, "equity.png"), (f"{OTHER[:-1]}1", "report.html")]
 
 
 def test_everything_else_is_left_to_the_app_behind(data_root: Path) -> None:

@@ -21,7 +21,7 @@ from backtest_pipeline.orchestration.dagster_internals.instance_databases import
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
 from backtest_pipeline.settings import Settings, get_settings
-from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.layout import CHART, Layout
 from backtest_pipeline.web.access.guard import Guard
 from backtest_pipeline.web.access.hosts import AllowedHosts
 from backtest_pipeline.web.access.identity import access_of, refuse_open_bind
@@ -29,7 +29,7 @@ from backtest_pipeline.web.monitoring.liveness import sign_file
 from backtest_pipeline.web.monitoring.watch import EventLoop, Watch
 from backtest_pipeline.web.pages.own_pages import OwnPages, open_paths
 from backtest_pipeline.web.pages.result_pages import RenderMissing, ResultPages
-from backtest_pipeline.workflows.render_report import rendered_report
+from backtest_pipeline.workflows.render_report import rendered_chart, rendered_report
 
 _log = logging.getLogger("dagster-webserver.guard")
 
@@ -64,7 +64,7 @@ def guarded_app(
         settings: who may come in, under which hosts, with how much.
         host: the address that the server listens on.
         prefix: the path prefix of the whole server, or empty.
-        render_missing: makes the report of a task that has none.
+        render_missing: draws the report or the chart of a task that has none.
 
     Raises:
         BacktestError: the settings cannot be used, or would let strangers in.
@@ -115,7 +115,7 @@ def serve_guarded(
         settings,
         host=host,
         prefix=path_prefix,
-        render_missing=partial(_report_of, settings),
+        render_missing=partial(_drawn, settings),
     )
     if not isinstance(app, Guard):
         raise Unguarded
@@ -132,12 +132,14 @@ def serve_guarded(
     )
 
 
-def _report_of(settings: Settings, task_id: str) -> bytes | None:
-    """Draws the report of a task that was left without one because others were waiting."""
+def _drawn(settings: Settings, task_id: str, name: str) -> bytes | None:
+    """Draws what a task was left without because others were waiting."""
     try:
+        if name == CHART:
+            return rendered_chart(settings.data_root, settings.candle_timezone, task_id)
         page, _ = rendered_report(settings.data_root, settings.candle_timezone, task_id)
     except (BacktestError, OSError) as error:
-        _log.info("no report of task %s: %s", task_id, error)
+        _log.info("no %s of task %s: %s", name, task_id, error)
         return None
     return page
 

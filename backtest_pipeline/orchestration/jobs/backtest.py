@@ -21,7 +21,7 @@ from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
-from backtest_pipeline.orchestration.tasks.report_publishing import add_report, write_chart
+from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.run_page import (
     candle_lines,
@@ -97,8 +97,7 @@ def write_results(context: dg.OpExecutionContext) -> None:
         attempt = Attempt.of(context.instance, context.run_id)
 
         def write(folder: Path) -> list[ResultFile]:
-            tables = run_context.task_store.write_tables(folder, result)
-            return [*tables, write_chart(run_context.task_store, folder, result, loaded.candles)]
+            return run_context.task_store.write_tables(folder, result)
 
         def manifest_of(files: list[ResultFile]) -> Manifest:
             return completed_manifest(
@@ -125,7 +124,8 @@ def write_results(context: dg.OpExecutionContext) -> None:
         publication.keep()
         later(publication.keep_after_success)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
-        later(partial(add_report, run_context.task_store, manifest, result, loaded.candles, home))
+        for add in (add_chart, add_report):
+            later(partial(add, run_context.task_store, manifest, result, loaded.candles, home))
 
 
 @dg.job(

@@ -21,11 +21,15 @@ import backtest_pipeline.definitions
 import backtest_pipeline.orchestration.dagster_internals.worker_start  # noqa: F401  where a worker starts
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
+from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.orchestration.dagster_internals.worker_generations import threads
 from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.tasks.deferred import left_out
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
+from backtest_pipeline.reports.report import report_html
 from backtest_pipeline.settings import Settings, forget_secrets, get_settings
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.warm_kernels import made_up_candles, warm_kernels
 
 LOADED_BY_PID = os.getpid()
@@ -42,9 +46,22 @@ def rehearse() -> None:
         overrides = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "ERROR"}}
         with DagsterInstance.local_temp(scratch, overrides=overrides) as instance:
             config = {"symbols": [candles.symbol]}
-            backtest.execute_in_process(
-                config, instance=instance, resources={"run_context": RunContext(settings)}
-            )
+            with left_out():
+                backtest.execute_in_process(
+                    config, instance=instance, resources={"run_context": RunContext(settings)}
+                )
+
+
+def rehearse_report() -> None:
+    """Draws a report, which every worker does whose run leaves nobody waiting.
+
+    Matplotlib is left to the workers: it would hold 30 MB and take longer to import than it draws, while the
+    chart is on nobody's way.
+    """
+    candles = made_up_candles()
+    request = BacktestRequest(strategy="buy_and_hold", symbols=[candles.symbol])
+    by_symbol = {candles.symbol: candles}
+    report_html(run_backtest(by_symbol, request), by_symbol)
 
 
 forget_secrets()  # before any strategy's module is imported
@@ -53,5 +70,6 @@ if os.environ.get("DAGSTER_PG_HOST"):
     import_module("dagster_postgres")  # the rehearsal has SQLite
 warm_kernels()
 rehearse()
+rehearse_report()
 THREADS_AFTER_LOADING = threads()
 gc.freeze()

@@ -6,10 +6,12 @@ Only a worker process of ours postpones; anywhere else the work is done at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _postponed: list[Callable[[], object]] = []
 _is_worker = False
+_is_rehearsal = False
 _logger = logging.getLogger(__name__)
 
 
@@ -19,8 +21,21 @@ def defer_until_finish() -> None:
     _is_worker = True
 
 
+@contextmanager
+def left_out() -> Iterator[None]:
+    """What is postponed in the block is never done: a rehearsal's pictures are looked at by nobody."""
+    global _is_rehearsal  # noqa: PLW0603  as above
+    _is_rehearsal = True
+    try:
+        yield
+    finally:
+        _is_rehearsal = False
+
+
 def later(work: Callable[[], object]) -> None:
     """Does the work after the run has ended, or now where this process is no worker."""
+    if _is_rehearsal:
+        return
     if _is_worker:
         _postponed.append(work)
     else:

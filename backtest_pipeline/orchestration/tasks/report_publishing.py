@@ -1,13 +1,12 @@
-"""A task's chart and report, drawn from its result and put into its folder."""
+"""A task's chart and report, drawn once it has completed and added to its folder and manifest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model.errors import BacktestError
@@ -15,21 +14,24 @@ from backtest_pipeline.storage.layout import CHART, REPORT
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.manifest import Manifest, ResultFile
+    from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.results.task_store import TaskStore
 
 
-def write_chart(
-    store: TaskStore, folder: Path, result: BacktestResult, candles: Mapping[str, Candles]
-) -> ResultFile:
-    """Draws a result's equity beside buying and holding, into a staging folder."""
-    from backtest_pipeline.reports.benchmark_curve import buy_and_hold  # noqa: PLC0415  workers draw, servers do not
-    from backtest_pipeline.reports.charts.equity_chart import equity_png  # noqa: PLC0415  as above
+def add_chart(
+    store: TaskStore,
+    manifest: Manifest,
+    result: BacktestResult,
+    candles: Mapping[str, Candles],
+    home: str | None,
+) -> None:
+    """Adds the picture of the account to a published task; otherwise as `add_report`."""
+    if home is not None and _others_wait(home):
+        return
+    from backtest_pipeline.reports.charts.equity_chart import account_png  # noqa: PLC0415  Matplotlib, after the run
 
-    timestamp = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    chart = equity_png(result, buy_and_hold(result.request, candles, np.asarray(timestamp)))
-    return store.write_file(folder, CHART, chart, name="equity_chart")
+    _add(store, manifest, CHART, account_png(result, candles), name="equity_chart")
 
 
 def add_report(
@@ -41,24 +43,26 @@ def add_report(
 ) -> None:
     """Adds the report to a published task, unless backtests wait for the processor that it takes.
 
-    A report that is left out is rendered when somebody opens it.
+    What is left out is drawn when somebody opens it.
 
     Args:
         store: where the task is.
         manifest: of the attempt that has published.
         result: what it has published.
         candles: what the attempt saw.
-        home: folder of the Dagster instance whose queue is asked, none to ask nobody.
+        home: folder of the Dagster instance whose queue is asked, `None` to ask nobody.
     """
-    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  workers draw, servers do not
-
     if home is not None and _others_wait(home):
         return
+    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  Bokeh, after the run
+
     page = report_html(replace(result, manifest=manifest), candles).encode()
-    try:
-        store.add_file(manifest, REPORT, page, name="report")
-    except BacktestError:
-        return  # deleted, or published again by a later attempt
+    _add(store, manifest, REPORT, page, name="report")
+
+
+def _add(store: TaskStore, manifest: Manifest, file: str, content: bytes, *, name: str) -> None:
+    with suppress(BacktestError):  # deleted, or published again by a later attempt
+        store.add_file(manifest, file, content, name=name)
 
 
 def _others_wait(home: str) -> bool:

@@ -2,33 +2,75 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from collections.abc import Mapping
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import MINUTELY, SECONDLY, AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, get_font
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 from backtest_pipeline.model.metric_catalog import shown, shown_symbols
-from backtest_pipeline.reports.charts.canvas import Canvas, Panel
+from backtest_pipeline.reports.benchmark_curve import buy_and_hold
 from backtest_pipeline.reports.charts.downsample import kept_points
 from backtest_pipeline.reports.charts.palette import LIGHT
-from backtest_pipeline.reports.charts.time_ticks import time_ticks
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+    from matplotlib.ticker import Locator
     from numpy.typing import NDArray
 
+    from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.result import BacktestResult
 
     Floats = NDArray[np.float64]
+    Moments = NDArray[np.datetime64]
 
-WIDTH, HEIGHT = 1_600, 900
-LEFT, RIGHT, EDGE = 136, 1_568, 26
-EQUITY, DRAWDOWN, LEGEND, HEAD = (296, 776), (76, 256), 812, 852
+WIDTH_INCHES, HEIGHT_INCHES, PIXELS_PER_INCH = 8.0, 4.5, 120
+MOST_COLOURS = 128
+# Left, bottom, width and height, as fractions of the picture.
+EQUITY, DRAWDOWN = (0.085, 0.335, 0.887, 0.53), (0.085, 0.09, 0.887, 0.2)
+EDGE, RIGHT, HEAD, LEGEND = 0.016, 0.98, 0.947, 0.9
 TEXT_PT, HEAD_PT = 8.0, 9.5
+GAP_PIXELS = 24
 
 MOST_POINTS = 2_400
 MOST_MARKED_TRADES = 60
-MOST_TITLE = 52
+MOST_TITLE = 80
 HEADLINES = {"total_return": "return", "cagr": "a year", "sharpe": "Sharpe", "max_drawdown": "drawdown"}
+
+# By what changes from tick to tick: years, months, days, hours, minutes, seconds. The first is what a tick
+# says, the second what one says that begins something larger, the third what stands once below the last.
+_DATE_FORMATS = {
+    "formats": ["%Y", "%b", "%d", "%H:%M", "%H:%M", "%S"],
+    "zero_formats": ["", "%Y", "%b", "%d %b", "%H:%M", "%H:%M"],
+    "offset_formats": ["", "%Y", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y %H:%M"],
+}
+
+# Matplotlib's own font, by its file: the same on every machine, whatever fonts that has.
+FONT_FILE = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+
+
+def account_png(result: BacktestResult, candles: Mapping[str, Candles]) -> bytes:
+    """Draws the account beside buying and holding what it traded, or alone where candles are missing.
+
+    Args:
+        result: what came out.
+        candles: what the backtest saw, by symbol, as far as they are known.
+    """
+    if not all(symbol in candles for symbol in result.request.symbols):
+        return equity_png(result)
+    return equity_png(result, buy_and_hold(result.request, candles, _moments(result.equity["timestamp"])))
 
 
 def equity_png(result: BacktestResult, benchmark: Floats | None = None) -> bytes:
@@ -39,53 +81,54 @@ def equity_png(result: BacktestResult, benchmark: Floats | None = None) -> bytes
 
     Args:
         result: its equity has n bars, at least one.
-        benchmark: shape (n,), of `buy_and_hold`; none draws the account alone.
+        benchmark: shape (n,), of `buy_and_hold`; `None` draws the account alone.
     """
-    canvas = Canvas(WIDTH, HEIGHT, LIGHT["panel"])
-    moment = _seconds(result.equity["timestamp"])
+    canvas = FigureCanvasAgg(equity_figure(result, benchmark))
+    canvas.draw()  # type: ignore[no-untyped-call]  # Matplotlib leaves it untyped
+    rgba = canvas.buffer_rgba()  # type: ignore[no-untyped-call]  # as above
+    pixels = Image.fromarray(np.asarray(rgba)).convert("RGB")
+    # A palette halves the bytes, and nobody sees the difference.
+    few = pixels.quantize(MOST_COLOURS, method=Image.Quantize.FASTOCTREE)
+    picture = io.BytesIO()
+    few.save(picture, "png", compress_level=4)
+    return picture.getvalue()
+
+
+def equity_figure(result: BacktestResult, benchmark: Floats | None = None) -> Figure:
+    """The figure of `equity_png`: axes of the equity, and below them axes of the drawdown.
+
+    All goes through objects, never through pyplot, whose current figure is shared by all threads.
+    """
+    size = (WIDTH_INCHES, HEIGHT_INCHES)
+    figure = Figure(figsize=size, dpi=PIXELS_PER_INCH, facecolor=LIGHT["panel"])
+    moment = _moments(result.equity["timestamp"])
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
     drawdown = result.equity["drawdown_frac"].to_numpy(dtype=np.float64)
-    start, end, ticks, labels = _times(result.equity["timestamp"])
+    below = figure.add_axes(DRAWDOWN)
+    above = figure.add_axes(EQUITY, sharex=below)
+
+    if benchmark is not None:
+        _draw_line(above, moment, benchmark, "buy and hold", "benchmark", 1.1)
+    _draw_line(above, moment, equity, "equity", "equity", 1.5)
+    remark = _mark_trades(above, result.trades, moment, equity)
+    kept = kept_points(drawdown, MOST_POINTS)
+    below.fill_between(moment[kept], -drawdown[kept], 0.0, color=LIGHT["loss"], alpha=0.2, linewidth=0)
+    _draw_line(below, moment, -drawdown, "drawdown", "loss", 0.9)
+
     held = equity if benchmark is None else benchmark
     low, high = min(equity.min(), held.min()), max(equity.max(), held.max())
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    deepest = 1.15 * max(float(drawdown.max()), 1e-4)
-    above = Panel(LEFT, RIGHT, *EQUITY, start, end, low - margin, high + margin)
-    below = Panel(LEFT, RIGHT, *DRAWDOWN, start, end, -deepest, 0.0)
+    above.set_ylim(low - margin, high + margin)
+    below.set_ylim(-1.15 * max(float(drawdown.max()), 1e-4), 0.0)
+    beside = np.timedelta64(18 if len(moment) == 1 else 0, "h")
+    below.set_xlim(moment[0] - beside, moment[-1] + beside)
 
-    style = {"rule": LIGHT["rule"], "axis": LIGHT["benchmark"], "ink": LIGHT["muted"]}
-    above.draw_grid(canvas, ticks, 6, compact_money, size_pt=TEXT_PT, **style)
-    below.draw_grid(canvas, ticks, 3, lambda value: f"{100.0 * value:zg}%", size_pt=TEXT_PT, **style)
-    for at, label in zip(below.x(ticks), labels, strict=True):
-        canvas.text(at, below.bottom - 12, label, LIGHT["muted"], TEXT_PT, ha="center", va="top")
-
-    if benchmark is not None:
-        _draw_line(canvas, above, moment, benchmark, "benchmark", 1.1)
-    _draw_line(canvas, above, moment, equity, "equity", 1.5)
-    told, kinds = _mark_trades(canvas, above, result.trades, moment, equity)
-    kept = kept_points(drawdown, MOST_POINTS)
-    x, depth = below.x(moment[kept]), below.y(-drawdown[kept])
-    canvas.surface(x, depth, below.top, LIGHT["loss"], 0.2)
-    canvas.line(x, depth, LIGHT["loss"], 0.9)
-
-    _write_head(canvas, result, told)
-    _draw_legend(canvas, kinds, with_benchmark=benchmark is not None)
-    return canvas.png()
-
-
-def warm() -> None:
-    """Draws once, so that processes forked from this one find fonts and code loaded; starts no thread."""
-    canvas = Canvas(200, 100, LIGHT["panel"])
-    panel = Panel(20, 180, 20, 80, 0.0, 1.0, 0.0, 1.0)
-    panel.draw_grid(
-        canvas, np.array([0.5]), 3, compact_money, rule="#000", axis="#000", ink="#000", size_pt=8
-    )
-    _draw_line(canvas, panel, np.array([0.0, 1.0]), np.array([0.0, 1.0]), "equity", 1.0)
-    canvas.surface(np.array([20.0, 180.0]), np.array([30.0, 50.0]), 20.0, LIGHT["loss"], 0.2)
-    canvas.marks([50.0], [50.0], "^", LIGHT["gain"], LIGHT["panel"])
-    for size_pt in (TEXT_PT, HEAD_PT):
-        canvas.text(0, 0, "".join(map(chr, range(32, 127))), LIGHT["ink"], size_pt)
-    canvas.png()
+    _style(above, MaxNLocator(6), FuncFormatter(lambda value, _: compact_money(value)))
+    _style(below, MaxNLocator(3), FuncFormatter(lambda value, _: f"{100.0 * value:zg}%"))
+    above.tick_params(axis="x", labelbottom=False)
+    _write_head(figure, result, remark)
+    _write_legend(figure, above, below)
+    return figure
 
 
 def compact_money(value: float) -> str:
@@ -96,79 +139,129 @@ def compact_money(value: float) -> str:
     return f"{value:z,.0f}" if abs(value) >= 1_000 else f"{value:zg}"
 
 
-def _draw_line(
-    canvas: Canvas, panel: Panel, moment: Floats, values: Floats, colour: str, width_pt: float
-) -> None:
-    """Draws a line, or a dot where there is one bar only."""
-    if len(values) == 1:
-        canvas.marks(panel.x(moment), panel.y(values), "o", LIGHT[colour], LIGHT["panel"])
-        return
+def _draw_line(axes: Axes, moment: Moments, values: Floats, label: str, colour: str, width_pt: float) -> None:
+    """Draws a line, and a dot where there is one bar only."""
     kept = kept_points(values, MOST_POINTS)
-    canvas.line(panel.x(moment[kept]), panel.y(values[kept]), LIGHT[colour], width_pt)
+    style: dict[str, Any] = {"color": LIGHT[colour], "linewidth": width_pt, "linestyle": "-"}
+    axes.plot(moment[kept], values[kept], marker="o" if len(values) == 1 else "", label=label, **style)
 
 
-def _mark_trades(
-    canvas: Canvas, panel: Panel, trades: pd.DataFrame, moment: Floats, equity: Floats
-) -> tuple[str, list[tuple[str, str, str]]]:
+def _mark_trades(axes: Axes, trades: pd.DataFrame, moment: Moments, equity: Floats) -> str:
     """Marks entries and exits on the equity, of the trades that moved it most.
 
     Returns:
-        What there is to say about that, and text, marker and colour of each kind of mark that was drawn.
+        What there is to say about that.
     """
     if not len(trades):
-        return "no trades", []
+        return "no trades"
     pnl = trades["pnl"].to_numpy(dtype=np.float64)
     largest = np.sort(np.argsort(-np.abs(pnl), kind="stable")[:MOST_MARKED_TRADES])
     shown_trades, gained = trades.iloc[largest], pnl[largest] > 0.0
-    kinds = []
     for label, column, chosen, marker, colour in (
         ("entry", "entry_time", np.ones(len(largest), dtype=np.bool_), "^", "equity"),
         ("exit with a gain", "exit_time", gained, "v", "gain"),
         ("exit with a loss", "exit_time", ~gained, "v", "loss"),
     ):
         if chosen.any():
-            times = _seconds(shown_trades[column])[chosen]
+            times = _moments(shown_trades[column])[chosen]
             bars = np.minimum(np.searchsorted(moment, times), len(moment) - 1)
-            x, y = panel.x(moment[bars]), panel.y(equity[bars])
-            canvas.marks(x, y, marker, LIGHT[colour], LIGHT["panel"])
-            kinds.append((label, marker, colour))
+            style: dict[str, Any] = {
+                "color": LIGHT[colour],
+                "markeredgecolor": LIGHT["panel"],
+                "markeredgewidth": 0.4,
+            }
+            axes.plot(moment[bars], equity[bars], marker, ms=5.0, clip_on=False, label=label, **style)
     all_marked = len(pnl) == len(largest)
-    return "" if all_marked else f"the {len(largest)} largest of {len(pnl):,} trades are marked", kinds
+    return "" if all_marked else f"the {len(largest)} largest of {len(pnl):,} trades are marked"
 
 
-def _write_head(canvas: Canvas, result: BacktestResult, told: str) -> None:
+def _style(axes: Axes, ticks: Locator, written: FuncFormatter) -> None:
+    """Sets ticks, grid, colours and font."""
+    dates = AutoDateLocator(tz=UTC, minticks=3, maxticks=8)  # type: ignore[no-untyped-call]  # as above
+    # From one minute Matplotlib goes on to five, which leaves one tick in eight minutes.
+    dates.intervald[MINUTELY] = dates.intervald[SECONDLY] = [1, 2, 5, 10, 15, 30]
+    written_dates = ConciseDateFormatter(dates, tz=UTC, **_DATE_FORMATS)  # type: ignore[no-untyped-call]  # as above
+    axes.xaxis.set_major_locator(dates)
+    axes.xaxis.set_major_formatter(written_dates)
+    axes.yaxis.set_major_locator(ticks)
+    axes.yaxis.set_major_formatter(written)
+    axes.set_facecolor(LIGHT["panel"])
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=LIGHT["rule"], linewidth=0.6, linestyle="-")
+    axes.tick_params(length=0, pad=6, labelcolor=LIGHT["muted"])
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.spines["bottom"].set(color=LIGHT["benchmark"], linewidth=0.8)
+    for axis in (axes.xaxis, axes.yaxis):
+        offset = axis.get_offset_text()
+        for text in (offset, *axis.get_ticklabels()):
+            text.set_fontproperties(_font(TEXT_PT))
+        offset.set_color(LIGHT["muted"])
+
+
+def _write_head(figure: Figure, result: BacktestResult, remark: str) -> None:
     request, metrics = result.request, result.metrics
-    title = f"{request.strategy}   {shown_symbols(request.symbols, 4)}   {request.timeframe}"
-    title = title if len(title) <= MOST_TITLE else f"{title[: MOST_TITLE - 1]}…"
     numbers = [f"{title} {shown(name, metrics.get(name))}" for name, title in HEADLINES.items()]
     numbers.append(f"{shown('trades', metrics.get('trades'))} trades")
-    canvas.text(EDGE, HEAD, title, LIGHT["ink"], HEAD_PT)
-    canvas.text(RIGHT, HEAD, "    ".join(numbers), LIGHT["ink"], TEXT_PT, ha="right")
-    if told:
-        canvas.text(RIGHT, LEGEND, told, LIGHT["muted"], TEXT_PT, ha="right", va="center")
+    head = _write(figure, RIGHT, HEAD, "    ".join(numbers), TEXT_PT, "ink", "right")
+    _write(figure, RIGHT, LEGEND, remark, TEXT_PT, "muted", "right")
+    title = f"{request.strategy}   {shown_symbols(request.symbols, 4)}   {request.timeframe}"
+    written = _write(figure, EDGE, HEAD, title, HEAD_PT, "ink", "left")
+    room = head.get_window_extent().x0 - GAP_PIXELS
+    kept = min(len(title), MOST_TITLE)
+    while kept and written.get_window_extent().x1 > room:
+        kept -= 1
+        written.set_text(_writable(f"{title[:kept]}…"))
 
 
-def _draw_legend(canvas: Canvas, kinds: list[tuple[str, str, str]], *, with_benchmark: bool) -> None:
-    lines = [("equity", "equity"), *([("buy and hold", "benchmark")] if with_benchmark else [])]
-    at = float(EDGE)
-    for label, colour in (*lines, ("drawdown", "loss")):
-        canvas.line([at, at + 30], [LEGEND, LEGEND], LIGHT[colour], 1.5)
-        at += 68 + canvas.text(at + 40, LEGEND, label, LIGHT["ink"], TEXT_PT, va="center")
-    for label, marker, colour in kinds:
-        canvas.marks([at + 8], [LEGEND], marker, LIGHT[colour], LIGHT["panel"])
-        at += 54 + canvas.text(at + 26, LEGEND, label, LIGHT["ink"], TEXT_PT, va="center")
+def _write(figure: Figure, x: float, y: float, text: str, size_pt: float, colour: str, side: str) -> Text:
+    """Writes on one line; a strategy called `$x$` is no formula."""
+    return figure.text(
+        x,
+        y,
+        _writable(text),
+        color=LIGHT[colour],
+        fontproperties=_font(size_pt),
+        parse_math=False,
+        horizontalalignment=side,
+        verticalalignment="baseline",
+    )
 
 
-def _times(timestamps: pd.Series[pd.Timestamp]) -> tuple[float, float, Floats, list[str]]:
-    """First and last moment of the chart, its ticks and what stands there."""
-    first, last = (timestamps.iloc[at].tz_localize(None).to_datetime64() for at in (0, -1))
-    first, last = first.astype("datetime64[us]"), last.astype("datetime64[us]")
-    if first == last:
-        first, last = first - np.timedelta64(1, "D"), last + np.timedelta64(1, "D")
-    ticks, labels = time_ticks(first, last)
-    start, end, *at = np.array([first, last, *ticks]).astype(np.int64) / 1e6
-    return float(start), float(end), np.array(at), labels
+def _writable(text: str) -> str:
+    """The text with ? for what the font lacks."""
+    return "".join(letter if ord(letter) in _letters() else "?" for letter in text)
 
 
-def _seconds(timestamps: pd.Series[pd.Timestamp]) -> Floats:
-    return timestamps.dt.tz_localize(None).to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
+def _write_legend(figure: Figure, above: Axes, below: Axes) -> None:
+    handles = {line.get_label(): line for axes in (above, below) for line in axes.get_lines()}
+    names = ("equity", "buy and hold", "drawdown", "entry", "exit with a gain", "exit with a loss")
+    drawn = [name for name in names if name in handles]
+    figure.legend(
+        [handles[name] for name in drawn],
+        drawn,
+        loc="center left",
+        bbox_to_anchor=(EDGE, LEGEND + 0.008),
+        ncols=len(drawn),
+        frameon=False,
+        borderpad=0.0,
+        borderaxespad=0.0,
+        columnspacing=0.9,
+        handlelength=1.3,
+        handletextpad=0.4,
+        prop=_font(TEXT_PT),
+        labelcolor=LIGHT["ink"],
+    )
+
+
+def _moments(timestamps: pd.Series[pd.Timestamp]) -> Moments:
+    return timestamps.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+
+
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(FONT_FILE).get_charmap())
+
+
+@cache
+def _font(size_pt: float) -> FontProperties:
+    return FontProperties(fname=FONT_FILE, size=size_pt)

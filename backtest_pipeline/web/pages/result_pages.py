@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from backtest_pipeline.model.errors import TaskUnknown
 from backtest_pipeline.storage.layout import CHART, REPORT, Layout
 
-RenderMissing = Callable[[str], bytes | None]
+RenderMissing = Callable[[str, str], bytes | None]
 
 _NOBODY_ELSES = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 # A sandboxed page has an origin of its own: its scripts cannot act as the person who looks at it.
@@ -26,6 +26,7 @@ _REPORT_POLICY = (
 )
 _STILL_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_NOBODY_ELSES}; sandbox"
 _KINDS = {REPORT: "text/html; charset=utf-8", CHART: "image/png"}
+_POLICIES = {REPORT: _REPORT_POLICY, CHART: _STILL_POLICY}
 _CHUNK_BYTES = 262_144
 
 
@@ -37,7 +38,7 @@ class ResultPages:
 
         Args:
             layout: of the volume.
-            render_missing: makes the report of a task that has none, and returns `None` where it cannot.
+            render_missing: draws the file of a name for a task that has none; `None` where it cannot.
         """
         self._layout = layout
         self._render_missing = render_missing
@@ -64,18 +65,18 @@ class ResultPages:
             with os.fdopen(descriptor, "rb") as file:
                 await _send(_file_answer(file, path.name, scope["method"]), scope, receive, send)
             return
-        made = await self._made(task_id) if path.name == REPORT else None
+        made = await self._made(task_id, path.name)
         if made is None:
             why = f"task {task_id} has no {path.name}: wait until it has completed; what has expired is gone"
             await _send(_page(404, why), scope, receive, send)
         else:
-            answer = Response(made, headers=_headers(_REPORT_POLICY), media_type=_KINDS[REPORT])
+            answer = Response(made, headers=_headers(_POLICIES[path.name]), media_type=_KINDS[path.name])
             await _send(answer, scope, receive, send)
 
-    async def _made(self, task_id: str) -> bytes | None:
+    async def _made(self, task_id: str, name: str) -> bytes | None:
         if self._render_missing is None:
             return None
-        return await run_in_threadpool(self._render_missing, task_id)
+        return await run_in_threadpool(self._render_missing, task_id, name)
 
 
 def _opened(folder: Path, name: str) -> int | None:
@@ -100,7 +101,7 @@ def _opened(folder: Path, name: str) -> int | None:
 def _file_answer(file: IO[bytes], name: str, method: str) -> Response:
     """What is in an open file; `FileResponse` would open it again by its name, though it were a link."""
     size_bytes = os.fstat(file.fileno()).st_size
-    headers = _headers(_REPORT_POLICY if name == REPORT else _STILL_POLICY)
+    headers = _headers(_POLICIES[name])
     headers["content-length"] = str(size_bytes)
     if method == "HEAD":
         return Response(headers=headers, media_type=_KINDS[name])
