@@ -13,7 +13,6 @@ LONG = {
     "engine/kernel.py",  # the bar-by-bar rules are compiled as one function and read in one piece
     # A cached kernel is renewed when its own file changes, so what it calls stands there as well.
     "engine/metrics/curve_kernels.py",
-    "research/trial_kernel.py",
 }
 
 
