@@ -149,7 +149,7 @@ class LocalProcesses(Executor):
             started.set_result(None)
             while self._hand_out():
                 self._take_in_all()
-        except Exception as error:  # noqa: BLE001  told by every future that waits
+        except Exception as error:  # noqa: BLE001  raised by every future that waits
             problem = error
         finally:
             self._end(problem)

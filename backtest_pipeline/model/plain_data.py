@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 MOST_NESTING = 64
-_LARGEST_WHOLE = 2**63 - 1
+LARGEST_WHOLE = 2**63 - 1
 
 
 def plain_data_problem(value: object) -> str | None:
@@ -36,7 +36,7 @@ def _scalar_problem(value: object) -> str | None:
         return text_problem(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "write finite numbers"
-    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
         return "write whole numbers that fit into 64 bits"
     return None
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.plain_data import LARGEST_WHOLE
 from backtest_pipeline.model.request import problems_of
 
 MOST_IN_A_RANGE = 1_000_000_000
-_LARGEST_WHOLE = 2**63 - 1
 
 
 def _plain(value: object) -> object:
@@ -22,8 +22,8 @@ def _plain(value: object) -> object:
     return value.item() if hasattr(value, "item") else value
 
 
-Whole = Annotated[int, Field(ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE), BeforeValidator(_plain)]
-WholeStep = Annotated[int, Field(ge=1, le=_LARGEST_WHOLE), BeforeValidator(_plain)]
+Whole = Annotated[int, Field(ge=-LARGEST_WHOLE, le=LARGEST_WHOLE), BeforeValidator(_plain)]
+WholeStep = Annotated[int, Field(ge=1, le=LARGEST_WHOLE), BeforeValidator(_plain)]
 Number = Annotated[float, BeforeValidator(_plain)]
 
 

@@ -24,7 +24,7 @@ from pydantic import (
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.exchanges import AUTO, calendar_named
-from backtest_pipeline.model.plain_data import plain_data_problem, shortened
+from backtest_pipeline.model.plain_data import LARGEST_WHOLE, plain_data_problem, shortened
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
 MOST_SYMBOLS = 500
@@ -34,7 +34,6 @@ MOST_CASH = 1e15
 """Of any amount of money: beyond it, cents are lost in a float's rounding."""
 MOST_FEE_BPS = 1_000_000
 """A hundred times what is traded."""
-_LARGEST_WHOLE = 2**63 - 1
 SERVICE_FIELDS = ("timeout_s", "max_retries", "priority", "pinned", "labels")
 """Fields of a request that the engine leaves to the service: without one they change nothing."""
 
@@ -125,15 +124,31 @@ Name = Annotated[str, AfterValidator(_storable)]
 OptionalMoment = Annotated[Moment | None, BeforeValidator(_parsed_moment)]
 
 
-class BacktestRequest(BaseModel):
+class RequestModel(BaseModel):
+    """What requests of every kind have in common: immutable, unknown fields refused, known by a digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, defaults written out, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def canonical_json(self) -> str:
+        """The request as JSON with sorted keys, no spaces and every default written out."""
+        return canonical_json_of(self.to_dict())
+
+    def digest(self) -> str:
+        """SHA-256 of `canonical_json()`, in hexadecimal."""
+        return digest_of(self.to_dict())
+
+
+class BacktestRequest(RequestModel):
     """One backtest: strategy, candles, money, fills and how to run it. Immutable; unknown fields are refused.
 
     Raises:
         RequestInvalid: at construction, naming every field that is wrong. Parameters are checked against
             the strategy's own model by `strategies.registry.resolve`, which every entrance calls.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strategy: Name = Field(min_length=1, max_length=255, description="registered name of a strategy")
     params: Params = Field(default_factory=dict, description="the strategy's own parameters")
@@ -174,7 +189,7 @@ class BacktestRequest(BaseModel):
     calendar: CalendarName = Field(
         AUTO, description="auto, 24/7 or an exchange's MIC (XKRX): by which bars a year are counted"
     )
-    seed: int = Field(0, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE, description="seed of everything random")
+    seed: int = Field(0, ge=-LARGEST_WHOLE, le=LARGEST_WHOLE, description="seed of everything random")
     timeout_s: int = Field(
         3_600, ge=1, le=31_536_000, description="an attempt that runs longer fails, in seconds"
     )
@@ -217,18 +232,6 @@ class BacktestRequest(BaseModel):
     @field_serializer("start", "end")
     def _iso(self, moment: Moment | None) -> str | None:
         return None if moment is None else moment.isoformat()
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, defaults written out, as JSON values."""
-        return self.model_dump(mode="json")
-
-    def canonical_json(self) -> str:
-        """The request as JSON with sorted keys, no spaces and every default written out."""
-        return canonical_json_of(self.to_dict())
-
-    def digest(self) -> str:
-        """SHA-256 of `canonical_json()`, in hexadecimal."""
-        return digest_of(self.to_dict())
 
 
 def digest_of(fields: Mapping[str, Any]) -> str:

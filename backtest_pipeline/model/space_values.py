@@ -108,7 +108,7 @@ def _checked_values(key: str, values: object) -> Values:
                 _checked_field(key, value)
         return values
     if isinstance(values, str) or not isinstance(values, Sequence | range):
-        raise ValueError(  # noqa: TRY004  told with the others
+        raise ValueError(  # noqa: TRY004  reported with the others
             f"write a list of values, IntRange or FloatRange, not {shortened(values)}"
         )
     if not 1 <= len(values) <= MOST_VALUES:

@@ -6,20 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import BeforeValidator, Field, ValidationError, field_serializer
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.metric_condition import MetricCondition
 from backtest_pipeline.model.nearest_names import did_you_mean
-from backtest_pipeline.model.plain_data import shortened
+from backtest_pipeline.model.plain_data import LARGEST_WHOLE, shortened
 from backtest_pipeline.model.ranges import FloatRange, IntRange
-from backtest_pipeline.model.request import (
-    BacktestRequest,
-    canonical_json_of,
-    digest_of,
-    problems_of,
-)
+from backtest_pipeline.model.request import BacktestRequest, RequestModel, problems_of
 from backtest_pipeline.model.space_values import (
     PARAM,
     Problems,
@@ -36,7 +31,6 @@ SearchName = Literal["grid", "random", "sobol", "tpe"]
 MOST_TRIALS = 10_000_000
 MOST_TPE_TRIALS = 10_000
 MOST_CONDITIONS = 50
-_LARGEST_WHOLE = 2**63 - 1
 
 
 def _known_objective(name: str) -> str:
@@ -59,7 +53,7 @@ def _written_conditions(conditions: object) -> object:
     return tuple(dict.fromkeys(str(MetricCondition.parse(str(one))) for one in conditions))
 
 
-class SweepRequest(BaseModel):
+class SweepRequest(RequestModel):
     """A search over combinations of values, one task. Immutable; unknown fields are refused.
 
     A key of the space is `params.<name>` or a field of `BacktestRequest` that changes the outcome; its values
@@ -70,8 +64,6 @@ class SweepRequest(BaseModel):
         RequestInvalid: at construction, naming every field that is wrong. Parameters are checked against the
             strategies' own models by `strategies.sweep_resolution.resolve_sweep`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     backtest: BacktestRequest = Field(description="the backtest of which something is varied")
     space: Mapping[str, Any] = Field(description="what varies: names, each with its values")
@@ -84,7 +76,7 @@ class SweepRequest(BaseModel):
         (), description="conditions on metrics; a trial that breaks one is kept and not ranked"
     )
     keep_best: int = Field(20, ge=1, le=1_000, description="of how many of the best the equity is kept")
-    seed: int = Field(0, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE, description="seed of the search's own chance")
+    seed: int = Field(0, ge=-LARGEST_WHOLE, le=LARGEST_WHOLE, description="seed of the search's own chance")
 
     if not TYPE_CHECKING:  # a typed signature is left to the type checker, which derives it from the fields
 
@@ -96,7 +88,7 @@ class SweepRequest(BaseModel):
             try:
                 super().__init__(**fields)
             except ValidationError as error:
-                problems += [one for one in problems_of(error) if not _told(one[0], problems)]
+                problems += [one for one in problems_of(error) if not _is_reported(one[0], problems)]
             else:
                 problems = problems or _search_problems(self)
             if problems:
@@ -131,18 +123,6 @@ class SweepRequest(BaseModel):
         """The request's own fields that vary."""
         return [key for key in self.space if not key.startswith(PARAM)]
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, defaults written out, as JSON values."""
-        return self.model_dump(mode="json")
-
-    def canonical_json(self) -> str:
-        """The request as JSON with sorted keys, no spaces and every default written out."""
-        return canonical_json_of(self.to_dict())
-
-    def digest(self) -> str:
-        """SHA-256 of `canonical_json()`, in hexadecimal."""
-        return digest_of(self.to_dict())
-
 
 def combinations_of(space: Mapping[str, Values]) -> int | None:
     """How many combinations a space has; none where there is no end of them."""
@@ -166,7 +146,7 @@ def _checked_backtest(fields: Mapping[str, Any], problems: Problems) -> dict[str
         return {"backtest": None}
 
 
-def _told(field: str, problems: Problems) -> bool:
+def _is_reported(field: str, problems: Problems) -> bool:
     return any(field == known.partition(".")[0] for known, _ in problems)
 
 

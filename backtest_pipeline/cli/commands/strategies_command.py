@@ -32,12 +32,12 @@ def list_strategies(
     if json:
         print_json(facts)
         return
-    for one, told in facts.items():
-        places = f"[dim]{told['found_in']}; server: {told['server'] or 'not known'}[/dim]"
-        console.print(f"[bold]{one}[/bold]  {told['summary'] or ''}  {places}", highlight=False)
+    for one, known in facts.items():
+        places = f"[dim]{known['found_in']}; server: {known['server'] or 'not known'}[/dim]"
+        console.print(f"[bold]{one}[/bold]  {known['summary'] or ''}  {places}", highlight=False)
         rows = [
             (f"  {param}", str(schema["default"]), schema["range"], schema["description"])
-            for param, schema in told["params"].items()
+            for param, schema in known["params"].items()
         ]
         if rows:
             print_table(("  parameter", "default", "range", "meaning"), rows)

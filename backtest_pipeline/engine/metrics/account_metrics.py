@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from backtest_pipeline.engine.metrics.curve_metrics import curve_metrics
 from backtest_pipeline.engine.metrics.trade_metrics import trade_metrics
 from backtest_pipeline.engine.signal_study import study_metrics
+from backtest_pipeline.model.metric_catalog import METRICS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,42 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-METRIC_NAMES = (
-    "total_return",
-    "cagr",
-    "annual_volatility",
-    "sharpe",
-    "sortino",
-    "calmar",
-    "max_drawdown",
-    "max_drawdown_days",
-    "avg_drawdown",
-    "exposure",
-    "trades",
-    "win_rate",
-    "avg_trade_return",
-    "best_trade_return",
-    "worst_trade_return",
-    "profit_factor",
-    "expectancy",
-    "sqn",
-    "kelly",
-    "avg_bars_held",
-    "fees_paid",
-    "final_equity",
-    "peak_equity",
-    "buy_hold_return",
-    "alpha",
-    "beta",
-    "value_at_risk_95",
-    "skew",
-    "kurtosis",
-    "signals",
-    "signal_win_rate",
-    "signal_avg_return",
-    "signal_max_drawdown",
-    "periods_per_year",
-)
+METRIC_NAMES = tuple(METRICS)
 
 
 def account_metrics(

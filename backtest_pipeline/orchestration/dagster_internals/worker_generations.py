@@ -75,9 +75,7 @@ def renew() -> forkserver.ForkServer:
     Returns:
         The former one, which is to be retired.
     """
-    fresh = forkserver.ForkServer()
-    fresh.set_forkserver_preload([PRELOAD])
-    return use(fresh)
+    return use(_not_started())
 
 
 def use(generation: forkserver.ForkServer) -> forkserver.ForkServer:
@@ -97,6 +95,12 @@ def retire(generation: forkserver.ForkServer) -> None:
     os.close(generation._forkserver_alive_fd)  # type: ignore[attr-defined]  # noqa: SLF001  declared above
     generation._forkserver_pid = generation._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  as above
     threading.Thread(target=os.waitpid, args=(pid, 0), name="retired-fork-server", daemon=True).start()
+
+
+def _not_started() -> forkserver.ForkServer:
+    generation = forkserver.ForkServer()
+    generation.set_forkserver_preload([PRELOAD])
+    return generation
 
 
 def _pid_of(generation: forkserver.ForkServer) -> int | None:
@@ -119,8 +123,7 @@ def _copied() -> forkserver.ForkServer:
         _serve(listener.detach(), alive_r)
     listener.close()
     os.close(alive_r)
-    generation = forkserver.ForkServer()
-    generation.set_forkserver_preload([PRELOAD])
+    generation = _not_started()
     generation._forkserver_address = address  # type: ignore[attr-defined]  # noqa: SLF001  declared above
     generation._forkserver_alive_fd = alive_w  # type: ignore[attr-defined]  # noqa: SLF001  as above
     generation._forkserver_pid = pid  # type: ignore[attr-defined]  # noqa: SLF001  as above
