@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.errors import BacktestError
+    from backtest_pipeline.model.ranges import FloatRange, IntRange
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.status import TaskStatus
     from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
+    from backtest_pipeline.model.sweep_request import SweepRequest
+    from backtest_pipeline.model.sweep_result import SweepResult
     from backtest_pipeline.sdk.client import BacktestClient
     from backtest_pipeline.strategies.registry import register
     from backtest_pipeline.workflows.run_backtest import run_backtest
+    from backtest_pipeline.workflows.run_sweep import run_sweep
 
 __version__ = "0.2.0"
 
@@ -31,12 +35,17 @@ _HOMES = {
     "BacktestResult": "model.result",
     "CandleStore": "candles.store",
     "Candles": "model.candles",
+    "FloatRange": "model.ranges",
+    "IntRange": "model.ranges",
     "Signals": "model.strategy",
     "Strategy": "model.strategy",
     "StrategyParams": "model.strategy",
+    "SweepRequest": "model.sweep_request",
+    "SweepResult": "model.sweep_result",
     "TaskStatus": "model.status",
     "register": "strategies.registry",
     "run_backtest": "workflows.run_backtest",
+    "run_sweep": "workflows.run_sweep",
 }
 
 __all__ = [
@@ -46,12 +55,17 @@ __all__ = [
     "BacktestResult",
     "CandleStore",
     "Candles",
+    "FloatRange",
+    "IntRange",
     "Signals",
     "Strategy",
     "StrategyParams",
+    "SweepRequest",
+    "SweepResult",
     "TaskStatus",
     "register",
     "run_backtest",
+    "run_sweep",
 ]
 
 former_paths.install()

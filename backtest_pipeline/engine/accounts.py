@@ -151,8 +151,14 @@ class JointAccount:
         self._sum: Curve | None = None
         self._elapsed_us = _elapsed_us(candles)
         self._timeframe = candles[0].timeframe
+        self._timestamp = candles[0].timestamp
         if not self._alone:
             self._slot, self._timestamp = _joint_grid(candles)
+
+    @property
+    def timestamp(self) -> NDArray[np.datetime64]:
+        """The moments of the joint curve."""
+        return self._timestamp
 
     def add(self, curve: Curve) -> None:
         """Adds one symbol's account."""

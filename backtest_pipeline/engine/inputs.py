@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from operator import index
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
+
+LONGEST_HOLD_BARS = 1_000_000_000
 
 
 def chosen_candles(
@@ -89,7 +92,7 @@ def signals_of(strategy: Strategy, params: StrategyParams, candles: Candles, see
     Raises:
         StrategyFaulty: the strategy raised, or answered something else than signals of the candles' length.
     """
-    return signals_of_read_only(strategy, params, _read_only(candles), seed)
+    return signals_of_read_only(strategy, params, read_only(candles), seed)
 
 
 def signals_of_read_only(
@@ -115,12 +118,32 @@ def generator_of(seed: int, symbol: str) -> np.random.Generator:
     return np.random.default_rng([abs(seed), int(seed < 0), *symbol.encode()])
 
 
+def holding_period_of(strategy: Strategy, params: StrategyParams) -> int | None:
+    """Bars after which the strategy closes a position, or none.
+
+    Raises:
+        StrategyFaulty: the strategy raised, or answered something else than a number of bars.
+    """
+    try:
+        answer = strategy.holding_period_bars(params)
+        period = None if answer is None else index(answer)
+    except BacktestError:
+        raise
+    except Exception as error:
+        problem = f"holding_period_bars() raised {type(error).__name__}: {error}"
+        raise StrategyFaulty(strategy.name, problem) from error
+    if period is not None and not 0 <= period <= LONGEST_HOLD_BARS:
+        problem = f"holding_period_bars() must be 0 to {LONGEST_HOLD_BARS:,}, not {period}"
+        raise StrategyFaulty(strategy.name, problem)
+    return period
+
+
 @lru_cache(maxsize=1_024)
 def _takes_rng(strategy: type[Strategy]) -> bool:
     return "rng" in inspect.signature(strategy.signals).parameters
 
 
-def _read_only(candles: Candles) -> Candles:
+def read_only(candles: Candles) -> Candles:
     """The same candles, sharing memory, safe from a strategy that would write to them."""
     columns = {name: getattr(candles, name).view() for name in CANDLE_COLUMNS}
     for column in columns.values():

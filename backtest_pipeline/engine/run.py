@@ -10,7 +10,7 @@ from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_sy
 from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
 from backtest_pipeline.engine.diagnostics import about_years, diagnose
 from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
-from backtest_pipeline.engine.inputs import chosen_candles, signals_of
+from backtest_pipeline.engine.inputs import chosen_candles, holding_period_of, signals_of
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
 from backtest_pipeline.engine.metrics.account_metrics import account_metrics
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
@@ -102,7 +102,7 @@ def _run_symbol(
 ) -> _Symbol:
     signals = signals_of(strategy, params, candles, request.seed)
     progress.advance(len(candles), "signals")
-    holding_period = strategy.holding_period_bars(params)
+    holding_period = holding_period_of(strategy, params)
     study = study_signals(candles, signals, request.direction, holding_period)
     outcome, curve = simulate_symbol(
         candles,

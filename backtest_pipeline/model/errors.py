@@ -13,6 +13,7 @@
     ├── CodeDiffers               the code that would run is not what was asked for
     ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
+    ├── TrialsFailed              not one trial of a sweep could be run
     ├── TaskError                 a task is not what the caller hoped
     │   ├── TaskUnknown
     │   ├── TaskFailed
@@ -252,6 +253,24 @@ class StrategyFaulty(BacktestError):
         self.strategy = strategy
         self.problem = problem
         super().__init__(f"strategy {strategy}: {problem}")
+
+
+class TrialsFailed(BacktestError):
+    """Trials of a sweep were run, and every one failed.
+
+    Attributes:
+        trials: how many failed.
+        first: number of the first of them.
+        problem: its message.
+    """
+
+    def __init__(self, trials: int, first: int, problem: str) -> None:
+        self.trials = trials
+        self.first = first
+        self.problem = problem
+        super().__init__(
+            f"all {trials:,} trials that were run failed, the first of them trial {first}: {problem}"
+        )
 
 
 class TaskError(BacktestError):

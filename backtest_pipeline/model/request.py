@@ -35,6 +35,8 @@ MOST_CASH = 1e15
 MOST_FEE_BPS = 1_000_000
 """A hundred times what is traded."""
 _LARGEST_WHOLE = 2**63 - 1
+SERVICE_FIELDS = ("timeout_s", "max_retries", "priority", "pinned", "labels")
+"""Fields of a request that the engine leaves to the service: without one they change nothing."""
 
 Fill = Literal["next_open", "close"]
 Direction = Literal["long", "short", "both"]
@@ -222,7 +224,7 @@ class BacktestRequest(BaseModel):
 
     def canonical_json(self) -> str:
         """The request as JSON with sorted keys, no spaces and every default written out."""
-        return _canonical_json(self.to_dict())
+        return canonical_json_of(self.to_dict())
 
     def digest(self) -> str:
         """SHA-256 of `canonical_json()`, in hexadecimal."""
@@ -231,10 +233,11 @@ class BacktestRequest(BaseModel):
 
 def digest_of(fields: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of a request's fields, in hexadecimal."""
-    return hashlib.sha256(_canonical_json(fields).encode()).hexdigest()
+    return hashlib.sha256(canonical_json_of(fields).encode()).hexdigest()
 
 
-def _canonical_json(fields: Mapping[str, Any]) -> str:
+def canonical_json_of(fields: Mapping[str, Any]) -> str:
+    """JSON of a request's fields with sorted keys and no spaces."""
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

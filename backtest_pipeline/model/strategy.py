@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backtest_pipeline.model.errors import StrategyFaulty
+from backtest_pipeline.model.errors import ParamsInvalid, StrategyFaulty
+from backtest_pipeline.model.request import problems_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,6 +85,22 @@ class Strategy(ABC):
     def holding_period_bars(self, params: Any) -> int | None:  # noqa: ARG002  subclasses read it
         """Bars after which a position is closed, or none to hold until a signal says so."""
         return None
+
+
+def checked_params(strategy: Strategy, params: Mapping[str, Any]) -> StrategyParams:
+    """Parameters as an instance of the strategy's own `Params`.
+
+    Raises:
+        ParamsInvalid: a parameter is unknown, of the wrong type or out of range, or they do not fit together.
+    """
+    try:
+        return strategy.Params.model_validate(dict(params))
+    except ValidationError as error:
+        problems = [
+            (field, "there is no such parameter" if problem.startswith("Extra inputs") else problem)
+            for field, problem in problems_of(error)
+        ]
+        raise ParamsInvalid(strategy.name, problems, list(strategy.Params.model_fields)) from None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

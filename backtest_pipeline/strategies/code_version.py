@@ -19,7 +19,15 @@ from types import ModuleType
 from backtest_pipeline.model.strategy import Strategy
 
 PACKAGE = Path(__file__).resolve().parents[1]
-DECIDING = ("engine", "strategies", "model", "workflows/run_backtest.py", "results/tables.py")
+DECIDING = (
+    "engine",
+    "research",
+    "strategies",
+    "model",
+    "workflows/run_backtest.py",
+    "workflows/run_sweep.py",
+    "results/tables.py",
+)
 """What decides a result's bytes, relative to the package: folders with all below them, and files."""
 
 _INSTALLED = {"site-packages", "dist-packages"}

@@ -13,11 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from pydantic import ValidationError
-
-from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, StrategyFaulty, StrategyUnknown
-from backtest_pipeline.model.request import BacktestRequest, problems_of
-from backtest_pipeline.model.strategy import Strategy, StrategyParams
+from backtest_pipeline.model.errors import BacktestError, StrategyFaulty, StrategyUnknown
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.strategy import Strategy, StrategyParams, checked_params
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.code_version import (
     changed_since_loaded,
@@ -102,14 +100,7 @@ def resolve(request: BacktestRequest) -> Resolved:
     if request.strategy not in known:
         raise StrategyUnknown(request.strategy, list(known))
     strategy = known[request.strategy]()
-    try:
-        params = strategy.Params.model_validate(dict(request.params))
-    except ValidationError as error:
-        problems = [
-            (field, "there is no such parameter" if problem.startswith("Extra inputs") else problem)
-            for field, problem in problems_of(error)
-        ]
-        raise ParamsInvalid(strategy.name, problems, list(strategy.Params.model_fields)) from None
+    params = checked_params(strategy, request.params)
     written_out = request.model_copy(update={"params": params.model_dump(mode="json")})
     return Resolved(strategy, params, written_out)
 

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.schedule import Schedule
 
-SERVICE_FIELDS = ("timeout_s", "max_retries", "priority", "pinned", "labels")
-"""Fields of a request that the engine leaves to the service: without one they change nothing."""
-
 
 def run_backtest(
     candles: Mapping[str, Candles],
@@ -28,8 +25,8 @@ def run_backtest(
 ) -> BacktestResult:
     """Runs a backtest in this process.
 
-    Every field that decides a result has its effect here. `SERVICE_FIELDS` has none: those say how the
-    service queues, watches and keeps a task.
+    Every field that decides a result has its effect here. `model.request.SERVICE_FIELDS` have none: those
+    say how the service queues, watches and keeps a task.
 
     Args:
         candles: by symbol, at least the request's, in the request's timeframe. What lies before the

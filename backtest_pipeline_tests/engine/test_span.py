@@ -15,8 +15,8 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.engine.inputs import chosen_candles
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesMissing, RequestInvalid
-from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.workflows.run_backtest import SERVICE_FIELDS, run_backtest
+from backtest_pipeline.model.request import SERVICE_FIELDS, BacktestRequest
+from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline_tests.engine.scripted import candles_of, flat
 
 SEOUL = timezone(timedelta(hours=9))

@@ -19,6 +19,7 @@ from backtest_pipeline.cli import connection
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import CandlesError, RequestInvalid
+from backtest_pipeline.model.request import SERVICE_FIELDS
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
 from backtest_pipeline.orchestration.dagster_internals.coordinator import submission_tags
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
@@ -28,7 +29,6 @@ from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import resolve, strategies
 from backtest_pipeline.workflows.rerun import first_difference, rerun
-from backtest_pipeline.workflows.run_backtest import SERVICE_FIELDS
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer
 from backtest_pipeline_tests.storage.published import NOON, TASK, publish, store_candles, wandering
 

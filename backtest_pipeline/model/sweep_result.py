@@ -1,0 +1,34 @@
+"""What a sweep yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.sweep_request import SweepRequest
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """A finished sweep.
+
+    Attributes:
+        trials: one row a trial: `trial, state, rank, objective, <a column for each key of the space>, <every
+            metric>, error`.
+        by_symbol: one row a completed trial and symbol: `trial, symbol, <every metric>`; none where no trial
+            has several symbols.
+        blocks: one row a completed trial: `trial, count, sum, sum_squares`, of its account's bar returns in
+            each of 16 even blocks of time.
+        best: the trial of rank 1, run as a backtest of its own; none where no trial ranks.
+        request: what was asked, the values and defaults of parameters written out.
+    """
+
+    trials: pd.DataFrame
+    by_symbol: pd.DataFrame | None
+    blocks: pd.DataFrame
+    best: BacktestResult | None
+    request: SweepRequest

@@ -1,0 +1,1 @@
+"""Many backtests as one computation: searches over spaces of values, trial by trial."""

@@ -1,0 +1,99 @@
+"""The candles that trials share: those of the same symbols, timeframe, span and calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backtest_pipeline.engine.accounts import JointAccount
+from backtest_pipeline.engine.calendar import account_calendar, calendar_of
+from backtest_pipeline.engine.inputs import chosen_candles, read_only
+from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.errors import RequestInvalid
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.timeframe import Timeframe
+
+CandlesGiven = Mapping[str, Candles] | Mapping[str, Mapping[str, Candles]]
+"""Candles by symbol, or where several timeframes are asked for, by timeframe and symbol."""
+
+MARKET_FIELDS = ("symbols", "timeframe", "start", "end", "calendar")
+"""Fields of a request that say which candles it sees and how many bars make a year."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Market:
+    """What trials of the same candles have in common.
+
+    Attributes:
+        candles: each symbol's, in the request's order, read-only.
+        periods_per_year: bars a year, of each symbol.
+        joint_periods_per_year: the same of the account.
+    """
+
+    candles: Sequence[Candles]
+    periods_per_year: Sequence[float]
+    joint_periods_per_year: float
+
+
+def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone: str) -> Market:
+    """The market of a request.
+
+    Raises:
+        CandlesInvalid: a symbol's candles are empty.
+        CandlesMissing: a symbol has no candle in the request's span.
+    """
+    chosen = [read_only(own) for own in chosen_candles(candles, request, timezone)]
+    calendars = {own.symbol: calendar_of(own, request.calendar) for own in chosen}
+    timestamp = JointAccount(chosen).timestamp
+    account, _ = account_calendar(calendars, timestamp, request.timeframe)
+    return Market(
+        chosen,
+        [calendars[own.symbol].periods_per_year for own in chosen],
+        account.periods_per_year,
+    )
+
+
+class CandlesByTimeframe:
+    """The candles given to a sweep, which may be of several timeframes.
+
+    Args:
+        given: as `CandlesGiven`.
+    """
+
+    def __init__(self, given: CandlesGiven) -> None:
+        self._by_timeframe: dict[str, dict[str, Candles]] = {}
+        for name, own in given.items():
+            if isinstance(own, Candles):
+                self._by_timeframe.setdefault(own.timeframe, {})[name] = own
+            else:
+                self._by_timeframe.setdefault(name, {}).update(own)
+
+    def of(self, timeframe: Timeframe) -> Mapping[str, Candles]:
+        """The candles of a timeframe by symbol."""
+        return self._by_timeframe.get(timeframe, {})
+
+    def bars(self, symbols: Sequence[str]) -> int:
+        """Bars of the symbols together, in the timeframe that has most."""
+        return max(
+            sum(len(own[symbol]) for symbol in symbols if symbol in own)
+            for own in self._by_timeframe.values()
+        )
+
+    def check(self, symbols: Sequence[str], timeframes: Sequence[Any]) -> None:
+        """Makes sure that there are candles of all symbols in all timeframes.
+
+        Raises:
+            RequestInvalid: there are none of some.
+        """
+        problems = []
+        for timeframe in timeframes:
+            missing = [symbol for symbol in symbols if symbol not in self.of(timeframe)]
+            if missing:
+                given = ", ".join(sorted(self.of(timeframe))) or "none"
+                problem = f"no {timeframe} candles were given for {', '.join(missing)}; given: {given}"
+                problems.append(("symbols", problem))
+        if problems:
+            raise RequestInvalid(problems, heading="this sweep cannot be run")

@@ -1,0 +1,124 @@
+"""The gate of a sweep: its strategies are known, and every value passes where one alone can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from backtest_pipeline.model.errors import ParamsInvalid, StrategyUnknown
+from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.space_values import PARAM, Problems, sample_of
+from backtest_pipeline.model.strategy import Strategy, StrategyParams
+from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.strategies.registry import strategies
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSweep:
+    """A sweep whose strategies are known and whose values have been checked one by one.
+
+    Attributes:
+        strategies: by name, an instance of each strategy that a trial may have.
+        request: the sweep, the values and defaults of an only strategy's parameters written out.
+    """
+
+    strategies: Mapping[str, Strategy]
+    request: SweepRequest
+
+
+def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
+    """Finds a sweep's strategies and checks the values of their parameters, each by itself.
+
+    Whether values fit together is found trial by trial.
+
+    Raises:
+        StrategyUnknown: no strategy has one of the names.
+        ParamsInvalid: a parameter is unknown, or one of its values is refused whatever the others are.
+    """
+    known = strategies()
+    names = request.space.get("strategy", (request.backtest.strategy,))
+    for name in names:
+        if name not in known:
+            raise StrategyUnknown(name, list(known))
+    found = {name: known[name]() for name in names}
+    if len(found) == 1:
+        return ResolvedSweep(found, _written_out(request, next(iter(found.values()))))
+    _check_names(request, found)
+    return ResolvedSweep(found, request)
+
+
+def _check_names(request: SweepRequest, found: Mapping[str, Strategy]) -> None:
+    """Of several strategies, one at least must have each parameter that varies."""
+    fields = list(dict.fromkeys(name for one in found.values() for name in one.Params.model_fields))
+    problems = _unknown_names(request, fields)
+    if problems:
+        raise ParamsInvalid(" and ".join(found), problems, fields)
+
+
+def _unknown_names(request: SweepRequest, fields: list[str]) -> Problems:
+    asked = [*request.backtest.params, *request.varied_params]
+    return [
+        (name, f"there is no such parameter{did_you_mean(name, fields)}")
+        for name in dict.fromkeys(asked)
+        if name not in fields
+    ]
+
+
+def _written_out(request: SweepRequest, strategy: Strategy) -> SweepRequest:
+    fields = list(strategy.Params.model_fields)
+    problems = _unknown_names(request, fields)
+    fixed: dict[str, Any] = {}
+    for name, field in strategy.Params.model_fields.items():
+        if name in request.varied_params:
+            continue
+        if name in request.backtest.params:
+            fixed[name] = _checked(strategy, name, request.backtest.params[name], problems)
+        elif field.is_required():
+            problems.append((name, "Field required"))
+        else:
+            default = field.get_default(call_default_factory=True, validated_data={})
+            fixed[name] = TypeAdapter(Any).dump_python(default, mode="json")
+    space = dict(request.space)
+    for key, values in request.space.items():
+        name = key.removeprefix(PARAM)
+        if key.startswith(PARAM) and name in fields:
+            space[key] = _checked_values(strategy, name, values, problems)
+    if problems:
+        raise ParamsInvalid(strategy.name, problems, fields)
+    backtest = request.backtest.model_copy(update={"params": fixed})
+    return request.model_copy(update={"backtest": backtest, "space": space})
+
+
+def _checked_values(strategy: Strategy, name: str, values: Any, problems: Problems) -> Any:
+    before = len(problems)
+    checked = []
+    for value in sample_of(values):
+        checked.append(_checked(strategy, name, value, problems))
+        if len(problems) > before + 2:  # enough to see what is meant
+            break
+    return tuple(checked) if isinstance(values, tuple) else values
+
+
+def _checked(strategy: Strategy, name: str, value: Any, problems: Problems) -> Any:
+    """A value as its parameter has it in JSON; where it is refused, a problem that names it."""
+    adapter = _adapter(strategy.Params, name)
+    try:
+        return adapter.dump_python(adapter.validate_python(value), mode="json")
+    except ValidationError as error:
+        problems += [(name, problem) for _, problem in problems_of(error)]
+        return value
+
+
+@lru_cache(maxsize=1_024)
+def _adapter(params: type[StrategyParams], name: str) -> TypeAdapter[Any]:
+    field = params.model_fields[name]
+    annotated: Any = Annotated[field.annotation, field]
+    try:
+        return TypeAdapter(annotated, config=params.model_config)
+    except PydanticUserError:  # a model or dataclass has a config of its own
+        return TypeAdapter(annotated)

@@ -1,0 +1,177 @@
+"""A sweep without any service: candles and a request in, a result out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from backtest_pipeline.model.errors import TrialsFailed
+from backtest_pipeline.model.sweep_result import SweepResult
+from backtest_pipeline.research.market import CandlesByTimeframe
+from backtest_pipeline.research.ranking import Ranking, with_ranks
+from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
+from backtest_pipeline.research.trial_requests import trial_request
+from backtest_pipeline.research.trial_table import COMPLETED, FAILED, TrialChunk
+from backtest_pipeline.research.trials import TrialRunner
+from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
+from backtest_pipeline.workflows.run_backtest import run_backtest
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.sweep_request import SweepRequest
+    from backtest_pipeline.research.market import CandlesGiven
+    from backtest_pipeline.research.space import Points
+
+    RunAll = Callable[[Iterable[Points]], Iterator[TrialChunk]]
+
+MOST_CALLS = 100
+CHUNK_BARS = 10_000_000
+MOST_CHUNK_TRIALS = 10_000
+
+
+def run_sweep(
+    candles: CandlesGiven,
+    request: SweepRequest,
+    progress_callback: Callable[[float, str], None] | None = None,
+    *,
+    timezone: str = "UTC",
+    processes: int = 1,
+) -> SweepResult:
+    """Runs a sweep in this process, or in several forked from it.
+
+    The same request and candles yield the same bytes, whatever the number of processes. Every row of the
+    trials can be run alone by `run_backtest` and yields the same numbers to the last digit.
+
+    Args:
+        candles: by symbol; where the sweep varies the timeframe, such a mapping for each of them.
+        request: what to search.
+        progress_callback: called with a fraction that rises from 0 to 1 and how many trials are done, about a
+            hundred times at most; whatever it raises stops the sweep and passes through.
+        timezone: what a `start` or `end` without a zone means.
+        processes: how many work at once; 1 is this one.
+
+    Raises:
+        StrategyUnknown: nothing is registered under a strategy's name.
+        ParamsInvalid: a parameter is unknown, or one of its values is refused whatever the others are.
+        RequestInvalid: there are no candles of a symbol or timeframe that a trial needs.
+        TrialsFailed: not one trial could be run, as the strategy raised in all.
+    """
+    runner = trial_runner(candles, request, timezone=timezone)
+    search = search_of(runner.request)
+    ranking = Ranking(runner.request)
+    chunks: list[TrialChunk] = []
+    done, said = 0, 0.0
+    size = min(chunk_trials(runner.most_bars), -(-(search.batch_trials or search.trials) // processes))
+    with _mapping(runner, processes) as run_all:
+        for chunk in _chunks(search, size, run_all):
+            chunks.append(chunk)
+            ranking.add(chunk.trials)
+            done += len(chunk.trials)
+            fraction = done / search.trials
+            if progress_callback is not None and (fraction == 1.0 or fraction - said >= 1 / MOST_CALLS):
+                said = fraction
+                progress_callback(fraction, f"{done:,} of {search.trials:,} trials")
+    trials = with_ranks(pa.concat_tables([chunk.trials for chunk in chunks]), ranking.ranks())
+    refuse_failed(trials)
+    by_symbol = [chunk.by_symbol for chunk in chunks if chunk.by_symbol is not None]
+    return SweepResult(
+        trials=_frame(trials),
+        by_symbol=_frame(pa.concat_tables(by_symbol)) if by_symbol else None,
+        blocks=pa.concat_tables([chunk.blocks for chunk in chunks]).to_pandas(),
+        best=best_backtest(candles, runner, trials, timezone),
+        request=runner.request,
+    )
+
+
+def trial_runner(candles: CandlesGiven, request: SweepRequest, *, timezone: str = "UTC") -> TrialRunner:
+    """What runs a sweep's trials; its `request` is the resolved one.
+
+    Raises:
+        StrategyUnknown, ParamsInvalid, RequestInvalid: as `run_sweep`.
+    """
+    resolved = resolve_sweep(request)
+    return TrialRunner(candles, resolved.request, resolved.strategies, timezone=timezone)
+
+
+def chunk_trials(bars: int) -> int:
+    """How many trials of so many bars are worked on together: a second's work or less for most strategies."""
+    return max(1, min(CHUNK_BARS // max(bars, 1), MOST_CHUNK_TRIALS))
+
+
+def refuse_failed(trials: pa.Table) -> None:
+    """Makes sure that a sweep has not failed as a whole.
+
+    Raises:
+        TrialsFailed: trials were run, and every one failed.
+    """
+    states = trials.column("state").to_pylist()
+    if FAILED in states and COMPLETED not in states:
+        first = states.index(FAILED)
+        raise TrialsFailed(states.count(FAILED), first, trials.column("error")[first].as_py())
+
+
+def best_backtest(
+    candles: CandlesGiven, runner: TrialRunner, trials: pa.Table, timezone: str = "UTC"
+) -> BacktestResult | None:
+    """The trial of rank 1 as a backtest of its own, the look-ahead check included; none where none ranks."""
+    ranks = trials.column("rank").to_pylist()
+    if 1 not in ranks:
+        return None
+    row = ranks.index(1)
+    points = runner.space.points_of(trials.slice(row, 1))
+    request = trial_request(runner.request, runner.space.values(points, 0))
+    return run_backtest(CandlesByTimeframe(candles).of(request.timeframe), request, timezone=timezone)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """A table as pandas has it; whole numbers stay whole where some are missing."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame
+
+
+@contextmanager
+def _mapping(runner: TrialRunner, processes: int) -> Iterator[RunAll]:
+    """What runs many points and yields their chunks in the same order."""
+    if processes == 1:
+        yield partial(map, runner.run)
+        return
+    context = get_context("fork")  # strategies may have been registered by hand, in this process alone
+    pool = ProcessPoolExecutor(processes, context, initializer=_enter_worker, initargs=(runner,))
+    try:
+        yield partial(pool.map, _run_in_worker)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _chunks(search: Search, size: int, run_all: RunAll) -> Iterator[TrialChunk]:
+    """All chunks in the order of their trials."""
+    start = 0
+    known: list[pa.Table] = []
+    while start < search.trials:
+        stop = batch_end(search, start)
+        spans = [(first, min(first + size, stop)) for first in range(start, stop, size)]
+        earlier = tuple(known)
+        for chunk in run_all(search.points(*span, earlier) for span in spans):
+            if search.batch_trials is not None:
+                known.append(chunk.trials)
+            yield chunk
+        start = stop
+
+
+_worker: list[TrialRunner] = []
+"""The runner of this process, where it is one of several."""
+
+
+def _enter_worker(runner: TrialRunner) -> None:
+    _worker[:] = [runner]
+
+
+def _run_in_worker(points: Points) -> TrialChunk:
+    return _worker[0].run(points)
