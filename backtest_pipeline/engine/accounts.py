@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.compiled import FloatsIn, FloatsOut, IntsIn, compiled, types
+from backtest_pipeline.engine.joint_grid import JointGrid, elapsed_us
+from backtest_pipeline.engine.joint_kernel import add_carried
 from backtest_pipeline.engine.kernel import mark_open_position, simulate
 from backtest_pipeline.engine.records import TRADE, opening_account
-from backtest_pipeline.model.market_days import grid_slots
-from backtest_pipeline.model.timeframe import BAR_SECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,7 +120,7 @@ def simulate_symbol(
         initial_cash,
         float(close[0]),
         candles.timestamp.view(np.int64),
-        _elapsed_us([candles]),
+        elapsed_us([candles]),
     )
     return Outcome(trades[:ended].copy(), int(account["skipped_entries"][0])), curve
 
@@ -138,46 +137,45 @@ def _with_room(trades: NDArray[Any], used: int, wanted: int) -> NDArray[Any]:
 class JointAccount:
     """Adds symbols' accounts up on the grid of their timeframe: one value a day, a week or a bar's length.
 
-    Symbols open at different hours, and those of one slot of the grid make one value, which stands at the
-    latest of their opens. A symbol's values are carried forward over slots that it lacks; before its first
-    bar it holds its cash.
+    A symbol's values are carried forward over slots that it lacks; before its first bar it holds its cash.
 
     Args:
         candles: each symbol's, none empty, all of one timeframe.
     """
 
     def __init__(self, candles: Sequence[Candles]) -> None:
-        self._alone = len(candles) == 1
+        self._grid = JointGrid.of(candles)
+        self._added = 0
         self._sum: Curve | None = None
-        self._elapsed_us = _elapsed_us(candles)
-        self._timeframe = candles[0].timeframe
-        self._timestamp = candles[0].timestamp
-        if not self._alone:
-            self._slot, self._timestamp = _joint_grid(candles)
-
-    @property
-    def timestamp(self) -> NDArray[np.datetime64]:
-        """The moments of the joint curve."""
-        return self._timestamp
 
     def add(self, curve: Curve) -> None:
-        """Adds one symbol's account."""
-        if self._alone:
+        """Adds the account of the next symbol."""
+        grid = self._grid
+        own = grid.own_slots[self._added]
+        self._added += 1
+        if len(grid.own_slots) == 1:
             self._sum = curve
             return
         if self._sum is None:
-            equity, cash, gross, spare, benchmark = np.zeros((5, len(self._timestamp)))
-            grid_us = self._slot * (BAR_SECONDS[self._timeframe] * 1_000_000)
+            equity, cash, gross, spare, benchmark = np.zeros((5, len(grid.slots)))
             self._sum = Curve(
-                self._timestamp, equity, cash, gross, spare, benchmark, 0.0, 0.0, grid_us, self._elapsed_us
+                grid.timestamp,
+                equity,
+                cash,
+                gross,
+                spare,
+                benchmark,
+                0.0,
+                0.0,
+                grid.moments_us,
+                grid.elapsed_us,
             )
-        joint, slots = self._sum, self._slot
-        own = grid_slots(curve.timestamp, self._timeframe)
+        joint = self._sum
         initial_cash, share = curve.initial_cash, curve.initial_cash / curve.initial_benchmark
-        _add_carried(slots, own, curve.equity, 1.0, initial_cash, joint.equity)
-        _add_carried(slots, own, curve.cash, 1.0, initial_cash, joint.cash)
-        _add_carried(slots, own, curve.gross, 1.0, 0.0, joint.gross)
-        _add_carried(slots, own, curve.benchmark, share, initial_cash, joint.benchmark)
+        add_carried(grid.slots, own, curve.equity, 1.0, initial_cash, joint.equity)
+        add_carried(grid.slots, own, curve.cash, 1.0, initial_cash, joint.cash)
+        add_carried(grid.slots, own, curve.gross, 1.0, 0.0, joint.gross)
+        add_carried(grid.slots, own, curve.benchmark, share, initial_cash, joint.benchmark)
         self._sum = replace(
             joint,
             initial_cash=joint.initial_cash + initial_cash,
@@ -189,35 +187,3 @@ class JointAccount:
         if self._sum is None:
             raise ValueError("no account was added")
         return self._sum
-
-
-def _elapsed_us(candles: Sequence[Candles]) -> int:
-    """Time from the first open to the end of the last bar, over all symbols, in microseconds."""
-    first = min(int(own.timestamp[0].astype(np.int64)) for own in candles)
-    last = max(int(own.timestamp[-1].astype(np.int64)) for own in candles)
-    return last - first + BAR_SECONDS[candles[0].timeframe] * 1_000_000
-
-
-def _joint_grid(candles: Sequence[Candles]) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
-    """The slots in which any symbol has a bar, and in each the latest of the bars' opens."""
-    slots = [grid_slots(own.timestamp, own.timeframe) for own in candles]
-    if all(np.array_equal(slots[0], other) for other in slots[1:]):
-        joint = slots[0]
-    else:
-        joint = np.unique(np.concatenate(slots))
-    latest = np.full(len(joint), min(own.timestamp[0] for own in candles))
-    for own, places in zip(candles, slots, strict=True):
-        at = np.searchsorted(joint, places)
-        latest[at] = np.maximum(latest[at], own.timestamp)
-    return joint, latest
-
-
-@compiled(types.void(IntsIn, IntsIn, FloatsIn, types.float64, types.float64, FloatsOut))
-def _add_carried(slots: Any, own: Any, values: Any, scale: float, before: float, total: Any) -> None:
-    """Adds scaled values to the total in their own slots and after, and `before` until then."""
-    bar, value = 0, before
-    for place in range(len(slots)):
-        while bar < len(own) and own[bar] <= slots[place]:
-            value = values[bar] * scale
-            bar += 1
-        total[place] += value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.engine.kernel import END_OF_DATA, LIQUIDATION
-from backtest_pipeline.engine.metrics.curve_metrics import DAY_US, SHORTEST_FOR_ANNUAL_US
+from backtest_pipeline.engine.metrics.curve_kernels import DAY_US, SHORTEST_FOR_ANNUAL_US
 from backtest_pipeline.model.gaps import gap_steps
 
 if TYPE_CHECKING:

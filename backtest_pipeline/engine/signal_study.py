@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.engine.compiled import FlagsIn, IntsOut, compiled, types
+from backtest_pipeline.engine.metrics.list_kernels import SIGNAL_FIGURES, signal_figures
+from backtest_pipeline.engine.study_kernel import write_study
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,27 +57,27 @@ def study_signals(
     A signal leaves at the close `holding_period_bars` later, or without a holding period at the close of the
     first later bar with an opposite signal: an exit, or in direction `both` an entry to the other side.
     """
-    both = direction == "both"
-    longs = _held(
-        signals.entry if direction != "short" else None,
-        (signals.exit, signals.short_entry if both else None),
-        holding_period_bars,
+    longs, shorts = direction != "short", direction != "long"
+    count = longs * np.count_nonzero(signals.entry) + shorts * np.count_nonzero(signals.short_entry)
+    bar, exit_bar = np.empty((2, count), dtype=np.int64)
+    side, return_frac = np.empty(count, dtype=np.int8), np.empty(count)
+    write_study(
+        signals.entry,
+        signals.exit,
+        signals.short_entry,
+        signals.short_exit,
+        candles.close,
+        longs,
+        shorts,
+        -1 if holding_period_bars is None else holding_period_bars,
+        bar,
+        exit_bar,
+        side,
+        return_frac,
     )
-    shorts = _held(
-        signals.short_entry if direction != "long" else None,
-        (signals.short_exit, signals.entry if both else None),
-        holding_period_bars,
-    )
-    bar = np.concatenate([longs[0], shorts[0]])
-    exit_bar = np.concatenate([longs[1], shorts[1]])
-    side = np.repeat(np.array([1, -1], dtype=np.int8), [len(longs[0]), len(shorts[0])])
-    if len(longs[0]) and len(shorts[0]):
-        order = np.argsort(bar, kind="stable")
-        bar, exit_bar, side = bar[order], exit_bar[order], side[order]
     price = candles.close[bar]
     complete = exit_bar >= 0
     exit_price = np.where(complete, candles.close[exit_bar], np.nan)
-    return_frac = side * (exit_price / price - 1.0)
     return SignalStudy(
         bar,
         side,
@@ -90,40 +91,6 @@ def study_signals(
     )
 
 
-def _held(
-    entry: NDArray[np.bool_] | None,
-    opposites: tuple[NDArray[np.bool_], NDArray[np.bool_] | None],
-    holding_period_bars: int | None,
-) -> tuple[Bars, Bars]:
-    """Bars of the entries and of their exits, -1 for none."""
-    if entry is None:
-        nothing = np.empty(0, dtype=np.int64)
-        return nothing, nothing
-    bar = _true_bars(entry)
-    if holding_period_bars is not None:
-        exit_bar = bar + holding_period_bars
-        return bar, np.where(exit_bar < len(entry), exit_bar, -1)
-    leave, turn = opposites
-    ways_out = _true_bars(leave if turn is None or turn is leave else leave | turn)
-    following = np.searchsorted(ways_out, bar, side="right")
-    return bar, np.append(ways_out, -1)[following]
-
-
-def _true_bars(flags: NDArray[np.bool_]) -> Bars:
-    bars = np.empty(np.count_nonzero(flags) + 1, dtype=np.int64)
-    _write_true_bars(flags, bars)
-    return bars[:-1]
-
-
-@compiled(types.void(FlagsIn, IntsOut))
-def _write_true_bars(flags: Any, bars: Any) -> None:
-    """Writes the bars at which the flag stands; `bars` has one place more than there are."""
-    count = 0
-    for bar in range(len(flags)):
-        bars[count] = bar  # written whether it counts or not, which is cheaper than to guess
-        count += flags[bar]
-
-
 def study_metrics(moments: NDArray[np.datetime64], return_frac: NDArray[np.float64]) -> Metrics:
     """Statistics of the signals that found their exit.
 
@@ -135,19 +102,9 @@ def study_metrics(moments: NDArray[np.datetime64], return_frac: NDArray[np.float
         moments: shape (m,), when each signal came; the running sum goes by it.
         return_frac: shape (m,), NaN without exit.
     """
-    order = np.argsort(moments, kind="stable")
-    returns = return_frac[order]
-    returns = returns[~np.isnan(returns)]
-    metrics: Metrics = {
-        "signals": len(moments),
-        "signal_win_rate": None,
-        "signal_avg_return": None,
-        "signal_max_drawdown": None,
-    }
-    if len(returns):
-        total = np.cumsum(returns)
-        peak = np.maximum(np.maximum.accumulate(total), 0.0)
-        metrics["signal_win_rate"] = float(np.mean(returns > 0))
-        metrics["signal_avg_return"] = float(returns.mean())
-        metrics["signal_max_drawdown"] = float(np.max(peak - total))
-    return metrics
+    if (moments[1:] < moments[:-1]).any():
+        return_frac = return_frac[np.argsort(moments, kind="stable")]
+    found = np.empty(len(SIGNAL_FIGURES))
+    signal_figures(return_frac, np.empty_like(return_frac), found)
+    values = (None if np.isnan(value) else value for value in found.tolist())
+    return dict(zip(SIGNAL_FIGURES, values, strict=True)) | {"signals": len(moments)}

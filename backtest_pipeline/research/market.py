@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from backtest_pipeline.engine.accounts import JointAccount
+import numpy as np
+
 from backtest_pipeline.engine.calendar import account_calendar, calendar_of
 from backtest_pipeline.engine.inputs import chosen_candles, read_only
-from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.engine.joint_grid import JointGrid, elapsed_us
+from backtest_pipeline.engine.metrics.curve_kernels import EXPONENTS
+from backtest_pipeline.engine.records import joined
+from backtest_pipeline.model.candles import PRICE_COLUMNS, Candles
 from backtest_pipeline.model.errors import RequestInvalid
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.timeframe import Timeframe
 
@@ -29,13 +36,15 @@ class Market:
 
     Attributes:
         candles: each symbol's, in the request's order, read-only.
-        periods_per_year: bars a year, of each symbol.
-        joint_periods_per_year: the same of the account.
+        bars: of all symbols together.
+        longest_bars: of the longest account, a symbol's or the joint one.
+        arrays: what the kernel of trials takes.
     """
 
     candles: Sequence[Candles]
-    periods_per_year: Sequence[float]
-    joint_periods_per_year: float
+    bars: int
+    longest_bars: int
+    arrays: tuple[NDArray[Any], ...]
 
 
 def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone: str) -> Market:
@@ -47,13 +56,22 @@ def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone
     """
     chosen = [read_only(own) for own in chosen_candles(candles, request, timezone)]
     calendars = {own.symbol: calendar_of(own, request.calendar) for own in chosen}
-    timestamp = JointAccount(chosen).timestamp
-    account, _ = account_calendar(calendars, timestamp, request.timeframe)
-    return Market(
-        chosen,
-        [calendars[own.symbol].periods_per_year for own in chosen],
-        account.periods_per_year,
+    grid = JointGrid.of(chosen)
+    account, _ = account_calendar(calendars, grid.timestamp, request.timeframe)
+    bars = [len(own) for own in chosen]
+    periods = [*(calendars[own.symbol].periods_per_year for own in chosen), account.periods_per_year]
+    arrays = (
+        np.array([0, *accumulate(bars)], dtype=np.int64),
+        *(joined([getattr(own, name) for own in chosen]) for name in PRICE_COLUMNS),
+        joined([own.timestamp for own in chosen]).view(np.int64),
+        joined(grid.own_slots),
+        grid.slots,
+        grid.moments_us,
+        np.array([*(elapsed_us([own]) for own in chosen), grid.elapsed_us], dtype=np.int64),
+        np.array(periods, dtype=np.float64),
+        EXPONENTS,
     )
+    return Market(chosen, sum(bars), max(*bars, len(grid.slots)), arrays)
 
 
 class CandlesByTimeframe:

@@ -81,4 +81,5 @@ def with_ranks(trials: pa.Table, ranks: NDArray[np.int64]) -> pa.Table:
 
 def _floats(trials: pa.Table, name: str) -> Floats:
     """A column of numbers, NaN for none."""
-    return np.array(trials.column(name).cast(pa.float64()), dtype=np.float64)
+    values: Floats = trials.column(name).cast(pa.float64()).to_numpy().copy()
+    return values

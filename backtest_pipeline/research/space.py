@@ -42,6 +42,18 @@ class Axis:
         """The value at a place."""
         return float(place) if self.count is None else value_at(self.values, int(place))
 
+    def values_at(self, places: Places) -> list[Any]:
+        """The values at the places."""
+        if self.count is None:
+            return [float(place) for place in places]
+        if isinstance(self.values, IntRange):
+            numbers: list[Any] = (self.values.low + places * self.values.step).tolist()
+            return numbers
+        if isinstance(self.values, FloatRange):
+            floats: list[Any] = self.column(places).to_pylist()
+            return floats
+        return [self.values[place] for place in places.tolist()]
+
     def column(self, places: Places) -> pa.Array:
         """The values at the places as a column of a table, of a type that depends on the values alone."""
         if self.count is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,15 @@ import pyarrow as pa
 
 from backtest_pipeline.engine.metrics.account_metrics import METRIC_NAMES
 from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.research.trial_kernel import BLOCKS, FIGURES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from backtest_pipeline.research.space import Points, Space
-
     Floats = NDArray[np.float64]
+    Rows = NDArray[np.int64]
 
 COMPLETED, INVALID, FAILED = "completed", "invalid", "failed"
-BLOCKS = 16
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,90 +41,89 @@ class TrialChunk:
 
 
 def trials_table(
-    space: Space,
-    points: Points,
+    numbers: Rows,
+    values: Mapping[str, pa.Array],
     objective: str,
-    metrics: Floats,
+    figures: Floats,
     completed: NDArray[np.bool_],
-    errors: dict[int, tuple[str, str]],
+    errors: Mapping[int, tuple[str, str]],
 ) -> pa.Table:
     """The rows of some trials.
 
     Args:
-        space: what varies.
-        points: n trials.
+        numbers: shape (n,), of the trials.
+        values: by key of the space, a column of values.
         objective: name of the metric that ranks.
-        metrics: shape (n, metrics), in the order of `METRIC_NAMES`, NaN for none.
+        figures: shape (n, figures), in the order of `FIGURES`, NaN for none.
         completed: shape (n,), which trials have been run.
         errors: by row, state and message of the others.
     """
-    states = [COMPLETED] * len(points)
-    messages: list[str | None] = [None] * len(points)
+    states = [COMPLETED] * len(numbers)
+    messages: list[str | None] = [None] * len(numbers)
     for row, (state, message) in errors.items():
         states[row], messages[row] = state, message
+    metrics = _metrics(figures, ~completed)
     columns = {
-        "trial": _numbers(points),
+        "trial": pa.array(numbers, pa.int64()),
         "state": pa.array(states, pa.string()),
-        "rank": pa.nulls(len(points), pa.int64()),
-        "objective": _metric(objective, metrics, completed).cast(pa.float64()),
-        **space.columns(points),
-        **{name: _metric(name, metrics, completed) for name in METRIC_NAMES},
+        "rank": pa.nulls(len(numbers), pa.int64()),
+        "objective": metrics[objective].cast(pa.float64()),
+        **values,
+        **metrics,
         "error": pa.array(messages, pa.string()),
     }
     return pa.table(columns)
 
 
-def by_symbol_table(numbers: Sequence[int], symbols: Sequence[str], metrics: Floats) -> pa.Table:
+def by_symbol_table(numbers: Rows, symbols: Sequence[str], figures: Floats) -> pa.Table:
     """The rows of some trials' symbols.
 
     Args:
         numbers: of the trials, one a row.
         symbols: one a row.
-        metrics: shape (n, metrics), in the order of `METRIC_NAMES`, NaN for none.
+        figures: shape (n, figures), in the order of `FIGURES`, NaN for none.
     """
-    there = np.ones(len(numbers), dtype=np.bool_)
     columns = {
         "trial": pa.array(numbers, pa.int64()),
         "symbol": pa.array(symbols, pa.string()),
-        **{name: _metric(name, metrics, there) for name in METRIC_NAMES},
+        **_metrics(figures, np.zeros(len(numbers), dtype=np.bool_)),
     }
     return pa.table(columns)
 
 
-def blocks_table(
-    points: Points, completed: NDArray[np.bool_], counts: NDArray[np.int32], sums: Floats, squares: Floats
-) -> pa.Table:
+def blocks_table(numbers: Rows, counts: Rows, sums: Floats, squares: Floats) -> pa.Table:
     """The blocks of the trials that have been run.
 
     Args:
-        points: n trials.
-        completed: shape (n,).
+        numbers: shape (n,), of the trials.
         counts: shape (n, 16), bars of each block.
         sums: shape (n, 16), of the bars' returns.
         squares: shape (n, 16), sums of the squares of the returns.
     """
-    numbers = _numbers(points).filter(pa.array(completed))
     columns = {
-        "trial": numbers,
-        "count": _lists(counts[completed]),
-        "sum": _lists(sums[completed]),
-        "sum_squares": _lists(squares[completed]),
+        "trial": pa.array(numbers, pa.int64()),
+        "count": _lists(counts.astype(np.int32)),
+        "sum": _lists(sums),
+        "sum_squares": _lists(squares),
     }
     return pa.table(columns)
 
 
-def _numbers(points: Points) -> pa.Array:
-    return pa.array(np.arange(points.first, points.first + len(points)), pa.int64())
-
-
-def _metric(name: str, metrics: Floats, there: NDArray[np.bool_]) -> pa.Array:
-    """A metric's column, none where a trial has not been run or the metric is none; counts are whole."""
-    values = np.ascontiguousarray(metrics[:, METRIC_NAMES.index(name)])
-    missing = ~there | np.isnan(values)
-    if METRICS[name].unit == "count":
-        return pa.array(np.where(missing, 0.0, values).astype(np.int64), pa.int64(), mask=missing)
-    return pa.array(values, pa.float64(), mask=missing)
+def _metrics(figures: Floats, without: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """Every metric's column, none where a trial has not been run or the metric is none; counts are whole."""
+    columns = np.ascontiguousarray(figures.T)
+    missing = np.isnan(columns) | without
+    found = {}
+    for name in METRIC_NAMES:
+        place = FIGURES.index(name)
+        values, there = columns[place], missing[place]
+        if METRICS[name].unit == "count":
+            whole = np.where(there, 0.0, values).astype(np.int64)
+            found[name] = pa.array(whole, pa.int64(), mask=there)
+        else:
+            found[name] = pa.array(values, pa.float64(), mask=there)
+    return found
 
 
 def _lists(values: NDArray[Any]) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), BLOCKS)

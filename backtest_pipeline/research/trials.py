@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.accounts import JointAccount, simulate_symbol
-from backtest_pipeline.engine.inputs import holding_period_of, signals_of
-from backtest_pipeline.engine.metrics.account_metrics import METRIC_NAMES, account_metrics
-from backtest_pipeline.engine.metrics.curve_kernels import bar_returns
-from backtest_pipeline.engine.records import joined, settings_of
-from backtest_pipeline.engine.signal_study import study_signals
-from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+from backtest_pipeline.engine.indicators.sharing import IndicatorMemo, sharing
+from backtest_pipeline.engine.inputs import holding_period_of, signals_of_read_only
+from backtest_pipeline.engine.records import SETTINGS
+from backtest_pipeline.model.candles import CANDLE_COLUMNS
+from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, RequestInvalid
+from backtest_pipeline.model.space_values import PARAM
 from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.strategy import checked_params
-from backtest_pipeline.research.market import (
-    MARKET_FIELDS,
-    CandlesByTimeframe,
-    CandlesGiven,
-    Market,
-    market_of,
-)
+from backtest_pipeline.research.combinations import groups_of
+from backtest_pipeline.research.market import MARKET_FIELDS, CandlesByTimeframe
 from backtest_pipeline.research.space import Points, Space
-from backtest_pipeline.research.trial_requests import trial_request
-from backtest_pipeline.research.trial_table import (
-    BLOCKS,
-    FAILED,
-    INVALID,
-    TrialChunk,
-    blocks_table,
-    by_symbol_table,
-    trials_table,
-)
+from backtest_pipeline.research.trial_batch import TrialBatch
+from backtest_pipeline.research.trial_rows import TrialRows
+from backtest_pipeline.research.trial_settings import TrialSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from backtest_pipeline.engine.accounts import Curve
-    from backtest_pipeline.model.request import BacktestRequest
-    from backtest_pipeline.model.result import Metrics
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
     from backtest_pipeline.model.sweep_request import SweepRequest
+    from backtest_pipeline.research.market import CandlesGiven
+    from backtest_pipeline.research.trial_table import TrialChunk
 
-    Floats = NDArray[np.float64]
+    Rows = NDArray[np.int64]
+    _Group = tuple[Rows, Mapping[str, Any]]
 
-_CHUNK_BARS = 32_768
+SIGNAL_FIELDS = ("strategy", "seed", *MARKET_FIELDS)
+"""Fields on which signals hang, beside the strategy's parameters."""
+
+
+BUILT_IN = "backtest_pipeline.strategies.builtin."
+"""Where strategies stand that write to no indicator, and so need no copies of shared ones."""
 
 
 class TrialRunner:
     """Runs the trials of one sweep, in whatever order they are asked for.
 
-    What a trial yields depends on the request and the candles alone.
+    What a trial yields depends on the request and the candles alone. Trials with the same signals share
+    them, and trials of the same candles are run together by one call of a kernel.
 
     Attributes:
         request: the sweep.
@@ -82,15 +74,17 @@ class TrialRunner:
         self.request = request
         self.space = Space.of(request.space)
         self._strategies = strategies
-        self._timezone = timezone
-        self._candles = CandlesByTimeframe(candles)
+        given = CandlesByTimeframe(candles)
         backtest = request.backtest
         choices = request.space.get("symbols", (backtest.symbols,))
         symbols = list(dict.fromkeys(symbol for one in choices for symbol in one))
-        self._candles.check(symbols, request.space.get("timeframe", (backtest.timeframe,)))
-        self.most_bars = self._candles.bars(symbols)
-        self._several = max(len(one) for one in choices) > 1
-        self._markets: dict[tuple[object, ...], Market] = {}
+        given.check(symbols, request.space.get("timeframe", (backtest.timeframe,)))
+        self.most_bars = given.bars(symbols)
+        self._several_symbols = max(len(one) for one in choices) > 1
+        self._memo = IndicatorMemo()
+        self._copies = {name: not own.__module__.startswith(BUILT_IN) for name, own in strategies.items()}
+        self._settings = TrialSettings(given, request, self.space, timezone)
+        self._signal_keys = [key for key in request.space if key.startswith(PARAM) or key in SIGNAL_FIELDS]
 
     def run(self, points: Points) -> TrialChunk:
         """Runs some trials.
@@ -98,91 +92,92 @@ class TrialRunner:
         Args:
             points: which combinations, as the sweep's search chooses them.
         """
-        rows = len(points)
-        metrics = np.full((rows, len(METRIC_NAMES)), np.nan)
-        counts = np.zeros((rows, BLOCKS), dtype=np.int32)
-        sums, squares = np.zeros((2, rows, BLOCKS))
-        errors: dict[int, tuple[str, str]] = {}
-        owners: list[int] = []
-        symbols: list[str] = []
-        symbol_rows: list[Floats] = []
-        for row in range(rows):
-            try:
-                request = trial_request(self.request, self.space.values(points, row))
-                strategy = self._strategies[request.strategy]
-                params = checked_params(strategy, request.params)
-            except RequestInvalid as error:
-                errors[row] = (INVALID, str(error))
-                continue
-            try:
-                own, account, curve = self._run(request, strategy, params)
-            except BacktestError as error:
-                errors[row] = (FAILED, str(error))
-                continue
-            metrics[row] = account
-            counts[row], sums[row], squares[row] = _blocks(curve)
-            owners += [points.first + row] * len(own)
-            symbols += request.symbols
-            symbol_rows += own
-        completed = np.ones(rows, dtype=np.bool_)
-        completed[list(errors)] = False
-        by_symbol = None
-        if self._several:
-            table = np.reshape(symbol_rows, (len(symbol_rows), len(METRIC_NAMES)))
-            by_symbol = by_symbol_table(owners, symbols, table)
-        return TrialChunk(
-            trials_table(self.space, points, self.request.objective, metrics, completed, errors),
-            by_symbol,
-            blocks_table(points, completed, counts, sums, squares),
+        with sharing(self._memo):
+            return self._run(points)
+
+    def _run(self, points: Points) -> TrialChunk:
+        rows = TrialRows(len(points), several_symbols=self._several_symbols)
+        settings, setting_of = self._settings.of(points)
+        usable = np.ones(len(points), dtype=np.bool_)
+        for place, setting in enumerate(settings):
+            if isinstance(setting.request, RequestInvalid):
+                trials = np.flatnonzero(setting_of == place)
+                rows.refuse(trials, str(setting.request))
+                usable[trials] = False
+        records = np.frombuffer(b"".join(setting.record for setting in settings), dtype=SETTINGS)[setting_of]
+        cash = np.array([setting.initial_cash for setting in settings])[setting_of]
+        for groups in self._markets(points, usable):
+            batch: TrialBatch | None = None
+            for trials, params in groups:
+                request: Any = settings[setting_of[trials[0]]].request
+                batch = self._add(batch, rows, trials, request, params)
+                if batch is not None and batch.is_full:
+                    batch.flush(records, cash, rows)
+            if batch is not None:
+                batch.flush(records, cash, rows)
+        return rows.chunk(self.space, points, self.request.objective)
+
+    def _add(
+        self,
+        batch: TrialBatch | None,
+        rows: TrialRows,
+        trials: Rows,
+        request: Any,
+        params: Mapping[str, Any],
+    ) -> TrialBatch | None:
+        """Adds trials with the same signals to the batch, which is made for the first of them."""
+        strategy = self._strategies[request.strategy]
+        try:
+            checked = checked_params(strategy, params)
+        except ParamsInvalid as error:
+            rows.refuse(trials, str(error))
+            return batch
+        try:
+            if batch is None:
+                batch = TrialBatch(self._settings.market(request))
+                self._memo.begin(getattr(own, name) for own in batch.candles for name in CANDLE_COLUMNS)
+            self._memo.copies = self._copies[request.strategy]
+            batch.add(trials, _put_signals(batch, strategy, checked, request.seed))
+        except BacktestError as error:
+            rows.fail(trials, str(error))
+        return batch
+
+    def _markets(self, points: Points, usable: NDArray[np.bool_]) -> Iterator[Iterator[_Group]]:
+        """Trials with the same signals and their parameters, those of the same candles together."""
+        first_rows, signals_of = groups_of(points, self._signal_keys)
+        _, market_of = groups_of(points, [key for key in self.space.axes if key in MARKET_FIELDS])
+        order = np.argsort(signals_of, kind="stable")
+        bounds = np.searchsorted(signals_of[order], np.arange(len(first_rows) + 1)).tolist()
+        names = self.request.varied_params
+        columns = [self.space.axes[PARAM + name] for name in names]
+        values = list(
+            zip(*(axis.values_at(points.places[axis.key][first_rows]) for axis in columns), strict=True)
         )
+        base = self.request.backtest.params
+        by_market = np.argsort(market_of[first_rows], kind="stable")
+        all_usable = bool(usable.all())
 
-    def _run(
-        self, request: BacktestRequest, strategy: Strategy, params: StrategyParams
-    ) -> tuple[list[Floats], Floats, Curve]:
-        market = self._market(request)
-        joint = JointAccount(market.candles)
-        studies, trades, own_rows = [], [], []
-        for candles, periods in zip(market.candles, market.periods_per_year, strict=True):
-            signals = signals_of(strategy, params, candles, request.seed)
-            holding_period = holding_period_of(strategy, params)
-            study = study_signals(candles, signals, request.direction, holding_period)
-            settings = settings_of(request, request.max_hold_bars or holding_period)
-            cash = request.initial_cash / len(request.symbols)
-            outcome, curve = simulate_symbol(candles, signals, settings, cash, _CHUNK_BARS, lambda _: None)
-            joint.add(curve)
-            studies.append(study)
-            trades.append(outcome.trades)
-            if len(market.candles) > 1:
-                own, _, _ = account_metrics(
-                    curve, periods, outcome.trades, study.timestamp, study.return_frac
-                )
-                own_rows.append(_row(own))
-        curve = joint.curve()
-        account, _, _ = account_metrics(
-            curve,
-            market.joint_periods_per_year,
-            joined(trades),
-            joined([study.timestamp for study in studies]),
-            joined([study.return_frac for study in studies]),
-        )
-        row = _row(account)
-        return own_rows or [row], row, curve
+        def groups(places: list[int]) -> Iterator[_Group]:
+            for place in places:
+                trials = order[bounds[place] : bounds[place + 1]]
+                if not all_usable:
+                    trials = trials[usable[trials]]
+                if len(trials):
+                    yield (
+                        trials,
+                        ({**base, **dict(zip(names, values[place], strict=True))} if names else base),
+                    )
 
-    def _market(self, request: BacktestRequest) -> Market:
-        key = tuple(getattr(request, name) for name in MARKET_FIELDS)
-        if key not in self._markets:
-            self._markets[key] = market_of(self._candles.of(request.timeframe), request, self._timezone)
-        return self._markets[key]
+        edges = np.flatnonzero(np.diff(market_of[first_rows][by_market])) + 1
+        for part in np.split(by_market, edges):
+            yield groups(part.tolist())
 
 
-def _row(metrics: Metrics) -> Floats:
-    return np.array([np.nan if value is None else value for value in metrics.values()], dtype=np.float64)
-
-
-def _blocks(curve: Curve) -> tuple[NDArray[np.int64], Floats, Floats]:
-    bars = len(curve.equity)
-    returns = np.empty(bars)
-    bar_returns(curve.equity, curve.initial_cash, curve.benchmark, curve.initial_benchmark, returns)
-    edges = np.arange(BLOCKS + 1) * bars // BLOCKS
-    parts = [returns[start:stop] for start, stop in pairwise(edges)]
-    return np.diff(edges), np.array([p.sum() for p in parts]), np.array([(p * p).sum() for p in parts])
+def _put_signals(batch: TrialBatch, strategy: Strategy, params: StrategyParams, seed: int) -> int | None:
+    """Asks the strategy for the signals of every symbol, and for its holding period, which is returned."""
+    hold_bars = None
+    for symbol, candles in enumerate(batch.candles):
+        batch.put_signals(symbol, signals_of_read_only(strategy, params, candles, seed))
+        if symbol == 0:
+            hold_bars = holding_period_of(strategy, params)
+    return hold_bars

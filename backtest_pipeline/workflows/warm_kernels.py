@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 
 from backtest_pipeline.model.candles import Candles
@@ -9,12 +11,16 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.strategies.registry import strategies
 from backtest_pipeline.workflows.run_backtest import run_backtest
 
+TRIAL_KERNEL = "backtest_pipeline.research.trial_kernel"
+
 _BARS = 600
 _BUILT_IN = "backtest_pipeline.strategies.builtin."
 
 
 def warm_kernels() -> list[str]:
     """Runs every built-in strategy once on made-up candles, long and short, with every kind of stop.
+
+    The kernel of sweeps is compiled as well.
 
     An operator's own strategies are left alone: they may take long, or crash.
 
@@ -24,6 +30,7 @@ def warm_kernels() -> list[str]:
     Returns:
         The strategies' names.
     """
+    import_module(TRIAL_KERNEL)
     candles = {"WARM": made_up_candles()}
     names = [name for name, strategy in strategies().items() if strategy.__module__.startswith(_BUILT_IN)]
     for name in names:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from backtest_pipeline.engine.accounts import Curve
 from backtest_pipeline.engine.metrics.account_metrics import METRIC_NAMES
-from backtest_pipeline.engine.metrics.curve_metrics import curve_metrics, value_at_risk
+from backtest_pipeline.engine.metrics.curve_kernels import value_at_risk
+from backtest_pipeline.engine.metrics.curve_metrics import curve_metrics
+from backtest_pipeline.engine.metrics.list_kernels import pairwise_sum
 from backtest_pipeline_tests.engine.scripted import flat, play, signals_at
 
 DAY = np.timedelta64(86_400_000_000, "us")
@@ -99,16 +101,35 @@ def test_alpha_and_beta_against_holding_the_same_account() -> None:
 
 def test_value_at_risk_is_the_loss_that_one_bar_in_twenty_exceeds() -> None:
     returns = np.arange(-10, 11) / 100  # the second lowest of 21 is the 5 % quantile
-    assert value_at_risk(returns) == pytest.approx(0.09)
+    assert value_at_risk(returns, np.empty_like(returns)) == pytest.approx(0.09)
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), bars=st.integers(65_000, 80_000), levels=st.sampled_from([3, 50, 0]))
-def test_value_at_risk_of_many_bars_takes_no_shortcut(seed: int, bars: int, levels: int) -> None:
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bars=st.integers(1, 300) | st.integers(65_000, 80_000),
+    levels=st.sampled_from([3, 50, 0]),
+)
+def test_value_at_risk_of_any_number_of_bars_takes_no_shortcut(seed: int, bars: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
     returns = rng.normal(0, 0.01, bars) if levels == 0 else rng.integers(-levels, levels, bars) / 1_000
     returns[: bars // 2] *= rng.choice([0.0, 1.0, 50.0])
-    assert value_at_risk(returns) == pytest.approx(-np.quantile(returns, 0.05), rel=1e-12, abs=1e-15)
+    assert value_at_risk(returns, np.empty_like(returns)) == pytest.approx(
+        -np.quantile(returns, 0.05), rel=1e-12, abs=1e-15
+    )
+
+
+def test_value_at_risk_is_no_number_where_the_tail_is_none() -> None:
+    returns = np.array([np.nan, 0.1, np.inf])  # sorted: 0.1, inf, none; the 5 % quantile lies between two
+    assert not math.isfinite(value_at_risk(returns, np.empty(3)))
+    assert value_at_risk(np.array([np.nan, *[-0.1] * 40]), np.empty(41)) == pytest.approx(0.1)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 40) | st.integers(41, 2_000))
+def test_lists_are_added_up_as_numpy_does_to_the_last_digit(seed: int, count: int) -> None:
+    values = np.random.default_rng(seed).normal(0, 1, count) * 10.0 ** (seed % 9)
+    assert pairwise_sum(values) == values.sum()
 
 
 def test_trade_metrics() -> None:

@@ -3,9 +3,11 @@
 from backtest_pipeline.engine.indicators.functions import (
     atr,
     before,
+    body_range,
     bollinger,
     crossed_above,
     crossed_below,
+    crossings,
     donchian,
     ema,
     macd,
@@ -17,9 +19,11 @@ from backtest_pipeline.engine.indicators.functions import (
 __all__ = [
     "atr",
     "before",
+    "body_range",
     "bollinger",
     "crossed_above",
     "crossed_below",
+    "crossings",
     "donchian",
     "ema",
     "macd",

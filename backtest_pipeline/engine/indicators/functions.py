@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.indicators.crossing import crossed
+from backtest_pipeline.engine.indicators.crossing import crossed, crossed_both
 from backtest_pipeline.engine.indicators.rolling import rolling_deviation, rolling_highest, rolling_mean
+from backtest_pipeline.engine.indicators.sharing import handed_out, shared
 from backtest_pipeline.engine.indicators.smoothing import smooth, split_changes, true_range
 from backtest_pipeline.engine.indicators.volume_profile import zone_levels
 
@@ -26,10 +27,7 @@ def sma(values: ArrayLike, window: int) -> Floats:
 
     Correct to the last digit whatever came before the window; as `talib.SMA` but for rounding.
     """
-    source = _floats(values)
-    mean = np.empty_like(source)
-    rolling_mean(source, window, mean)
-    return mean
+    return handed_out(_sma(_floats(values), window))
 
 
 def ema(values: ArrayLike, window: int) -> Floats:
@@ -37,7 +35,7 @@ def ema(values: ArrayLike, window: int) -> Floats:
 
     As `talib.EMA`.
     """
-    return _smoothed(_floats(values), window, 2.0 / (window + 1.0))
+    return handed_out(_ema(_floats(values), window))
 
 
 def rsi(values: ArrayLike, window: int) -> Floats:
@@ -46,22 +44,12 @@ def rsi(values: ArrayLike, window: int) -> Floats:
     As `talib.RSI`, except that values which never move have 50, where TA-Lib says 0, which would read as
     oversold.
     """
-    source = _floats(values)
-    gain, loss = np.empty_like(source), np.empty_like(source)
-    split_changes(source, gain, loss)
-    up, down = _smoothed(gain, window, 1.0 / window), _smoothed(loss, window, 1.0 / window)
-    moved = up + down
-    strength = np.where(np.isnan(moved), np.nan, 50.0)
-    np.divide(100.0 * up, moved, out=strength, where=moved > 0.0)
-    return strength
+    return handed_out(_rsi(_floats(values), window))
 
 
 def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int) -> Floats:
     """Average true range with Wilder's smoothing, from the second bar on; as `talib.ATR`."""
-    source = _floats(close)
-    spread = np.empty_like(source)
-    true_range(_floats(high), _floats(low), source, spread)
-    return _smoothed(spread, window, 1.0 / window)
+    return handed_out(_atr(_floats(high), _floats(low), _floats(close), window))
 
 
 def bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats, Floats, Floats]:
@@ -72,12 +60,7 @@ def bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats
     Returns:
         Lower band, middle, upper band.
     """
-    source = _floats(values)
-    middle = sma(source, window)
-    width = np.empty_like(source)
-    rolling_deviation(source, middle, window, width)
-    width *= deviations
-    return middle - width, middle, middle + width
+    return handed_out(_bollinger(_floats(values), window, deviations))
 
 
 def macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, Floats]:
@@ -89,9 +72,8 @@ def macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, 
     Returns:
         The difference and its signal line.
     """
-    source = _floats(values)
-    difference = ema(source, fast) - ema(source, slow)
-    return difference, ema(difference, signal)
+    difference = _difference(_floats(values), fast, slow)
+    return handed_out((difference, _ema(difference, signal)))
 
 
 def donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floats]:
@@ -102,18 +84,17 @@ def donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floa
     Returns:
         Lower and upper end.
     """
-    lows, highs = _floats(low), _floats(high)
-    lower, upper = np.empty_like(lows), np.empty_like(highs)
-    rolling_highest(-lows, window, lower)
-    rolling_highest(highs, window, upper)
-    return -lower, upper
+    return handed_out((_lowest(_floats(low), window), _highest(_floats(high), window)))
+
+
+def body_range(open_: ArrayLike, close: ArrayLike) -> tuple[Floats, Floats]:
+    """Lower and upper end of each bar's body: the lower and the higher of its open and close."""
+    return handed_out(_body_range(_floats(open_), _floats(close)))
 
 
 def before(values: Floats, bars: int = 1) -> Floats:
     """What the values were that many bars before; NaN at the first bars."""
-    earlier = np.full_like(values, np.nan)
-    earlier[bars:] = values[: max(len(values) - bars, 0)]
-    return earlier
+    return handed_out(_before(values, bars))
 
 
 def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
@@ -132,6 +113,16 @@ def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
 def crossed_below(left: ArrayLike, right: ArrayLike) -> Flags:
     """Where `left` is below `right` and was not at the bar before; as `crossed_above`."""
     return crossed_above(right, left)
+
+
+def crossings(left: ArrayLike, right: ArrayLike) -> tuple[Flags, Flags]:
+    """Where `left` crosses above `right`, and where below: `crossed_above` and `crossed_below` at once."""
+    upper, lower = _floats(left), _floats(right)
+    if len(upper) != len(lower):
+        upper, lower = _broadcast(upper, lower)
+    above, below = np.empty(len(upper), dtype=np.bool_), np.empty(len(upper), dtype=np.bool_)
+    crossed_both(upper, lower, above, below)
+    return above, below
 
 
 def volume_zone_level(
@@ -157,10 +148,91 @@ def volume_zone_level(
         Shape (n,); NaN where the window is not full or has no volume. A window that is a single price has
         that price as its level. Takes time in proportion to n * window * log2(num_bins).
     """
-    bottoms, tops, volumes = _floats(bottom), _floats(top), _floats(volume)
-    lowest, highest = donchian(tops, bottoms, window)
-    levels = np.empty_like(volumes)
-    zone_levels(bottoms, tops, volumes, lowest, highest, window, num_bins, top_share, levels)
+    ranges = _floats(bottom), _floats(top), _floats(volume)
+    return handed_out(_zone_level(*ranges, window, num_bins, top_share))
+
+
+@shared(arrays=1)
+def _sma(source: Floats, window: int) -> Floats:
+    mean = np.empty_like(source)
+    rolling_mean(source, window, mean)
+    return mean
+
+
+@shared(arrays=1)
+def _ema(source: Floats, window: int) -> Floats:
+    return _smoothed(source, window, 2.0 / (window + 1.0))
+
+
+@shared(arrays=1)
+def _rsi(source: Floats, window: int) -> Floats:
+    gain, loss = np.empty_like(source), np.empty_like(source)
+    split_changes(source, gain, loss)
+    up, down = _smoothed(gain, window, 1.0 / window), _smoothed(loss, window, 1.0 / window)
+    moved = up + down
+    strength = np.where(np.isnan(moved), np.nan, 50.0)
+    np.divide(100.0 * up, moved, out=strength, where=moved > 0.0)
+    return strength
+
+
+@shared(arrays=3)
+def _atr(high: Floats, low: Floats, close: Floats, window: int) -> Floats:
+    spread = np.empty_like(close)
+    true_range(high, low, close, spread)
+    return _smoothed(spread, window, 1.0 / window)
+
+
+@shared(arrays=1)
+def _deviation(source: Floats, window: int) -> Floats:
+    width = np.empty_like(source)
+    rolling_deviation(source, _sma(source, window), window, width)
+    return width
+
+
+@shared(arrays=1)
+def _bollinger(source: Floats, window: int, deviations: float) -> tuple[Floats, Floats, Floats]:
+    middle, width = _sma(source, window), _deviation(source, window) * deviations
+    return middle - width, middle, middle + width
+
+
+@shared(arrays=1)
+def _difference(source: Floats, fast: int, slow: int) -> Floats:
+    return _ema(source, fast) - _ema(source, slow)
+
+
+@shared(arrays=1)
+def _lowest(source: Floats, window: int) -> Floats:
+    lowest = np.empty_like(source)
+    rolling_highest(-source, window, lowest)
+    return -lowest
+
+
+@shared(arrays=1)
+def _highest(source: Floats, window: int) -> Floats:
+    highest = np.empty_like(source)
+    rolling_highest(source, window, highest)
+    return highest
+
+
+@shared(arrays=2)
+def _body_range(open_: Floats, close: Floats) -> tuple[Floats, Floats]:
+    return np.minimum(open_, close), np.maximum(open_, close)
+
+
+@shared(arrays=1)
+def _before(values: Floats, bars: int) -> Floats:
+    earlier = np.full_like(values, np.nan)
+    earlier[bars:] = values[: max(len(values) - bars, 0)]
+    return earlier
+
+
+@shared(arrays=3)
+def _zone_level(
+    bottom: Floats, top: Floats, volume: Floats, window: int, num_bins: int, top_share: float
+) -> Floats:
+    levels = np.empty_like(volume)
+    lowest, highest = _lowest(bottom, window), _highest(top, window)
+    zone_levels(bottom, top, volume, lowest, highest, window, num_bins, top_share, levels)
     return levels
 
 

@@ -26,7 +26,7 @@ def _folded(parts: Any) -> float:
 
 @compiled()
 def _volume_above(edge: float, bottom: Any, top: Any, density: Any, point: Any, parts: Any) -> float:
-    parts[len(top) :] = 0.0
+    """Volume at prices from `edge` on; `parts` is zero where there are no bars, and folding leaves it so."""
     for bar in range(len(top)):
         overlap = top[bar] - max(edge, bottom[bar])
         parts[bar] = density[bar] * max(overlap, 0.0) + (point[bar] if overlap >= 0.0 else 0.0)
@@ -47,7 +47,8 @@ def zone_levels(
 ) -> None:
     """Writes, for each bar, the lower edge of the zone that holds the top share of the volume before it.
 
-    The volume above a bin's lower edge only falls from bin to bin, so the bin is found by bisection.
+    The volume above a bin's lower edge only falls from bin to bin, so the bin is found by bisection, which
+    begins at the bin of the bar before.
 
     Args:
         bottom: shape (n,), lower end of each bar's range in price.
@@ -68,12 +69,12 @@ def zone_levels(
     size = 1
     while size < window:
         size *= 2
-    parts = np.empty(size)
+    parts = np.zeros(size)
     level[:window] = np.nan
+    guess = num_bins // 2
     for bar in range(window, len(volume)):
         before = slice(bar - window, bar)
         parts[:window] = volume[before]
-        parts[window:] = 0.0
         total = _folded(parts)
         floor, span = lowest[bar - 1], highest[bar - 1] - lowest[bar - 1]
         if total <= 0.0 or span == 0.0:
@@ -81,15 +82,21 @@ def zone_levels(
             continue
         width = span / num_bins
         wanted = top_share * total * (1.0 - SHARE_TOLERANCE)
+        bottoms, tops, densities, points = bottom[before], top[before], density[before], point[before]
         reaching, failing = 0, num_bins
+        middle = min(max(guess, 1), num_bins - 1)
+        nearby = True
         while failing - reaching > 1:
-            middle = (reaching + failing) // 2
-            edge = floor + middle * width
-            if (
-                _volume_above(edge, bottom[before], top[before], density[before], point[before], parts)
-                >= wanted
-            ):
+            if _volume_above(floor + middle * width, bottoms, tops, densities, points, parts) >= wanted:
                 reaching = middle
             else:
                 failing = middle
+            if nearby and reaching == middle:
+                middle += 1
+            elif nearby:
+                middle -= 1
+            nearby = nearby and reaching < middle < failing and abs(middle - guess) <= 1
+            if not nearby:
+                middle = (reaching + failing) // 2
+        guess = reaching
         level[bar] = floor + reaching * width

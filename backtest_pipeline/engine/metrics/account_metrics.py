@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from backtest_pipeline.engine.metrics.curve_metrics import curve_metrics
@@ -78,9 +77,4 @@ def account_metrics(
     found, exposure_frac, drawdown_frac = curve_metrics(curve, periods_per_year)
     found |= trade_metrics(trades)
     found |= study_metrics(signal_moments, signal_returns)
-    return {name: _finite(found[name]) for name in METRIC_NAMES}, exposure_frac, drawdown_frac
-
-
-def _finite(value: float | None) -> float | None:
-    """None where a number is more than a float holds, as with prices of 1e300: JSON has no infinity."""
-    return value if value is not None and math.isfinite(value) else None
+    return {name: found[name] for name in METRIC_NAMES}, exposure_frac, drawdown_frac

@@ -1,7 +1,9 @@
-"""Passes over an account's bars: returns, their moments, drawdowns and exposure.
+"""Passes over an account's bars (returns, moments, drawdowns, exposure) and the figures made of them.
 
 Sums are taken over blocks, each folded in halves, in an order that no processor changes: rounding errors do
-not grow with the number of bars, and the additions run in parallel all the same.
+not grow with the number of bars, and the additions run in parallel all the same. Blocks are sliced, as Numba
+looks twice at an index that may be negative. All of it stands in one file: Numba renews a cached kernel when
+the kernel's own file changes, and only then.
 """
 
 from __future__ import annotations
@@ -12,7 +14,44 @@ import numpy as np
 
 from backtest_pipeline.engine.compiled import FloatsIn, FloatsOut, IntsIn, compiled, types
 
+CURVE_FIGURES = (
+    "total_return",
+    "cagr",
+    "annual_volatility",
+    "sharpe",
+    "sortino",
+    "calmar",
+    "max_drawdown",
+    "max_drawdown_days",
+    "avg_drawdown",
+    "exposure",
+    "final_equity",
+    "peak_equity",
+    "buy_hold_return",
+    "alpha",
+    "beta",
+    "value_at_risk_95",
+    "skew",
+    "kurtosis",
+    "periods_per_year",
+)
+"""Names of what `curve_figures` writes, in its order."""
+
+DAY_US = 86_400_000_000
+YEAR_US = 365.25 * DAY_US
+SHORTEST_FOR_ANNUAL_US = 30 * DAY_US
+TAIL = 0.05
+EXPONENTS = np.array([1.5, 2.0])
+"""Of the variance under the third and the fourth moment; not constants of the kernel, as a compiler makes a
+multiplication of a constant square, whose last digit can be another one than the power's."""
+
+# A spread this small against the mean is rounding, not risk: the returns are all the same.
+ROUNDING = 1e-14
+
 BLOCK = 512
+MOST_SAMPLED = 4_096
+FEWEST_BARS_A_SAMPLE = 16
+SAMPLE_TAIL = 2.0 * TAIL
 
 
 @compiled()
@@ -27,142 +66,339 @@ def _folded(parts: Any) -> float:
     return total
 
 
-@compiled(types.UniTuple(types.float64, 3)(FloatsIn, types.float64, FloatsIn, types.float64, FloatsOut))
-def bar_returns(
-    values: Any, before: float, benchmark: Any, benchmark_before: float, returns: Any
-) -> tuple[float, float, float]:
+@compiled(types.UniTuple(types.float64, 2)(FloatsIn, types.float64, FloatsOut))
+def bar_returns(values: Any, before: float, returns: Any) -> tuple[float, float]:
     """Writes each bar's return, the first against `before`; 0 once the account is empty.
 
     Returns:
-        Means of the returns, of the benchmark's returns, and of the squares of the negative returns.
+        Means of the returns and of the squares of the negative ones.
     """
     returns[0] = values[0] / before - 1.0
     total = returns[0]
-    total_benchmark = benchmark[0] / benchmark_before - 1.0
     total_downside = min(returns[0], 0.0) ** 2
-    parts, parts_benchmark, parts_downside = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
+    parts, parts_downside = np.zeros(BLOCK), np.zeros(BLOCK)
     for start in range(1, len(values), BLOCK):
         size = min(BLOCK, len(values) - start)
+        now, earlier = values[start : start + size], values[start - 1 : start - 1 + size]
+        own = returns[start : start + size]
         for place in range(size):
-            bar = start + place
-            change = values[bar] / values[bar - 1] - 1.0
-            change = change if values[bar - 1] > 0.0 else 0.0
+            change = now[place] / earlier[place] - 1.0
+            change = change if earlier[place] > 0.0 else 0.0
             below = min(change, 0.0)
-            returns[bar] = change
+            own[place] = change
             parts[place] = change
-            parts_benchmark[place] = benchmark[bar] / benchmark[bar - 1] - 1.0
             parts_downside[place] = below * below
-        for sums in (parts, parts_benchmark, parts_downside):
-            sums[size:] = 0.0
+        parts[size:] = 0.0
+        parts_downside[size:] = 0.0
         total += _folded(parts)
-        total_benchmark += _folded(parts_benchmark)
         total_downside += _folded(parts_downside)
     count = len(values)
-    return total / count, total_benchmark / count, total_downside / count
+    return total / count, total_downside / count
 
 
-@compiled(types.UniTuple(types.float64, 5)(FloatsIn, types.float64, FloatsIn, types.float64, types.float64))
+@compiled(types.float64(FloatsIn, types.float64))
+def squared_distances(changes: Any, mean: float) -> float:
+    """Sum of the squares of the changes' distances from their mean."""
+    spread: float = (changes[0] - mean) ** 2
+    spreads = np.zeros(BLOCK)
+    for start in range(1, len(changes), BLOCK):
+        size = min(BLOCK, len(changes) - start)
+        own = changes[start : start + size]
+        for place in range(size):
+            deviation = own[place] - mean
+            spreads[place] = deviation * deviation
+        spreads[size:] = 0.0
+        spread += _folded(spreads)
+    return spread
+
+
+@compiled(types.UniTuple(types.float64, 4)(FloatsIn, types.float64, FloatsIn, types.float64))
 def central_sums(
-    returns: Any, mean: float, benchmark: Any, benchmark_before: float, mean_benchmark: float
-) -> tuple[float, float, float, float, float]:
+    returns: Any, mean: float, changes: Any, mean_change: float
+) -> tuple[float, float, float, float]:
     """Sums over the bars of what the moments are made of.
 
     Returns:
-        The returns' second, third and fourth central powers, the products of their deviations with the
-        benchmark's, and the squares of the latter.
+        The returns' second, third and fourth central powers, and the products of their deviations with those
+        of the benchmark's changes.
     """
     first = returns[0] - mean
-    first_benchmark = benchmark[0] / benchmark_before - 1.0 - mean_benchmark
     second, third, fourth = first**2, first**2 * first, first**2 * first**2
-    cross, spread = first * first_benchmark, first_benchmark**2
-    seconds, thirds, fourths = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
-    crosses, spreads = np.zeros(BLOCK), np.zeros(BLOCK)
+    cross = first * (changes[0] - mean_change)
+    seconds, thirds, fourths, crosses = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
     for start in range(1, len(returns), BLOCK):
         size = min(BLOCK, len(returns) - start)
+        own, others = returns[start : start + size], changes[start : start + size]
         for place in range(size):
-            bar = start + place
-            deviation = returns[bar] - mean
-            deviation_benchmark = benchmark[bar] / benchmark[bar - 1] - 1.0 - mean_benchmark
+            deviation = own[place] - mean
             square = deviation * deviation
             seconds[place] = square
             thirds[place] = square * deviation
             fourths[place] = square * square
-            crosses[place] = deviation * deviation_benchmark
-            spreads[place] = deviation_benchmark * deviation_benchmark
-        for sums in (seconds, thirds, fourths, crosses, spreads):
+            crosses[place] = deviation * (others[place] - mean_change)
+        for sums in (seconds, thirds, fourths, crosses):
             sums[size:] = 0.0
         second += _folded(seconds)
         third += _folded(thirds)
         fourth += _folded(fourths)
         cross += _folded(crosses)
-        spread += _folded(spreads)
-    return second, third, fourth, cross, spread
+    return second, third, fourth, cross
 
 
 @compiled(
     types.Tuple((types.float64, types.float64, types.int64, types.int64, types.float64))(
-        IntsIn, FloatsIn, types.float64, FloatsOut
+        IntsIn, FloatsIn, types.float64
     )
 )
-def drawdowns(
-    moments: Any, equity: Any, initial_cash: float, drawdown_frac: Any
-) -> tuple[float, float, int, int, float]:
-    """Writes how far each bar's equity lies below its running peak, which starts at the initial cash.
+def falls(moments: Any, equity: Any, initial_cash: float) -> tuple[float, float, int, int, float]:
+    """How far the equity lies below its running peak, which starts at the initial cash.
+
+    An episode lasts from a peak to its recovery, and is deepest at its lowest value.
 
     Returns:
         The deepest drawdown, the sum of every episode's deepest, the number of episodes, the longest time
         from a peak to its recovery (or to the last bar), in microseconds, and the highest peak.
     """
     peak, peak_moment = initial_cash, moments[0]
-    deepest = sum_of_deepest = episode = 0.0
+    deepest = sum_of_deepest = 0.0
+    lowest = peak
     episodes = longest = 0
     for bar in range(len(equity)):
         value = equity[bar]
         if value >= peak:
-            if episode > 0.0:
-                longest = max(longest, moments[bar] - peak_moment)
-                sum_of_deepest += episode
-                episodes += 1
-                episode = 0.0
+            if lowest < peak:
+                episode = 1.0 - lowest / peak
+                if episode > 0.0:
+                    longest = max(longest, moments[bar] - peak_moment)
+                    deepest = max(deepest, episode)
+                    sum_of_deepest += episode
+                    episodes += 1
             peak, peak_moment = value, moments[bar]
-            drawdown_frac[bar] = 0.0
+            lowest = peak
         else:
-            below = 1.0 - value / peak
-            drawdown_frac[bar] = below
-            episode = max(episode, below)
-            deepest = max(deepest, below)
+            lowest = min(lowest, value)
+    episode = 1.0 - lowest / peak
     if episode > 0.0:
         longest = max(longest, moments[-1] - peak_moment)
+        deepest = max(deepest, episode)
         sum_of_deepest += episode
         episodes += 1
     return deepest, sum_of_deepest, episodes, longest, peak
 
 
-@compiled(types.int64(FloatsOut, FloatsIn))
-def exposures(gross: Any, equity: Any) -> int:
-    """Turns gross position values into shares of the equity, 0 without either.
+@compiled(types.void(FloatsIn, types.float64, FloatsOut))
+def write_drawdowns(equity: Any, initial_cash: float, drawdown_frac: Any) -> None:
+    """Writes how far each bar's equity lies below its running peak, which starts at the initial cash."""
+    peak = initial_cash
+    for bar in range(len(equity)):
+        value = equity[bar]
+        peak = max(peak, value)
+        drawdown_frac[bar] = 0.0 if value >= peak else 1.0 - value / peak
 
-    Returns:
-        The number of bars with a position.
-    """
-    exposed = 0
+
+@compiled(types.void(FloatsIn, FloatsOut))
+def write_exposures(equity: Any, gross: Any) -> None:
+    """Turns gross position values into shares of the equity, 0 without either."""
     for bar in range(len(gross)):
         value = gross[bar]
         frac = value / equity[bar]
         gross[bar] = frac if value > 0.0 and equity[bar] > 0.0 else 0.0
-        exposed += value > 0.0
+
+
+@compiled(types.int64(FloatsIn))
+def bars_with_position(gross: Any) -> int:
+    """The number of bars with a position."""
+    exposed = 0
+    for bar in range(len(gross)):
+        exposed += gross[bar] > 0.0
     return exposed
 
 
-@compiled(types.int64(FloatsIn, types.float64, FloatsOut))
-def keep_up_to(values: Any, limit: float, kept: Any) -> int:
-    """Copies the values that do not exceed the limit to the front of `kept`, while it has room.
+@compiled()
+def _selected(values: Any, place: int) -> float:
+    """The value that sorting would put at the place; moves values around (Hoare's selection)."""
+    left, right = 0, len(values) - 1
+    while right > left:
+        middle = (left + right) // 2
+        low, high = min(values[left], values[right]), max(values[left], values[right])
+        pivot = min(max(values[middle], low), high)
+        up, down = left, right
+        while up <= down:
+            while values[up] < pivot:
+                up += 1
+            while values[down] > pivot:
+                down -= 1
+            if up <= down:
+                values[up], values[down] = values[down], values[up]
+                up += 1
+                down -= 1
+        if place <= down:
+            right = down
+        elif place >= up:
+            left = up
+        else:
+            break
+    chosen: float = values[place]
+    return chosen
 
-    Returns:
-        How many values there are; where that is the length of `kept` or more, not all of them are in it.
-    """
-    count, last = 0, len(kept) - 1
+
+@compiled()
+def _likely_limit(returns: Any, spare: Any) -> float:
+    """A value that probably more than the tail lies below, from a sample of the returns."""
+    step = max(len(returns) // MOST_SAMPLED, FEWEST_BARS_A_SAMPLE)
+    count = 0
+    for bar in range(0, len(returns), step):
+        if not np.isnan(returns[bar]):
+            spare[count] = returns[bar]
+            count += 1
+    if count == 0:
+        return np.nan
+    return _selected(spare[:count], min(int(SAMPLE_TAIL * count) + 1, count - 1))
+
+
+@compiled()
+def _highest(values: Any) -> float:
+    highest: float = values[0]
     for value in values:
-        kept[min(count, last)] = value  # written whether it counts or not, which is cheaper than to guess
-        count += value <= limit
-    return count
+        highest = max(highest, value)
+    return highest
+
+
+@compiled(types.float64(FloatsIn, FloatsOut))
+def value_at_risk(returns: Any, kept: Any) -> float:
+    """The loss that one bar in twenty exceeds: minus the returns' 5 % quantile, interpolated linearly.
+
+    As `-empyrical.value_at_risk(returns, 0.05)`. Negative where even the worst bars gained. Only what lies
+    below a likely limit is looked at closely, and all where the limit was too low.
+
+    Args:
+        returns: shape (n,).
+        kept: shape (n,), used up.
+    """
+    rank = TAIL * (len(returns) - 1)
+    lower = int(np.floor(rank))
+    upper = min(lower + 1, len(returns) - 1)
+    limit = _likely_limit(returns, kept)
+    count = equal = 0
+    for value in returns:
+        kept[count] = value  # written whether it counts or not, which is cheaper than to guess
+        count += value < limit
+        equal += value == limit
+    if upper >= count + equal:  # the limit was too low, or there are values that are no numbers
+        count = 0
+        for value in returns:
+            if not np.isnan(value):
+                kept[count] = value
+                count += 1
+        limit = np.nan
+    high = limit
+    low = limit
+    if upper < count:
+        high = _selected(kept[:count], upper)
+    if lower < count:
+        low = high if lower == upper else _highest(kept[: min(upper, count)])
+    return 0.0 - (low + (high - low) * (rank - lower))
+
+
+@compiled()
+def _power(base: float, exponent: float) -> float:
+    """`base ** exponent - 1`, or NaN where that is no number."""
+    power: float = base**exponent - 1.0 if base >= 0.0 else np.nan
+    return power
+
+
+@compiled(
+    types.void(
+        IntsIn,
+        FloatsIn,
+        types.float64,
+        types.int64,
+        types.int64,
+        types.float64,
+        FloatsIn,
+        types.float64,
+        types.float64,
+        types.float64,
+        FloatsIn,
+        FloatsOut,
+        FloatsOut,
+        FloatsOut,
+    )
+)
+def curve_figures(
+    moments: Any,
+    equity: Any,
+    initial_cash: float,
+    exposed_bars: int,
+    elapsed_us: int,
+    periods_per_year: float,
+    changes: Any,
+    mean_change: float,
+    spread: float,
+    benchmark_growth: float,
+    exponents: Any,
+    returns: Any,
+    kept: Any,
+    found: Any,
+) -> None:
+    """Writes every figure that needs the account's bars alone; `curve_metrics` tells what each of them is.
+
+    Args:
+        moments: shape (n,), between which time is measured, microseconds since 1970.
+        equity: shape (n,), at the close.
+        initial_cash: equity before the first bar.
+        exposed_bars: bars with a position.
+        elapsed_us: from the first bar's open to the last bar's end.
+        periods_per_year: bars a year.
+        changes: shape (n,), the benchmark's returns.
+        mean_change: their mean.
+        spread: sum of their squared distances from it.
+        benchmark_growth: the benchmark's last value over its first.
+        exponents: `EXPONENTS`.
+        returns: shape (n,), written.
+        kept: shape (n,), used up; it may be the memory of `changes`.
+        found: shape (figures,), written in the order of `CURVE_FIGURES`; no number where there is none.
+    """
+    count = len(equity)
+    growth = equity[-1] / initial_cash
+    years = elapsed_us / YEAR_US
+    root = np.sqrt(periods_per_year)
+
+    mean, downside = bar_returns(equity, initial_cash, returns)
+    second, third, fourth, cross = central_sums(returns, mean, changes, mean_change)
+    deviation = np.sqrt(second / (count - 1)) if count > 1 else np.nan
+    scatters = deviation > ROUNDING * max(1.0, abs(mean))
+    variance = second / count
+    beta = np.nan
+    if spread > count * (ROUNDING * max(1.0, abs(mean_change))) ** 2:
+        beta = cross / spread
+    loss = value_at_risk(returns, kept)
+    deepest, sum_of_deepest, episodes, longest_us, peak = falls(moments, equity, initial_cash)
+    cagr = _power(growth, 1.0 / years)
+    tells_years = elapsed_us >= SHORTEST_FOR_ANNUAL_US
+
+    found[:] = np.nan
+    found[0] = growth - 1.0
+    if tells_years:
+        found[1] = cagr
+        found[2] = deviation * root
+        found[3] = mean / deviation * root if scatters else np.nan
+        found[4] = mean / np.sqrt(downside) * root if downside > 0.0 else np.nan
+        found[5] = cagr / deepest if deepest != 0.0 else np.nan
+        found[13] = _power(1.0 + mean - beta * mean_change, periods_per_year)
+    found[6] = deepest
+    found[7] = longest_us / DAY_US
+    found[8] = sum_of_deepest / episodes if episodes > 0 else 0.0
+    found[9] = exposed_bars / count
+    found[10] = equity[-1]
+    found[11] = peak
+    found[12] = benchmark_growth - 1.0
+    found[14] = beta
+    found[15] = loss
+    if scatters:
+        found[16] = third / count / variance ** exponents[0]
+        found[17] = fourth / count / variance ** exponents[1] - 3.0
+    found[18] = periods_per_year
+    for place in range(len(found)):
+        if not np.isfinite(found[place]):
+            found[place] = np.nan

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from backtest_pipeline.engine.indicators import crossed_above, crossed_below, ema
+from backtest_pipeline.engine.indicators import crossings, ema
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 
@@ -35,5 +35,5 @@ class EmaCross(Strategy):
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         fast, slow = ema(candles.close, params.fast), ema(candles.close, params.slow)
-        up, down = crossed_above(fast, slow), crossed_below(fast, slow)
+        up, down = crossings(fast, slow)
         return Signals(entry=up, exit=down, short_entry=down, short_exit=up)

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from backtest_pipeline.engine.indicators import crossed_above, crossed_below, macd
+from backtest_pipeline.engine.indicators import crossings, macd
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 
@@ -37,5 +37,5 @@ class MacdCross(Strategy):
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         line, signal = macd(candles.close, params.fast, params.slow, params.signal)
-        up, down = crossed_above(line, signal), crossed_below(line, signal)
+        up, down = crossings(line, signal)
         return Signals(entry=up, exit=down, short_entry=down, short_exit=up)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from backtest_pipeline.engine.indicators import volume_zone_level
+from backtest_pipeline.engine.indicators import body_range, volume_zone_level
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 
@@ -39,8 +39,7 @@ class VolumeZoneBreakout(Strategy):
         """See the class."""
         bottom, top = candles.low, candles.high
         if not params.include_wicks:
-            bottom = np.minimum(candles.open, candles.close)
-            top = np.maximum(candles.open, candles.close)
+            bottom, top = body_range(candles.open, candles.close)
         resistance = volume_zone_level(
             bottom, top, candles.volume, params.volume_window, params.num_bins, params.top_percentile
         )
