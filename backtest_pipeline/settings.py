@@ -48,6 +48,7 @@ class Settings(BaseSettings):
         50, ge=0, description="of each user with a token; 0: any number"
     )
     backtest_least_free_bytes: int = Field(1_000_000_000, ge=0)
+    sweep_processes: int = Field(0, ge=0, le=1_024, description="how many work on a sweep; 0: every core's")
     backtest_log_format: Literal["colored", "json"] = "colored"
     alert_urls: str = Field("", repr=False)
     dagster_home: Path = Field(default_factory=lambda: Path.home() / ".backtest")

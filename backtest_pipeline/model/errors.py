@@ -14,6 +14,7 @@
     ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
     ├── TrialsFailed              not one trial of a sweep could be run
+    ├── WorkersDied               processes that compute were killed again and again
     ├── TaskError                 a task is not what the caller hoped
     │   ├── TaskUnknown
     │   ├── TaskFailed
@@ -270,6 +271,25 @@ class TrialsFailed(BacktestError):
         self.problem = problem
         super().__init__(
             f"all {trials:,} trials that were run failed, the first of them trial {first}: {problem}"
+        )
+
+
+class WorkersDied(BacktestError):
+    """Worker processes died one after another, mostly at the same work.
+
+    Attributes:
+        workers: how many.
+        ended: how the last of them ended.
+    """
+
+    retryable = True
+
+    def __init__(self, workers: int, ended: str) -> None:
+        self.workers = workers
+        self.ended = ended
+        super().__init__(
+            f"{workers} worker processes in a row have ended ({ended}) before their work was done; where the "
+            "system kills them for want of memory (signal 9), lower SWEEP_PROCESSES or add memory"
         )
 
 

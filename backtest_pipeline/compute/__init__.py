@@ -1,0 +1,1 @@
+"""Where chunks of work run: processes of this machine, behind the interface of `concurrent.futures`."""
