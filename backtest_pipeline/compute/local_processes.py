@@ -70,6 +70,7 @@ class LocalProcesses(Executor):
         self._bell, self._ring = Pipe(duplex=False)
         self._workers: dict[ForkedWorker, _Call | None] = {}
         self._deaths = 0
+        self._problem: Exception | None = None
         started: Future[None] = Future()
         self._manager = threading.Thread(
             target=self._manage, args=(started,), name="local-processes", daemon=True
@@ -91,9 +92,12 @@ class LocalProcesses(Executor):
 
         Raises:
             RuntimeError: the processes have been shut down.
+            WorkersDied: the workers ended before they were given anything, one after another.
         """
         call = _Call(packed_call(fn, args, kwargs), Future())
         with self._lock:
+            if self._problem is not None:
+                raise self._problem
             if self._state != "open":
                 raise RuntimeError("cannot submit a call after the processes have been shut down")
             self._waiting.append(call)
@@ -220,7 +224,7 @@ class LocalProcesses(Executor):
     def _end(self, problem: Exception | None) -> None:
         with self._lock:
             gently = self._state == "finishing" and problem is None
-            self._state = "killed"
+            self._state, self._problem = "killed", problem
             left = [*(call for call in self._workers.values() if call), *self._waiting]
             self._waiting.clear()
         for worker in self._workers:
