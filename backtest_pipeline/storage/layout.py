@@ -12,6 +12,8 @@ from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 MANIFEST = "manifest.json"
 CHART = "equity.png"
 REPORT = "report.html"
+BEST = "best"
+"""Folder, within a sweep's, of the tables of its best trial."""
 _TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -76,6 +78,10 @@ class Layout:
     def staging(self, run_id: str) -> Path:
         """Folder in which one attempt prepares its files, on the same file system as the tasks."""
         return self.tasks / ".staging" / run_id
+
+    def sweep_parts(self, key: str) -> Path:
+        """Folder of the chunks that a sweep has finished, for whoever runs the same one next."""
+        return self.tasks / ".sweeps" / key
 
     @property
     def publish_lock(self) -> Path:

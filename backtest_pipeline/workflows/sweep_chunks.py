@@ -1,0 +1,263 @@
+"""Runs the trials of a sweep in worker processes, a chunk at a time, and keeps each chunk that is done.
+
+What is done already, by whomever, is not done again. So a sweep that was interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from backtest_pipeline.research.market import CandlesByTimeframe
+from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
+from backtest_pipeline.research.trial_requests import trial_request
+from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
+from backtest_pipeline.workflows.run_backtest import run_backtest
+from backtest_pipeline.workflows.run_sweep import chunk_trials
+from backtest_pipeline.workflows.trial_tally import TrialTally
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.research.market import CandlesGiven
+    from backtest_pipeline.research.space import Points
+    from backtest_pipeline.research.trials import TrialRunner
+
+    Span = tuple[int, int]
+
+TRIALS, BY_SYMBOL, BLOCKS, EQUITY = "trials", "trials_by_symbol", "blocks", "equity"
+_CHUNK = re.compile(r"(\d{8})-(\d{8})")
+_WAITING_PER_PROCESS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class SweepWork:
+    """What each process that works on a sweep has to know; forked and never pickled.
+
+    Attributes:
+        runner: runs trials; its request is the sweep, resolved.
+        candles: what it runs them on.
+        parts: where finished chunks lie.
+        timezone: what a `start` or `end` without a zone means.
+    """
+
+    runner: TrialRunner
+    candles: CandlesGiven
+    parts: SweepParts
+    timezone: str = "UTC"
+
+    def begin(self) -> None:
+        """Makes this the work of this process."""
+        _work[:] = [self]
+
+    def request_of(self, trial: int, chunk: str) -> BacktestRequest:
+        """The backtest that a trial is.
+
+        Raises:
+            PartDamaged: the chunk that the trial is in is gone.
+        """
+        first, _ = span_of_chunk(chunk)
+        row = self.parts.read(chunk, TRIALS).slice(trial - first, 1)
+        space = self.runner.space
+        return trial_request(self.runner.request, space.values(space.points_of(row), 0))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepProgress:
+    """How far a sweep is.
+
+    Attributes:
+        done: trials that are done, those of earlier attempts included.
+        trials: all there are.
+        resumed: of those done, how many earlier attempts have left.
+        best: the best objective so far; none where no trial ranks yet.
+    """
+
+    done: int
+    trials: int
+    resumed: int
+    best: float | None
+
+
+def run_trials(
+    work: SweepWork,
+    executor: Executor,
+    processes: int,
+    progress_callback: Callable[[SweepProgress], None] = lambda _: None,
+    *,
+    most_chunk_trials: int | None = None,
+) -> TrialTally:
+    """Runs all trials that no part holds yet, then the equity of the best.
+
+    Args:
+        work: the sweep; each process of the executor has begun it.
+        executor: what runs chunks.
+        processes: how many chunks it runs at once.
+        progress_callback: called after each chunk; whatever it raises stops the sweep and passes through.
+        most_chunk_trials: a smaller limit to a chunk than its bars are.
+
+    Returns:
+        What is known of the trials.
+
+    Raises:
+        TrialsFailed: trials were run, and every one failed.
+        PartDamaged: a part was taken away meanwhile; what is missing is made by a further call.
+        WorkersDied: processes were killed again and again.
+        OSError: the disk refuses.
+    """
+    request, parts = work.runner.request, work.parts
+    search = search_of(request)
+    tally = TrialTally(request)
+    for name in chunks_of(parts):
+        try:
+            tables = {table: parts.read(name, table) for table in parts.tables(name)}
+        except PartDamaged:
+            parts.drop(name)
+        else:
+            tally.add(tally.facts_of(tables[TRIALS]))
+    resumed = tally.done
+
+    def tell() -> None:
+        progress_callback(SweepProgress(tally.done, search.trials, resumed, tally.best_objective))
+
+    tell()
+    size = min(
+        chunk_trials(work.runner.most_bars),
+        most_chunk_trials or search.trials,
+        -(-(search.batch_trials or search.trials) // processes),
+    )
+    known: dict[str, pa.Table] = {}
+    for batch in _batches(search):
+        missing = list(_cut(missing_spans(parts, *batch), size))
+        if not missing:
+            continue
+        earlier = _earlier(parts, batch[0], known) if search.batch_trials is not None else ()
+        calls = (executor.submit(run_chunk, search.points(*span, earlier)) for span in missing)
+        for facts in _outcomes(calls, _WAITING_PER_PROCESS * processes):
+            tally.add(facts)
+            tell()
+    tally.refuse_failed()
+    _run_best(work, executor, processes, tally)
+    return tally
+
+
+def run_chunk(points: Points) -> pa.Table:
+    """Runs some trials in a worker and keeps what they yield; returns what their tally needs."""
+    work = _work[0]
+    chunk = work.runner.run(points)
+    tables = {TRIALS: chunk.trials, BLOCKS: chunk.blocks}
+    if chunk.by_symbol is not None:
+        tables[BY_SYMBOL] = chunk.by_symbol
+    work.parts.write(chunk_name(points.first, points.first + len(points)), tables)
+    return TrialTally(work.runner.request).facts_of(chunk.trials)
+
+
+def run_equity(trial: int, chunk: str) -> None:
+    """Runs a trial in a worker as a backtest of its own and keeps its equity."""
+    work = _work[0]
+    request = work.request_of(trial, chunk)
+    candles = CandlesByTimeframe(work.candles).of(request.timeframe)
+    equity = run_backtest(candles, request, timezone=work.timezone).equity
+    table = pa.Table.from_pandas(equity[["timestamp", "equity"]], preserve_index=False)
+    work.parts.write(equity_name(trial), {EQUITY: table})
+
+
+def chunk_name(first: int, stop: int) -> str:
+    """Name of the part that holds the trials `first` to `stop` (excluded)."""
+    return f"{first:08d}-{stop:08d}"
+
+
+def equity_name(trial: int) -> str:
+    """Name of the part that holds a trial's equity."""
+    return f"equity-{trial:08d}"
+
+
+def span_of_chunk(name: str) -> Span:
+    """The trials that a part holds: the first, and the one after the last."""
+    first, stop = name.split("-")
+    return int(first), int(stop)
+
+
+def chunks_of(parts: SweepParts) -> list[str]:
+    """Parts that hold trials, in order, of those that overlap the first."""
+    found: list[str] = []
+    reached = 0
+    for name in parts.names():
+        if _CHUNK.fullmatch(name) and span_of_chunk(name)[0] >= reached:
+            found.append(name)
+            reached = span_of_chunk(name)[1]
+    return found
+
+
+def chunk_of(parts: SweepParts, trial: int) -> str:
+    """The part that holds a trial.
+
+    Raises:
+        PartDamaged: none does.
+    """
+    for name in chunks_of(parts):
+        first, stop = span_of_chunk(name)
+        if first <= trial < stop:
+            return name
+    raise PartDamaged(f"of trial {trial}")
+
+
+def missing_spans(parts: SweepParts, start: int, stop: int) -> Iterator[Span]:
+    """Which of the trials `start` to `stop` (excluded) no part holds."""
+    held = [span for span in map(span_of_chunk, chunks_of(parts)) if span[1] > start and span[0] < stop]
+    edges = [start, *(edge for span in held for edge in span), stop]
+    for first, last in list(pairwise(edges))[::2]:
+        if first < last:
+            yield first, last
+
+
+def _batches(search: Search) -> Iterator[Span]:
+    start = 0
+    while start < search.trials:
+        stop = batch_end(search, start)
+        yield start, stop
+        start = stop
+
+
+def _cut(spans: Iterator[Span], size: int) -> Iterator[Span]:
+    for start, stop in spans:
+        for first in range(start, stop, size):
+            yield first, min(first + size, stop)
+
+
+def _earlier(parts: SweepParts, start: int, known: dict[str, pa.Table]) -> Sequence[pa.Table]:
+    """All trials before a batch, of searches that choose by them; `known` are those that have been read."""
+    names = [name for name in chunks_of(parts) if span_of_chunk(name)[1] <= start]
+    known |= {name: parts.read(name, TRIALS) for name in names if name not in known}
+    return [known[name] for name in names]
+
+
+def _outcomes(calls: Iterator[Future[pa.Table]], most: int) -> Iterator[pa.Table]:
+    """Outcomes as they come, of calls of which no more than `most` are made before their turn."""
+    running: set[Future[pa.Table]] = set()
+    more = True
+    while more or running:
+        while more and len(running) < most:
+            call = next(calls, None)
+            more = call is not None
+            running |= {call} if call is not None else set()
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for call in done:
+            yield call.result()
+
+
+def _run_best(work: SweepWork, executor: Executor, processes: int, tally: TrialTally) -> None:
+    known = set(work.parts.names())
+    wanted = [trial for trial in tally.best_trials if equity_name(trial) not in known]
+    calls = (executor.submit(run_equity, trial, chunk_of(work.parts, trial)) for trial in wanted)
+    for _ in _outcomes(calls, _WAITING_PER_PROCESS * processes):
+        pass
+
+
+_work: list[SweepWork] = []
+"""What this process works on, where it is one of several."""
