@@ -37,6 +37,9 @@ MAX_RETRIES = "dagster/max_retries"
 MAX_RUNTIME = "dagster/max_runtime"
 
 JOB = "backtest"
+SWEEP_JOB = "sweep"
+TASK_JOBS = (JOB, SWEEP_JOB)
+"""The jobs whose runs are attempts of tasks."""
 CLEANUP_JOB = "cleanup_task_results"
 CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"

@@ -32,7 +32,10 @@ class PartDamaged(Exception):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"part {name} is gone or damaged")
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return f"part {self.name} of a sweep is gone or damaged"
 
 
 class SweepParts:
@@ -105,17 +108,21 @@ class SweepParts:
         """Forgets a part, as one that is damaged."""
         (self.folder / _record(name)).unlink(missing_ok=True)
 
-    def delete(self) -> bool:
-        """Deletes all parts unless somebody uses them; returns whether they are gone."""
+    def used(self) -> bool:
+        """Whether somebody uses the parts now."""
         try:
-            with (self.folder / LOCK).open("ab") as lock:
+            with (self.folder / LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(self.folder, ignore_errors=True)
         except FileNotFoundError:
-            return True
-        except BlockingIOError:
             return False
-        return not self.folder.exists()
+        except BlockingIOError:
+            return True
+        return False
+
+    def delete(self) -> None:
+        """Deletes all parts unless somebody uses them."""
+        if not self.used():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _checksums(self, name: str) -> dict[str, str]:
         try:

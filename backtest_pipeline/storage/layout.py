@@ -17,6 +17,16 @@ BEST = "best"
 _TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def is_result_path(path: str) -> bool:
+    """Whether a text is the path of a file that results may have, relative to the task's folder.
+
+    It is a visible name, or one in `best/`, and not the manifest's.
+    """
+    name = path.removeprefix(f"{BEST}/")
+    allowed = path.isascii() and all(one.isalnum() or one in "._-" for one in name)
+    return allowed and bool(name) and len(path) <= 100 and not name.startswith(".") and name != MANIFEST
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where candles and results lie.

@@ -6,21 +6,22 @@ What is done already, by whomever, is not done again. So a sweep that was interr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
 from backtest_pipeline.research.market import CandlesByTimeframe
 from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
-from backtest_pipeline.research.trial_requests import trial_request
+from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.run_sweep import chunk_trials
-from backtest_pipeline.workflows.trial_tally import TrialTally
+from backtest_pipeline.workflows.trial_tally import TrialTally, facts_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 TRIALS, BY_SYMBOL, BLOCKS, EQUITY = "trials", "trials_by_symbol", "blocks", "equity"
 _CHUNK = re.compile(r"(\d{8})-(\d{8})")
 _WAITING_PER_PROCESS = 2
+_FIRST_CHUNK_TRIALS, _CHUNK_S, _MOST_GROWTH = 64, 1.0, 8
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +67,7 @@ class SweepWork:
         """
         first, _ = span_of_chunk(chunk)
         row = self.parts.read(chunk, TRIALS).slice(trial - first, 1)
-        space = self.runner.space
-        return trial_request(self.runner.request, space.values(space.points_of(row), 0))
+        return request_of_row(self.runner.request, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,42 +122,44 @@ def run_trials(
         except PartDamaged:
             parts.drop(name)
         else:
-            tally.add(tally.facts_of(tables[TRIALS]))
+            tally.add(facts_of(request, tables[TRIALS]))
     resumed = tally.done
 
     def tell() -> None:
         progress_callback(SweepProgress(tally.done, search.trials, resumed, tally.best_objective))
 
     tell()
-    size = min(
-        chunk_trials(work.runner.most_bars),
-        most_chunk_trials or search.trials,
-        -(-(search.batch_trials or search.trials) // processes),
-    )
+    most = min(chunk_trials(work.runner.most_bars), most_chunk_trials or search.trials)
+    size = _ChunkSize(min(most, -(-(search.batch_trials or search.trials) // processes)))
     known: dict[str, pa.Table] = {}
     for batch in _batches(search):
-        missing = list(_cut(missing_spans(parts, *batch), size))
+        missing = list(missing_spans(parts, *batch))
         if not missing:
             continue
         earlier = _earlier(parts, batch[0], known) if search.batch_trials is not None else ()
-        calls = (executor.submit(run_chunk, search.points(*span, earlier)) for span in missing)
-        for facts in _outcomes(calls, _WAITING_PER_PROCESS * processes):
+        calls = (executor.submit(run_chunk, search.points(*span, earlier)) for span in _cut(missing, size))
+        for facts, took_s in _outcomes(calls, _WAITING_PER_PROCESS * processes):
             tally.add(facts)
+            size.learn(len(facts), took_s)
             tell()
     tally.refuse_failed()
     _run_best(work, executor, processes, tally)
     return tally
 
 
-def run_chunk(points: Points) -> pa.Table:
-    """Runs some trials in a worker and keeps what they yield; returns what their tally needs."""
-    work = _work[0]
+def run_chunk(points: Points) -> tuple[pa.Table, float]:
+    """Runs some trials in a worker and keeps what they yield.
+
+    Returns:
+        What their tally needs, and the seconds that they took.
+    """
+    work, began_s = _work[0], time.monotonic()
     chunk = work.runner.run(points)
     tables = {TRIALS: chunk.trials, BLOCKS: chunk.blocks}
     if chunk.by_symbol is not None:
         tables[BY_SYMBOL] = chunk.by_symbol
     work.parts.write(chunk_name(points.first, points.first + len(points)), tables)
-    return TrialTally(work.runner.request).facts_of(chunk.trials)
+    return facts_of(work.runner.request, chunk.trials), time.monotonic() - began_s
 
 
 def run_equity(trial: int, chunk: str) -> None:
@@ -224,10 +229,29 @@ def _batches(search: Search) -> Iterator[Span]:
         start = stop
 
 
-def _cut(spans: Iterator[Span], size: int) -> Iterator[Span]:
+class _ChunkSize:
+    """How many trials to put into the next chunk: about a second's work, as far as is known by then.
+
+    No byte of the sweep hangs on it; but a chunk is what an interruption costs, and what progress is told by.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.trials = min(most, _FIRST_CHUNK_TRIALS)
+
+    def learn(self, trials: int, took_s: float) -> None:
+        """Takes note of what a chunk took."""
+        by_time = int(trials / took_s * _CHUNK_S) if took_s > 0 else self._most
+        self.trials = max(1, min(self._most, by_time, self.trials * _MOST_GROWTH))
+
+
+def _cut(spans: Iterable[Span], size: _ChunkSize) -> Iterator[Span]:
     for start, stop in spans:
-        for first in range(start, stop, size):
-            yield first, min(first + size, stop)
+        first = start
+        while first < stop:
+            last = min(first + size.trials, stop)
+            yield first, last
+            first = last
 
 
 def _earlier(parts: SweepParts, start: int, known: dict[str, pa.Table]) -> Sequence[pa.Table]:
@@ -237,9 +261,9 @@ def _earlier(parts: SweepParts, start: int, known: dict[str, pa.Table]) -> Seque
     return [known[name] for name in names]
 
 
-def _outcomes(calls: Iterator[Future[pa.Table]], most: int) -> Iterator[pa.Table]:
+def _outcomes(calls: Iterator[Future[Outcome]], most: int) -> Iterator[Outcome]:
     """Outcomes as they come, of calls of which no more than `most` are made before their turn."""
-    running: set[Future[pa.Table]] = set()
+    running: set[Future[Outcome]] = set()
     more = True
     while more or running:
         while more and len(running) < most:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -64,7 +64,7 @@ def write_sweep(
     folder: Path,
     work: SweepWork,
     tally: TrialTally,
-    schedules: Mapping[str, Mapping[str, Schedule]] | None = None,
+    schedules_of: Callable[[str, str], Mapping[str, Schedule]] = lambda *_: {},
 ) -> SweepFiles:
     """Writes all tables of a sweep whose trials are done.
 
@@ -74,7 +74,7 @@ def write_sweep(
         folder: where they go.
         work: the sweep.
         tally: of all its trials.
-        schedules: by timeframe and symbol, as `run_backtest` takes them for the best trial.
+        schedules_of: gives, for a timeframe and a calendar, what `run_backtest` takes for the best trial.
 
     Raises:
         PartDamaged: a chunk is gone or torn; when it has been run again, this may be called again.
@@ -91,14 +91,10 @@ def write_sweep(
         return SweepFiles(files, None, None)
     request = work.request_of(best_trials[0], chunk_of(parts, best_trials[0]))
     candles = CandlesByTimeframe(work.candles).of(request.timeframe)
-    best = run_backtest(
-        candles,
-        request,
-        timezone=work.timezone,
-        schedules=(schedules or {}).get(request.timeframe),
-    )
+    schedules = schedules_of(request.timeframe, request.calendar)
+    best = run_backtest(candles, request, timezone=work.timezone, schedules=schedules)
     own = folder / BEST
-    own.mkdir()
+    own.mkdir(exist_ok=True)
     files += [write_table(own, name, getattr(best, name), below=folder) for name in TABLES]
     files.append(_equities(folder, parts, best_trials))
     return SweepFiles(files, best, best_trials[0])

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.sweep_request import SweepRequest
 
 
+def facts_of(request: SweepRequest, trials: pa.Table) -> pa.Table:
+    """The columns of a table of trials that a tally needs; of errors only the first failure's."""
+    metrics = [condition.metric for condition in request.conditions]
+    facts = trials.select(list(dict.fromkeys(["trial", "state", "objective", *metrics])))
+    failed = np.flatnonzero(pc.equal(trials.column("state"), FAILED).to_numpy())[:1]
+    error = trials.column("error")[int(failed[0])].as_py() if len(failed) else ""
+    return facts.replace_schema_metadata({"error": error})
+
+
 class TrialTally:
     """Takes in what chunks have yielded, in whatever order they come.
 
@@ -35,14 +44,6 @@ class TrialTally:
         self._ranking = Ranking(request)
         self._best_score = np.nan
         self._first_failed: tuple[int, str] | None = None
-
-    def facts_of(self, trials: pa.Table) -> pa.Table:
-        """The columns of a table of trials that `add` needs; of errors only the first failure's."""
-        metrics = [condition.metric for condition in self._request.conditions]
-        facts = trials.select(list(dict.fromkeys(["trial", "state", "objective", *metrics])))
-        failed = np.flatnonzero(pc.equal(trials.column("state"), FAILED).to_numpy())[:1]
-        error = trials.column("error")[int(failed[0])].as_py() if len(failed) else ""
-        return facts.replace_schema_metadata({"error": error})
 
     def add(self, facts: pa.Table) -> None:
         """Takes note of some trials, as `facts_of` has them."""

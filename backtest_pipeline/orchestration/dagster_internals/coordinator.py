@@ -17,6 +17,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.tag_rules import tag_problem
+from backtest_pipeline.model.task_kind import backtest_of
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
 from backtest_pipeline.orchestration.tasks.admission import gone_if_refused, refuse_inadmissible
@@ -53,7 +54,7 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             LockNotAcquired: its key could not be compared with others; the run is gone again.
         """
         run = context.dagster_run
-        run_tags = submission_tags(run, now_s=time.time()) if run.job_name == tags.JOB else {}
+        run_tags = submission_tags(run, now_s=time.time()) if run.job_name in tags.TASK_JOBS else {}
         user = context.get_request_header(USER_HEADER)  # the guard's word; what a client wrote there is gone
         if user:
             run_tags[tags.USER] = user
@@ -125,7 +126,7 @@ def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
         run: a run that is being submitted.
         now_s: seconds since 1970, from which a retry's wait counts.
     """
-    config: Mapping[str, Any] = run.run_config
+    config: Mapping[str, Any] = backtest_of(run.run_config)
     selected = config.get("strategy")
     run_tags = {tags.PROGRESS: "0.00"}
     if tags.NOT_BEFORE in run.tags:

@@ -5,7 +5,7 @@ retried. This one reads the runs themselves from where it stopped, and leaves ma
 recorded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -16,10 +16,12 @@ from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.model.status import UNDECIDED_S
 from backtest_pipeline.orchestration.dagster_internals.names import should_retry
 from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.jobs.sweep import sweep
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, attempts_of, unfinished_manifest
-from backtest_pipeline.orchestration.tasks.run_context import RunContext
-from backtest_pipeline.settings import get_settings
+from backtest_pipeline.orchestration.tasks.run_context import RunContext, TaskContext
+from backtest_pipeline.orchestration.tasks.sweep_context import SweepContext
+from backtest_pipeline.settings import Settings, get_settings
 
 LOOK_EVERY_S = 5
 GIVE_UP_AFTER = timedelta(days=1)
@@ -27,6 +29,12 @@ _OVERLAP = timedelta(seconds=60)
 _ENDED: dict[dg.DagsterRunStatus, FinalState] = {
     dg.DagsterRunStatus.FAILURE: "failed",
     dg.DagsterRunStatus.CANCELED: "cancelled",
+}
+
+
+_JOBS: Mapping[str, tuple[dg.JobDefinition, Callable[[Settings], TaskContext]]] = {
+    tags.JOB: (backtest, RunContext),
+    tags.SWEEP_JOB: (sweep, SweepContext),
 }
 
 
@@ -58,9 +66,10 @@ def final_states(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[dg.RunRecord]:
     """Runs that failed or were cancelled and are not recorded yet, oldest first."""
-    wanted = dg.RunsFilter(job_name=tags.JOB, statuses=list(_ENDED), updated_after=since)
-    records = instance.get_run_records(wanted, ascending=True)
-    return (record for record in records if not record.dagster_run.tags.get(tags.RECORDED))
+    for job in tags.TASK_JOBS:
+        wanted = dg.RunsFilter(job_name=job, statuses=list(_ENDED), updated_after=since)
+        records = instance.get_run_records(wanted, ascending=True)
+        yield from (record for record in records if not record.dagster_run.tags.get(tags.RECORDED))
 
 
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool | None:
@@ -97,8 +106,8 @@ def _write_manifest(
     instance: dg.DagsterInstance, record: dg.RunRecord, status: FinalState, message: str
 ) -> None:
     """Writes the manifest unless the worker has; a request that makes no sense leaves none."""
-    run_context = RunContext(get_settings())
     run = record.dagster_run
+    job, run_context = _JOBS[run.job_name][0], _JOBS[run.job_name][1](get_settings())
     attempt = Attempt.of(instance, run.run_id)
     try:
         published = run_context.task_store.manifest(attempt.task_id)
@@ -111,7 +120,7 @@ def _write_manifest(
     )
     ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else datetime.now(UTC)
     try:
-        asked = run_context.asked(_config_of(run))
+        asked = run_context.asked(_config_of(run, job))
     except (RequestInvalid, dg.DagsterInvalidConfigError):
         return
     manifest = unfinished_manifest(
@@ -127,8 +136,8 @@ def _write_manifest(
         run_context.task_store.publish(manifest, staged)
 
 
-def _config_of(run: dg.DagsterRun) -> dict[str, object]:
+def _config_of(run: dg.DagsterRun, job: dg.JobDefinition) -> dict[str, object]:
     """The config as the ops saw it, every default filled in."""
-    resolved = dg.validate_run_config(backtest, run.run_config)
+    resolved = dg.validate_run_config(job, run.run_config)
     config: dict[str, object] = resolved["ops"]["load_candles"]["config"]
     return config

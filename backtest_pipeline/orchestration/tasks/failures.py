@@ -15,7 +15,7 @@ from backtest_pipeline.orchestration.dagster_internals.names import DagsterExecu
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_of_database
 from backtest_pipeline.orchestration.tasks.manifests import Attempt, unfinished_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
-from backtest_pipeline.orchestration.tasks.run_context import RunContext
+from backtest_pipeline.orchestration.tasks.run_context import TaskContext
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def publish_unfinished(
     context: dg.OpExecutionContext, status: FinalState, error: TaskErrorRecord | None
 ) -> None:
     """Publishes the manifest of a task that did not complete, unless nothing can be said of its request."""
-    run_context: RunContext = context.resources.run_context
+    run_context: TaskContext = context.resources.run_context
     try:
         asked = run_context.asked(context.op_config)
     except RequestInvalid:
