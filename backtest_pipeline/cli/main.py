@@ -17,6 +17,7 @@ from backtest_pipeline.cli.commands.list_command import list_tasks
 from backtest_pipeline.cli.commands.report_commands import compare, report
 from backtest_pipeline.cli.commands.result_command import result
 from backtest_pipeline.cli.commands.strategies_command import list_strategies
+from backtest_pipeline.cli.commands.sweep_commands import best, sweep
 from backtest_pipeline.cli.commands.task_commands import cancel, run, status, submit, wait
 from backtest_pipeline.cli.commands.up_command import up
 from backtest_pipeline.cli.commands.verify_command import verify
@@ -35,6 +36,8 @@ app = typer.Typer(
 app.command()(up)
 app.command()(run)
 app.command()(submit)
+app.command()(sweep)
+app.command()(best)
 app.command()(status)
 app.command()(wait)
 app.command()(cancel)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -14,8 +14,8 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import ServiceError, TaskUnknown
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskState, TaskStatus
+from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.results import catalog
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.attempts import Attempts
@@ -25,6 +25,7 @@ from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
 from backtest_pipeline.sdk.reuse import Reuse
 from backtest_pipeline.sdk.states import may_have_successors, status_of, task_of
 from backtest_pipeline.sdk.submission import launch, new_key, submit_all
+from backtest_pipeline.sdk.sweep_results import read_sweep, request_of_trial
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
 from backtest_pipeline.settings import get_settings
@@ -93,13 +94,13 @@ class BacktestClient:
 
     def submit(
         self,
-        request: BacktestRequest,
+        request: BacktestRequest | SweepRequest,
         *,
         idempotency_key: str | None = None,
         reuse: bool = True,
         server_code: bool = False,
     ) -> TaskStatus:
-        """Asks for a backtest and returns at once.
+        """Asks for a backtest, or for a sweep, and returns at once.
 
         Where a completed task has the very result already (same request, candles and code), that task is
         returned and nothing runs. Parameters are checked here where the strategy is installed here; the
@@ -120,7 +121,7 @@ class BacktestClient:
         Raises:
             RequestInvalid: the strategy, its parameters or the key are wrong; nothing was started.
         """
-        if reuse and idempotency_key is None and not server_code:
+        if isinstance(request, BacktestRequest) and reuse and idempotency_key is None and not server_code:
             done = self._with_result_of(request)
             if done is not None:
                 return done
@@ -132,13 +133,13 @@ class BacktestClient:
 
     def submit_many(
         self,
-        requests: Sequence[BacktestRequest],
+        requests: Sequence[BacktestRequest | SweepRequest],
         *,
         idempotency_keys: Sequence[str] | None = None,
         at_once: int = 8,
         server_code: bool = False,
     ) -> list[TaskStatus]:
-        """Asks for many backtests; returns their tasks in the order of the requests. Reuses no results.
+        """Asks for many backtests or sweeps; returns their tasks in the same order. Reuses no results.
 
         Args:
             requests: what to run.
@@ -150,7 +151,7 @@ class BacktestClient:
             SubmissionsFailed: some were not taken, all others were; it has the keys to repeat the call with.
         """
 
-        def submit(request: BacktestRequest, key: str) -> TaskStatus:
+        def submit(request: BacktestRequest | SweepRequest, key: str) -> TaskStatus:
             return self.submit(request, idempotency_key=key, server_code=server_code)
 
         return submit_all(submit, requests, idempotency_keys, at_once)
@@ -216,14 +217,28 @@ class BacktestClient:
         """
         return cancel(self._graphql, self._attempts, self._clock, task_id, timeout_s)
 
-    def result(self, task_id: str) -> BacktestResult:
+    def result(self, task_id: str) -> Any:
         """Reads a completed task's result from its folder, checking every file.
+
+        Returns:
+            A `BacktestResult`, or of a sweep a `SweepResult`.
 
         Raises:
             ResultMissing: there is none (yet), or the task did not complete.
             ResultDamaged: a file is gone or differs from what was published.
         """
+        if self._tasks.manifest(task_id).kind == "sweep":
+            return read_sweep(self._tasks, task_id)
         return self._tasks.result(task_id)
+
+    def trial(self, task_id: str, trial: int) -> BacktestRequest:
+        """The backtest that a trial of a completed sweep is: run alone, it yields the very same numbers.
+
+        Raises:
+            RequestInvalid: there is no such trial, or its values do not fit together.
+            ResultMissing, ResultDamaged: as `result`.
+        """
+        return request_of_trial(self._tasks, task_id, trial)
 
     def pin(self, task_id: str) -> Manifest:
         """Keeps a finished task's results past TASK_RESULT_TTL_DAYS, in the folder that both share.
