@@ -48,6 +48,19 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_search_loads_the_libraries_of_other_searches_in_no_case() -> None:
+    code = (
+        "import sys\n"
+        "from backtest_pipeline import BacktestRequest, SweepRequest\n"
+        "from backtest_pipeline.research.search.kinds import search_of\n"
+        "backtest = BacktestRequest(strategy='sma_cross', symbols=['A'])\n"
+        "search_of(SweepRequest(backtest=backtest, space={'fee_bps': [1, 2]})).points(0, 2)\n"
+        "print([name for name in ('optuna', 'scipy.stats') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", backtest_pipeline.__all__)
 def test_every_public_name_can_be_imported(name: str) -> None:
     assert getattr(backtest_pipeline, name).__name__ == name

@@ -1,4 +1,7 @@
-"""Measures sweeps: trials a second of each strategy, growth with candles and trials, and against vectorbt."""
+"""Measures sweeps: trials a second of each strategy, growth with candles and trials, and against vectorbt.
+
+Times are those of the processor, in one process each.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
-from benchmark_candles import CASH, FEE_FRAC, best_ms, minutes
+from benchmark_candles import CASH, FEE_FRAC, best_cpu_ms, minutes
 from benchmark_engine import BUILD, HERE, output, say, scratch_python
 from pydantic import Field
 
@@ -111,7 +114,7 @@ def request_of(strategy: str, space: dict[str, Any]) -> SweepRequest:
 def speed(strategy: str) -> dict[str, float]:
     """Trials a second of `run_sweep` in one process, from the request to the table with all metrics."""
     candles, asked = candles_of(BARS), request_of(strategy, SPACES[strategy])
-    taken_ms = best_ms(lambda: run_sweep(candles, asked), seconds=4)
+    taken_ms = best_cpu_ms(lambda: run_sweep(candles, asked), seconds=4)
     return {"trials": asked.planned_trials, "a_second": asked.planned_trials / taken_ms * 1e3}
 
 
@@ -119,14 +122,14 @@ def alone_a_second() -> float:
     """Backtests a second, each by `run_backtest`."""
     candles = candles_of(BARS)
     asked = BacktestRequest(strategy="sma_cross", symbols=("X",), timeframe="1m")
-    return 1e3 / best_ms(lambda: run_backtest(candles, asked))
+    return 1e3 / best_cpu_ms(lambda: run_backtest(candles, asked))
 
 
 def growth() -> dict[str, Any]:
     """Milliseconds of `sma_cross` as candles grow (400 trials) and as trials grow (1,000 candles)."""
     windows = {"params.fast": IntRange(2, 21), "params.slow": IntRange(22, 41)}
     by_bars = {
-        bars: best_ms(lambda bars=bars: run_sweep(candles_of(bars), request_of("sma_cross", windows)))  # type: ignore[misc]  # bound now
+        bars: best_cpu_ms(lambda bars=bars: run_sweep(candles_of(bars), request_of("sma_cross", windows)))  # type: ignore[misc]  # bound now
         for bars in (10_000, 30_000, 100_000)
     }
     candles = candles_of(BARS)
@@ -135,7 +138,7 @@ def growth() -> dict[str, Any]:
         asked = request_of(
             "sma_cross", {"params.fast": IntRange(2, 101), "params.slow": IntRange(102, 101 + slow)}
         )
-        by_trials[100 * slow] = best_ms(lambda asked=asked: run_sweep(candles, asked))  # type: ignore[misc]  # bound now
+        by_trials[100 * slow] = best_cpu_ms(lambda asked=asked: run_sweep(candles, asked))  # type: ignore[misc]  # bound now
     return {
         "ms_by_candles": by_bars,
         "ms_by_trials": by_trials,
@@ -160,7 +163,7 @@ def vectorbt() -> dict[str, Any]:
         {"params.fast": IntRange(*fast), "params.slow": IntRange(*slow)},
     )
     candles = candles_of(BARS)
-    ours_ms = best_ms(lambda: run_sweep(candles, asked))
+    ours_ms = best_cpu_ms(lambda: run_sweep(candles, asked))
     trials = run_sweep(candles, asked).trials
     returns = np.array(theirs["total_return"])
     differences = np.abs(returns - trials.total_return.to_numpy(dtype=np.float64)) / (1.0 + np.abs(returns))

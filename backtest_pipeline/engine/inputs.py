@@ -99,18 +99,25 @@ def signals_of_read_only(
     strategy: Strategy, params: StrategyParams, candles: Candles, seed: int
 ) -> CheckedSignals:
     """As `signals_of`, of candles to which nobody can write."""
+    return check_signals(strategy.name, answer_of(strategy, params, candles, seed), len(candles))
+
+
+def answer_of(strategy: Strategy, params: StrategyParams, candles: Candles, seed: int) -> object:
+    """What the strategy says of candles to which nobody can write, unchecked.
+
+    Raises:
+        StrategyFaulty: it raised.
+    """
     try:
         if _takes_rng(type(strategy)):
             rng = generator_of(seed, candles.symbol)
-            answer = strategy.signals(candles, params, rng=rng)  # type: ignore[call-arg]  # it declares it
-        else:
-            answer = strategy.signals(candles, params)
+            return strategy.signals(candles, params, rng=rng)  # type: ignore[call-arg]  # it declares it
+        return strategy.signals(candles, params)
     except BacktestError:
         raise
     except Exception as error:
         problem = f"signals() raised {type(error).__name__} on {candles.symbol}: {error}"
         raise StrategyFaulty(strategy.name, problem) from error
-    return check_signals(strategy.name, answer, len(candles))
 
 
 def generator_of(seed: int, symbol: str) -> np.random.Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -136,6 +136,30 @@ def check_signals(strategy: str, signals: object, bars: int) -> CheckedSignals:
         short_exit=_checked_flags(strategy, "short_exit", signals.short_exit, bars),
         confidence=_checked_confidence(strategy, signals.confidence, bars),
     )
+
+
+def copy_plain_signals(signals: object, flags: Sequence[NDArray[np.bool_]]) -> bool:
+    """Copies signals that need no closer look, which is most, in half the time of `check_signals`.
+
+    Args:
+        signals: a strategy's answer.
+        flags: four arrays of the candles' length, for entry, exit, short_entry and short_exit.
+
+    Returns:
+        Whether they were copied; otherwise ask `check_signals`.
+    """
+    if type(signals) is not Signals or signals.confidence is not None:
+        return False
+    shape = flags[0].shape
+    given = (signals.entry, signals.exit, signals.short_entry, signals.short_exit)
+    for own, target in zip(given, flags):  # noqa: B905  four of each
+        if type(own) is np.ndarray and own.dtype is _BOOL and own.shape == shape:
+            target[...] = own
+        elif own is None:
+            target[...] = False
+        else:
+            return False
+    return True
 
 
 def _checked_flags(strategy: str, name: str, array: object, bars: int) -> NDArray[np.bool_]:

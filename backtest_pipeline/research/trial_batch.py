@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtest_pipeline.engine.records import TRADE, opening_account
-from backtest_pipeline.research.trial_kernel import SPARE_ROWS, run_trials
+from backtest_pipeline.model.strategy import check_signals, copy_plain_signals
+from backtest_pipeline.research.kernel_arrays import SPARE_ROWS
+from backtest_pipeline.research.trial_kernel import run_trials
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.strategy import CheckedSignals
-    from backtest_pipeline.research.market import Market
+    from backtest_pipeline.research.trial_market import Market
     from backtest_pipeline.research.trial_rows import TrialRows
 
     Rows = NDArray[np.int64]
@@ -65,13 +66,19 @@ class TrialBatch:
         """Whether the batch has to be flushed before there is room for further signals."""
         return len(self._trials) == self._room
 
-    def put_signals(self, symbol: int, signals: CheckedSignals) -> None:
-        """Takes one symbol's signals for the trials that are added next."""
-        entry, exit_, short_entry, short_exit = self._views[len(self._trials) * self._symbols + symbol]
-        entry[...] = signals.entry
-        exit_[...] = signals.exit
-        short_entry[...] = signals.short_entry
-        short_exit[...] = signals.short_exit
+    def put_signals(self, symbol: int, strategy: str, answer: object) -> None:
+        """Takes a strategy's answer on one symbol for the trials that are added next.
+
+        Raises:
+            StrategyFaulty: as `check_signals`.
+        """
+        flags = self._views[len(self._trials) * self._symbols + symbol]
+        if copy_plain_signals(answer, flags):
+            return
+        signals = check_signals(strategy, answer, len(flags[0]))
+        given = (signals.entry, signals.exit, signals.short_entry, signals.short_exit)
+        for own, target in zip(given, flags, strict=True):
+            target[...] = own
 
     def add(self, trials: Rows, hold_bars: int | None) -> None:
         """Adds trials that have the signals which were put since the last call.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.research.trial_kernel import BLOCKS, FIGURES
+from backtest_pipeline.research.kernel_arrays import BLOCKS, FIGURES
 from backtest_pipeline.research.trial_table import (
     FAILED,
     INVALID,

@@ -10,7 +10,7 @@ import numpy as np
 from backtest_pipeline.engine.records import SETTINGS, settings_of
 from backtest_pipeline.model.errors import CandlesError, RequestInvalid
 from backtest_pipeline.research.combinations import groups_of
-from backtest_pipeline.research.market import MARKET_FIELDS, CandlesByTimeframe, Market, market_of
+from backtest_pipeline.research.trial_market import MARKET_FIELDS, CandlesByTimeframe, Market, market_of
 from backtest_pipeline.research.trial_requests import trial_request
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from backtest_pipeline.engine.metrics.account_metrics import METRIC_NAMES
 from backtest_pipeline.model.metric_catalog import METRICS
-from backtest_pipeline.research.trial_kernel import BLOCKS, FIGURES
+from backtest_pipeline.research.kernel_arrays import BLOCKS, FIGURES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

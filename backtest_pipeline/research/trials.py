@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtest_pipeline.engine.indicators.sharing import IndicatorMemo, sharing
-from backtest_pipeline.engine.inputs import holding_period_of, signals_of_read_only
+from backtest_pipeline.engine.inputs import answer_of, holding_period_of
 from backtest_pipeline.engine.records import SETTINGS
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, RequestInvalid
@@ -16,22 +16,23 @@ from backtest_pipeline.model.space_values import PARAM
 from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.strategy import checked_params
 from backtest_pipeline.research.combinations import groups_of
-from backtest_pipeline.research.market import MARKET_FIELDS, CandlesByTimeframe
 from backtest_pipeline.research.space import Points, Space
 from backtest_pipeline.research.trial_batch import TrialBatch
+from backtest_pipeline.research.trial_market import MARKET_FIELDS, CandlesByTimeframe
 from backtest_pipeline.research.trial_rows import TrialRows
-from backtest_pipeline.research.trial_settings import TrialSettings
+from backtest_pipeline.research.trial_settings import TrialSetting, TrialSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
     from backtest_pipeline.model.sweep_request import SweepRequest
-    from backtest_pipeline.research.market import CandlesGiven
+    from backtest_pipeline.research.trial_market import CandlesGiven
     from backtest_pipeline.research.trial_table import TrialChunk
 
     Rows = NDArray[np.int64]
-    _Group = tuple[Rows, Mapping[str, Any]]
+    _Group = tuple[Rows, BacktestRequest, Mapping[str, Any]]
 
 SIGNAL_FIELDS = ("strategy", "seed", *MARKET_FIELDS)
 """Fields on which signals hang, beside the strategy's parameters."""
@@ -106,55 +107,59 @@ class TrialRunner:
                 usable[trials] = False
         records = np.frombuffer(b"".join(setting.record for setting in settings), dtype=SETTINGS)[setting_of]
         cash = np.array([setting.initial_cash for setting in settings])[setting_of]
-        for groups in self._markets(points, usable):
-            batch: TrialBatch | None = None
-            for trials, params in groups:
-                request: Any = settings[setting_of[trials[0]]].request
-                batch = self._add(batch, rows, trials, request, params)
-                if batch is not None and batch.is_full:
-                    batch.flush(records, cash, rows)
-            if batch is not None:
-                batch.flush(records, cash, rows)
+        for groups in self._groups_by_market(points, settings, setting_of, usable):
+            self._run_market(groups, records, cash, rows)
         return rows.chunk(self.space, points, self.request.objective)
 
-    def _add(
+    def _run_market(
         self,
-        batch: TrialBatch | None,
+        groups: Iterable[_Group],
+        records: NDArray[Any],
+        cash: NDArray[np.float64],
         rows: TrialRows,
-        trials: Rows,
-        request: Any,
-        params: Mapping[str, Any],
-    ) -> TrialBatch | None:
-        """Adds trials with the same signals to the batch, which is made for the first of them."""
-        strategy = self._strategies[request.strategy]
-        try:
-            checked = checked_params(strategy, params)
-        except ParamsInvalid as error:
-            rows.refuse(trials, str(error))
-            return batch
-        try:
-            if batch is None:
-                batch = TrialBatch(self._settings.market(request))
-                self._memo.begin(getattr(own, name) for own in batch.candles for name in CANDLE_COLUMNS)
-            self._memo.copies = self._copies[request.strategy]
-            batch.add(trials, _put_signals(batch, strategy, checked, request.seed))
-        except BacktestError as error:
-            rows.fail(trials, str(error))
+    ) -> None:
+        """Runs trials of the same candles, as many at once as a batch has room for."""
+        batch: TrialBatch | None = None
+        for trials, request, params in groups:
+            strategy = self._strategies[request.strategy]
+            try:
+                checked = checked_params(strategy, params)
+            except ParamsInvalid as error:
+                rows.refuse(trials, str(error))
+                continue
+            try:
+                batch = batch or self._batch(request)
+                self._memo.copies = self._copies[request.strategy]
+                batch.add(trials, _put_signals(batch, strategy, checked, request.seed))
+            except BacktestError as error:
+                rows.fail(trials, str(error))
+            if batch is not None and batch.is_full:
+                batch.flush(records, cash, rows)
+        if batch is not None:
+            batch.flush(records, cash, rows)
+
+    def _batch(self, request: BacktestRequest) -> TrialBatch:
+        batch = TrialBatch(self._settings.market(request))
+        self._memo.begin(getattr(own, name) for own in batch.candles for name in CANDLE_COLUMNS)
         return batch
 
-    def _markets(self, points: Points, usable: NDArray[np.bool_]) -> Iterator[Iterator[_Group]]:
-        """Trials with the same signals and their parameters, those of the same candles together."""
+    def _groups_by_market(
+        self,
+        points: Points,
+        settings: Sequence[TrialSetting],
+        setting_of: Rows,
+        usable: NDArray[np.bool_],
+    ) -> Iterator[Iterator[_Group]]:
+        """Trials with the same signals, their request and parameters; those of the same candles together."""
         first_rows, signals_of = groups_of(points, self._signal_keys)
         _, market_of = groups_of(points, [key for key in self.space.axes if key in MARKET_FIELDS])
         order = np.argsort(signals_of, kind="stable")
         bounds = np.searchsorted(signals_of[order], np.arange(len(first_rows) + 1)).tolist()
         names = self.request.varied_params
-        columns = [self.space.axes[PARAM + name] for name in names]
-        values = list(
-            zip(*(axis.values_at(points.places[axis.key][first_rows]) for axis in columns), strict=True)
-        )
-        base = self.request.backtest.params
-        by_market = np.argsort(market_of[first_rows], kind="stable")
+        axes = [self.space.axes[PARAM + name] for name in names]
+        columns = [axis.values_at(points.places[axis.key][first_rows]) for axis in axes]
+        values = list(zip(*columns, strict=True)) if names else [()] * len(first_rows)
+        base = dict(self.request.backtest.params)
         all_usable = bool(usable.all())
 
         def groups(places: list[int]) -> Iterator[_Group]:
@@ -162,12 +167,13 @@ class TrialRunner:
                 trials = order[bounds[place] : bounds[place + 1]]
                 if not all_usable:
                     trials = trials[usable[trials]]
-                if len(trials):
-                    yield (
-                        trials,
-                        ({**base, **dict(zip(names, values[place], strict=True))} if names else base),
-                    )
+                    if not len(trials):
+                        continue
+                params = dict(zip(names, values[place]))  # noqa: B905  a value for each name
+                request: Any = settings[setting_of[trials[0]]].request
+                yield trials, request, base | params if base else params
 
+        by_market = np.argsort(market_of[first_rows], kind="stable")
         edges = np.flatnonzero(np.diff(market_of[first_rows][by_market])) + 1
         for part in np.split(by_market, edges):
             yield groups(part.tolist())
@@ -177,7 +183,7 @@ def _put_signals(batch: TrialBatch, strategy: Strategy, params: StrategyParams, 
     """Asks the strategy for the signals of every symbol, and for its holding period, which is returned."""
     hold_bars = None
     for symbol, candles in enumerate(batch.candles):
-        batch.put_signals(symbol, signals_of_read_only(strategy, params, candles, seed))
+        batch.put_signals(symbol, strategy.name, answer_of(strategy, params, candles, seed))
         if symbol == 0:
             hold_bars = holding_period_of(strategy, params)
     return hold_bars

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
-from backtest_pipeline.research.market import CandlesByTimeframe
 from backtest_pipeline.research.ranking import Ranking, with_ranks
 from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
+from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import trial_request
 from backtest_pipeline.research.trial_table import COMPLETED, FAILED, TrialChunk
 from backtest_pipeline.research.trials import TrialRunner
@@ -26,8 +26,8 @@ from backtest_pipeline.workflows.run_backtest import run_backtest
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.sweep_request import SweepRequest
-    from backtest_pipeline.research.market import CandlesGiven
     from backtest_pipeline.research.space import Points
+    from backtest_pipeline.research.trial_market import CandlesGiven
 
     RunAll = Callable[[Iterable[Points]], Iterator[TrialChunk]]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from backtest_pipeline.engine.accounts import Curve
 from backtest_pipeline.engine.metrics.account_metrics import METRIC_NAMES
-from backtest_pipeline.engine.metrics.curve_kernels import value_at_risk
 from backtest_pipeline.engine.metrics.curve_metrics import curve_metrics
 from backtest_pipeline.engine.metrics.list_kernels import pairwise_sum
+from backtest_pipeline.engine.metrics.tail_kernel import value_at_risk
 from backtest_pipeline_tests.engine.scripted import flat, play, signals_at
 
 DAY = np.timedelta64(86_400_000_000, "us")

@@ -27,7 +27,7 @@ def sma(values: ArrayLike, window: int) -> Floats:
 
     Correct to the last digit whatever came before the window; as `talib.SMA` but for rounding.
     """
-    return handed_out(_sma(_floats(values), window))
+    return handed_out(_sma, 1, values, window)
 
 
 def ema(values: ArrayLike, window: int) -> Floats:
@@ -35,7 +35,7 @@ def ema(values: ArrayLike, window: int) -> Floats:
 
     As `talib.EMA`.
     """
-    return handed_out(_ema(_floats(values), window))
+    return handed_out(_ema, 1, values, window)
 
 
 def rsi(values: ArrayLike, window: int) -> Floats:
@@ -44,12 +44,12 @@ def rsi(values: ArrayLike, window: int) -> Floats:
     As `talib.RSI`, except that values which never move have 50, where TA-Lib says 0, which would read as
     oversold.
     """
-    return handed_out(_rsi(_floats(values), window))
+    return handed_out(_rsi, 1, values, window)
 
 
 def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int) -> Floats:
     """Average true range with Wilder's smoothing, from the second bar on; as `talib.ATR`."""
-    return handed_out(_atr(_floats(high), _floats(low), _floats(close), window))
+    return handed_out(_atr, 3, high, low, close, window)
 
 
 def bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats, Floats, Floats]:
@@ -60,7 +60,7 @@ def bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats
     Returns:
         Lower band, middle, upper band.
     """
-    return handed_out(_bollinger(_floats(values), window, deviations))
+    return handed_out(_bollinger, 1, values, window, deviations)
 
 
 def macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, Floats]:
@@ -72,8 +72,7 @@ def macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, 
     Returns:
         The difference and its signal line.
     """
-    difference = _difference(_floats(values), fast, slow)
-    return handed_out((difference, _ema(difference, signal)))
+    return handed_out(_macd, 1, values, fast, slow, signal)
 
 
 def donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floats]:
@@ -84,17 +83,17 @@ def donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floa
     Returns:
         Lower and upper end.
     """
-    return handed_out((_lowest(_floats(low), window), _highest(_floats(high), window)))
+    return handed_out(_donchian, 2, high, low, window)
 
 
 def body_range(open_: ArrayLike, close: ArrayLike) -> tuple[Floats, Floats]:
     """Lower and upper end of each bar's body: the lower and the higher of its open and close."""
-    return handed_out(_body_range(_floats(open_), _floats(close)))
+    return handed_out(_body_range, 2, open_, close)
 
 
 def before(values: Floats, bars: int = 1) -> Floats:
     """What the values were that many bars before; NaN at the first bars."""
-    return handed_out(_before(values, bars))
+    return handed_out(_before, 1, values, bars)
 
 
 def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
@@ -148,24 +147,22 @@ def volume_zone_level(
         Shape (n,); NaN where the window is not full or has no volume. A window that is a single price has
         that price as its level. Takes time in proportion to n * window * log2(num_bins).
     """
-    ranges = _floats(bottom), _floats(top), _floats(volume)
-    return handed_out(_zone_level(*ranges, window, num_bins, top_share))
+    return handed_out(_zone_level, 3, bottom, top, volume, window, num_bins, top_share)
 
 
-@shared(arrays=1)
-def _sma(source: Floats, window: int) -> Floats:
+def _sma(values: ArrayLike, window: int) -> Floats:
+    source = _floats(values)
     mean = np.empty_like(source)
     rolling_mean(source, window, mean)
     return mean
 
 
-@shared(arrays=1)
-def _ema(source: Floats, window: int) -> Floats:
-    return _smoothed(source, window, 2.0 / (window + 1.0))
+def _ema(values: ArrayLike, window: int) -> Floats:
+    return _smoothed(_floats(values), window, 2.0 / (window + 1.0))
 
 
-@shared(arrays=1)
-def _rsi(source: Floats, window: int) -> Floats:
+def _rsi(values: ArrayLike, window: int) -> Floats:
+    source = _floats(values)
     gain, loss = np.empty_like(source), np.empty_like(source)
     split_changes(source, gain, loss)
     up, down = _smoothed(gain, window, 1.0 / window), _smoothed(loss, window, 1.0 / window)
@@ -175,64 +172,70 @@ def _rsi(source: Floats, window: int) -> Floats:
     return strength
 
 
-@shared(arrays=3)
-def _atr(high: Floats, low: Floats, close: Floats, window: int) -> Floats:
-    spread = np.empty_like(close)
-    true_range(high, low, close, spread)
+def _atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int) -> Floats:
+    source = _floats(close)
+    spread = np.empty_like(source)
+    true_range(_floats(high), _floats(low), source, spread)
     return _smoothed(spread, window, 1.0 / window)
 
 
-@shared(arrays=1)
-def _deviation(source: Floats, window: int) -> Floats:
-    width = np.empty_like(source)
-    rolling_deviation(source, _sma(source, window), window, width)
-    return width
-
-
-@shared(arrays=1)
-def _bollinger(source: Floats, window: int, deviations: float) -> tuple[Floats, Floats, Floats]:
-    middle, width = _sma(source, window), _deviation(source, window) * deviations
+def _bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats, Floats, Floats]:
+    middle, width = shared(_sma, 1, values, window), shared(_deviation, 1, values, window) * deviations
     return middle - width, middle, middle + width
 
 
-@shared(arrays=1)
-def _difference(source: Floats, fast: int, slow: int) -> Floats:
-    return _ema(source, fast) - _ema(source, slow)
+def _deviation(values: ArrayLike, window: int) -> Floats:
+    source = _floats(values)
+    width = np.empty_like(source)
+    rolling_deviation(source, shared(_sma, 1, values, window), window, width)
+    return width
 
 
-@shared(arrays=1)
-def _lowest(source: Floats, window: int) -> Floats:
+def _macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, Floats]:
+    difference = shared(_difference, 1, values, fast, slow)
+    return difference, shared(_ema, 1, difference, signal)
+
+
+def _difference(values: ArrayLike, fast: int, slow: int) -> Floats:
+    return shared(_ema, 1, values, fast) - shared(_ema, 1, values, slow)
+
+
+def _donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floats]:
+    return shared(_lowest, 1, low, window), shared(_highest, 1, high, window)
+
+
+def _lowest(values: ArrayLike, window: int) -> Floats:
+    source = _floats(values)
     lowest = np.empty_like(source)
     rolling_highest(-source, window, lowest)
     return -lowest
 
 
-@shared(arrays=1)
-def _highest(source: Floats, window: int) -> Floats:
+def _highest(values: ArrayLike, window: int) -> Floats:
+    source = _floats(values)
     highest = np.empty_like(source)
     rolling_highest(source, window, highest)
     return highest
 
 
-@shared(arrays=2)
-def _body_range(open_: Floats, close: Floats) -> tuple[Floats, Floats]:
-    return np.minimum(open_, close), np.maximum(open_, close)
+def _body_range(open_: ArrayLike, close: ArrayLike) -> tuple[Floats, Floats]:
+    opens, closes = _floats(open_), _floats(close)
+    return np.minimum(opens, closes), np.maximum(opens, closes)
 
 
-@shared(arrays=1)
 def _before(values: Floats, bars: int) -> Floats:
     earlier = np.full_like(values, np.nan)
     earlier[bars:] = values[: max(len(values) - bars, 0)]
     return earlier
 
 
-@shared(arrays=3)
 def _zone_level(
-    bottom: Floats, top: Floats, volume: Floats, window: int, num_bins: int, top_share: float
+    bottom: ArrayLike, top: ArrayLike, volume: ArrayLike, window: int, num_bins: int, top_share: float
 ) -> Floats:
-    levels = np.empty_like(volume)
-    lowest, highest = _lowest(bottom, window), _highest(top, window)
-    zone_levels(bottom, top, volume, lowest, highest, window, num_bins, top_share, levels)
+    bottoms, tops, volumes = _floats(bottom), _floats(top), _floats(volume)
+    levels = np.empty_like(volumes)
+    lowest, highest = shared(_lowest, 1, bottom, window), shared(_highest, 1, top, window)
+    zone_levels(bottoms, tops, volumes, lowest, highest, window, num_bins, top_share, levels)
     return levels
 
 

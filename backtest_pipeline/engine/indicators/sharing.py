@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     Arrays = Sequence[NDArray[Any]]
 
-Computation = TypeVar("Computation", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
 MOST_BYTES = 128 * 2**20
@@ -49,21 +48,22 @@ class IndicatorMemo:
         self._chance = 0
         self._entries: dict[tuple[Any, ...], tuple[Any, Arrays]] = {}
 
-    def find(self, key: tuple[Any, ...], arrays: Arrays, rest: tuple[Any, ...]) -> Any:
+    def find(self, compute: Callable[..., Any], arrays: tuple[Any, ...], rest: tuple[Any, ...]) -> Any:
         """The result of a computation, remembered or new.
 
         Args:
-            key: the function, then what its result hangs on.
+            compute: the function.
             arrays: its first arguments.
             rest: its other arguments.
         """
+        key = (compute, *map(id, arrays), *rest, *map(type, rest))
         try:
             entry = self._entries.get(key)
         except TypeError:  # an argument that cannot be remembered
-            return key[0](*arrays, *rest)
+            return compute(*arrays, *rest)
         if entry is not None:
             return entry[0]
-        result = key[0](*arrays, *rest)
+        result = compute(*arrays, *rest)
         if self._known.issuperset(map(id, arrays)):
             self._keep(key, result, arrays)
         return result
@@ -110,33 +110,31 @@ def sharing(memo: IndicatorMemo) -> Iterator[None]:
         _in_use.reset(token)
 
 
-def shared(arrays: int) -> Callable[[Computation], Computation]:
-    """Lets a computation be remembered, whose first so many arguments are arrays and the others plain values.
+def shared(compute: Callable[..., Result], arrays: int, *args: Any) -> Result:
+    """The result of a computation, for other computations, which do not write to it.
 
-    It is called with positional arguments alone, and nobody writes to what it returns.
+    Args:
+        compute: a function that is the same object at every call.
+        arrays: how many of its arguments are arrays, which come first; the others are plain values.
+        args: its arguments.
     """
-
-    def decorate(compute: Computation) -> Computation:
-        def remembered(*args: Any) -> Any:
-            memo = _in_use.get()
-            if memo is None:
-                return compute(*args)
-            sources, rest = args[:arrays], args[arrays:]
-            return memo.find((compute, *map(id, sources), *rest, *map(type, rest)), sources, rest)
-
-        return remembered  # type: ignore[return-value]  # it takes what the computation takes
-
-    return decorate
-
-
-def handed_out(result: Result) -> Result:
-    """A result of a remembered computation for a strategy: the strategy's own where it might write to it."""
     memo = _in_use.get()
-    if memo is None or not memo.copies:
-        return result
+    if memo is None:
+        return compute(*args)
+    return memo.find(compute, args[:arrays], args[arrays:])  # type: ignore[no-any-return]  # what it computes
+
+
+def handed_out(compute: Callable[..., Result], arrays: int, *args: Any) -> Result:
+    """The same for a strategy, which gets arrays of its own where it might write to them."""
+    memo = _in_use.get()
+    if memo is None:
+        return compute(*args)
+    result = memo.find(compute, args[:arrays], args[arrays:])
+    if not memo.copies:
+        return result  # type: ignore[no-any-return]  # what it computes
     if isinstance(result, tuple):
         return tuple(own.copy() for own in result)  # type: ignore[return-value]  # as long as it was
-    return result.copy()  # type: ignore[attr-defined,no-any-return]  # an array
+    return result.copy()  # type: ignore[no-any-return]  # an array
 
 
 def _parts(result: Any) -> Arrays:

@@ -30,7 +30,6 @@ CURVE_FIGURES = (
     "buy_hold_return",
     "alpha",
     "beta",
-    "value_at_risk_95",
     "skew",
     "kurtosis",
     "periods_per_year",
@@ -40,7 +39,6 @@ CURVE_FIGURES = (
 DAY_US = 86_400_000_000
 YEAR_US = 365.25 * DAY_US
 SHORTEST_FOR_ANNUAL_US = 30 * DAY_US
-TAIL = 0.05
 EXPONENTS = np.array([1.5, 2.0])
 """Of the variance under the third and the fourth moment; not constants of the kernel, as a compiler makes a
 multiplication of a constant square, whose last digit can be another one than the power's."""
@@ -49,9 +47,6 @@ multiplication of a constant square, whose last digit can be another one than th
 ROUNDING = 1e-14
 
 BLOCK = 512
-MOST_SAMPLED = 4_096
-FEWEST_BARS_A_SAMPLE = 16
-SAMPLE_TAIL = 2.0 * TAIL
 
 
 @compiled()
@@ -159,27 +154,27 @@ def falls(moments: Any, equity: Any, initial_cash: float) -> tuple[float, float,
         The deepest drawdown, the sum of every episode's deepest, the number of episodes, the longest time
         from a peak to its recovery (or to the last bar), in microseconds, and the highest peak.
     """
-    peak, peak_moment = initial_cash, moments[0]
+    peak, peak_bar = initial_cash, 0
     deepest = sum_of_deepest = 0.0
     lowest = peak
     episodes = longest = 0
     for bar in range(len(equity)):
         value = equity[bar]
-        if value >= peak:
-            if lowest < peak:
-                episode = 1.0 - lowest / peak
-                if episode > 0.0:
-                    longest = max(longest, moments[bar] - peak_moment)
-                    deepest = max(deepest, episode)
-                    sum_of_deepest += episode
-                    episodes += 1
-            peak, peak_moment = value, moments[bar]
-            lowest = peak
-        else:
+        if value < peak:
             lowest = min(lowest, value)
+            continue
+        if lowest < peak:
+            episode = 1.0 - lowest / peak
+            if episode > 0.0:
+                longest = max(longest, moments[bar] - moments[peak_bar])
+                deepest = max(deepest, episode)
+                sum_of_deepest += episode
+                episodes += 1
+        peak, peak_bar = value, bar
+        lowest = peak
     episode = 1.0 - lowest / peak
     if episode > 0.0:
-        longest = max(longest, moments[-1] - peak_moment)
+        longest = max(longest, moments[-1] - moments[peak_bar])
         deepest = max(deepest, episode)
         sum_of_deepest += episode
         episodes += 1
@@ -215,92 +210,6 @@ def bars_with_position(gross: Any) -> int:
 
 
 @compiled()
-def _selected(values: Any, place: int) -> float:
-    """The value that sorting would put at the place; moves values around (Hoare's selection)."""
-    left, right = 0, len(values) - 1
-    while right > left:
-        middle = (left + right) // 2
-        low, high = min(values[left], values[right]), max(values[left], values[right])
-        pivot = min(max(values[middle], low), high)
-        up, down = left, right
-        while up <= down:
-            while values[up] < pivot:
-                up += 1
-            while values[down] > pivot:
-                down -= 1
-            if up <= down:
-                values[up], values[down] = values[down], values[up]
-                up += 1
-                down -= 1
-        if place <= down:
-            right = down
-        elif place >= up:
-            left = up
-        else:
-            break
-    chosen: float = values[place]
-    return chosen
-
-
-@compiled()
-def _likely_limit(returns: Any, spare: Any) -> float:
-    """A value that probably more than the tail lies below, from a sample of the returns."""
-    step = max(len(returns) // MOST_SAMPLED, FEWEST_BARS_A_SAMPLE)
-    count = 0
-    for bar in range(0, len(returns), step):
-        if not np.isnan(returns[bar]):
-            spare[count] = returns[bar]
-            count += 1
-    if count == 0:
-        return np.nan
-    return _selected(spare[:count], min(int(SAMPLE_TAIL * count) + 1, count - 1))
-
-
-@compiled()
-def _highest(values: Any) -> float:
-    highest: float = values[0]
-    for value in values:
-        highest = max(highest, value)
-    return highest
-
-
-@compiled(types.float64(FloatsIn, FloatsOut))
-def value_at_risk(returns: Any, kept: Any) -> float:
-    """The loss that one bar in twenty exceeds: minus the returns' 5 % quantile, interpolated linearly.
-
-    As `-empyrical.value_at_risk(returns, 0.05)`. Negative where even the worst bars gained. Only what lies
-    below a likely limit is looked at closely, and all where the limit was too low.
-
-    Args:
-        returns: shape (n,).
-        kept: shape (n,), used up.
-    """
-    rank = TAIL * (len(returns) - 1)
-    lower = int(np.floor(rank))
-    upper = min(lower + 1, len(returns) - 1)
-    limit = _likely_limit(returns, kept)
-    count = equal = 0
-    for value in returns:
-        kept[count] = value  # written whether it counts or not, which is cheaper than to guess
-        count += value < limit
-        equal += value == limit
-    if upper >= count + equal:  # the limit was too low, or there are values that are no numbers
-        count = 0
-        for value in returns:
-            if not np.isnan(value):
-                kept[count] = value
-                count += 1
-        limit = np.nan
-    high = limit
-    low = limit
-    if upper < count:
-        high = _selected(kept[:count], upper)
-    if lower < count:
-        low = high if lower == upper else _highest(kept[: min(upper, count)])
-    return 0.0 - (low + (high - low) * (rank - lower))
-
-
-@compiled()
 def _power(base: float, exponent: float) -> float:
     """`base ** exponent - 1`, or NaN where that is no number."""
     power: float = base**exponent - 1.0 if base >= 0.0 else np.nan
@@ -322,7 +231,6 @@ def _power(base: float, exponent: float) -> float:
         FloatsIn,
         FloatsOut,
         FloatsOut,
-        FloatsOut,
     )
 )
 def curve_figures(
@@ -338,7 +246,6 @@ def curve_figures(
     benchmark_growth: float,
     exponents: Any,
     returns: Any,
-    kept: Any,
     found: Any,
 ) -> None:
     """Writes every figure that needs the account's bars alone; `curve_metrics` tells what each of them is.
@@ -356,7 +263,6 @@ def curve_figures(
         benchmark_growth: the benchmark's last value over its first.
         exponents: `EXPONENTS`.
         returns: shape (n,), written.
-        kept: shape (n,), used up; it may be the memory of `changes`.
         found: shape (figures,), written in the order of `CURVE_FIGURES`; no number where there is none.
     """
     count = len(equity)
@@ -372,7 +278,6 @@ def curve_figures(
     beta = np.nan
     if spread > count * (ROUNDING * max(1.0, abs(mean_change))) ** 2:
         beta = cross / spread
-    loss = value_at_risk(returns, kept)
     deepest, sum_of_deepest, episodes, longest_us, peak = falls(moments, equity, initial_cash)
     cagr = _power(growth, 1.0 / years)
     tells_years = elapsed_us >= SHORTEST_FOR_ANNUAL_US
@@ -394,11 +299,10 @@ def curve_figures(
     found[11] = peak
     found[12] = benchmark_growth - 1.0
     found[14] = beta
-    found[15] = loss
     if scatters:
-        found[16] = third / count / variance ** exponents[0]
-        found[17] = fourth / count / variance ** exponents[1] - 3.0
-    found[18] = periods_per_year
+        found[15] = third / count / variance ** exponents[0]
+        found[16] = fourth / count / variance ** exponents[1] - 3.0
+    found[17] = periods_per_year
     for place in range(len(found)):
         if not np.isfinite(found[place]):
             found[place] = np.nan

@@ -22,6 +22,7 @@ from backtest_pipeline.engine.metrics.curve_kernels import (
     write_drawdowns,
     write_exposures,
 )
+from backtest_pipeline.engine.metrics.tail_kernel import value_at_risk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,11 +83,13 @@ def curve_metrics(curve: Curve, periods_per_year: float) -> tuple[Metrics, Float
         curve.benchmark[-1] / curve.initial_benchmark,
         EXPONENTS,
         curve.spare,
-        changes,
         found,
     )
+    loss = value_at_risk(curve.spare, changes)
     exposure_frac, drawdown_frac = curve.gross, curve.spare
     write_exposures(curve.equity, exposure_frac)
     write_drawdowns(curve.equity, curve.initial_cash, drawdown_frac)
     values = (None if np.isnan(value) else value for value in found.tolist())
-    return dict(zip(CURVE_FIGURES, values, strict=True)), exposure_frac, drawdown_frac
+    metrics: Metrics = dict(zip(CURVE_FIGURES, values, strict=True))
+    metrics["value_at_risk_95"] = loss if np.isfinite(loss) else None
+    return metrics, exposure_frac, drawdown_frac

@@ -10,25 +10,28 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from backtest_pipeline.research.ranking import more_is_better, scores_of
 from backtest_pipeline.research.space import Axis, Points, Space
 
 if TYPE_CHECKING:
     import optuna
-    import pyarrow as pa
+    from numpy.typing import NDArray
     from optuna.distributions import BaseDistribution
 
     from backtest_pipeline.model.sweep_request import SweepRequest
 
 BATCH_TRIALS = 50
+BEST_KNOWN, LATEST_KNOWN = 100, 900
+"""How many trials a choice looks at: its time grows with them, and it tells at most 25 of them good."""
 
 
 class TreeParzen:
     """The estimator of Bergstra et al. (2011), "Algorithms for Hyper-Parameter Optimization".
 
-    A trial that does not rank (invalid, failed, without an objective, outside a condition) counts as worse
-    than all that do.
+    A choice looks at the best trials and the latest. A trial that does not rank (invalid, failed, without an
+    objective, outside a condition) counts as worse than all that do.
 
     Args:
         space: what varies.
@@ -41,7 +44,6 @@ class TreeParzen:
         self.trials = request.planned_trials
         self._space = space
         self._request = request
-        self._study: optuna.Study | None = None
         self._chosen: dict[int, Points] = {}
 
     def points(self, start: int, stop: int, earlier: Sequence[pa.Table] = ()) -> Points:
@@ -55,9 +57,15 @@ class TreeParzen:
     def _choose(self, batch: int, first: int, earlier: Sequence[pa.Table]) -> Points:
         import optuna  # noqa: PLC0415  heavy, and this search alone needs it
 
-        study = self._told(first, earlier)
-        study.sampler = optuna.samplers.TPESampler(seed=self._seed(batch), n_startup_trials=BATCH_TRIALS)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        sampler = optuna.samplers.TPESampler(
+            seed=self._seed(batch), n_startup_trials=BATCH_TRIALS, multivariate=True
+        )
+        direction = optuna.study.StudyDirection(2 if more_is_better(self._request) else 1)
+        study = optuna.create_study(direction=direction, sampler=sampler)
         distributions = {key: _distribution(axis) for key, axis in self._space.axes.items()}
+        if first > 0:
+            study.add_trials(self._known(first, earlier, distributions))
         asked = [study.ask(distributions).params for _ in range(min(BATCH_TRIALS, self.trials - first))]
         return Points(
             first,
@@ -69,51 +77,40 @@ class TreeParzen:
             },
         )
 
-    def _told(self, first: int, earlier: Sequence[pa.Table]) -> optuna.Study:
-        """The study that knows the results of all trials before `first`, and nothing of others."""
-        import optuna  # noqa: PLC0415  as above
+    def _known(
+        self, first: int, earlier: Sequence[pa.Table], distributions: dict[str, BaseDistribution]
+    ) -> list[optuna.trial.FrozenTrial]:
+        """What the study is told of the trials before `first`."""
+        from optuna.trial import TrialState, create_trial  # noqa: PLC0415  as above
 
-        study = self._study
-        if study is None or len(study.get_trials(deepcopy=False)) > first:
-            optuna.logging.set_verbosity(optuna.logging.WARNING)
-            rising = more_is_better(self._request)
-            study = self._study = optuna.create_study(direction="maximize" if rising else "minimize")
-        known = study.get_trials(deepcopy=False)
-        finished = sum(trial.state.is_finished() for trial in known)
-        for table in earlier:
-            place = table.column("trial")[0].as_py()
-            if place + len(table) > finished:
-                _tell(
-                    study, self._space, table, scores_of(self._request, table).tolist(), finished, len(known)
-                )
-        if sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)) != first:
+        table = pa.concat_tables(earlier).slice(0, first) if earlier else None
+        if table is None or not np.array_equal(table.column("trial"), np.arange(first)):
             raise ValueError(f"trial {first} is chosen by the results of all before it, and some are missing")
-        return study
+        points, scores = self._space.points_of(table), scores_of(self._request, table)
+        trials = []
+        for row in _telling(scores, rising=more_is_better(self._request)).tolist():
+            ranks = not np.isnan(scores[row])
+            trials.append(
+                create_trial(
+                    state=TrialState.COMPLETE if ranks else TrialState.PRUNED,
+                    value=float(scores[row]) if ranks else None,
+                    params={key: points.places[key][row].item() for key in distributions},
+                    distributions=distributions,
+                )
+            )
+        return trials
 
     def _seed(self, batch: int) -> int:
         seed = self._request.seed
         return int(np.random.SeedSequence([abs(seed), int(seed < 0), batch]).generate_state(1)[0])
 
 
-def _tell(
-    study: optuna.Study, space: Space, table: pa.Table, scores: list[float], finished: int, asked: int
-) -> None:
-    """Adds the trials from number `finished` on; those that this study has chosen itself get their result."""
-    from optuna.trial import TrialState, create_trial  # noqa: PLC0415  as above
-
-    points = space.points_of(table)
-    distributions = {key: _distribution(axis) for key, axis in space.axes.items()}
-    for row, score in enumerate(scores):
-        number = points.first + row
-        if number < finished:
-            continue
-        state = TrialState.PRUNED if np.isnan(score) else TrialState.COMPLETE
-        value = None if np.isnan(score) else score
-        if number < asked:
-            study.tell(number, value, state)
-            continue
-        params = {key: points.places[key][row].item() for key in space.axes}
-        study.add_trial(create_trial(state=state, value=value, params=params, distributions=distributions))
+def _telling(scores: NDArray[np.float64], *, rising: bool) -> NDArray[np.int64]:
+    """Rows of the best trials and of the latest others, in their order."""
+    best = np.argsort(-scores if rising else scores, kind="stable")[:BEST_KNOWN]
+    others = np.setdiff1d(np.arange(len(scores)), best)[-LATEST_KNOWN:]
+    rows: NDArray[np.int64] = np.sort(np.concatenate([best, others]))
+    return rows
 
 
 def _distribution(axis: Axis) -> BaseDistribution:
