@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
-from backtest_pipeline.research.market import CandlesByTimeframe
 from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
+from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.workflows.run_backtest import run_backtest
@@ -25,8 +25,8 @@ from backtest_pipeline.workflows.trial_tally import TrialTally, facts_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
-    from backtest_pipeline.research.market import CandlesGiven
     from backtest_pipeline.research.space import Points
+    from backtest_pipeline.research.trial_market import CandlesGiven
     from backtest_pipeline.research.trials import TrialRunner
 
     Span = tuple[int, int]

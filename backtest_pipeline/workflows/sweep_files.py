@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from backtest_pipeline.model.metric_catalog import METRICS
-from backtest_pipeline.research.market import CandlesByTimeframe
 from backtest_pipeline.research.ranking import with_ranks
+from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.results.streamed_table import StreamedTable
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.tables import TABLES, write_table

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.research.market import CandlesByTimeframe
+from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_tables import TRIALS_FILE, trial_row
 from backtest_pipeline.results.tables import TABLES, read_table
