@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
@@ -199,17 +200,16 @@ def chunks_of(parts: SweepParts) -> list[str]:
     return found
 
 
-def chunk_of(parts: SweepParts, trial: int) -> str:
-    """The part that holds a trial.
+def chunk_of(chunks: Sequence[str], trial: int) -> str:
+    """The part that holds a trial, of parts in order.
 
     Raises:
         PartDamaged: none does.
     """
-    for name in chunks_of(parts):
-        first, stop = span_of_chunk(name)
-        if first <= trial < stop:
-            return name
-    raise PartDamaged(f"of trial {trial}")
+    place = bisect_right(chunks, trial, key=lambda name: span_of_chunk(name)[0]) - 1
+    if place < 0 or trial >= span_of_chunk(chunks[place])[1]:
+        raise PartDamaged(f"of trial {trial}")
+    return chunks[place]
 
 
 def missing_spans(parts: SweepParts, start: int, stop: int) -> Iterator[Span]:
@@ -276,9 +276,9 @@ def _outcomes(calls: Iterator[Future[Outcome]], most: int) -> Iterator[Outcome]:
 
 
 def _run_best(work: SweepWork, executor: Executor, processes: int, tally: TrialTally) -> None:
-    known = set(work.parts.names())
+    known, chunks = set(work.parts.names()), chunks_of(work.parts)
     wanted = [trial for trial in tally.best_trials if equity_name(trial) not in known]
-    calls = (executor.submit(run_equity, trial, chunk_of(work.parts, trial)) for trial in wanted)
+    calls = (executor.submit(run_equity, trial, chunk_of(chunks, trial)) for trial in wanted)
     for _ in _outcomes(calls, _WAITING_PER_PROCESS * processes):
         pass
 

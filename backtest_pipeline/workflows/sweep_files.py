@@ -89,7 +89,7 @@ def write_sweep(
     best_trials = tally.best_trials
     if not best_trials:
         return SweepFiles(files, None, None)
-    request = work.request_of(best_trials[0], chunk_of(parts, best_trials[0]))
+    request = work.request_of(best_trials[0], chunk_of(chunks_of(parts), best_trials[0]))
     candles = CandlesByTimeframe(work.candles).of(request.timeframe)
     schedules = schedules_of(request.timeframe, request.calendar)
     best = run_backtest(candles, request, timezone=work.timezone, schedules=schedules)
