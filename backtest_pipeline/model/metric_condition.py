@@ -20,7 +20,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": gt,
     "<": lt,
 }
-_WRITTEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*")
+_WRITTEN = re.compile(r"\A\s*([A-Za-z_][A-Za-z0-9_]*)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
