@@ -63,7 +63,12 @@ def test_a_failed_task_ends_the_command_with_1_and_its_message(sqlite_pipeline: 
             "fee_bps: Input should be greater than",
         ),
         (["submit", "sma_cross", "--symbols", "AAPL", "--start", "2012", "--end", "2011"], "no ISO date"),
-        (["run", "sma_cross"], "Missing option"),
+        (["submit", "sma_cross"], "Missing option"),
+        (["run", "sma_cross"], "symbols: say which, or name a sweep's trial with --from"),
+        (
+            ["run", "--trial", "3", "sma_cross", "--symbols", "AAPL"],
+            "name the sweep's task as well, with --from",
+        ),
         (["list", "--state", "done"], "'done' is none of queued, running, completed, failed, cancelled"),
         (["strategies", "nope"], "there is no 'nope'"),
     ],
