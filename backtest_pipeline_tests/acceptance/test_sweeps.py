@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest, IntRange, SweepRequest, SweepResult, TaskStatus
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.sdk.transport import GraphQL
-from backtest_pipeline_tests.acceptance.live import Pipeline
+from backtest_pipeline.settings import Settings
+from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
 from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 _SMALL = [
@@ -79,9 +81,9 @@ def test_a_sweep_by_the_command_line_can_be_looked_at_run_again_and_handed_on(
     assert "already" in sqlite_pipeline.command("import-result", str(archive)).stdout
 
 
-def test_a_sweep_by_the_client_tells_how_far_it_is_and_can_be_read_back(sqlite_pipeline: Pipeline) -> None:
+def test_a_sweep_by_the_client_tells_how_far_it_is_and_can_be_read_back(pipeline: Pipeline) -> None:
     seen: list[TaskStatus] = []
-    with sqlite_pipeline.client() as client:
+    with pipeline.client() as client:
         task = client.submit(_large())
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S, on_progress=seen.append)
         result = client.result(task.task_id)
@@ -102,13 +104,14 @@ def test_a_sweep_by_the_client_tells_how_far_it_is_and_can_be_read_back(sqlite_p
 def test_a_cancelled_sweep_goes_on_where_it_was_when_the_same_is_asked_for_again(
     sqlite_pipeline: Pipeline,
 ) -> None:
+    before = _parts(sqlite_pipeline)
     with sqlite_pipeline.client() as client:
         task = client.submit(_large(1))
         _until_some_trials_are_done(client, task.task_id)
         began_s = time.monotonic()
         cancelled = client.cancel(task.task_id)
         took_s = time.monotonic() - began_s
-        done = _parts(sqlite_pipeline)
+        done = _parts(sqlite_pipeline) - before
         seen: list[TaskStatus] = []
         again = client.submit(_large(1))
         ended = client.wait(again.task_id, timeout_s=PATIENCE_S, on_progress=seen.append)
@@ -122,7 +125,7 @@ def test_a_cancelled_sweep_goes_on_where_it_was_when_the_same_is_asked_for_again
     assert done > 0
     told = [_trials_told(one.stage) for one in seen if " of 60,000 trials" in one.stage]
     assert min(told) >= done
-    assert _parts(sqlite_pipeline) == 0
+    assert _parts(sqlite_pipeline) == before
 
 
 def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(sqlite_pipeline: Pipeline) -> None:
@@ -136,6 +139,63 @@ def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(sqlite_pipeli
         client.wait(whole.task_id, timeout_s=PATIENCE_S)
         assert killed == _digests(client, whole.task_id)
     assert (ended.state, ended.attempt) == ("completed", 2)
+
+
+def test_a_sweep_goes_on_after_the_death_of_the_code_server(
+    demo_candles: Path, tmp_path: Path, sqlite_pipeline: Pipeline
+) -> None:
+    service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
+    with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
+        task = client.submit(_large(3))
+        _until_some_trials_are_done(client, task.task_id)
+        code = service.processes["code"]
+        workers = _descendants(code.pid or 0)
+        code.kill()
+        code.start()
+        ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
+        assert (ended.state, ended.attempt) == ("completed", 2)
+        assert not any(_is_alive(pid) for pid in workers)  # none goes on by itself
+        killed = _digests(client, task.task_id)
+    with sqlite_pipeline.client() as client:
+        whole = client.submit(_large(3))
+        client.wait(whole.task_id, timeout_s=PATIENCE_S)
+        assert killed == _digests(client, whole.task_id)
+
+
+def test_a_sweep_past_its_time_fails_and_leaves_what_is_done_to_the_next(
+    sqlite_pipeline: Pipeline,
+) -> None:
+    before = _parts(sqlite_pipeline)
+    long = _large(4).model_copy(update={"trials": 3_000_000})
+    hurried = long.model_copy(update={"backtest": long.backtest.model_copy(update={"timeout_s": 3})})
+    with sqlite_pipeline.client() as client:
+        task = client.submit(hurried)
+        ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
+        done = _parts(sqlite_pipeline) - before
+        again = client.submit(long)
+        until(lambda: " of 3,000,000 trials" in client.status(again.task_id).stage, "the first trials")
+        resumed = _trials_told(client.status(again.task_id).stage)
+        client.cancel(again.task_id)
+    assert (ended.state, ended.attempt) == ("failed", 1)
+    assert ended.error == "took longer than its timeout_s of 3 s; raise it, or ask for less at once"
+    assert resumed >= done > 0
+
+
+def _descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    below: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            below += [child, *_descendants(child)]
+    return below
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process lives that is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_sweep_that_makes_no_sense_is_refused_before_there_is_a_run(sqlite_pipeline: Pipeline) -> None:
