@@ -14,7 +14,7 @@ from backtest_pipeline.settings import get_settings
 
 _ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
 # Their tests share the acceptance tests' pipeline on SQLite.
-_WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py")
+_WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py", "test_sweeps.py")
 # Folders and files whose tests start the pipeline, PostgreSQL or a browser, or install something.
 _WITH_SERVICES = (
     "/acceptance/",

@@ -1,4 +1,4 @@
-"""Imports five symbols, starts the pipeline, runs three strategies over them and says where everything is."""
+"""Imports five symbols, starts the pipeline, runs three strategies and a sweep, says where everything is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SYMBOLS = "AAPL,FB,GOOG,IBM,MSFT"
 STRATEGIES = ("sma_cross", "volume_long_candle", "volume_zone_breakout")
+SWEEP = (
+    "sma_cross",
+    "--vary",
+    "fast=5:50:5",
+    "--vary",
+    "slow=20:200:20",
+    "--vary",
+    "stop_loss_frac=none,0.05,0.1",
+)
 
 
 def main() -> None:
-    """Runs the demo; the exit status is 0 when every backtest completed."""
+    """Runs the demo; the exit status is 0 when every backtest and the sweep completed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the pipeline running until Ctrl-C")
     parser.add_argument("--port", type=int, default=0, help="port of the web UI; 0: 3000, or any free one")
@@ -39,6 +48,8 @@ def main() -> None:
         for strategy in STRATEGIES:
             _say(f"{strategy} on {SYMBOLS}")
             subprocess.run([backtest, "run", strategy, "--symbols", SYMBOLS], check=True)  # noqa: S603
+        _say(f"a sweep over windows and stops of {SWEEP[0]}")
+        subprocess.run([backtest, "sweep", *SWEEP, "--symbols", SYMBOLS], check=True)  # noqa: S603
         _say(f"candles and results: {settings.data_root}")
         if not options.keep:
             _say("look at them in the web UI: scripts/demo --keep")

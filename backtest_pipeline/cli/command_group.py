@@ -19,6 +19,8 @@ PLACES = {
     "up": ("up_command", "up"),
     "run": ("task_commands", "run"),
     "submit": ("task_commands", "submit"),
+    "sweep": ("sweep_commands", "sweep"),
+    "best": ("sweep_commands", "best"),
     "status": ("task_commands", "status"),
     "wait": ("task_commands", "wait"),
     "cancel": ("task_commands", "cancel"),

@@ -12,10 +12,15 @@ import typer
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.sdk.sweep_results import completed_sweep, request_of_trial
+from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import resolve
 
 Result = TypeVar("Result")
 
+_STRATEGY_HELP = "registered name; see `backtest strategies`"
+_SYMBOLS_HELP = "comma-separated, e.g. AAPL,MSFT"
 _SPELLED_OUT = {"strategy", "params", "symbols", "labels", "pinned"}
 
 
@@ -25,14 +30,45 @@ def takes_request(command: Callable[..., Result]) -> Callable[..., Result]:
     Raises:
         RequestInvalid: when the command is called with options that make no request.
     """
-    own = inspect.signature(command).parameters
-    options = [*_spelled_out(), *_derived()]
+    return _with_options(
+        command, [*_spelled_out(), *_derived()], lambda given: resolve(_request(given)).request
+    )
+
+
+def takes_varied_request(command: Callable[..., Result]) -> Callable[..., Result]:
+    """As `takes_request`, for a request of which something is to be varied: its parameters are unchecked."""
+    return _with_options(command, [*_spelled_out(), *_derived()], _request)
+
+
+def takes_request_or_trial(command: Callable[..., Result]) -> Callable[..., Result]:
+    """As `takes_request`; with `--from TASK --trial N` the request is that trial of a sweep.
+
+    What else is given then takes the place of what the trial had.
+    """
+    spelled = {option.name: option for option in _spelled_out()}
+    strategy = spelled["strategy"].replace(
+        annotation=Annotated[str | None, typer.Argument(help=_STRATEGY_HELP, show_default=False)],
+        default=None,
+    )
+    symbols = spelled["symbols"].replace(
+        annotation=Annotated[str | None, typer.Option(help=_SYMBOLS_HELP, show_default=False)], default=None
+    )
+    others = [option for name, option in spelled.items() if name not in {"strategy", "symbols"}]
+    return _with_options(command, [strategy, symbols, *others, *_derived(), *_of_trial()], _request_or_trial)
+
+
+def _with_options(
+    command: Callable[..., Result],
+    options: list[inspect.Parameter],
+    request_of: Callable[[dict[str, Any]], BacktestRequest],
+) -> Callable[..., Result]:
+    own = inspect.signature(command, eval_str=True).parameters  # typer reads help texts from annotations
     others = [parameter for name, parameter in own.items() if name != "request"]
 
     @wraps(command)
     def with_request(**values: Any) -> Result:
         fields = {option.name: values.pop(option.name) for option in options}
-        return command(request=_request(fields), **values)
+        return command(request=request_of(fields), **values)
 
     parameters = [*options, *others]
     with_request.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
@@ -42,10 +78,8 @@ def takes_request(command: Callable[..., Result]) -> Callable[..., Result]:
 
 def _spelled_out() -> list[inspect.Parameter]:
     return [
-        _parameter(
-            "strategy", Annotated[str, typer.Argument(help="registered name; see `backtest strategies`")]
-        ),
-        _parameter("symbols", Annotated[str, typer.Option(help="comma-separated, e.g. AAPL,MSFT")]),
+        _parameter("strategy", Annotated[str, typer.Argument(help=_STRATEGY_HELP)]),
+        _parameter("symbols", Annotated[str, typer.Option(help=_SYMBOLS_HELP)]),
         _parameter(
             "param",
             Annotated[list[str], typer.Option("--param", "-p", help="NAME=VALUE, may be repeated")],
@@ -53,6 +87,17 @@ def _spelled_out() -> list[inspect.Parameter]:
         ),
         _parameter("label", Annotated[list[str], typer.Option(help="KEY=VALUE, may be repeated")], []),
         _parameter("pinned", Annotated[bool, typer.Option(help="keep the results for ever")], False),
+    ]
+
+
+def _of_trial() -> list[inspect.Parameter]:
+    task = typer.Option(
+        "--from", help="a sweep's task id: run a trial of it", metavar="TASK", show_default=False
+    )
+    trial = typer.Option(help="number of the trial; the best by default", show_default=False)
+    return [
+        _parameter("from_task", Annotated[str | None, task], None),
+        _parameter("trial", Annotated[int | None, trial], None),
     ]
 
 
@@ -72,11 +117,42 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 
 
 def _request(values: dict[str, Any]) -> BacktestRequest:
+    return BacktestRequest(**_fields(values))
+
+
+def _fields(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are given."""
     fields = {name: value for name, value in values.items() if value is not None}
-    fields["symbols"] = [symbol.strip() for symbol in fields["symbols"].split(",") if symbol.strip()]
+    if "symbols" in fields:
+        fields["symbols"] = [symbol.strip() for symbol in fields["symbols"].split(",") if symbol.strip()]
     fields["params"] = parsed_params(fields.pop("param"))
     fields["labels"] = dict(_pairs("label", fields.pop("label")))
-    return resolve(BacktestRequest(**fields)).request
+    return fields
+
+
+def _request_or_trial(values: dict[str, Any]) -> BacktestRequest:
+    task_id, trial = values.pop("from_task"), values.pop("trial")
+    fields = _fields(values)
+    if task_id is None:
+        missing = [name for name in ("strategy", "symbols") if name not in fields]
+        if missing or trial is not None:
+            problems = [(name, "say which, or name a sweep's trial with --from") for name in missing]
+            raise RequestInvalid(problems or [("--trial", "name the sweep's task as well, with --from")])
+        return resolve(BacktestRequest(**fields)).request
+    store = TaskStore(get_settings().data_root)
+    number = _best_of(store, task_id) if trial is None else trial
+    own = request_of_trial(store, task_id, number)
+    given = {name: value for name, value in fields.items() if value not in ({}, False)}
+    params = {**own.params, **fields["params"]} if fields.get("strategy") in {None, own.strategy} else {}
+    merged = {name: getattr(own, name) for name in BacktestRequest.model_fields} | given | {"params": params}
+    return resolve(BacktestRequest(**merged)).request
+
+
+def _best_of(store: TaskStore, task_id: str) -> int:
+    best = completed_sweep(store, task_id)[0].summary.best_trial
+    if best is None:
+        raise RequestInvalid([("--trial", f"no trial of {task_id} ranks; say which to run")])
+    return best
 
 
 def parsed_params(texts: list[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
 from backtest_pipeline.model.market import CalendarsUsed
+from backtest_pipeline.model.task_kind import TaskKind
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
@@ -36,7 +37,7 @@ class ResultFile(_Record):
     """A file in the task's folder, as it was when published."""
 
     name: str = Field(description="`signals`, `trades`, `equity`, …")
-    path: str = Field(description="relative to the task's folder")
+    path: str = Field(description="relative to the task's folder; with `/` where it lies in `best/`")
     kind: str = Field(description="`parquet`, `png` or `html`")
     size_bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -53,6 +54,7 @@ class CandleFingerprint(_Record):
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$", description="over timestamps and columns, see Candles.fingerprint"
     )
+    timeframe: str | None = Field(None, description="of a sweep's candles; null: the task's")
 
     @classmethod
     def of(cls, candles: Candles) -> Self:
@@ -83,6 +85,12 @@ class Summary(_Record):
     total_trades: int = Field(ge=0)
     symbols_processed: int = Field(ge=0)
     symbols_failed: int = Field(ge=0)
+    trials: dict[str, int] | None = Field(
+        None, description="of a sweep: how many trials completed, failed, were invalid, and rank"
+    )
+    best_trial: int | None = Field(
+        None, description="of a sweep: the trial of rank 1, whose signals, trades and metrics these are"
+    )
 
 
 class TaskErrorRecord(_Record):
@@ -120,6 +128,7 @@ class Manifest(_Record):
     """`manifest.json`, schema version 1. Its presence says that every listed file is there, whole."""
 
     schema_version: Literal[1] = 1
+    kind: TaskKind = "backtest"
     task_id: str
     status: FinalState
     strategy_id: str

@@ -12,6 +12,7 @@ from typing import Any
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.tag_rules import tag_problem
+from backtest_pipeline.model.task_kind import backtest_of, strategies_of_config
 
 # Numbers of a request that Dagster reads from tags.
 _NUMBERS: Mapping[str, str] = {
@@ -24,15 +25,15 @@ _NUMBERS: Mapping[str, str] = {
 def descriptive_tags(config: Mapping[str, Any]) -> dict[str, str]:
     """Strategy, symbols, timeframe and labels: by which a task is found."""
     run_tags: dict[str, str] = {}
-    selected = config.get("strategy")
-    if isinstance(selected, Mapping) and len(selected) == 1:
-        run_tags[tags.STRATEGY] = str(next(iter(selected)))
-    if isinstance(config.get("symbols"), list):
-        run_tags[tags.SYMBOLS] = ",".join(map(str, config["symbols"]))
-    if isinstance(config.get("timeframe"), str):
-        run_tags[tags.TIMEFRAME] = config["timeframe"]
-    if isinstance(config.get("labels"), Mapping):
-        run_tags |= label_tags(config["labels"])
+    backtest = backtest_of(config)
+    if names := strategies_of_config(config):
+        run_tags[tags.STRATEGY] = ",".join(names)
+    if isinstance(backtest.get("symbols"), list):
+        run_tags[tags.SYMBOLS] = ",".join(map(str, backtest["symbols"]))
+    if isinstance(backtest.get("timeframe"), str):
+        run_tags[tags.TIMEFRAME] = backtest["timeframe"]
+    if isinstance(backtest.get("labels"), Mapping):
+        run_tags |= label_tags(backtest["labels"])
     return run_tags
 
 
@@ -44,8 +45,9 @@ def scheduling_tags(config: Mapping[str, Any], given: Mapping[str, str]) -> dict
         given: tags that the run has; they stand where the config says nothing that can be used.
     """
     run_tags = {}
+    backtest = backtest_of(config)
     for name, tag in _NUMBERS.items():
-        asked = config.get(name)
+        asked = backtest.get(name)
         if isinstance(asked, int) and not tag_problem(tag, str(asked)):
             run_tags[tag] = str(asked)
         elif tag not in given:

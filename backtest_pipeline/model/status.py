@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backtest_pipeline.model.task_kind import TaskKind
+
 TaskState = Literal["queued", "running", "completed", "failed", "cancelled"]
 WAITING_STAGE = "waiting for a free worker"
 FINAL_STATES: frozenset[TaskState] = frozenset({"completed", "failed", "cancelled"})
@@ -34,6 +36,7 @@ class TaskStatus(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     task_id: str
+    kind: TaskKind = Field("backtest", description="what was asked for")
     state: TaskState
     progress: float = Field(ge=0, le=1, description="share of the work done")
     stage: str = Field(description="what is being done, for people")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.sweep_request import SweepRequest
 
@@ -25,6 +26,9 @@ class SweepResult:
             each of 16 even blocks of time.
         best: the trial of rank 1, run as a backtest of its own; none where no trial ranks.
         request: what was asked, the values and defaults of parameters written out.
+        best_equity: of a task: `timestamp` and a column `trial_<number>` for each of the best, by rank;
+            none where no trial ranks.
+        manifest: the record of the task; none where the sweep ran without one.
     """
 
     trials: pd.DataFrame
@@ -32,3 +36,5 @@ class SweepResult:
     blocks: pd.DataFrame
     best: BacktestResult | None
     request: SweepRequest
+    best_equity: pd.DataFrame | None = None
+    manifest: Manifest | None = None

@@ -22,11 +22,10 @@ from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.results.archive_stream import ArchiveReader, opened_archive, written_archive
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.result_log import note
-from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_folder, verify_task
 from backtest_pipeline.storage.atomic import fsync_folder, make_folder_durably, write_and_sync
-from backtest_pipeline.storage.layout import MANIFEST, Layout
+from backtest_pipeline.storage.layout import MANIFEST, Layout, is_result_path
 from backtest_pipeline.storage.new_file import new_file
 
 _LARGEST_MANIFEST = 64 << 20
@@ -137,18 +136,12 @@ def _manifest(archive: ArchiveReader, path: Path) -> tuple[Manifest, bytes]:
     except ValidationError as error:
         raise ArchiveRefused(path, f"{MANIFEST} is none of schema version 1: {error}") from error
     names = [file.path for file in manifest.result_files]
-    strange = [name for name in names if not _plain(name)]
+    strange = [name for name in names if not is_result_path(name)]
     if strange or len(set(names)) < len(names):
         raise ArchiveRefused(
             path, f"its manifest lists {strange[0]!r}" if strange else "it lists a file twice"
         )
     return manifest, content
-
-
-def _plain(name: str) -> bool:
-    """Whether a name is one of a file in the task's folder, visible, and not the manifest's."""
-    allowed = name.isascii() and all(one.isalnum() or one in "._-" for one in name)
-    return allowed and 0 < len(name) <= 100 and not name.startswith(".") and name != MANIFEST
 
 
 def _target(layout: Layout, manifest: Manifest, path: Path) -> Path:
@@ -170,7 +163,7 @@ def _refuse_conflict(layout: Layout, manifest: Manifest, path: Path) -> None:
 
 
 def _results_alone(manifest: Manifest) -> Manifest:
-    tables = [file for file in manifest.result_files if file.name in TABLES]
+    tables = [file for file in manifest.result_files if file.kind == "parquet"]
     return _kept(manifest).model_copy(update={"result_files": tables})
 
 
@@ -193,6 +186,7 @@ def _take(archive: ArchiveReader, file: ResultFile, staged: Path, path: Path) ->
             path, f"{file.path} has {member.size:,} bytes, the manifest says {file.size_bytes:,}"
         )
     digest = hashlib.sha256()
+    (staged / file.path).parent.mkdir(exist_ok=True)
     with (staged / file.path).open("xb") as target:
         for chunk in archive.content(member):
             digest.update(chunk)

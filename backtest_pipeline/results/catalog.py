@@ -16,9 +16,11 @@ import pandas as pd
 from pydantic_core import from_json
 
 from backtest_pipeline.model.manifest import of_another_system
+from backtest_pipeline.model.task_kind import backtest_of
 from backtest_pipeline.storage.layout import Layout
 
 COLUMNS = (
+    "kind",
     "status",
     "strategy",
     "symbols",
@@ -171,6 +173,8 @@ def _refuse_foreign(manifest: Any, task_id: str) -> None:
 def _fact(manifest: Mapping[str, Any], column: str) -> Any:
     if column in _MOMENTS:
         return manifest["timestamps"][column]
+    if column == "kind":
+        return manifest.get("kind", "backtest")  # an old manifest does not say
     if column == "symbols":
         return ",".join(manifest["symbols"])
     return manifest["strategy_id" if column == "strategy" else column]
@@ -178,7 +182,7 @@ def _fact(manifest: Mapping[str, Any], column: str) -> Any:
 
 def _labels(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The task's labels; a refused request may have anything in their place."""
-    labels = manifest["request"].get("labels")
+    labels = backtest_of(manifest["request"]).get("labels")
     return labels if isinstance(labels, dict) else {}
 
 

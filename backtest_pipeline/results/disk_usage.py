@@ -15,6 +15,8 @@ from backtest_pipeline.storage.layout import Layout
 
 BYTES_A_CANDLE = 100
 """Of the tables, at worst: 40 of equity, and a trade every other bar; measured files are about half."""
+BYTES_A_TRIAL = 1_500
+"""Of a sweep: its row and blocks, once in a chunk and once in the tables."""
 BYTES_A_TASK = 4_500_000
 """Chart, report and manifest; a report has at most 4 MB."""
 
@@ -33,6 +35,22 @@ def require_room(data_root: Path, candles: int) -> None:
         StorageFull: there is less room than the result may take.
     """
     needed = BYTES_A_TASK + BYTES_A_CANDLE * candles
+    free = shutil.disk_usage(data_root).free
+    if free < needed:
+        raise StorageFull(data_root, needed=needed, free=free)
+
+
+def require_sweep_room(data_root: Path, trials: int) -> None:
+    """Refuses to begin a sweep whose chunks and tables could not be written in the end.
+
+    Args:
+        data_root: the volume.
+        trials: how many the sweep has.
+
+    Raises:
+        StorageFull: there is less room than the result may take.
+    """
+    needed = BYTES_A_TASK + BYTES_A_TRIAL * trials
     free = shutil.disk_usage(data_root).free
     if free < needed:
         raise StorageFull(data_root, needed=needed, free=free)

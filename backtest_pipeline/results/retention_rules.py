@@ -19,6 +19,7 @@ from pydantic_core import from_json
 
 from backtest_pipeline.model.errors import TaskUnknown
 from backtest_pipeline.model.manifest import of_another_system
+from backtest_pipeline.results.sweep_parts import SweepParts
 from backtest_pipeline.storage.layout import Layout
 
 LEFTOVER_AGE = timedelta(days=1)
@@ -74,6 +75,9 @@ def verdicts(layout: Layout, rules: Rules) -> Iterator[Verdict]:
     with suppress(FileNotFoundError), os.scandir(layout.staging("")) as entries:
         for entry in entries:
             yield _of_leftover(Path(entry.path), rules)
+    with suppress(FileNotFoundError), os.scandir(layout.sweep_parts("")) as entries:
+        for entry in entries:
+            yield _of_parts(Path(entry.path), rules)
 
 
 def size_bytes(folder: Path) -> int:
@@ -153,6 +157,24 @@ def _of_leftover(path: Path, rules: Rules) -> Verdict:
     if rules.unfinished(path.name.removesuffix(".final")):
         return Verdict(name, delete=False, why="unfinished", size_bytes=size)
     return Verdict(name, delete=True, why="left by a dead attempt", size_bytes=size)
+
+
+def _of_parts(path: Path, rules: Rules) -> Verdict:
+    """What an unfinished sweep has left for whoever runs it again: `.sweeps/<key>`."""
+    name, size = f".sweeps/{path.name}", size_bytes(path)
+    if path.is_symlink() or not path.is_dir():
+        return Verdict(name, delete=False, why="not a sweep's folder")
+    try:
+        changed = _newest_change(path)
+    except FileNotFoundError:
+        return Verdict(name, delete=False, why=GONE)
+    if rules.ttl is None:
+        return Verdict(name, delete=False, why="kept for ever", size_bytes=size)
+    if rules.now - changed <= rules.ttl:
+        return Verdict(name, delete=False, why="not past its time", size_bytes=size)
+    if SweepParts(path).used():
+        return Verdict(name, delete=False, why="unfinished", size_bytes=size)
+    return Verdict(name, delete=True, why="left by an unfinished sweep", size_bytes=size)
 
 
 @dataclass(frozen=True, slots=True)

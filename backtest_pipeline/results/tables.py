@@ -59,8 +59,14 @@ TABLES: dict[str, pa.Schema] = {
 }
 
 
-def write_table(folder: Path, name: str, frame: pd.DataFrame) -> ResultFile:
+def write_table(folder: Path, name: str, frame: pd.DataFrame, *, below: Path | None = None) -> ResultFile:
     """Writes one of `TABLES` as `folder/<name>.parquet`, durably.
+
+    Args:
+        folder: where it goes.
+        name: which table.
+        frame: its rows.
+        below: the task's folder, where `folder` is one within it; then name and path begin with that.
 
     Raises:
         OSError: the disk refuses.
@@ -73,9 +79,10 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame) -> ResultFile:
     content = sink.getvalue().to_pybytes()
     path = folder / f"{name}.parquet"
     write_bytes_durably(path, content)
+    prefix = "" if below is None else f"{folder.relative_to(below)}/"
     return ResultFile(
-        name=name,
-        path=path.name,
+        name=f"{prefix}{name}",
+        path=f"{prefix}{path.name}",
         kind="parquet",
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),

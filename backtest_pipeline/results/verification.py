@@ -18,10 +18,13 @@ from pydantic import ValidationError
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.model.request import BacktestRequest, digest_of, problems_of
+from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_kind import backtest_of, kind_of
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.reconciliation import account_problems
+from backtest_pipeline.results.sweep_verification import missing_tables, sweep_problems
 from backtest_pipeline.results.tables import TABLES
-from backtest_pipeline.storage.layout import MANIFEST, Layout
+from backtest_pipeline.storage.layout import BEST, MANIFEST, Layout, is_result_path
 
 _COPIED = ("params", "symbols", "timeframe", "start", "end")
 
@@ -85,7 +88,9 @@ def verify_folder(folder: Path, task_id: str) -> Verified:
     problems += [f"{name}: the manifest does not list it" for name in unlisted]
     request, refusal = _request(manifest)
     problems += [f"{MANIFEST}: {refusal}"] if refusal else []
-    if request is not None and tables.keys() >= TABLES.keys():
+    if isinstance(request, SweepRequest):
+        problems += [] if problems else sweep_problems(folder, manifest, request)
+    elif request is not None and tables.keys() >= TABLES.keys():
         problems += account_problems(
             manifest,
             request,
@@ -98,8 +103,17 @@ def verify_folder(folder: Path, task_id: str) -> Verified:
 
 def file_problem(folder: Path, file: ResultFile) -> str:
     """What is wrong with the bytes of a listed file; empty where they are those that were published."""
-    content, problem = _content(folder, file)
-    return problem if content is None else ""
+    problem = _name_problem(folder, file)
+    if problem:
+        return problem
+    try:
+        with (folder / file.path).open("rb") as content:
+            size_bytes = content.seek(0, os.SEEK_END)
+            content.seek(0)
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return _bytes_problem(file, size_bytes, digest)
 
 
 def _contradictions(manifest: Manifest, task_id: str) -> list[str]:
@@ -110,10 +124,13 @@ def _contradictions(manifest: Manifest, task_id: str) -> list[str]:
     if digest_of(manifest.request) != manifest.request_digest:
         problems.append("request_digest is not the digest of request")
     stated: dict[str, Any] = manifest.model_dump(mode="json", include={*_COPIED, "strategy_id"})
+    backtest = backtest_of(manifest.request)
     asked = {
-        **{name: manifest.request.get(name) for name in _COPIED},
-        "strategy_id": manifest.request.get("strategy"),
+        **{name: backtest.get(name) for name in _COPIED},
+        "strategy_id": backtest.get("strategy"),
     }
+    if manifest.kind != kind_of(manifest.request):
+        problems.append(f"kind is {manifest.kind}, the request is that of a {kind_of(manifest.request)}")
     problems += [f"{name} differs from the request's" for name in stated if stated[name] != asked[name]]
     if len(manifest.run_ids) != manifest.attempt or manifest.run_ids[0] != manifest.task_id:
         problems.append("run_ids are not this task's attempts")
@@ -124,26 +141,33 @@ def _contradictions(manifest: Manifest, task_id: str) -> list[str]:
     if len(set(names)) < len(names) or len(set(paths)) < len(paths):
         problems.append("a file is listed twice")
     if manifest.status == "completed":
-        problems += [f"{name} is not listed" for name in TABLES if name not in names]
+        missing = (
+            missing_tables(manifest)
+            if manifest.kind == "sweep"
+            else [name for name in TABLES if name not in names]
+        )
+        problems += [f"{name} is not listed" for name in missing]
     return problems
 
 
-def _request(manifest: Manifest) -> tuple[BacktestRequest | None, str]:
+def _request(manifest: Manifest) -> tuple[BacktestRequest | SweepRequest | None, str]:
     """A completed task's request, or what is wrong with it; that of another task may have been refused."""
     if manifest.status != "completed":
         return None, ""
     try:
-        return BacktestRequest(**manifest.request), ""
+        kind = SweepRequest if manifest.kind == "sweep" else BacktestRequest
+        return kind(**manifest.request), ""
     except (RequestInvalid, TypeError) as error:
         return None, str(error)
 
 
 def _checked(folder: Path, file: ResultFile) -> tuple[pa.Table | None, list[str]]:
+    name = file.name.removeprefix(f"{BEST}/")
+    if name not in TABLES:
+        return None, [problem for problem in [file_problem(folder, file)] if problem]
     content, problem = _content(folder, file)
     if content is None:
         return None, [problem]
-    if file.name not in TABLES:
-        return None, []
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -152,27 +176,37 @@ def _checked(folder: Path, file: ResultFile) -> tuple[pa.Table | None, list[str]
 
 
 def _content(folder: Path, file: ResultFile) -> tuple[bytes | None, str]:
-    path = folder / file.path
-    if Path(file.path).name != file.path or file.path in {"", MANIFEST} or file.path.startswith("."):
-        return None, "this is no name of a file in the task's folder"
-    if path.is_symlink() or not path.is_file():
-        return None, "the file is gone" if not os.path.lexists(path) else "this is no regular file"
+    problem = _name_problem(folder, file)
+    if problem:
+        return None, problem
     try:
-        content = path.read_bytes()
+        content = (folder / file.path).read_bytes()
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
-    if len(content) != file.size_bytes:
-        return None, f"has {len(content):,} bytes, was published with {file.size_bytes:,}"
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        return None, "the bytes differ from what was published (sha256)"
-    return content, ""
+    problem = _bytes_problem(file, len(content), hashlib.sha256(content).hexdigest())
+    return (None, problem) if problem else (content, "")
+
+
+def _name_problem(folder: Path, file: ResultFile) -> str:
+    path = folder / file.path
+    if not is_result_path(file.path):
+        return "this is no name of a file in the task's folder"
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+        return "the file is gone" if not os.path.lexists(path) else "this is no regular file"
+    return ""
+
+
+def _bytes_problem(file: ResultFile, size_bytes: int, sha256: str) -> str:
+    if size_bytes != file.size_bytes:
+        return f"has {size_bytes:,} bytes, was published with {file.size_bytes:,}"
+    return "" if sha256 == file.sha256 else "the bytes differ from what was published (sha256)"
 
 
 def _table_problems(file: ResultFile, table: pa.Table) -> list[str]:
     problems = []
     if table.num_rows != file.rows:
         problems.append(f"has {table.num_rows:,} rows, the manifest says {file.rows}")
-    wanted = TABLES[file.name]
+    wanted = TABLES[file.name.removeprefix(f"{BEST}/")]
     if table.column_names != wanted.names:
         problems.append(f"has the columns {', '.join(table.column_names)}, not {', '.join(wanted.names)}")
     else:
@@ -187,5 +221,8 @@ def _table_problems(file: ResultFile, table: pa.Table) -> list[str]:
 def _unlisted(folder: Path, manifest: Manifest) -> list[str]:
     """What lies in the folder beside the listed files; hidden names are the pipeline's own."""
     listed = {MANIFEST, *(file.path for file in manifest.result_files)}
-    names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
-    return [name for name in names if name not in listed]
+    names = [entry.name for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    if BEST in names and (folder / BEST).is_dir():
+        names.remove(BEST)
+        names += [f"{BEST}/{entry.name}" for entry in os.scandir(folder / BEST)]
+    return sorted(name for name in names if name not in listed)

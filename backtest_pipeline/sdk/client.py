@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import httpx
 
 from backtest_pipeline.model.errors import ServiceError, TaskUnknown
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskState, TaskStatus
+from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
@@ -24,9 +25,6 @@ from backtest_pipeline.sdk.task_runs import TaskRuns
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
 from backtest_pipeline.settings import get_settings
-
-if TYPE_CHECKING:
-    pass
 
 Told = Callable[[TaskStatus], object]
 
@@ -87,13 +85,13 @@ class BacktestClient(StoredResults):
 
     def submit(
         self,
-        request: BacktestRequest,
+        request: BacktestRequest | SweepRequest,
         *,
         idempotency_key: str | None = None,
         reuse: bool = True,
         server_code: bool = False,
     ) -> TaskStatus:
-        """Asks for a backtest and returns at once.
+        """Asks for a backtest, or for a sweep, and returns at once.
 
         Where a completed task has the very result already (same request, candles and code), the server
         returns that task and runs nothing. Parameters are checked here where the strategy is installed here;
@@ -124,13 +122,13 @@ class BacktestClient(StoredResults):
 
     def submit_many(
         self,
-        requests: Sequence[BacktestRequest],
+        requests: Sequence[BacktestRequest | SweepRequest],
         *,
         idempotency_keys: Sequence[str] | None = None,
         at_once: int = 8,
         server_code: bool = False,
     ) -> list[TaskStatus]:
-        """Asks for many backtests; returns their tasks in the order of the requests. Reuses no results.
+        """Asks for many backtests or sweeps; returns their tasks in the same order. Reuses no results.
 
         Args:
             requests: what to run.
@@ -142,7 +140,7 @@ class BacktestClient(StoredResults):
             SubmissionsFailed: some were not taken, all others were; it has the keys to repeat the call with.
         """
 
-        def submit(request: BacktestRequest, key: str) -> TaskStatus:
+        def submit(request: BacktestRequest | SweepRequest, key: str) -> TaskStatus:
             return self.submit(request, idempotency_key=key, server_code=server_code)
 
         return submit_all(submit, requests, idempotency_keys, at_once)

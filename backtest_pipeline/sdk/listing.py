@@ -51,7 +51,7 @@ class Wanted:
         run_tags = label_tags(self.labels)
         if self.strategy is not None:
             run_tags[tags.STRATEGY] = self.strategy
-        wanted: dict[str, Any] = {"pipelineName": tags.JOB}
+        wanted: dict[str, Any] = {}  # of any job: a filter takes one, and tasks are of several
         if run_tags:
             wanted["tags"] = [{"key": key, "value": value} for key, value in run_tags.items()]
         if self.state is not None:
@@ -88,7 +88,8 @@ def newest_tasks(
     """
     found: dict[str, TaskStatus] = {}
     for page in _pages(graphql, task_runs, wanted.runs_filter(), min(max(limit, _FEWEST), MOST_TASKS)):
-        found |= statuses(task_id for task_id in map(task_of, page) if task_id not in found)
+        ours = [run for run in page if run.get("jobName", tags.JOB) in tags.TASK_JOBS]
+        found |= statuses(task_id for task_id in map(task_of, ours) if task_id not in found)
         ended_at = datetime.fromtimestamp(page[-1]["creationTime"], UTC) - timedelta(milliseconds=1)
         if sum(wanted.has(task) and task.submitted_at > ended_at for task in found.values()) >= limit:
             break

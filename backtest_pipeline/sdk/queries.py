@@ -11,6 +11,7 @@ RUN_FIELDS = """
 fragment RunFields on Run {
   runId
   rootRunId
+  jobName
   status
   creationTime
   startTime
@@ -56,7 +57,7 @@ PAGE = """
 query Page($filter: RunsFilter, $cursor: String, $limit: Int) {
   runsOrError(filter: $filter, cursor: $cursor, limit: $limit) {
     __typename
-    ... on Runs { results { runId rootRunId creationTime } }
+    ... on Runs { results { runId rootRunId jobName creationTime } }
     ... on InvalidPipelineRunsFilterError { message }
     ... on PythonError { message }
   }

@@ -41,6 +41,7 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
     error = run_tags.get(tags.ERROR) or "the worker ended without a message; see the run's page in the web UI"
     return TaskStatus(
         task_id=task_of(newest),
+        kind="sweep" if newest.get("jobName") == tags.SWEEP_JOB else "backtest",
         state=state,
         progress=1.0 if state == "completed" else tags.number(run_tags, tags.PROGRESS, 0.0),
         stage=_stage(state, newest["status"], run_tags, number),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backtest_pipeline.model.manifest import Manifest
-from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskState
 from backtest_pipeline.results import catalog
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.listing import moment
+from backtest_pipeline.sdk.sweep_results import read_sweep, request_of_trial
 from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -26,14 +27,28 @@ class StoredResults:
         """Looks at a data root, which need not exist yet."""
         self._tasks = TaskStore(data_root)
 
-    def result(self, task_id: str) -> BacktestResult:
+    def result(self, task_id: str) -> Any:
         """Reads a completed task's result from its folder, checking every file.
+
+        Returns:
+            A `BacktestResult`, or of a sweep a `SweepResult`.
 
         Raises:
             ResultMissing: there is none (yet), or the task did not complete.
             ResultDamaged: a file is gone or differs from what was published.
         """
+        if self._tasks.manifest(task_id).kind == "sweep":
+            return read_sweep(self._tasks, task_id)
         return self._tasks.result(task_id)
+
+    def trial(self, task_id: str, trial: int) -> BacktestRequest:
+        """The backtest that a trial of a completed sweep is: run alone, it yields the very same numbers.
+
+        Raises:
+            RequestInvalid: there is no such trial, or its values do not fit together.
+            ResultMissing, ResultDamaged: as `result`.
+        """
+        return request_of_trial(self._tasks, task_id, trial)
 
     def pin(self, task_id: str) -> Manifest:
         """Keeps a finished task's results past TASK_RESULT_TTL_DAYS, in the folder that both share.

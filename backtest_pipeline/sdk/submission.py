@@ -17,17 +17,19 @@ from backtest_pipeline.model.errors import (
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.model.status import TaskStatus
+from backtest_pipeline.model.sweep_config import to_sweep_config
+from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_kind import strategies_of
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import Run
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.strategies.registry import code_sha256_on_disk_of, resolve
+from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 
-_SELECTOR = {
-    "repositoryLocationName": tags.CODE_LOCATION,
-    "repositoryName": tags.REPOSITORY,
-    "jobName": tags.JOB,
-}
+Request = BacktestRequest | SweepRequest
+
+_REPOSITORY = {"repositoryLocationName": tags.CODE_LOCATION, "repositoryName": tags.REPOSITORY}
 _LONGEST_KEY = 255
 
 
@@ -37,7 +39,7 @@ def new_key() -> str:
 
 
 def launch(
-    graphql: GraphQL, request: BacktestRequest, key: str, *, reuse: bool = False, server_code: bool = False
+    graphql: GraphQL, request: Request, key: str, *, reuse: bool = False, server_code: bool = False
 ) -> Run:
     """Starts a task and returns its run; what got lost on the way is sent again.
 
@@ -54,9 +56,14 @@ def launch(
     if not key.strip() or len(key) > _LONGEST_KEY:
         raise RequestInvalid([("idempotency_key", f"write 1 to {_LONGEST_KEY} characters, not {key!r}")])
     request = _checked(request)
+    job, config = (
+        (tags.SWEEP_JOB, to_sweep_config(request))
+        if isinstance(request, SweepRequest)
+        else (tags.JOB, to_run_config(request))
+    )
     params = {
-        "selector": _SELECTOR,
-        "runConfigData": to_run_config(request),
+        "selector": {**_REPOSITORY, "jobName": job},
+        "runConfigData": config,
         "executionMetadata": {"tags": _tags(request, key, reuse=reuse, server_code=server_code)},
     }
     answer: dict[str, Any] = graphql.ask_patiently(queries.LAUNCH, {"params": params})["launchRun"]
@@ -69,8 +76,8 @@ def launch(
 
 
 def submit_all(
-    submit: Callable[[BacktestRequest, str], TaskStatus],
-    requests: Sequence[BacktestRequest],
+    submit: Callable[[Request, str], TaskStatus],
+    requests: Sequence[Request],
     given_keys: Sequence[str] | None,
     at_once: int,
 ) -> list[TaskStatus]:
@@ -84,7 +91,7 @@ def submit_all(
     if len(keys) != len(requests):
         raise RequestInvalid([("idempotency_keys", f"{len(keys)} keys for {len(requests)} requests")])
 
-    def attempt(request: BacktestRequest, key: str) -> TaskStatus | BacktestError:
+    def attempt(request: Request, key: str) -> TaskStatus | BacktestError:
         try:
             return submit(request, key)
         except BacktestError as error:
@@ -100,17 +107,20 @@ def submit_all(
     return tasks
 
 
-def _checked(request: BacktestRequest) -> BacktestRequest:
+def _checked(request: Request) -> Request:
     try:
+        if isinstance(request, SweepRequest):
+            return resolve_sweep(request).request
         return resolve(request).request
     except StrategyUnknown:
         return request  # the server may have strategies that are not installed here
 
 
-def _tags(request: BacktestRequest, key: str, *, reuse: bool, server_code: bool) -> list[dict[str, str]]:
+def _tags(request: Request, key: str, *, reuse: bool, server_code: bool) -> list[dict[str, str]]:
     """What a submission says beside its request; the server makes the request's own tags."""
     run_tags = {tags.IDEMPOTENCY_KEY: key, tags.REUSE: "true" if reuse else "false"}
-    code = code_sha256_on_disk_of(request.strategy)  # of the file, which is what a submitter looks at
+    names = strategies_of(request.to_dict())
+    code = code_sha256_on_disk_of(*names)  # of the file, which is what a submitter looks at
     if code is not None:
         run_tags[tags.SUBMITTED_CODE] = code
     if server_code:

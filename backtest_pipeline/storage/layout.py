@@ -12,7 +12,19 @@ from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 MANIFEST = "manifest.json"
 CHART = "equity.png"
 REPORT = "report.html"
+BEST = "best"
+"""Folder, within a sweep's, of the tables of its best trial."""
 _TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_result_path(path: str) -> bool:
+    """Whether a text is the path of a file that results may have, relative to the task's folder.
+
+    It is a visible name, or one in `best/`, and not the manifest's.
+    """
+    name = path.removeprefix(f"{BEST}/")
+    allowed = path.isascii() and all(one.isalnum() or one in "._-" for one in name)
+    return allowed and bool(name) and len(path) <= 100 and not name.startswith(".") and name != MANIFEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,10 @@ class Layout:
     def staging(self, run_id: str) -> Path:
         """Folder in which one attempt prepares its files, on the same file system as the tasks."""
         return self.tasks / ".staging" / run_id
+
+    def sweep_parts(self, key: str) -> Path:
+        """Folder of the chunks that a sweep has finished, for whoever runs the same one next."""
+        return self.tasks / ".sweeps" / key
 
     @property
     def publish_lock(self) -> Path:

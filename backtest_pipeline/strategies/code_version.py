@@ -26,6 +26,11 @@ DECIDING = (
     "model",
     "workflows/run_backtest.py",
     "workflows/run_sweep.py",
+    "workflows/sweep_chunks.py",
+    "workflows/sweep_files.py",
+    "workflows/trial_tally.py",
+    "results/streamed_table.py",
+    "results/sweep_parts.py",
     "results/tables.py",
 )
 """What decides a result's bytes, relative to the package: folders with all below them, and files."""

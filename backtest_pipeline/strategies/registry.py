@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -112,22 +113,27 @@ def resolve(request: BacktestRequest) -> Resolved:
     return Resolved(strategy, params, written_out)
 
 
-def code_sha256_of(name: str) -> str | None:
-    """Digest of the code that a strategy's results hang on; none where that cannot be known."""
-    try:
-        strategy = strategies().get(name)
-    except BacktestError:
-        return None
-    return None if strategy is None else code_sha256(strategy)
+def code_sha256_of(*names: str) -> str | None:
+    """Digest of the code that results of strategies hang on; none where that of one cannot be known."""
+    return _joint_digest(names, code_sha256)
 
 
-def code_sha256_on_disk_of(name: str) -> str | None:
+def code_sha256_on_disk_of(*names: str) -> str | None:
     """The same of the sources as they are on disk now, which may have changed since they were loaded."""
+    return _joint_digest(names, code_sha256_on_disk)
+
+
+def _joint_digest(names: Iterable[str], digest_of: Callable[[type[Strategy]], str | None]) -> str | None:
+    """The digest of an only strategy, or one over those of all."""
     try:
-        strategy = strategies().get(name)
+        known = strategies()
     except BacktestError:
         return None
-    return None if strategy is None else code_sha256_on_disk(strategy)
+    digests = [digest_of(known[name]) if name in known else None for name in sorted(set(names))]
+    told = [digest for digest in digests if digest is not None]
+    if len(told) < len(digests):
+        return None
+    return told[0] if len(told) == 1 else hashlib.sha256("".join(told).encode()).hexdigest()
 
 
 class _Found(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
 from backtest_pipeline.model.market import SymbolRecord
+from backtest_pipeline.model.task_kind import strategies_of
 from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.strategies.code_version import package_version
 from backtest_pipeline.strategies.registry import code_sha256_of
@@ -61,7 +62,7 @@ def rerun(stored: BacktestResult, manifest: Manifest, store: CandleStore) -> Rer
     difference = first_difference(stored, now)
     if difference is None:
         return Rerun("identical", remarks)
-    versions = _changed_code(manifest)
+    versions = changed_code(manifest)
     if versions:
         return Rerun("code changed", [f"versions: {', '.join(versions)}", difference, *remarks])
     return Rerun("not reproducible", [f"same candles, same code: {difference}", *remarks])
@@ -70,7 +71,7 @@ def rerun(stored: BacktestResult, manifest: Manifest, store: CandleStore) -> Rer
 def first_difference(was: BacktestResult, now: BacktestResult) -> str | None:
     """The first cell, in the order of the tables, or else the first metric that is not the very same."""
     for name in TABLES:
-        difference = _table_difference(getattr(was, name), getattr(now, name))
+        difference = table_difference(getattr(was, name), getattr(now, name))
         if difference:
             return f"{name}.parquet, {difference}"
     for metric in {**was.metrics, **now.metrics}:
@@ -80,7 +81,8 @@ def first_difference(was: BacktestResult, now: BacktestResult) -> str | None:
     return None
 
 
-def _table_difference(was: pd.DataFrame, now: pd.DataFrame) -> str:
+def table_difference(was: pd.DataFrame, now: pd.DataFrame) -> str:
+    """The first cell that is not the very same; empty where all are."""
     rows = min(len(was), len(now))
     found: list[tuple[int, str]] = []
     for column in was.columns:
@@ -114,20 +116,20 @@ def _candles_of_then(
             changed.append(f"{seen.symbol}: {error}")
             continue
         now = loaded[seen.symbol]
-        then = _within(now, seen)
+        then = candles_within(now, seen)
         if then.fingerprint() == seen.sha256:
-            candles[seen.symbol], other = _with_calendar_of_then(then, manifest)
+            candles[seen.symbol], other = with_calendar_of_then(then, manifest)
             remarks += other
             if len(now) > len(then):
                 remarks.append(
                     f"{seen.symbol}: {len(now) - len(then):,} rows have been added around those of then"
                 )
         else:
-            changed.append(_change(seen, now, then))
+            changed.append(candle_change(seen, now, then))
     return candles, remarks, changed
 
 
-def _with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candles, list[str]]:
+def with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candles, list[str]]:
     """The candles with the calendar that was recorded then, and a remark where it has changed since."""
     if manifest.calendars is None or manifest.calendars.account.source == "requested":
         return candles, []
@@ -140,7 +142,7 @@ def _with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candle
     return replace(candles, record=record), [f"{changed}; run by that of then"]
 
 
-def _within(candles: Candles, seen: CandleFingerprint) -> Candles:
+def candles_within(candles: Candles, seen: CandleFingerprint) -> Candles:
     """The rows from the first to the last moment of then; a manifest knows moments to the millisecond."""
     first = np.datetime64(seen.first.replace(tzinfo=None), "us")
     after = np.datetime64((seen.last + timedelta(milliseconds=1)).replace(tzinfo=None), "us")
@@ -148,7 +150,8 @@ def _within(candles: Candles, seen: CandleFingerprint) -> Candles:
     return candles.slice(int(start), int(stop))
 
 
-def _change(seen: CandleFingerprint, now: Candles, within: Candles) -> str:
+def candle_change(seen: CandleFingerprint, now: Candles, within: Candles) -> str:
+    """What has become of a symbol's candles, for people."""
     fresh = CandleFingerprint.of(now)
     added = len(within) - seen.rows
     if added:
@@ -161,13 +164,13 @@ def _change(seen: CandleFingerprint, now: Candles, within: Candles) -> str:
     )
 
 
-def _changed_code(manifest: Manifest) -> list[str]:
+def changed_code(manifest: Manifest) -> list[str]:
     """What differs between the code of then and the code of now, as `name was → is`."""
     libraries = ("python", "numpy", "pandas", "pyarrow", "numba")
     now = {**_library_versions(libraries), "backtest_pipeline": package_version()}
     was = manifest.environment.model_dump(include=set(now))
     told = [f"{name} {was[name]} → {now[name]}" for name in now if was[name] != now[name]]
-    code = code_sha256_of(manifest.strategy_id)
+    code = code_sha256_of(*strategies_of(manifest.request))
     if manifest.environment.code_sha256 != code:
         told.append(f"code_sha256 {_short(manifest.environment.code_sha256)} → {_short(code)}")
     return told

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
+from backtest_pipeline.compute.local_processes import LocalProcesses
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.research.ranking import Ranking, with_ranks
@@ -62,6 +61,7 @@ def run_sweep(
         ParamsInvalid: a parameter is unknown, or one of its values is refused whatever the others are.
         RequestInvalid: there are no candles of a symbol or timeframe that a trial needs.
         TrialsFailed: not one trial could be run, as the strategy raised in all.
+        WorkersDied: processes were killed again and again at the same trials.
     """
     runner = trial_runner(candles, request, timezone=timezone)
     search = search_of(runner.request)
@@ -142,12 +142,8 @@ def _mapping(runner: TrialRunner, processes: int) -> Iterator[RunAll]:
     if processes == 1:
         yield partial(map, runner.run)
         return
-    context = get_context("fork")  # strategies may have been registered by hand, in this process alone
-    pool = ProcessPoolExecutor(processes, context, initializer=_enter_worker, initargs=(runner,))
-    try:
-        yield partial(pool.map, _run_in_worker)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with LocalProcesses(processes, initializer=_enter_worker, initargs=(runner,)) as workers:
+        yield partial(workers.map, _run_in_worker)
 
 
 def _chunks(search: Search, size: int, run_all: RunAll) -> Iterator[TrialChunk]:

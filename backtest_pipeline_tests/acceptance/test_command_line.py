@@ -92,7 +92,12 @@ def test_candles_that_the_server_lacks_are_told_at_once_and_make_no_task(
             "fee_bps: Input should be greater than",
         ),
         (["submit", "sma_cross", "--symbols", "AAPL", "--start", "2012", "--end", "2011"], "no ISO date"),
-        (["run", "sma_cross"], "Missing option"),
+        (["submit", "sma_cross"], "Missing option"),
+        (["run", "sma_cross"], "symbols: say which, or name a sweep's trial with --from"),
+        (
+            ["run", "--trial", "3", "sma_cross", "--symbols", "AAPL"],
+            "name the sweep's task as well, with --from",
+        ),
         (["list", "--state", "done"], "'done' is none of queued, running, completed, failed, cancelled"),
         (["strategies", "nope"], "there is no 'nope'"),
     ],

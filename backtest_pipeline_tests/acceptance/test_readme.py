@@ -99,7 +99,7 @@ def test_the_readmes_strategy_is_found_where_the_readme_says(tmp_path: Path) -> 
     assert listed["close_above_yesterday"]["params"]["rise_frac"]["default"] == 0.01
 
 
-def test_the_demo_runs_three_strategies_and_ends_with_0(tmp_path: Path) -> None:
+def test_the_demo_runs_three_strategies_and_a_sweep_and_ends_with_0(tmp_path: Path) -> None:
     env = {**os.environ, "DATA_ROOT": str(tmp_path / "data"), "DAGSTER_HOME": str(tmp_path / "home")}
     done = subprocess.run(
         [str(ROOT / "scripts" / "demo"), "--port", str(free_port())],
@@ -109,12 +109,13 @@ def test_the_demo_runs_three_strategies_and_ends_with_0(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("total_return") == 3
+    assert done.stdout.count("total_return") == 3 + 1  # in tables of metrics, and as a column of the best
     manifests = [json.loads(path.read_text()) for path in tmp_path.glob("data/tasks/*/manifest.json")]
-    assert sorted(manifest["strategy_id"] for manifest in manifests) == [
-        "sma_cross",
-        "volume_long_candle",
-        "volume_zone_breakout",
+    assert sorted((manifest["kind"], manifest["strategy_id"]) for manifest in manifests) == [
+        ("backtest", "sma_cross"),
+        ("backtest", "volume_long_candle"),
+        ("backtest", "volume_zone_breakout"),
+        ("sweep", "sma_cross"),
     ]
     assert str(tmp_path / "data") in done.stdout
 

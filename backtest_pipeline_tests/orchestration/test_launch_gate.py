@@ -34,12 +34,15 @@ def _created_from(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], launc
     monkeypatch.setattr(launch_gate, "ask", ask)
     monkeypatch.setattr(launch_gate, "create_valid_pipeline_run", lambda _context, _job, given: given)
     created = launch_gate._created(SimpleNamespace(), SimpleNamespace(), launch)  # type: ignore[arg-type]
-    assert asked == ([("ours", {"resolve": ASKED})] if launch.selector.job_name == "backtest" else [])
+    job = launch.selector.job_name
+    questions = [("ours", {"resolve": ASKED, "job": job})]
+    assert asked == (questions if job in {"backtest", "sweep"} else [])
     return created.run_config
 
 
-def test_the_run_is_made_of_the_resolved_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _created_from(monkeypatch, {"config": RESOLVED}, _launch()) == RESOLVED
+@pytest.mark.parametrize("job", ["backtest", "sweep"])
+def test_the_run_is_made_of_the_resolved_request(monkeypatch: pytest.MonkeyPatch, job: str) -> None:
+    assert _created_from(monkeypatch, {"config": RESOLVED}, _launch(job)) == RESOLVED
 
 
 def test_where_the_code_server_cannot_tell_the_run_is_made_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,8 @@ def data_root(own_data_root: Path) -> Path:
     return own_data_root
 
 
-def _resolved(**config: Any) -> dict[str, Any]:
-    return answer({"resolve": config})
+def _resolved(job: str = "backtest", **config: Any) -> dict[str, Any]:
+    return answer({"resolve": config, "job": job})
 
 
 def test_every_default_is_written_out() -> None:
@@ -44,7 +44,7 @@ def test_an_untouched_form_is_the_request_of_its_defaults() -> None:
 
 def test_what_is_resolved_stays_as_it_is() -> None:
     once = _resolved(strategy={"bollinger_reversion": {}}, symbols=["ACME"], fee_bps=7, start="2020-01-01")
-    assert answer({"resolve": once["config"]}) == once
+    assert _resolved(**once["config"]) == once
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,34 @@ def test_an_empty_store_says_how_to_fill_it(data_root: Path) -> None:
 def test_candles_that_cannot_be_read_are_left_to_the_first_op(data_root: Path) -> None:
     Layout(data_root).candle_file("AAPL", "1d", 2020).write_bytes(b"no parquet")
     assert "config" in _resolved(start="2020-02-01")
+
+
+SWEEP = {"space": {"params.fast": [3, 5]}}
+
+
+def test_a_sweep_is_resolved_as_well() -> None:
+    config = _resolved("sweep", backtest={"strategy": {"sma_cross": {}}, "symbols": ["ACME"]}, **SWEEP)[
+        "config"
+    ]
+    assert config["backtest"]["strategy"] == {"sma_cross": {"slow": 20}}
+    assert config["objective"] == "sharpe"
+    assert _resolved("sweep", **config) == {"config": config}
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"backtest": {"strategy": {"of_mine": {}}}, **SWEEP}, "the server has no 'of_mine'"),
+        ({"space": {"strategy": ["ema_cross", "of_mine"]}}, "the server has no 'of_mine'"),
+        ({"space": {"params.fats": [3]}}, "there is no such parameter (did you mean fast?)"),
+        ({"space": {"symbols": [["AAPL"], ["APPL"]]}}, "no 1d candles of APPL (did you mean AAPL?)"),
+        ({"space": {"timeframe": ["1d", "1h"]}}, "no 1h candles of AAPL"),
+        ({"space": {"start": ["2021-01-01", "2021-02-01"]}}, "candles from 2021-01-01"),
+    ],
+)
+def test_a_sweep_that_cannot_be_run_is_refused(config: dict[str, Any], says: str) -> None:
+    [[_, problem]] = _resolved("sweep", **config)["refused"]
+    assert says in problem
 
 
 def test_a_question_that_is_not_known_has_no_answer() -> None:

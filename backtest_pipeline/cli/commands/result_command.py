@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from backtest_pipeline.cli.commands.sweep_commands import print_sweep
 from backtest_pipeline.cli.output import (
     Json,
     TaskId,
@@ -19,7 +21,9 @@ from backtest_pipeline.cli.output import (
     without_gaps,
 )
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid
+from backtest_pipeline.results.tables import read_table
 from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.sdk.sweep_results import require_whole_sweep
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.new_file import new_file
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.manifest import Manifest
 
-TableName = Literal["signals", "trades", "equity"]
-_TABLES = get_args(TableName)
 _SHOWN_ROWS = 20
 Force = Annotated[bool, typer.Option("--force", help="replace files of those names")]
 
@@ -38,7 +40,9 @@ Force = Annotated[bool, typer.Option("--force", help="replace files of those nam
 def result(
     task: TaskId,
     *,
-    table: Annotated[str | None, typer.Option(help=f"one of {', '.join(_TABLES)}")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="signals, trades or equity; of a sweep trials, best/trades, …")
+    ] = None,
     csv: Annotated[
         str | None, typer.Option(help="write the table there; - is stdout", metavar="FILE")
     ] = None,
@@ -50,25 +54,38 @@ def result(
     json: Json = False,
 ) -> None:
     """Prints a completed task's metrics or a table, or copies them out; needs no server."""
-    name = _table_name(table, wanted=csv is not None or parquet is not None)
     store = TaskStore(get_settings().data_root)
-    outcome = store.result(task)
-    manifest = cast("Manifest", outcome.manifest)  # a stored result has one
+    manifest, print_numbers = _completed(store, task)
+    folder = store.layout.task(task)
+    tables = {file.name: folder / file.path for file in manifest.result_files if file.kind == "parquet"}
+    name = _table_name(table, tables, wanted=csv is not None or parquet is not None)
     with usable_files():
         if out is not None:
             _copy_all(store.layout, manifest, out, force=force)
         if name is not None and csv is not None:
-            _write_csv(getattr(outcome, name), csv, force=force)
+            _write_csv(read_table(tables[name]), csv, force=force)
         if name is not None and parquet is not None:
-            _copy(store.layout.task(task) / f"{name}.parquet", parquet, force=force)
+            _copy(tables[name], parquet, force=force)
     if csv is not None or parquet is not None or (out is not None and not json):
         return
     if json:
-        print_json(manifest.model_dump(mode="json") if name is None else without_gaps(getattr(outcome, name)))
+        print_json(
+            manifest.model_dump(mode="json") if name is None else without_gaps(read_table(tables[name]))
+        )
     elif name is not None:
-        _show(getattr(outcome, name))
+        _show(read_table(tables[name]))
     else:
-        print_metrics(outcome)
+        print_numbers()
+
+
+def _completed(store: TaskStore, task_id: str) -> tuple[Manifest, Callable[[], object]]:
+    """The manifest of a completed task whose files are whole, and what prints its numbers."""
+    manifest = store.manifest(task_id)
+    if manifest.kind == "sweep":
+        require_whole_sweep(store, task_id)
+        return manifest, partial(print_sweep, manifest)
+    outcome = store.result(task_id)
+    return cast("Manifest", outcome.manifest), partial(print_metrics, outcome)  # a stored result has one
 
 
 @contextmanager
@@ -84,13 +101,13 @@ def usable_files() -> Iterator[None]:
         raise FileUnusable(error.filename or "a file", error.strerror or str(error)) from error
 
 
-def _table_name(table: str | None, *, wanted: bool) -> TableName | None:
-    choices = ", ".join(_TABLES)
+def _table_name(table: str | None, tables: Collection[str], *, wanted: bool) -> str | None:
+    choices = ", ".join(tables)
     if table is None and wanted:
         raise RequestInvalid([("--table", f"name the table to write: {choices}")], heading="nothing to write")
-    if table is not None and table not in _TABLES:
+    if table is not None and table not in tables:
         raise RequestInvalid([("--table", f"{table!r} is none of {choices}")], heading="no such table")
-    return cast("TableName | None", table)
+    return table
 
 
 def _write_csv(frame: pd.DataFrame, target: str, *, force: bool) -> None:
@@ -109,8 +126,8 @@ def _copy_all(layout: Layout, manifest: Manifest, out: Path, *, force: bool) -> 
     for name in names:
         if (out / name).exists() and not force:
             raise FileThere(out / name)
-    out.mkdir(parents=True, exist_ok=True)
     for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
         _copy(folder / name, out / name, force=force)
 
 

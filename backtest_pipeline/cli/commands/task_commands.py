@@ -9,7 +9,7 @@ import typer
 from backtest_pipeline.cli.connection import connected
 from backtest_pipeline.cli.output import Json, TaskId, print_json, print_metrics, print_statuses, stderr
 from backtest_pipeline.cli.progress_bar import wait_visibly
-from backtest_pipeline.cli.request_options import takes_request
+from backtest_pipeline.cli.request_options import takes_request, takes_request_or_trial
 from backtest_pipeline.model.errors import TaskFailed
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskStatus
@@ -28,7 +28,7 @@ ServerCode = Annotated[
 Fresh = Annotated[bool, typer.Option("--fresh", help="run it even where a task has this very result already")]
 
 
-@takes_request
+@takes_request_or_trial
 def run(
     request: BacktestRequest, *, fresh: Fresh = False, server_code: ServerCode = False, json: Json = False
 ) -> None:
@@ -37,7 +37,7 @@ def run(
         task = client.submit(request, reuse=not fresh, server_code=server_code)
         _tell_if_reused(task)
         [ended] = wait_visibly(client, [task.task_id])
-        _refuse_unfinished(ended)
+        refuse_unfinished(ended)
         outcome = client.result(task.task_id)
     if json:
         print_json(outcome.manifest.model_dump(mode="json") if outcome.manifest else {})
@@ -105,6 +105,7 @@ def _tell_if_reused(task: TaskStatus) -> None:
         stderr.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
-def _refuse_unfinished(task: TaskStatus) -> None:
+def refuse_unfinished(task: TaskStatus) -> None:
+    """Raise `TaskFailed` unless a task has completed."""
     if task.state != "completed":
         raise TaskFailed(task.task_id, task.state, task.error or "")

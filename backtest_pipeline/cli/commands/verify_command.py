@@ -27,7 +27,7 @@ def verify(
         bool, typer.Option("--all", help="all tasks that have a manifest, and those that should")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--rerun", help="run each request again on the stored candles and compare")
+        bool, typer.Option("--rerun", help="run each request again, of a sweep some trials, and compare")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -81,12 +81,21 @@ def _again(found: Verified, settings: Settings) -> Rerun | str | None:
     """A second run of a sound completed task; text tells why there could be none."""
     if not found.ok or found.status != "completed":
         return None
-    stored = TaskStore(settings.data_root).result(found.task_id)
+    store = TaskStore(settings.data_root)
     candles = CandleStore(settings.data_root, settings.candle_timezone)
     try:
+        if store.manifest(found.task_id).kind == "sweep":
+            return _sample_again(store, found.task_id, candles)
+        stored = store.result(found.task_id)
         return rerun(stored, cast("Manifest", stored.manifest), candles)  # a stored result has one
     except BacktestError as error:
         return f"cannot be run again: {error}"
+
+
+def _sample_again(store: TaskStore, task_id: str, candles: CandleStore) -> Rerun:
+    from backtest_pipeline.workflows.sweep_rerun import rerun_sample  # noqa: PLC0415  loads the kernels
+
+    return rerun_sample(store.layout.task(task_id), store.manifest(task_id), candles)
 
 
 def _is_good(found: Verified, second: Rerun | str | None) -> bool:

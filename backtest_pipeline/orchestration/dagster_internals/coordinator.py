@@ -57,7 +57,7 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             LockNotAcquired: its key could not be compared with others; the run is gone again.
         """
         run = context.dagster_run
-        run_tags = submission_tags(run, now_s=time.time()) if run.job_name == tags.JOB else {}
+        run_tags = submission_tags(run, now_s=time.time()) if run.job_name in tags.TASK_JOBS else {}
         user = context.get_request_header(USER_HEADER)  # the guard's word; what a client wrote there is gone
         if user:
             run_tags[tags.USER] = user

@@ -34,7 +34,7 @@ def install() -> None:
 def _created(
     graphql_context: BaseWorkspaceRequestContext, remote_job: RemoteJob, execution_params: ExecutionParams
 ) -> DagsterRun:
-    if execution_params.selector.job_name == tags.JOB:
+    if execution_params.selector.job_name in tags.TASK_JOBS:
         execution_params = resolved(graphql_context, execution_params)
     return create_valid_pipeline_run(graphql_context, remote_job, execution_params)
 
@@ -48,7 +48,7 @@ def resolved(workspace: BaseWorkspaceRequestContext, asked: ExecutionParams) -> 
     Raises:
         RequestInvalid: the request cannot be run.
     """
-    question = {"resolve": dict(asked.run_config)}
+    question = {"resolve": dict(asked.run_config), "job": asked.selector.job_name}
     answer = ask(asked.selector.location_name, workspace, question, within_s=ANSWERS_WITHIN_S)
     if answer.get("refused"):
         raise RequestInvalid([(str(field), str(problem)) for field, problem in answer["refused"]])

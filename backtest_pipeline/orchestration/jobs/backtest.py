@@ -3,11 +3,9 @@
 Annotations are evaluated here (no future import): Dagster reads them.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -152,15 +150,3 @@ def write_results(context: dg.OpExecutionContext) -> None:
 )
 def backtest() -> None:
     write_results(run_engine(load_candles()))
-
-
-def filled_in(run_config: Mapping[str, Any]) -> dict[str, Any]:
-    """A run config as the ops see it, with every default of the form.
-
-    Raises:
-        DagsterInvalidConfigError: it does not fit the form.
-    """
-    config: dict[str, Any] = dg.validate_run_config(backtest, dict(run_config))["ops"]["load_candles"][
-        "config"
-    ]
-    return config

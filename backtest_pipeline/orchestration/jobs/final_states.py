@@ -15,11 +15,10 @@ from backtest_pipeline.model.errors import BacktestError, RequestInvalid, Result
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.model.retries import retry_is_coming
 from backtest_pipeline.orchestration.dagster_internals.names import should_retry
-from backtest_pipeline.orchestration.jobs.backtest import filled_in
+from backtest_pipeline.orchestration.jobs.task_jobs import TASK_JOBS
 from backtest_pipeline.orchestration.tasks.alerts import Alerts
 from backtest_pipeline.orchestration.tasks.attempts import Attempt, attempts_of
 from backtest_pipeline.orchestration.tasks.manifests import unfinished_manifest
-from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.run_states import STATUSES, state_of
 from backtest_pipeline.settings import get_settings
 
@@ -57,9 +56,10 @@ def final_states(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[dg.RunRecord]:
     """Runs that failed or were cancelled and are not recorded yet, oldest first."""
-    wanted = dg.RunsFilter(job_name=tags.JOB, statuses=_WITHOUT_RESULT, updated_after=since)
-    records = instance.get_run_records(wanted, ascending=True)
-    return (record for record in records if not record.dagster_run.tags.get(tags.RECORDED))
+    for job in tags.TASK_JOBS:
+        wanted = dg.RunsFilter(job_name=job, statuses=_WITHOUT_RESULT, updated_after=since)
+        records = instance.get_run_records(wanted, ascending=True)
+        yield from (record for record in records if not record.dagster_run.tags.get(tags.RECORDED))
 
 
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool | None:
@@ -97,8 +97,9 @@ def _write_manifest(
     instance: dg.DagsterInstance, record: dg.RunRecord, status: FinalState, message: str
 ) -> None:
     """Writes the manifest unless the worker has; a request that makes no sense leaves none."""
-    run_context = RunContext(get_settings())
     run = record.dagster_run
+    job = TASK_JOBS[run.job_name]
+    run_context = job.new_context(get_settings())
     attempt = Attempt.of(instance, run.run_id)
     try:
         published = run_context.task_store.manifest(attempt.task_id)
@@ -111,7 +112,7 @@ def _write_manifest(
     )
     ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else datetime.now(UTC)
     try:
-        asked = run_context.asked(filled_in(run.run_config))
+        asked = run_context.asked(job.filled_in(run.run_config))
     except (RequestInvalid, dg.DagsterInvalidConfigError):
         return
     manifest = unfinished_manifest(

@@ -17,31 +17,39 @@ DEFAULT_SYMBOLS = ["AAPL"]
 _SCALARS: Mapping[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str}
 
 
-def launch_form(strategies: Mapping[str, type[Strategy]]) -> dict[str, dg.Field]:
+def launch_form(strategies: Mapping[str, type[Strategy]], *, varied: bool = False) -> dict[str, dg.Field]:
     """A Dagster field for each field of a request; `strategy` selects one strategy with its parameters.
 
     Every field has a default, so that an untouched form can be launched. Plain Dagster scalars are used
     throughout: they refuse `{"env": NAME}`, which would reveal the worker's environment.
+
+    Args:
+        strategies: by name.
+        varied: whether parameters may be left out, to be varied or to have the strategy's own default.
     """
     fields = {
         name: field
-        for name, field in _fields_of(BacktestRequest).items()
+        for name, field in fields_of(BacktestRequest).items()
         if name not in {"strategy", "params", "symbols"}
     }
     symbols = BacktestRequest.model_fields["symbols"].description
     return {
-        "strategy": _selector(strategies),
+        "strategy": _selector(strategies, varied=varied),
         "symbols": dg.Field([str], default_value=DEFAULT_SYMBOLS, description=symbols),
         **fields,
     }
 
 
-def _selector(strategies: Mapping[str, type[Strategy]]) -> dg.Field:
+def _selector(strategies: Mapping[str, type[Strategy]], *, varied: bool) -> dg.Field:
+    params = {name: fields_of(strategy.Params) for name, strategy in strategies.items()}
+    default = {DEFAULT_STRATEGY: strategies[DEFAULT_STRATEGY].Params().model_dump(mode="json")}
+    if varied:
+        params = {name: _without_defaults(fields) for name, fields in params.items()}
+        default = {DEFAULT_STRATEGY: {}}
     options = {
-        name: dg.Field(_fields_of(strategy.Params), is_required=False, description=strategy.summary())
+        name: dg.Field(params[name], is_required=False, description=strategy.summary())
         for name, strategy in strategies.items()
     }
-    default = {DEFAULT_STRATEGY: strategies[DEFAULT_STRATEGY].Params().model_dump(mode="json")}
     return dg.Field(
         dg.Selector(options),  # type: ignore[no-untyped-call]  # untyped in Dagster
         default_value=default,
@@ -49,7 +57,15 @@ def _selector(strategies: Mapping[str, type[Strategy]]) -> dg.Field:
     )
 
 
-def _fields_of(model: type[BaseModel]) -> dict[str, dg.Field]:
+def _without_defaults(fields: Mapping[str, dg.Field]) -> dict[str, dg.Field]:
+    return {
+        name: dg.Field(field.config_type, is_required=False, description=field.description)
+        for name, field in fields.items()
+    }
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, dg.Field]:
+    """A Dagster field for each field of a model, with its description and default."""
     schema = model.model_json_schema()
     required = schema.get("required", [])
     return {

@@ -22,16 +22,17 @@ _LAUNCHPAD = f"/locations/{tags.CODE_LOCATION}/jobs/{tags.JOB}/playground/setup"
 
 
 def result_assets(strategies: Mapping[str, type[Strategy]]) -> list[dg.AssetSpec]:
-    """An asset for each strategy, which its backtests materialize: `backtests/<strategy>`."""
+    """Assets that tasks of each strategy materialize: `backtests/<strategy>` and `sweeps/<strategy>`."""
     return [
         dg.AssetSpec(
-            key=["backtests", name],
-            description=f"Results of `{name}`: {strategy.summary()}",
-            group_name="backtests",
+            key=[group, name],
+            description=f"{what} of `{name}`: {strategy.summary()}",
+            group_name=group,
             owners=[OWNER],
             tags={"results": "parquet"},
             kinds={"python", "parquet"},
         )
+        for group, what in (("backtests", "Results"), ("sweeps", "Searches over settings"))
         for name, strategy in sorted(strategies.items())
     ]
 

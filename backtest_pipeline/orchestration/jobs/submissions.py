@@ -18,8 +18,9 @@ from backtest_pipeline.model.errors import (
     StrategyNotOnServer,
     SymbolsUnknown,
 )
-from backtest_pipeline.model.run_config import from_run_config, to_run_config
-from backtest_pipeline.orchestration.jobs.backtest import filled_in
+from backtest_pipeline.model.run_config import from_run_config
+from backtest_pipeline.model.task_kind import strategies_of_config
+from backtest_pipeline.orchestration.jobs.task_jobs import TASK_JOBS, TaskJob
 from backtest_pipeline.orchestration.tasks.same_result import SameResult
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
@@ -32,33 +33,35 @@ GIVES_UP_AFTER_S = 10.0
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """Answers a question of the `submission_channel`.
 
-    `{"resolve": RUN_CONFIG}` is answered by `{"config": RUN_CONFIG}`, the request with all that it leaves out
-    written out; by `{"refused": [[FIELD, PROBLEM], …]}` where it cannot be run, or where the store lacks its
-    candles; or by nothing where it is Dagster that has to say what is wrong with the form.
+    `{"resolve": RUN_CONFIG, "job": NAME}` is answered by `{"config": RUN_CONFIG}`, the request with all that
+    it leaves out written out; by `{"refused": [[FIELD, PROBLEM], …]}` where it cannot be run, or where the
+    store lacks its candles; or by nothing where it is Dagster that has to say what is wrong with the form.
 
     `{"same_result": RUN_CONFIG, "among": [TASK_ID, …], "submitted_code": SHA256 or null}` is answered by
     `{"task_id": TASK_ID}`, of a completed task among those that has the result, or by nothing.
     """
     if "resolve" in question:
-        return _resolved(question["resolve"])
+        return _resolved(TASK_JOBS[question["job"]], question["resolve"])
     if "same_result" in question:
         return _with_same_result(question["same_result"], question["among"], question["submitted_code"])
     return {}
 
 
-def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+def _resolved(job: TaskJob, config: Mapping[str, Any]) -> dict[str, Any]:
+    context = job.new_context(get_settings())
     try:
         _refuse_unknown_strategy(config)
-        request = resolve(from_run_config(filled_in(config))).request
+        filled_in = job.filled_in(config)
+        resolved = context.resolved_config(filled_in)
         with suppress(CandleFileUnreadable, CandlesInvalid):  # which the first op will find and name
-            _candles().require(request.symbols, request.timeframe, request.start, request.end)
+            context.require_candles(filled_in)
     except dg.DagsterInvalidConfigError:
         return {}
     except RequestInvalid as error:
         return {"refused": error.as_problems()}
     except (SymbolsUnknown, CandlesMissing) as error:
         return {"refused": [("", str(error))]}
-    return {"config": to_run_config(request)}
+    return {"config": resolved}
 
 
 def _with_same_result(
@@ -79,7 +82,7 @@ def _candles() -> CandleStore:
 
 def _refuse_unknown_strategy(config: Mapping[str, Any]) -> None:
     """Refuses a strategy that only the submitter has; a selection that is none is left to the form."""
-    selected, known = config.get("strategy"), strategies()
-    names = list(selected) if isinstance(selected, Mapping) else []
-    if len(names) == 1 and names[0] not in known:
-        raise StrategyNotOnServer(str(names[0]), list(known))
+    known = strategies()
+    for name in strategies_of_config(config):
+        if name not in known:
+            raise StrategyNotOnServer(name, list(known))

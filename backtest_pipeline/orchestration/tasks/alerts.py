@@ -52,7 +52,7 @@ class Alerts:
             f"run: {self._web_url}/runs/{run.run_id}"
         )
         try:
-            sent = self._notifier.notify(title=f"backtest {task_id[:8]} failed", body=body)
+            sent = self._notifier.notify(title=f"{run.job_name} {task_id[:8]} failed", body=body)
         except Exception as error:  # noqa: BLE001  whatever a notifier raises, the service goes on
             self._log.warning("the alert for task %s could not be sent: %r", task_id, error)
             return

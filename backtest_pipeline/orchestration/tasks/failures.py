@@ -17,7 +17,7 @@ from backtest_pipeline.orchestration.dagster_internals.run_storage import is_of_
 from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.manifests import unfinished_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
-from backtest_pipeline.orchestration.tasks.run_context import RunContext
+from backtest_pipeline.orchestration.tasks.run_context import TaskContext
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def publish_unfinished(
     context: dg.OpExecutionContext, status: FinalState, error: TaskErrorRecord | None
 ) -> None:
     """Publishes the manifest of a task that did not complete, unless nothing can be said of its request."""
-    run_context: RunContext = context.resources.run_context
+    run_context: TaskContext = context.resources.run_context
     try:
         asked = run_context.asked(context.op_config)
     except RequestInvalid:

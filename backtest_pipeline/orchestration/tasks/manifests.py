@@ -20,11 +20,15 @@ from backtest_pipeline.model.manifest import (
     Timestamps,
 )
 from backtest_pipeline.model.request import digest_of
+from backtest_pipeline.model.task_kind import backtest_of, kind_of, strategies_of
 from backtest_pipeline.strategies.registry import code_sha256_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.orchestration.tasks.attempts import Attempt
+    from backtest_pipeline.workflows.sweep_files import SweepFiles
+    from backtest_pipeline.workflows.trial_tally import TrialTally
 
 
 def completed_manifest(
@@ -59,6 +63,44 @@ def completed_manifest(
     )
 
 
+def completed_sweep_manifest(
+    attempt: Attempt,
+    request: SweepRequest,
+    tally: TrialTally,
+    written: SweepFiles,
+    *,
+    candles: list[CandleFingerprint],
+    finished_at: datetime,
+    ttl_days: int,
+    remarks: list[str],
+    submitted_code: str | None = None,
+) -> Manifest:
+    """The record of a sweep that completed; signals, trades and metrics are those of its best trial."""
+    best = written.best
+    symbols = {seen.symbol for seen in candles}
+    return Manifest(
+        **_asked(request.to_dict(), submitted_code),
+        **_ran(attempt, finished_at, None if request.backtest.pinned else ttl_days),
+        status="completed",
+        result_files=written.files,
+        candles=candles,
+        summary=Summary(
+            total_signals=len(best.signals) if best else 0,
+            total_trades=len(best.trades) if best else 0,
+            symbols_processed=len(symbols),
+            symbols_failed=0,
+            trials={**tally.states, "ranked": tally.ranked},
+            best_trial=written.best_trial,
+        ),
+        metrics=best.metrics if best else {},
+        by_symbol=best.by_symbol if best else {},
+        calendars=best.calendars if best else None,
+        checks=best.checks if best else {},
+        diagnostics=[*remarks, *(best.diagnostics if best else [])],
+        error=None,
+    )
+
+
 def unfinished_manifest(
     attempt: Attempt,
     asked: Mapping[str, Any],
@@ -72,12 +114,15 @@ def unfinished_manifest(
     """The record of a task that failed or was cancelled; `asked` may be a request that was refused."""
     return Manifest(
         **_asked(asked, submitted_code),
-        **_ran(attempt, finished_at, None if asked.get("pinned") else ttl_days),
+        **_ran(attempt, finished_at, None if backtest_of(asked).get("pinned") else ttl_days),
         status=status,
         result_files=[],
         candles=[],
         summary=Summary(
-            total_signals=0, total_trades=0, symbols_processed=0, symbols_failed=len(asked["symbols"])
+            total_signals=0,
+            total_trades=0,
+            symbols_processed=0,
+            symbols_failed=len(backtest_of(asked)["symbols"]),
         ),
         metrics={},
         by_symbol={},
@@ -88,14 +133,16 @@ def unfinished_manifest(
 
 
 def _asked(request: Mapping[str, Any], submitted_code: str | None) -> dict[str, Any]:
+    backtest = backtest_of(request)
     code = {
-        "code_sha256": code_sha256_of(request["strategy"]),
+        "code_sha256": code_sha256_of(*strategies_of(request)),
         "submitted_code_sha256": submitted_code,
     }
     copied = ("params", "symbols", "timeframe", "start", "end", "pinned")
     return {
-        "strategy_id": request["strategy"],
-        **{name: request[name] for name in copied},
+        "kind": kind_of(request),
+        "strategy_id": backtest["strategy"],
+        **{name: backtest[name] for name in copied},
         "request": dict(request),
         "request_digest": digest_of(request),
         "environment": _environment().model_copy(update=code),

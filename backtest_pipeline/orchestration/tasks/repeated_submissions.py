@@ -55,15 +55,14 @@ def drop_duplicates(instance: DagsterInstance, now_s: float) -> list[str]:
 
 
 def _never_started(instance: DagsterInstance) -> Iterator[RunRecord]:
-    yield from instance.get_run_records(
-        RunsFilter(job_name=tags.JOB, statuses=[DagsterRunStatus.NOT_STARTED])
-    )
-    timed_out = RunsFilter(
-        job_name=tags.JOB,
-        statuses=[DagsterRunStatus.FAILURE],
-        tags={RUN_FAILURE_REASON_TAG: RunFailureReason.START_TIMEOUT.value},
-    )
-    yield from (record for record in instance.get_run_records(timed_out) if record.start_time is None)
+    for job in tags.TASK_JOBS:
+        yield from instance.get_run_records(RunsFilter(job_name=job, statuses=[DagsterRunStatus.NOT_STARTED]))
+        timed_out = RunsFilter(
+            job_name=job,
+            statuses=[DagsterRunStatus.FAILURE],
+            tags={RUN_FAILURE_REASON_TAG: RunFailureReason.START_TIMEOUT.value},
+        )
+        yield from (record for record in instance.get_run_records(timed_out) if record.start_time is None)
 
 
 def _other_task_has_key(instance: DagsterInstance, record: RunRecord) -> bool:

@@ -6,9 +6,9 @@ context empty and fills it again: candles are read and the result is computed on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.candles import Candles
@@ -16,10 +16,11 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.gaps import Gaps
 from backtest_pipeline.model.manifest import CandleFingerprint
-from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request import BacktestRequest, Moment
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.run_config import as_asked, from_run_config
+from backtest_pipeline.model.run_config import as_asked, from_run_config, to_run_config
 from backtest_pipeline.model.schedule import Schedule
+from backtest_pipeline.model.timeframe import Timeframe
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import Resolved, resolve
@@ -36,6 +37,72 @@ class LoadedCandles:
     fingerprints: list[CandleFingerprint]
     gaps: dict[str, Gaps]
     schedules: dict[str, Schedule]
+
+
+class TaskContext(Protocol):
+    """What is known of a run whatever kind of task it belongs to.
+
+    Attributes:
+        task_store: where results go.
+        ttl_days: how long they live.
+    """
+
+    task_store: TaskStore
+    ttl_days: int
+
+    def asked(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The request's fields for the record, as they were asked where they were refused.
+
+        Raises:
+            RequestInvalid: nothing can be said of the request.
+        """
+
+    def resolved_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The run config with all that its request leaves out written out.
+
+        Raises:
+            RequestInvalid: it asks for something that cannot be run.
+        """
+
+    def require_candles(self, config: Mapping[str, Any]) -> None:
+        """Makes sure that the store has the request's candles, without reading them all.
+
+        Raises:
+            SymbolsUnknown, CandlesMissing: it has not.
+            CandleFileUnreadable, CandlesInvalid: it cannot be told.
+        """
+
+
+def load_candles(
+    store: CandleStore,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    start: Moment | None,
+    end: Moment | None,
+    calendar: str,
+) -> LoadedCandles:
+    """Loads candles and what is to be known of them.
+
+    Raises:
+        BacktestError: they cannot be used.
+    """
+    candles = store.load(symbols, timeframe, start, end)
+    asked = None if calendar == AUTO else calendar
+    return LoadedCandles(
+        candles=candles,
+        fingerprints=[CandleFingerprint.of(of_symbol) for of_symbol in candles.values()],
+        gaps={symbol: store.gaps(one, asked) for symbol, one in candles.items()},
+        schedules=schedules_of(store, candles, calendar),
+    )
+
+
+def schedules_of(store: CandleStore, candles: Mapping[str, Candles], calendar: str) -> dict[str, Schedule]:
+    """The sessions of each symbol's exchange, where they are known."""
+    asked = None if calendar == AUTO else calendar
+    found = {
+        symbol: store.schedule(store.calendar(one, asked), one.timestamp) for symbol, one in candles.items()
+    }
+    return {symbol: schedule for symbol, schedule in found.items() if schedule}
 
 
 class RunContext:
@@ -70,6 +137,15 @@ class RunContext:
         except RequestInvalid:
             return as_asked(config)
 
+    def resolved_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The run config with all that its request leaves out written out; as in `TaskContext`."""
+        return to_run_config(self.request(config))
+
+    def require_candles(self, config: Mapping[str, Any]) -> None:
+        """Makes sure that the store has the request's candles; as in `TaskContext`."""
+        request = self.request(config)
+        self.candle_store.require(request.symbols, request.timeframe, request.start, request.end)
+
     def loaded(self, config: Mapping[str, Any]) -> LoadedCandles:
         """The request's candles.
 
@@ -78,17 +154,13 @@ class RunContext:
         """
         if self._loaded is None:
             request = self.request(config)
-            candles = self.candle_store.load(request.symbols, request.timeframe, request.start, request.end)
-            asked = None if request.calendar == AUTO else request.calendar
-            found = {
-                symbol: self.candle_store.schedule(self.candle_store.calendar(one, asked), one.timestamp)
-                for symbol, one in candles.items()
-            }
-            self._loaded = LoadedCandles(
-                candles=candles,
-                fingerprints=[CandleFingerprint.of(of_symbol) for of_symbol in candles.values()],
-                gaps={symbol: self.candle_store.gaps(one, asked) for symbol, one in candles.items()},
-                schedules={symbol: schedule for symbol, schedule in found.items() if schedule},
+            self._loaded = load_candles(
+                self.candle_store,
+                request.symbols,
+                request.timeframe,
+                request.start,
+                request.end,
+                request.calendar,
             )
         return self._loaded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
             "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
             "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
             **numbers,
-            "metrics": dg.MetadataValue.md(_metrics_table(result)),
+            "metrics": dg.MetadataValue.md(metrics_table(result.metrics)),
             "last trades": _last_trades(result),
             "warnings": dg.MetadataValue.md(_warnings(result)),
             "look-ahead check": dg.MetadataValue.json(result.checks.get("look_ahead", {})),
@@ -109,9 +110,10 @@ def _gap_text(gaps: Gaps) -> str:
     return f"{gaps.count:,} gaps, the largest of about {gaps.largest_bars:,} bars after {after}"
 
 
-def _metrics_table(result: BacktestResult) -> str:
+def metrics_table(metrics: Mapping[str, float | None]) -> str:
+    """All metrics with what they are, as Markdown."""
     rows = [
         f"| {facts_of(name).title} | {shown(name, value)} | {facts_of(name).meaning} |"
-        for name, value in result.metrics.items()
+        for name, value in metrics.items()
     ]
     return "\n".join(["| metric | value | what it is |", "|---|---:|---|", *rows])

@@ -62,7 +62,7 @@ def delete_old_records(
     before: datetime,
     keep: Callable[[str], bool],
     dry_run: bool = False,
-    jobs: Collection[str] = (tags.JOB, tags.CLEANUP_JOB),
+    jobs: Collection[str] = (*tags.TASK_JOBS, tags.CLEANUP_JOB),
 ) -> list[str]:
     """Deletes runs, events and compute logs of tasks that ended long ago, all attempts of a task together.
 
@@ -110,8 +110,11 @@ def shrink(instance: DagsterInstance) -> int:
     """
     if is_postgres(run_storage_of(instance)):
         return 0
-    running = RunsFilter(job_name=tags.JOB, statuses=STATUSES["running"])
-    most_bytes = _LARGE_BYTES if instance.get_run_ids(running, limit=1) else math.inf
+    running = any(
+        instance.get_run_ids(RunsFilter(job_name=job, statuses=STATUSES["running"]), limit=1)
+        for job in tags.TASK_JOBS
+    )
+    most_bytes = _LARGE_BYTES if running else math.inf
     paths = sorted(Path(instance.root_directory).rglob("*.db"))
     return sum(_shrink_file(path) for path in paths if path.stat().st_size <= most_bytes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backtest_pipeline.model import tags
@@ -34,18 +34,20 @@ class CodeOfRun:
         return [f"run by the server's code {ran}, as asked for, and not by the submitter's {submitted}"]
 
 
-def code_of_run(strategy: str, run_tags: Mapping[str, str]) -> CodeOfRun:
-    """The code that a worker is about to run a strategy with.
+def code_of_run(names: str | Sequence[str], run_tags: Mapping[str, str]) -> CodeOfRun:
+    """The code that a worker is about to run strategies with.
 
     Args:
-        strategy: its name.
+        names: of the strategy, or of those that a sweep may run.
         run_tags: the run's, which tell what the submitter had and whether any code will do.
 
     Raises:
         CodeDiffers: the submitter had other code and did not ask for the server's; or what this process has
             loaded is no longer what is on disk.
     """
-    ran, on_disk = code_sha256_of(strategy), code_sha256_on_disk_of(strategy)
+    names = [names] if isinstance(names, str) else list(names)
+    strategy = " and ".join(names)
+    ran, on_disk = code_sha256_of(*names), code_sha256_on_disk_of(*names)
     submitted = run_tags.get(tags.SUBMITTED_CODE) or None
     code = CodeOfRun(ran, submitted)
     if run_tags.get(tags.ANY_CODE) == "true":

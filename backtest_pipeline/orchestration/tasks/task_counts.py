@@ -49,7 +49,7 @@ class EndedTasks:
         floor_s = max(self._started_at_s, self._looked_at_s - _OVERLAP_S)
         self._told = {run_id: end_s for run_id, end_s in self._told.items() if end_s >= floor_s}
         found: list[tuple[str, float]] = []
-        for record in self._updated_since(floor_s):
+        for record in (one for job in tags.TASK_JOBS for one in self._updated_since(job, floor_s)):
             run, end_s = record.dagster_run, record.end_time
             if end_s is None or end_s < floor_s or run.run_id in self._told:
                 continue
@@ -65,10 +65,10 @@ class EndedTasks:
         self._looked_at_s = now_s
         return found
 
-    def _updated_since(self, moment_s: float) -> Iterator[RunRecord]:
+    def _updated_since(self, job: str, moment_s: float) -> Iterator[RunRecord]:
         after = datetime.fromtimestamp(moment_s, UTC) - timedelta(milliseconds=1)
         while True:
-            wanted = RunsFilter(job_name=tags.JOB, statuses=ENDED, updated_after=after)
+            wanted = RunsFilter(job_name=job, statuses=ENDED, updated_after=after)
             page = self._instance.get_run_records(
                 wanted, limit=_PAGE, order_by="update_timestamp", ascending=True
             )
@@ -117,4 +117,7 @@ class Counter:
 def _count(
     instance: DagsterInstance, statuses: list[DagsterRunStatus], run_tags: dict[str, str] | None = None
 ) -> int:
-    return instance.get_runs_count(RunsFilter(job_name=tags.JOB, statuses=statuses, tags=run_tags))
+    return sum(
+        instance.get_runs_count(RunsFilter(job_name=job, statuses=statuses, tags=run_tags))
+        for job in tags.TASK_JOBS
+    )

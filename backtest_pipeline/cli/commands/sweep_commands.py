@@ -1,0 +1,149 @@
+"""Commands about sweeps: search, and look at the best."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backtest_pipeline.cli.commands.task_commands import Key, ServerCode, refuse_unfinished
+from backtest_pipeline.cli.connection import connected
+from backtest_pipeline.cli.output import Json, TaskId, print_json, print_table, stderr
+from backtest_pipeline.cli.progress_bar import wait_visibly
+from backtest_pipeline.cli.request_options import takes_varied_request
+from backtest_pipeline.cli.space_options import parsed_space
+from backtest_pipeline.model.metric_catalog import METRICS, shown
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.sdk.sweep_results import best_trials
+from backtest_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.manifest import Manifest
+
+_HEADLINES = ("total_return", "sharpe", "max_drawdown", "trades")
+_SHOWN = 10
+
+Vary = Annotated[
+    list[str],
+    typer.Option(
+        "--vary",
+        help="NAME=VALUES, may be repeated: fast=5:50:5 (both ends included), stop_loss_frac=none,0.02,0.05, "
+        "timeframe=1h,1d, fee_bps=1:50:log",
+        show_default=False,
+    ),
+]
+
+
+@takes_varied_request
+def sweep(
+    request: BacktestRequest,
+    *,
+    vary: Vary,
+    search: Annotated[str, typer.Option(help="grid (all combinations), random, sobol or tpe")] = "grid",
+    trials: Annotated[
+        int | None, typer.Option(help="how many, of any search but grid", show_default=False)
+    ] = None,
+    objective: Annotated[str, typer.Option(help="the metric that ranks trials")] = "sharpe",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="METRIC>=NUMBER, may be repeated; a trial outside is kept and not ranked"),
+    ] = None,
+    keep_best: Annotated[int, typer.Option(help="of how many of the best the equity is kept")] = 20,
+    search_seed: Annotated[int, typer.Option(help="seed of the search's own chance")] = 0,
+    detach: Annotated[bool, typer.Option("--detach", help="print the task's id and do not wait")] = False,
+    idempotency_key: Key = None,
+    server_code: ServerCode = False,
+    json: Json = False,
+) -> None:
+    """Searches over many settings of a backtest and prints the best; Ctrl-C leaves it to go on.
+
+    A sweep that was cancelled or interrupted goes on where it was when the same is asked for again.
+    """
+    asked = SweepRequest(
+        backtest=request,
+        space=parsed_space(vary),
+        search=search,
+        trials=trials,
+        objective=objective,
+        where=tuple(where or ()),
+        keep_best=keep_best,
+        seed=search_seed,
+    )
+    with connected() as client:
+        task = client.submit(asked, idempotency_key=idempotency_key, server_code=server_code)
+        if detach:
+            print_json(task.model_dump(mode="json")) if json else typer.echo(task.task_id)
+            return
+        [ended] = wait_visibly(client, [task.task_id])
+        refuse_unfinished(ended)
+    store = TaskStore(get_settings().data_root)
+    manifest = store.manifest(task.task_id)
+    if json:
+        print_json(manifest.model_dump(mode="json"))
+        return
+    _print_best(manifest, best_trials(store, task.task_id, _SHOWN))
+    tell_of_sweep(manifest)
+    stderr.print(f"task {task.task_id}\nresults in {ended.result_path}", highlight=False, soft_wrap=True)
+
+
+def best(
+    task: TaskId,
+    *,
+    top: Annotated[int, typer.Option(min=1, help="how many trials")] = 20,
+    json: Json = False,
+) -> None:
+    """Shows a completed sweep's best trials; needs no server."""
+    store = TaskStore(get_settings().data_root)
+    rows = best_trials(store, task, top)
+    if json:
+        print_json(rows)
+        return
+    manifest = store.manifest(task)
+    _print_best(manifest, rows)
+    tell_of_sweep(manifest)
+
+
+def print_sweep(manifest: Manifest) -> None:
+    """Prints the best trial's metrics, and tells of the others."""
+    print_table(
+        ("metric", "best trial"),
+        [(name, shown(name, value)) for name, value in manifest.metrics.items()],
+        right=["best trial"],
+    )
+    tell_of_sweep(manifest)
+
+
+def tell_of_sweep(manifest: Manifest) -> None:
+    """Tells on stderr how many trials there are, what is worth knowing of them, and what can be done next."""
+    counts = dict(manifest.summary.trials or {})
+    ranked = counts.pop("ranked", 0)
+    states = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+    lines = [f"{sum(counts.values()):,} trials: {states}; {ranked:,} rank"]
+    lines += [f"note: {remark}" for remark in manifest.diagnostics]
+    if manifest.summary.best_trial is not None:
+        best_trial = manifest.summary.best_trial
+        lines.append(f"the best alone: backtest run --from {manifest.task_id} --trial {best_trial}")
+    stderr.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_best(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
+    request = SweepRequest(**manifest.request)
+    keys = list(request.space)
+    metrics = [name for name in dict.fromkeys([request.objective, *_HEADLINES]) if name in METRICS]
+    columns = ["rank", "trial", *(key.removeprefix("params.") for key in keys), *metrics]
+    cells = [
+        (
+            f"{row['rank']:,}",
+            str(row["trial"]),
+            *("none" if row[key] is None else _plain(row[key]) for key in keys),
+            *(shown(name, row[name]) for name in metrics),
+        )
+        for row in rows
+    ]
+    print_table(columns, cells, right=["rank", "trial", *metrics])
+
+
+def _plain(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

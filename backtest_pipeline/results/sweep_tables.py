@@ -1,0 +1,33 @@
+"""Reading a sweep's tables: all of them, or the few rows that somebody looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+TRIALS_FILE = "trials.parquet"
+
+
+def best_rows(folder: Path, count: int) -> list[dict[str, Any]]:
+    """The rows of the best trials, the very best first.
+
+    Args:
+        folder: of a sweep's results.
+        count: how many at most.
+    """
+    ranked = pq.read_table(
+        folder / TRIALS_FILE, filters=pc.field("rank") <= count, use_threads=False, pre_buffer=False
+    )
+    rows: list[dict[str, Any]] = ranked.sort_by("rank").to_pylist()
+    return rows
+
+
+def trial_row(folder: Path, trial: int) -> pa.Table:
+    """The row of one trial, a table of one; empty where there is none."""
+    return pq.read_table(
+        folder / TRIALS_FILE, filters=pc.field("trial") == trial, use_threads=False, pre_buffer=False
+    )

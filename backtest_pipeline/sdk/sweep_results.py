@@ -1,0 +1,126 @@
+"""A completed sweep, read from its task's folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backtest_pipeline.model.errors import RequestInvalid, ResultDamaged, ResultMissing
+from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.sweep_result import SweepResult
+from backtest_pipeline.research.trial_requests import request_of_row
+from backtest_pipeline.results.sweep_tables import best_rows, trial_row
+from backtest_pipeline.results.tables import TABLES, read_table
+from backtest_pipeline.results.verification import file_problem
+from backtest_pipeline.storage.layout import BEST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.results.task_store import TaskStore
+
+
+def read_sweep(store: TaskStore, task_id: str) -> SweepResult:
+    """Reads a completed sweep's result, checking every file against its checksum.
+
+    Raises:
+        TaskUnknown, ResultMissing: there is none, it did not complete, or it is no sweep.
+        ResultDamaged: a file is gone or differs from what was published.
+    """
+    manifest, folder = require_whole_sweep(store, task_id)
+    listed = {file.name: folder / file.path for file in manifest.result_files}
+    return SweepResult(
+        trials=_frame(listed["trials"]),
+        by_symbol=_frame(listed["trials_by_symbol"]) if "trials_by_symbol" in listed else None,
+        blocks=_frame(listed["blocks"]),
+        best=_best(store, manifest, listed) if f"{BEST}/equity" in listed else None,
+        request=SweepRequest(**manifest.request),
+        best_equity=_frame(listed["best_equity"]) if "best_equity" in listed else None,
+        manifest=manifest,
+    )
+
+
+def completed_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
+    """The manifest and the folder of a completed sweep.
+
+    Raises:
+        TaskUnknown, ResultMissing: there is none, it did not complete, or it is no sweep.
+        ResultDamaged: the manifest is not one of ours.
+    """
+    manifest, folder = store.manifest(task_id), store.layout.task(task_id)
+    if manifest.kind != "sweep":
+        raise ResultMissing(task_id, folder, f"it is a {manifest.kind} and no sweep; see `backtest result`")
+    if manifest.status != "completed":
+        why = manifest.error.message if manifest.error else "no reason is recorded"
+        raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")
+    return manifest, folder
+
+
+def require_whole_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
+    """As `completed_sweep`, every file checked against its checksum.
+
+    Raises:
+        TaskUnknown, ResultMissing: as `completed_sweep`.
+        ResultDamaged: a file is gone or differs from what was published.
+    """
+    manifest, folder = completed_sweep(store, task_id)
+    for file in manifest.result_files:
+        if problem := file_problem(folder, file):
+            raise ResultDamaged(task_id, folder / file.path, problem)
+    return manifest, folder
+
+
+def best_trials(store: TaskStore, task_id: str, count: int) -> list[dict[str, Any]]:
+    """The rows of a completed sweep's best trials, the very best first; reads little else.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as `completed_sweep`.
+    """
+    _, folder = completed_sweep(store, task_id)
+    return best_rows(folder, count)
+
+
+def request_of_trial(store: TaskStore, task_id: str, trial: int) -> BacktestRequest:
+    """The backtest that a trial of a completed sweep is, as somebody would ask for it alone.
+
+    Raises:
+        RequestInvalid: there is no such trial, or its values do not fit together.
+        TaskUnknown, ResultMissing, ResultDamaged: as `completed_sweep`.
+    """
+    manifest, folder = completed_sweep(store, task_id)
+    row = trial_row(folder, trial)
+    if not len(row):
+        last = sum((manifest.summary.trials or {}).get(state, 0) for state in _STATES) - 1
+        raise RequestInvalid([("trial", f"there is no trial {trial:,} in {task_id}; its last is {last:,}")])
+    return request_of_row(SweepRequest(**manifest.request), row)
+
+
+_STATES = ("completed", "invalid", "failed")
+
+
+def _best(store: TaskStore, manifest: Manifest, listed: dict[str, Path]) -> BacktestResult:
+    tables = {name: read_table(listed[f"{BEST}/{name}"]) for name in TABLES}
+    return BacktestResult(
+        signals=tables["signals"],
+        trades=tables["trades"],
+        equity=tables["equity"],
+        metrics=manifest.metrics,
+        by_symbol=manifest.by_symbol,
+        request=request_of_trial(store, manifest.task_id, manifest.summary.best_trial or 0),
+        diagnostics=manifest.diagnostics,
+        checks=manifest.checks,
+        calendars=manifest.calendars,
+    )
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    """A table as pandas has it; whole numbers stay whole where some are missing."""
+    frame: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame
