@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from dagster._core.errors import DagsterUserCodeUnreachableError
 
-from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask, reply_to
+from backtest_pipeline.orchestration.dagster_internals.submission_channel import answers_of, ask, reply_to
 
 KNOWS = "module_that_knows"
 
@@ -32,7 +33,7 @@ def _workspace(answered_by: str, asked: list[dict[str, Any]] | None = None) -> A
     def query(method: str, kind: type, *, timeout: int, echo: str) -> Any:
         if asked is not None:
             asked.append({"method": method, "timeout": timeout})
-        return kind(echo=reply_to(kind(echo=echo).echo, answered_by))
+        return kind(echo=reply_to(kind(echo=echo).echo, answers_of(answered_by)))
 
     client = SimpleNamespace(_query=query)
     return SimpleNamespace(get_code_location=lambda name: SimpleNamespace(client=client))
@@ -71,4 +72,24 @@ def test_a_code_server_that_is_away_answers_nothing() -> None:
 
 @pytest.mark.parametrize("echo", ["", "hello", json.dumps({"number": 1})])
 def test_a_ping_that_asks_nothing_is_echoed(echo: str) -> None:
-    assert reply_to(echo, KNOWS) == echo
+    assert reply_to(echo, answers_of(KNOWS)) == echo
+
+
+def test_code_that_does_not_load_answers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "module_that_breaks.py").write_text("this is no Python")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert answers_of("module_that_breaks") is None
+    assert "questions about submissions are not answered" in caplog.text
+
+
+def test_what_answers_is_the_code_that_was_loaded_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that is being answered while code is loaded anew is answered by one code throughout."""
+    former = answers_of(KNOWS)
+    anew = ModuleType(KNOWS)
+    anew.answer = lambda question: {"anew": True}  # type: ignore[attr-defined]  # made here
+    monkeypatch.setitem(sys.modules, KNOWS, anew)
+    question = 'backtest_pipeline asks: {"number": 2}'
+    assert json.loads(reply_to(question, former).partition(": ")[2]) == {"twice": 4}
+    assert json.loads(reply_to(question, answers_of(KNOWS)).partition(": ")[2]) == {"anew": True}

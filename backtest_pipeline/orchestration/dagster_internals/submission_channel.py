@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.client import DagsterGrpcClient
@@ -19,6 +19,8 @@ from backtest_pipeline.orchestration.dagster_internals.compat import uses
 
 if TYPE_CHECKING:
     from dagster._core.workspace.context import BaseWorkspaceRequestContext
+
+Answers: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 _QUESTION, _ANSWER = "backtest_pipeline asks: ", "backtest_pipeline answers: "
 _log = logging.getLogger(__name__)
@@ -53,18 +55,31 @@ def ask(
     return dict(answer)
 
 
-def reply_to(echo: str, answered_by: str) -> str:
+def answers_of(module: str) -> Answers | None:
+    """The function that answers, of the code that is loaded now; none where that does not load.
+
+    Args:
+        module: name of the module that has it; empty: nobody answers.
+    """
+    try:
+        answer: Answers | None = import_module(module).answer if module else None
+    except Exception as error:  # noqa: BLE001  whatever a strategy's module raises: nothing runs then either
+        _log.warning("questions about submissions are not answered: %r", error)
+        return None
+    return answer
+
+
+def reply_to(echo: str, answer: Answers | None) -> str:
     """The code server's side: the answer to a question, or what was sent where it is none.
 
     Args:
         echo: what was sent.
-        answered_by: name of the module whose `answer` knows; looked up each time, as code is reloaded.
+        answer: who knows.
     """
-    if not answered_by or not echo.startswith(_QUESTION):
+    if answer is None or not echo.startswith(_QUESTION):
         return echo
     try:
-        answer = import_module(answered_by).answer(json.loads(echo.removeprefix(_QUESTION)))
-        return _ANSWER + json.dumps(answer, allow_nan=False)
+        return _ANSWER + json.dumps(answer(json.loads(echo.removeprefix(_QUESTION))), allow_nan=False)
     except Exception as error:  # noqa: BLE001  whoever asks goes on without; the cause is ours to mend
         _log.warning("a question about a submission has no answer", exc_info=error)
         return echo

@@ -25,7 +25,7 @@ from grpc import StatusCode
 from backtest_pipeline.orchestration.dagster_internals import warm_workers
 from backtest_pipeline.orchestration.dagster_internals.code_reload import CodeOnDisk, forget_modules
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
-from backtest_pipeline.orchestration.dagster_internals.submission_channel import reply_to
+from backtest_pipeline.orchestration.dagster_internals.submission_channel import answers_of, reply_to
 
 if TYPE_CHECKING:
     import grpc
@@ -78,6 +78,7 @@ class WarmApiServer(DagsterApiServer):
         self._interrupted_again: set[str] = set()
         self._code = CodeOnDisk()
         super().__init__(**arguments)
+        self._answer = answers_of(self.answered_by)
         self._load_arguments = arguments
         self._mp_ctx = warming.context()  # type: ignore[assignment]  # Dagster has spawn only
         threading.Thread(target=self._follow_changes, name="follow-code", daemon=True).start()
@@ -91,7 +92,7 @@ class WarmApiServer(DagsterApiServer):
         if self._reload_lock.locked() or self._code.is_behind():
             context.abort(StatusCode.UNAVAILABLE, "the code has changed on disk and is being loaded")
         reply = super().Ping(request, context)
-        reply.echo = reply_to(request.echo, self.answered_by)
+        reply.echo = reply_to(request.echo, self._answer)
         return reply
 
     def StartRun(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
@@ -177,6 +178,7 @@ class WarmApiServer(DagsterApiServer):
         except Exception:  # noqa: BLE001  whatever user code raises is shown in the web UI
             self._loaded_repositories = None
             self._serializable_load_error = serializable_error_info_from_exc_info(sys.exc_info())
+        self._answer = answers_of(self.answered_by)  # here, as nobody else imports meanwhile
 
     def CancelExecution(  # noqa: N802  gRPC's name
         self, request: dagster_api_pb2.CancelExecutionRequest, _context: grpc.ServicerContext
