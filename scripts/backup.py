@@ -32,7 +32,7 @@ from backtest_pipeline.storage.layout import Layout
 
 
 def main() -> None:
-    """Makes the backup and tells what is in it."""
+    """Makes the backup and prints what is in it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -56,7 +56,7 @@ class Sqlite:
         self._home = home
 
     def freeze(self, folder: Path) -> None:
-        """Copies everything: the runs first, so that whatever they tell of is in the event log's copy."""
+        """Copies everything: the runs first, so that whatever they refer to is in the event log's copy."""
         for path in sorted(self._files(), key=lambda path: path.name != "runs.db"):
             target = folder / path.relative_to(self._home)
             target.parent.mkdir(parents=True, exist_ok=True)

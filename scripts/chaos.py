@@ -177,7 +177,7 @@ def _kill_below_code_server(scene: ScratchService, victim: str, chance: random.R
 
 
 def _restart_the_dead(scene: ScratchService, story: Story) -> None:
-    """Nothing may end by itself; what does is told and started again."""
+    """Nothing may end by itself; what does is reported and started again."""
     for process in scene.service.processes.values():
         if process.exit_status is not None:
             story.problems.append(

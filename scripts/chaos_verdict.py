@@ -151,7 +151,7 @@ class _Digests:
         try:
             manifest = self._scene.store.manifest(task_id)
         except (ResultMissing, ResultDamaged):
-            return  # told elsewhere
+            return  # reported elsewhere
         wanted = self._of(request)
         for file in manifest.result_files:
             if file.name in wanted and wanted[file.name] != file.sha256:

@@ -1,4 +1,4 @@
-"""What /proc tells of the pipeline's processes: who descends from whom, who is a worker, memory."""
+"""What /proc shows of the pipeline's processes: who descends from whom, who is a worker, memory."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def main() -> None:
         _put_in_place(unpacked / "data", settings.data_root, aside)
         _keep_config(unpacked / "home" / "dagster.yaml", settings)
     made = f"{listing['made_at'][:19]} UTC by version {listing['backtest_pipeline']}"
-    told = f"{len(listing['files'])} files are back, of {made}; check them: backtest verify --all"
-    print(told, file=sys.stderr)  # noqa: T201
+    summary = f"{len(listing['files'])} files are back, of {made}; check them: backtest verify --all"
+    print(summary, file=sys.stderr)  # noqa: T201
 
 
 def _refuse_what_is_there(settings: Settings, storage: Database) -> None:

@@ -124,7 +124,7 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def say(line: str) -> None:
-    """Tells the person at the terminal."""
+    """Prints for the person at the terminal."""
     print(line, flush=True)  # noqa: T201
 
 

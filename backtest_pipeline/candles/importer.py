@@ -109,7 +109,7 @@ def import_table(
         timeframe: the candles' timeframe.
         adjust: scale prices and volume to the adjusted close, see `CandleSource.columns`.
         source: where the table comes from, for messages.
-        calendar: recorded as the symbol's, `24/7` or an exchange's MIC; none: what is recorded stays.
+        calendar: recorded as the symbol's, `24/7` or an exchange's MIC; `None`: what is recorded stays.
 
     Raises:
         CandlesInvalid: a column is missing, a row breaks a rule, two rows of one time differ, there are

@@ -41,7 +41,7 @@ def schedule_of(layout: Layout, calendar: str, first: np.datetime64, last: np.da
         last: one that is no earlier.
 
     Returns:
-        The schedule, which may begin later or end earlier than asked where the library knows no more; none
+        The schedule, which may begin later or end earlier than asked where the library knows no more; `None`
         where it knows nothing of that time.
     """
     name = canonical(calendar)
@@ -132,7 +132,7 @@ def _made(name: str, years: tuple[int, int]) -> Schedule:
 def _library_calendar(
     name: str, first: np.datetime64, last: np.datetime64
 ) -> tuple[np.datetime64, np.datetime64, Any]:
-    """The library's calendar between two days, cut to those that it knows; none where it knows none."""
+    """The library's calendar between two days, cut to those that it knows; `None` where it knows none."""
     import exchange_calendars  # noqa: PLC0415  takes 0.2 s, and most runs find the sessions kept
 
     def between(start: np.datetime64, end: np.datetime64) -> Any:

@@ -39,7 +39,7 @@ class CandleListing:
 
     Attributes:
         rows: candles in all years.
-        first, last: open times of the first and the last candle, UTC; none where the files hold no row.
+        first, last: open times of the first and the last candle, UTC; `None` where the files hold no row.
         size_bytes: of all year files together.
     """
 
@@ -82,8 +82,8 @@ class CandleStore:
         Args:
             symbols: at least one; a symbol named twice is loaded once.
             timeframe: length of a bar.
-            start: first open time, inclusive; none: from the first candle.
-            end: last open time, inclusive; a date includes that whole day; none: to the last candle.
+            start: first open time, inclusive; `None`: from the first candle.
+            end: last open time, inclusive; a date includes that whole day; `None`: to the last candle.
 
         Raises:
             SymbolsUnknown: naming all symbols that the store lacks, before any file is read.
@@ -166,7 +166,7 @@ class CandleStore:
         ]
 
     def record(self, symbol: str) -> SymbolRecord | None:
-        """What is recorded of the symbol's market, or none.
+        """What is recorded of the symbol's market, or `None`.
 
         Raises:
             SymbolRecordInvalid: its `symbol.json` cannot be used.
@@ -185,10 +185,10 @@ class CandleStore:
         return renewed_record(self.layout, symbol, calendar)
 
     def schedule(self, calendar: str | None, timestamp: NDArray[np.datetime64]) -> Schedule | None:
-        """The sessions of an exchange over the time of some bars, or none where there are none to know.
+        """The sessions of an exchange over the time of some bars, or `None` where there are none to know.
 
         Args:
-            calendar: an exchange's MIC, `24/7` or none.
+            calendar: an exchange's MIC, `24/7` or `None`.
             timestamp: shape (n,), `datetime64[us]`, UTC.
         """
         if calendar is None or calendar == ALWAYS_OPEN or not len(timestamp):
@@ -200,16 +200,16 @@ class CandleStore:
 
         Args:
             candles: of one symbol.
-            calendar: the market's; none: the recorded one.
+            calendar: the market's; `None`: the recorded one.
         """
         return self.gaps_of(candles.timestamp, candles.timeframe, self.calendar(candles, calendar))
 
     def calendar(self, candles: Candles, asked: str | None = None) -> str | None:
-        """Name of the candles' calendar: the one asked for, else the recorded one, or none."""
+        """Name of the candles' calendar: the one asked for, else the recorded one, or `None`."""
         return asked or (candles.record.calendar if candles.record else None)
 
     def gaps_of(self, timestamp: NDArray[np.datetime64], timeframe: Timeframe, calendar: str | None) -> Gaps:
-        """The gaps of bars of a market whose calendar is known, or none."""
+        """The gaps of bars of a market whose calendar is known, or `None`."""
         return find_gaps(
             timestamp, timeframe, self.schedule(calendar, timestamp), always_open=calendar == ALWAYS_OPEN
         )

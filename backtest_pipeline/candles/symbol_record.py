@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_record(layout: Layout, symbol: str) -> SymbolRecord | None:
-    """A symbol's record, or none where there is none.
+    """A symbol's record, or `None` where there is none.
 
     Raises:
         SymbolRecordInvalid: the file is there and cannot be used.

@@ -237,7 +237,7 @@ def _bounds_us(statistics: Any) -> tuple[int, int] | None:
         return None
     try:
         return _stored_us(statistics.min), _stored_us(statistics.max)
-    except (ValueError, OverflowError):  # before year 1 or after 9999: the rows themselves tell
+    except (ValueError, OverflowError):  # before year 1 or after 9999: the rows themselves show it
         return None
 
 

@@ -1,4 +1,4 @@
-"""The command line's client, and what it tells while it works."""
+"""The command line's client, and what it prints while it works."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from backtest_pipeline.sdk.client import BacktestClient
 
 
 def connected(*, patience_s: float = 10.0) -> BacktestClient:
-    """A client that tells once on stderr when it has to try again, which it does for so many seconds."""
-    told: list[ServiceError] = []
+    """A client that says once on stderr when it has to try again, which it does for so many seconds."""
+    reported: list[ServiceError] = []
 
-    def tell(error: ServiceError) -> None:
-        if not told:
-            told.append(error)
+    def report(error: ServiceError) -> None:
+        if not reported:
+            reported.append(error)
             stderr.print(f"trying again: {error}", highlight=False, markup=False, soft_wrap=True)
 
-    return BacktestClient(on_retry=tell, patience_s=patience_s)
+    return BacktestClient(on_retry=report, patience_s=patience_s)
 
 
 @contextmanager
 def told_that_they_go_on(task_ids: Sequence[str]) -> Iterator[None]:
-    """Tells, when Ctrl-C ends the waiting, that the tasks go on and how to cancel them."""
+    """Says, when Ctrl-C ends the waiting, that the tasks go on and how to cancel them."""
     try:
         yield
     except KeyboardInterrupt:

@@ -44,8 +44,8 @@ def disk_findings(settings: Settings) -> list[Finding]:
     if report.foreign:
         size = sum(one.size_bytes for one in report.foreign)
         names = ", ".join(one.name for one in report.foreign[:_FEW])
-        told = f"{len(report.foreign):,}, {shown_size(size)}, never deleted by a cleanup: {names}"
-        findings.append(Finding("foreign results", ok=True, detail=told))
+        detail = f"{len(report.foreign):,}, {shown_size(size)}, never deleted by a cleanup: {names}"
+        findings.append(Finding("foreign results", ok=True, detail=detail))
     return [*findings, _database(settings)]
 
 

@@ -35,13 +35,13 @@ class Calendar:
     """When a market has bars.
 
     Attributes:
-        name: `24/7`, an exchange's MIC, or none for an exchange that the bars do not name.
+        name: `24/7`, an exchange's MIC, or `None` for an exchange that the bars do not name.
         source: whether it was requested, recorded, read from the bars, or assumed.
         always_open: whether the market trades on all days.
         periods_per_year: bars a year, by which returns are annualised. A weekly bar: 52. A daily bar: 365
             where the market is always open, otherwise 252. A shorter bar: that many days times the bars of a
             whole session.
-        contradicted: whether the bars clearly show another week than the calendar that was told.
+        contradicted: whether the bars clearly show another week than the calendar that was given.
     """
 
     name: str | None
@@ -72,7 +72,7 @@ def calendar_of(candles: Candles, requested: str = AUTO) -> Calendar:
 
 
 def told_calendar(name: str, source: Source, timestamp: Moments, timeframe: Timeframe) -> Calendar:
-    """A calendar by its name; the bars tell only how many of them a session has."""
+    """A calendar by its name; the bars show only how many of them a session has."""
     always_open = name == ALWAYS_OPEN
     week, decided = trading_week(timestamp, timeframe)
     contradicted = decided and always_open != (week == "all days")

@@ -62,7 +62,7 @@ def diagnose(
 
 
 def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[str]:
-    """Remarks on what is told for a year.
+    """Remarks on annual metrics.
 
     Args:
         calendars: each symbol's calendar.
@@ -78,7 +78,7 @@ def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[
     if assumed:
         years = {round(calendars[symbol].periods_per_year): None for symbol in assumed}
         yield (
-            f"{_listed(assumed)}: the bars do not tell on which days the market trades; "
+            f"{_listed(assumed)}: the bars do not show on which days the market trades; "
             f"{' or '.join(f'{bars:,}' for bars in years)} bars a year are assumed. Ask for a `calendar`, or "
             "record it by `backtest candles import --calendar`."
         )
@@ -99,7 +99,7 @@ def _about_trades(outcomes: Sequence[Outcome]) -> Iterator[str]:
         return
     if len(pnl) < FEW_TRADES:
         trades = "1 trade is" if len(pnl) == 1 else f"{len(pnl)} trades are"
-        yield f"{trades} too few to tell skill from luck; look for {FEW_TRADES} or more."
+        yield f"{trades} too few to distinguish skill from luck; look for {FEW_TRADES} or more."
     if len(pnl) > 1 and pnl.sum() > 0.0 >= pnl.sum() - pnl.max():
         yield "The whole profit comes from one trade; without it there is none."
 

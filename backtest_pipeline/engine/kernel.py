@@ -333,7 +333,7 @@ def _mark(account: Any, start: int, stop: int, close: Any, equity: Any, cash: An
         TradesOut,
     )
 )
-def simulate(  # noqa: C901, PLR0912  the order of events in a bar, told in one place
+def simulate(  # noqa: C901, PLR0912  the order of events in a bar, in one place
     accounts: Any,
     all_settings: Any,
     start: int,

@@ -1,4 +1,4 @@
-"""The look-ahead check of every run: a few short recomputations, placed where they tell most.
+"""The look-ahead check of every run: a few short recomputations, placed where they show most.
 
 One recomputation shows what signals know about the bars after one bar, so all depends on the choice of that
 bar and of what follows it. A bar at which a flag stands is worth most: whatever the flag asks of later bars
@@ -6,7 +6,7 @@ came true, so the contrary must take it away, be it a condition or a veto. Hence
 up at one of its bars, on a stretch of `STRETCH_BARS` that ends there and goes on with the contrary of what
 came. Where the last bars have the run's own signals the strategy is done with, at the cost of one short call.
 Where they differ, the stretch may only be too short to warm up; a second call on the same stretch as it was
-tells the two apart. Where it does not, the candles end in extremes after the first bar with a signal, which
+distinguishes the two. Where it does not, the candles end in extremes after the first bar with a signal, which
 must be there still: one that hangs on a mean, a maximum or a rank of the whole series is not.
 """
 

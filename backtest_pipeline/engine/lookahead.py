@@ -278,7 +278,7 @@ def _blocks(bars: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 def _stretch_warm_up(probe: Probe, full: CheckedSignals, rng: np.random.Generator) -> int:
-    """How many bars before those looked at make the signals those of all candles, as far as a few tell."""
+    """How many bars before those looked at make the signals those of all candles, as far as a few show."""
     bars = len(probe.candles)
     for warm_up in WARM_UPS:
         if warm_up + BLOCK_BARS >= bars:

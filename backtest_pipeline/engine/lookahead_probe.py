@@ -55,7 +55,7 @@ class LookAhead:
         bars: how many of them were looked at.
         cuts: after how many bars all the candles before were followed by others, or by none.
         signals: bars with a signal among those compared; with 0 the check says little.
-        difference: the first that was found, or none.
+        difference: the first that was found, or `None`.
         stretch_cuts: the same on stretches of the candles, which are quicker to recompute.
         refused: how many of both the strategy could not answer.
     """

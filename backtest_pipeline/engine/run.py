@@ -57,8 +57,8 @@ def run(
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
         timezone: what a `start` or `end` without a zone means.
-        schedules: by symbol, the sessions of its exchange where they are known, which tell holidays from
-            gaps.
+        schedules: by symbol, the sessions of its exchange where they are known, which distinguish holidays
+            from gaps.
 
     Raises:
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.

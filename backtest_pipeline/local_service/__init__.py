@@ -1,1 +1,1 @@
-"""The pipeline's processes on this machine: start them, tell when they are ready, stop them."""
+"""The pipeline's processes on this machine: start them, report when they are ready, stop them."""

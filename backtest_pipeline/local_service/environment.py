@@ -17,8 +17,8 @@ def environment_of(
 ) -> dict[str, str]:
     """Ours, with absolute folders and one thread a process for arithmetic, and with few secrets.
 
-    The web server alone knows who may come in. The code server knows whom to tell of failures, as its sensor
-    tells them. A worker inherits what the code server has.
+    The web server alone knows who may come in. The code server knows whom to alert of failures, as its sensor
+    sends the alerts. A worker inherits what the code server has.
 
     Args:
         process: which of them.

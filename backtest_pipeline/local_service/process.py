@@ -19,7 +19,7 @@ _TAIL_BYTES = 65_536
 class Process:
     """A child in a session of its own, stopped by its own process group and never by name.
 
-    On Linux the child is also told to stop when its parent dies, however the parent dies.
+    On Linux the child also gets a signal to stop when its parent dies, however the parent dies.
     """
 
     def __init__(self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path) -> None:
@@ -31,12 +31,12 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, or none before the start."""
+        """The child's process id, or `None` before the start."""
         return None if self._child is None else self._child.pid
 
     @property
     def exit_status(self) -> int | None:
-        """The child's exit status, or none while it runs."""
+        """The child's exit status, or `None` while it runs."""
         return None if self._child is None else self._child.poll()
 
     def start(self) -> None:

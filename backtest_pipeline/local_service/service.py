@@ -111,11 +111,11 @@ class LocalService:
             for name, command in commands.items()
         }
 
-    def supervise(self, tell: Callable[[str], object]) -> None:
+    def supervise(self, report: Callable[[str], object]) -> None:
         """Restarts what dies or hangs, for ever; leave it by an exception such as KeyboardInterrupt."""
         names = {"code": "code", "web": f"web-{self._port}", "daemon": "daemon"}
         signs = {name: sign_file(self._home, of_file) for name, of_file in names.items()}
-        supervision = Supervision(self.processes, signs, tell)
+        supervision = Supervision(self.processes, signs, report)
         while True:
             time.sleep(_RESTART_PAUSE_S)
             supervision.look()

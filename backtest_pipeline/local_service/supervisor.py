@@ -13,7 +13,7 @@ from backtest_pipeline.local_service.process import Process
 from backtest_pipeline.web.monitoring.liveness import ENDED_AFTER_S, NOTICED_AFTER_S, SignOfLife, read_sign
 from backtest_pipeline.web.monitoring.watch import Patience
 
-Tell = Callable[[str], object]
+Report = Callable[[str], object]
 
 
 @dataclass
@@ -23,7 +23,7 @@ class _Attended:
     sign_file: Path
     seen: SignOfLife | None = None
     silence: Patience = field(default_factory=Patience)
-    told: str = ""
+    reported: str = ""
 
 
 class Supervision:
@@ -37,7 +37,7 @@ class Supervision:
         self,
         processes: Mapping[str, Process],
         sign_files: Mapping[str, Path],
-        tell: Tell,
+        report: Report,
         *,
         noticed_after_s: float = NOTICED_AFTER_S,
         ended_after_s: float = ENDED_AFTER_S,
@@ -48,15 +48,15 @@ class Supervision:
         Args:
             processes: by name.
             sign_files: where each leaves its signs of life, by name.
-            tell: called with a line for people.
-            noticed_after_s: silence after which it is told.
+            report: called with a line for people.
+            noticed_after_s: silence after which it is reported.
             ended_after_s: silence after which it is killed and started again.
             patience: makes what counts the silence, for tests.
         """
         self._processes = processes
         self._patience = patience
         self._attended = {name: _Attended(path, silence=patience()) for name, path in sign_files.items()}
-        self._tell = tell
+        self._report = report
         self._noticed_after_s = noticed_after_s
         self._ended_after_s = ended_after_s
 
@@ -64,7 +64,7 @@ class Supervision:
         """Looks at all of them once."""
         for name, process in self._processes.items():
             if process.exit_status is not None:
-                self._tell(f"{name} ended with status {process.exit_status}, starting it again")
+                self._report(f"{name} ended with status {process.exit_status}, starting it again")
                 self._start(name, process)
             else:
                 self._look_at(name, process)
@@ -82,7 +82,9 @@ class Supervision:
         silent_s = known.silence.look(same=sign == known.seen)
         known.seen = sign
         if silent_s > self._ended_after_s and _can_write(known.sign_file.parent):
-            self._tell(f"{name} gave no sign of life for {silent_s:.0f} s, killing it and starting it again")
+            self._report(
+                f"{name} gave no sign of life for {silent_s:.0f} s, killing it and starting it again"
+            )
             process.stop(grace_s=0)
             self._start(name, process)
         elif silent_s > self._noticed_after_s:
@@ -95,9 +97,9 @@ class Supervision:
 
     def _tell_once(self, name: str, what: str, line: str) -> None:
         known = self._attended[name]
-        if known.told != what:
-            known.told = what
-            self._tell(f"{name} {line}")
+        if known.reported != what:
+            known.reported = what
+            self._report(f"{name} {line}")
 
 
 def _can_write(folder: Path) -> bool:

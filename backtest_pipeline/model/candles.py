@@ -32,7 +32,7 @@ class Candles:
         timestamp: shape (n,), `datetime64[us]`, UTC, the bar's open time, strictly increasing.
         open, high, low, close: shape (n,), float64, finite and positive, in quote currency.
         volume: shape (n,), float64, finite and not negative, in units of the symbol.
-        record: what the store has recorded of the symbol's market, or none.
+        record: what the store has recorded of the symbol's market, or `None`.
     """
 
     symbol: str

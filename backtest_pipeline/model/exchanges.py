@@ -150,7 +150,7 @@ def timezone_of(name: str) -> str:
 
 
 def currency_of(name: str) -> str | None:
-    """ISO code of the currency that an exchange's prices are in; none where the calendar tells none."""
+    """ISO code of the currency that an exchange's prices are in, or `None` where the calendar has none."""
     return None if name == ALWAYS_OPEN else _EXCHANGES[canonical(name)][1]
 
 

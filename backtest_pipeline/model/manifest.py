@@ -120,7 +120,7 @@ class Environment(_Record):
     )
     submitted_code_sha256: str | None = Field(
         None,
-        description="the same of the submitter's sources; null: not told, as by the web UI",
+        description="the same of the submitter's sources; null: not stated, as by the web UI",
     )
 
 

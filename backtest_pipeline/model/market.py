@@ -34,7 +34,7 @@ class SymbolRecord(BaseModel):
 
         Args:
             calendar: a name that `calendar_named` knows.
-            quote: currency of the prices; none: the exchange's.
+            quote: currency of the prices; `None`: the exchange's.
 
         Raises:
             ValueError: there is no such calendar.
@@ -68,6 +68,6 @@ class CalendarsUsed(BaseModel):
     by_symbol: dict[str, CalendarUsed]
 
     def recorded(self, symbol: str) -> str | None:
-        """The calendar that was recorded for a symbol and used; none where another one was, or none was."""
+        """The calendar that was recorded for a symbol and used; `None` where another one was, or none was."""
         used = self.by_symbol.get(symbol)
         return used.calendar if used and used.source == "recorded" else None

@@ -12,7 +12,7 @@ Family = Literal["Return", "Risk", "Trades", "Benchmark", "Signals by themselves
 
 MISSING = "-"
 
-# Beyond this, a number is only longer, not more telling; annualising a single good bar gets there.
+# Beyond this, a number is only longer, not more informative; annualising a single good bar gets there.
 LONGEST_WRITTEN_OUT = 1e12
 
 
@@ -25,7 +25,7 @@ class MetricFacts:
         meaning: one line on what it is and how it is computed.
         unit: what it is counted in; a fraction is shown as percent.
         better: which direction is good, if any.
-        family: what it tells about.
+        family: what it measures.
     """
 
     title: str

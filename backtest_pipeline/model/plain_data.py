@@ -10,7 +10,7 @@ LARGEST_WHOLE = 2**63 - 1
 
 
 def plain_data_problem(value: object) -> str | None:
-    """Says why a value cannot be stored, or none where it can; looks at each part once.
+    """Says why a value cannot be stored, or `None` where it can; looks at each part once.
 
     Refused are texts that are no Unicode (half of a surrogate pair) or that PostgreSQL cannot hold (NUL),
     numbers that JSON or a database's integers cannot hold, and nesting that recursion would not survive.
@@ -42,7 +42,7 @@ def _scalar_problem(value: object) -> str | None:
 
 
 def text_problem(text: str) -> str | None:
-    """Says why a text cannot be stored, or none where it can."""
+    """Says why a text cannot be stored, or `None` where it can."""
     if "\x00" in text:
         return "leave out the character NUL"
     try:

@@ -53,13 +53,13 @@ class BacktestResult:
         signals: one row a signal, columns `SIGNAL_COLUMNS`, by symbol and time.
         trades: one row a trade, columns `TRADE_COLUMNS`, by symbol and entry.
         equity: one row a bar of the account, columns `EQUITY_COLUMNS`.
-        metrics: the account's metrics; fractions, not percent; none where undefined.
+        metrics: the account's metrics; fractions, not percent; `None` where undefined.
         by_symbol: the same metrics for each symbol's own share of the account.
         request: what was asked, every default written out.
         diagnostics: remarks that a reader of the numbers should know, possibly none.
         checks: verdicts of the safety nets, by name (`look_ahead`).
-        calendars: which calendars the account and each symbol were annualised by; none: not recorded.
-        manifest: the record of the task, or none where the engine ran without one.
+        calendars: which calendars the account and each symbol were annualised by; `None`: not recorded.
+        manifest: the record of the task, or `None` where the engine ran without one.
     """
 
     signals: pd.DataFrame

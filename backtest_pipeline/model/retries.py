@@ -1,4 +1,4 @@
-"""Whether a failed attempt is its task's last one, as its run's tags tell it."""
+"""Whether a failed attempt is its task's last one, as its run's tags say."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class TaskStatus(BaseModel):
         None, description="the code that runs or ran, as in the manifest; null until a worker has begun"
     )
     submitted_code_sha256: str | None = Field(
-        None, description="the code that the submitter had; null: not told, as by the web UI"
+        None, description="the code that the submitter had; null: not stated, as by the web UI"
     )
 
     @property

@@ -31,9 +31,9 @@ class Signals:
     Attributes:
         entry: shape (n,), bool: open a long position.
         exit: shape (n,), bool: close a long position.
-        short_entry: shape (n,), bool: open a short position; none means never.
-        short_exit: shape (n,), bool: close a short position; none means never.
-        confidence: shape (n,), float64 in 0 to 1, how good the signal at the bar is; none means 1.
+        short_entry: shape (n,), bool: open a short position; `None` means never.
+        short_exit: shape (n,), bool: close a short position; `None` means never.
+        confidence: shape (n,), float64 in 0 to 1, how good the signal at the bar is; `None` means 1.
     """
 
     entry: NDArray[np.bool_]
@@ -85,7 +85,7 @@ class Strategy(ABC):
         """
 
     def holding_period_bars(self, params: Any) -> int | None:  # noqa: ARG002  subclasses read it
-        """Bars after which a position is closed, or none to hold until a signal says so."""
+        """Bars after which a position is closed, or `None` to hold until a signal says so."""
         return None
 
 

@@ -71,7 +71,7 @@ def refuse_bad_tags(run_tags: Mapping[str, str], *, by_client: bool) -> None:
 
 
 def tag_problem(name: str, value: str) -> str | None:
-    """Says why a run cannot have a tag, or none where it can."""
+    """Says why a run cannot have a tag, or `None` where it can."""
     if not name.strip() or len(name) > LONGEST_NAME:
         return f"a tag's name has 1 to {LONGEST_NAME} characters"
     if problem := text_problem(name) or text_problem(value):

@@ -74,7 +74,7 @@ class GridFault:
 
     Attributes:
         problem: for the message.
-        row: position of the first open at fault, or none where it is the whole series.
+        row: position of the first open at fault, or `None` where it is the whole series.
     """
 
     problem: str
@@ -139,7 +139,7 @@ def off_grid(timestamp: Stamps, timeframe: Timeframe, zone: ZoneInfo | None = No
 def _much_longer(lengths: NDArray[np.float64], counts: NDArray[np.int64], divisor: float) -> bool:
     """Whether the steps, in bars, are those of longer bars rather than of bars that are missing by chance.
 
-    Any of three tells, each of which an illiquid symbol would show by chance once in a thousand files at
+    Any of three signs is enough. An illiquid symbol would show each by chance once in a thousand files at
     most: all steps are multiples of one length, which is the greater a surprise the longer it and the more
     there are; at least half of them are of one length of more than a bar; none is as short as a bar though
     there are many.

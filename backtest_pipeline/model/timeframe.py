@@ -23,7 +23,7 @@ SYMBOL_PATTERN = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 
 
 def symbol_problem(symbol: str) -> str | None:
-    """Says why a text cannot be a symbol, or none where it can."""
+    """Says why a text cannot be a symbol, or `None` where it can."""
     if SYMBOL_PATTERN.fullmatch(symbol) and ".." not in symbol:
         return None
     meant = symbol.strip().upper()

@@ -1,4 +1,4 @@
-"""A task's report: one file that tells all about a result, without a server and without a network."""
+"""A task's report: one file with all about a result, without a server and without a network."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def report_html(result: BacktestResult, candles: Mapping[str, Candles] | None) -
 
     Args:
         result: with or without a manifest.
-        candles: those that the backtest saw, by symbol; a symbol that is lacking, or none at all, is told to
-            have changed since.
+        candles: those that the backtest saw, by symbol; a symbol that is lacking, or all of them, the page
+            calls changed since. `None`: there are none.
 
     Returns:
         A whole HTML file. The same result and candles yield the same text.

@@ -84,7 +84,7 @@ def rolling_sharpe(equity: Floats, initial_cash: float, window_bars: int, period
         rolling.mean().to_numpy()[window_bars - 1 :],
         rolling.std().to_numpy()[window_bars - 1 :],
     )
-    # A sum that moves along never comes back to exactly 0, so scatter is told from the returns themselves.
+    # A sum that moves along never comes back to exactly 0, so scatter is judged by the returns themselves.
     changes = np.append(0, np.cumsum(np.diff(returns) != 0.0))
     scatters = (changes[window_bars - 1 :] > changes[: len(changes) - window_bars + 1]) & (deviation > 0.0)
     ratio = np.divide(mean, deviation, out=np.zeros(len(mean)), where=scatters)

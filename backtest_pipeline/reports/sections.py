@@ -76,18 +76,18 @@ def remarks(result: BacktestResult) -> str:
 def tile_remarks(result: BacktestResult) -> dict[str, str]:
     """What stands small under the headline metrics."""
 
-    def told(text: str, name: str) -> str:
+    def note(text: str, name: str) -> str:
         return f"{text} {shown(name, result.metrics.get(name))}"
 
     return {
-        "total_return": told("buy and hold", "buy_hold_return"),
-        "cagr": told("volatility", "annual_volatility"),
-        "sharpe": told("Sortino", "sortino"),
+        "total_return": note("buy and hold", "buy_hold_return"),
+        "cagr": note("volatility", "annual_volatility"),
+        "sharpe": note("Sortino", "sortino"),
         "max_drawdown": f"longest {shown('max_drawdown_days', result.metrics.get('max_drawdown_days'))} days",
-        "win_rate": told("average trade", "avg_trade_return"),
-        "profit_factor": told("expectancy", "expectancy"),
-        "trades": told("exposure", "exposure"),
-        "final_equity": told("fees", "fees_paid"),
+        "win_rate": note("average trade", "avg_trade_return"),
+        "profit_factor": note("expectancy", "expectancy"),
+        "trades": note("exposure", "exposure"),
+        "final_equity": note("fees", "fees_paid"),
     }
 
 
@@ -160,11 +160,11 @@ def trades_section(result: BacktestResult) -> str:
     count = len(result.trades)
     if not count:
         return f"<section><h2>Trades</h2>{NO_TRADES}</section>"
-    told = "Click a heading to sort, a row to see the trade in the chart."
+    hint = "Click a heading to sort, a row to see the trade in the chart."
     if count > MOST_TRADES:
-        told = f"The {MOST_TRADES:,} with the largest profit or loss; trades.parquet has all. {told}"
+        hint = f"The {MOST_TRADES:,} with the largest profit or loss; trades.parquet has all. {hint}"
     return (
-        f'<section><h2>{count:,} trades</h2><p class="note">{told}</p>'
+        f'<section><h2>{count:,} trades</h2><p class="note">{hint}</p>'
         '<div class="wide"><table class="trades" id="trades-table"></table></div>'
         '<p class="pager" id="trades-pager"></p></section>'
     )
@@ -188,9 +188,9 @@ def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) ->
         return ""
     more = len(result.request.symbols) - len(symbols)
     steps = "week to week" if result.request.timeframe == "1w" else "day to day"
-    told = f"Of the symbols' own returns from {steps}, whatever the strategy did."
-    told += f" The first {len(symbols)} of them; {more} more are left out." if more else ""
+    hint = f"Of the symbols' own returns from {steps}, whatever the strategy did."
+    hint += f" The first {len(symbols)} of them; {more} more are left out." if more else ""
     return (
-        f'<section><h2>Correlation of the symbols</h2><p class="note">{told}</p>'
+        f'<section><h2>Correlation of the symbols</h2><p class="note">{hint}</p>'
         f"{correlation_table(symbols, correlation(given, symbols))}</section>"
     )

@@ -1,7 +1,7 @@
 """All tasks' manifests in one pass, as a table: what was asked, with what outcome.
 
 Reading is lenient on purpose: a manifest is not checked against its whole schema, and one that cannot be read
-is told, not fatal. `storage.verification` is the strict reader.
+is reported, not fatal. `storage.verification` is the strict reader.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _UTC = pd.DatetimeTZDtype("us", "UTC")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which tasks to take; none: any.
+    """Which tasks to take; `None`: any.
 
     Attributes:
         state: `completed`, `failed` or `cancelled`.
@@ -93,8 +93,8 @@ def read_catalog(
 
     Args:
         layout: where the tasks are.
-        wanted: which of them to take; none: all.
-        task_ids: only these folders are looked at; none: all there are.
+        wanted: which of them to take; `None`: all.
+        task_ids: only these folders are looked at; `None`: all there are.
     """
     wanted = wanted or Wanted()
     manifests: dict[str, dict[str, Any]] = {}
@@ -121,18 +121,18 @@ def results_frame(catalog: Catalog) -> pd.DataFrame:
 
     After `COLUMNS` come the labels as `label.<key>`, the parameters as `param.<name>`, then every metric as
     float. `symbols` is text, separated by commas; moments are in UTC. What a task does not have is missing
-    (NaN). `attrs["unreadable"]` tells which tasks could not be read, and why.
+    (NaN). `attrs["unreadable"]` says which tasks could not be read, and why.
     """
-    told = list(catalog.manifests.values())
-    facts = {name: [_fact(manifest, name) for manifest in told] for name in COLUMNS}
+    manifests = list(catalog.manifests.values())
+    facts = {name: [_fact(manifest, name) for manifest in manifests] for name in COLUMNS}
     frame = pd.DataFrame(facts, index=pd.Index(list(catalog.manifests), name="task_id", dtype="str"))
     for name in _MOMENTS:
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").astype(_UTC)
     parts = [
         frame,
-        _spread(frame.index, [_labels(manifest) for manifest in told], "label."),
-        _spread(frame.index, [manifest["params"] for manifest in told], "param."),
-        _spread(frame.index, [manifest["metrics"] for manifest in told], "").astype("float64"),
+        _spread(frame.index, [_labels(manifest) for manifest in manifests], "label."),
+        _spread(frame.index, [manifest["params"] for manifest in manifests], "param."),
+        _spread(frame.index, [manifest["metrics"] for manifest in manifests], "").astype("float64"),
     ]
     whole = pd.concat(parts, axis="columns")
     whole.attrs["unreadable"] = dict(catalog.unreadable)
@@ -186,7 +186,7 @@ def _labels(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return labels if isinstance(labels, dict) else {}
 
 
-def _spread(index: pd.Index[str], told: list[dict[str, Any]], prefix: str) -> pd.DataFrame:
+def _spread(index: pd.Index[str], values: list[dict[str, Any]], prefix: str) -> pd.DataFrame:
     """A column for every key that any of the mappings has, in the order in which they come."""
-    keys = list(dict.fromkeys(key for one in told for key in one))
-    return pd.DataFrame({f"{prefix}{key}": [one.get(key) for one in told] for key in keys}, index=index)
+    keys = list(dict.fromkeys(key for one in values for key in one))
+    return pd.DataFrame({f"{prefix}{key}": [one.get(key) for one in values] for key in keys}, index=index)

@@ -1,4 +1,4 @@
-"""Which results were deleted on purpose, and which are to be kept: what tells a lost result from an old one.
+"""Which results were deleted on purpose, and which are to be kept: so that lost results can be found.
 
 A file beside the tasks' folder, one JSON object a line, written under the lock of publishing. It says nothing
 of results that somebody deletes by hand.

@@ -51,7 +51,7 @@ def sweep(
     rules: Rules,
     *,
     dry_run: bool = False,
-    tell: Callable[[Verdict], object] = lambda _: None,
+    on_verdict: Callable[[Verdict], object] = lambda _: None,
 ) -> Swept:
     """Deletes what the rules allow, one task after another. Repeated, it deletes nothing more.
 
@@ -60,8 +60,8 @@ def sweep(
     Args:
         data_root: the volume; nothing outside its folder `tasks` is touched.
         rules: what decides.
-        dry_run: only tell.
-        tell: called with each verdict, kept entries included.
+        dry_run: only report.
+        on_verdict: called with each verdict, kept entries included.
 
     Returns:
         What was done.
@@ -86,7 +86,7 @@ def sweep(
         elif reason != GONE:
             swept.kept[reason] += 1
             swept.kept_bytes += verdict.size_bytes
-        tell(verdict)
+        on_verdict(verdict)
     return swept
 
 

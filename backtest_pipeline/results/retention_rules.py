@@ -38,7 +38,7 @@ class Verdict:
         delete: whether it goes.
         why: the reason, for people.
         size_bytes: of all its files.
-        finished_at: when the task finished, none where that is unknown.
+        finished_at: when the task finished, `None` where that is unknown.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Rules:
 
     Attributes:
         now: the time that ages are measured from.
-        ttl: how long results live after a task finished; none: for ever.
+        ttl: how long results live after a task finished; `None`: for ever.
         unfinished: whether Dagster knows a task, or a run, that has not ended; what it does not know has.
         as_promised: whether a task also stays as long as its manifest's `expires_at` says, for ever where it
             says nothing. Where nobody has set a time to live on purpose, a longer one may have been promised.
@@ -115,7 +115,7 @@ def verdict_of(layout: Layout, name: str, rules: Rules) -> Verdict:
 
 
 def _no_task(layout: Layout, path: Path) -> Verdict | None:
-    """The verdict on what is no task's folder; none for one that is."""
+    """The verdict on what is no task's folder; `None` for one that is."""
     try:
         layout.task(path.name)
     except TaskUnknown:

@@ -147,7 +147,7 @@ class TaskStore:
         except (OSError, ResultVanished, ResultDamaged):
             if replaced.exists():
                 shutil.rmtree(target, ignore_errors=True)
-                with suppress(OSError):  # the first error is the one to tell
+                with suppress(OSError):  # the first error is the one to report
                     replaced.rename(target)
             raise
         shutil.rmtree(replaced, ignore_errors=True)

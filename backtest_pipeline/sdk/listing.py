@@ -20,7 +20,7 @@ _FEWEST = 20
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which tasks to list; none: any.
+    """Which tasks to list; `None`: any.
 
     Attributes:
         state: the task's state, which is that of its newest attempt.

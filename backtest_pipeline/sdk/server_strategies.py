@@ -14,7 +14,7 @@ def server_strategies(graphql: GraphQL) -> dict[str, str | None]:
     """Names with the digests of their code as the code server has loaded it; none where it has no sources.
 
     Raises:
-        ServiceError: the server did not answer, has not loaded its code, or is too old to tell.
+        ServiceError: the server did not answer, has not loaded its code, or is too old to say.
     """
     selector = {
         "repositoryLocationName": tags.CODE_LOCATION,

@@ -80,13 +80,13 @@ def _age(run: Run) -> tuple[bool, float]:
 
 
 def _stage(state: TaskState, run_status: str, run_tags: Mapping[str, str], number: int) -> str:
-    """What the worker told last, unless it has told nothing yet or something else is to be told."""
+    """What the worker reported last, unless it has reported nothing yet or something else is to be shown."""
     if run_status == "CANCELING":
         return "cancelling"
     if state == "queued" and run_tags.get(tags.WILL_RETRY) == "true":
         return f"waiting for attempt {number + 1}"
-    told = run_tags.get(tags.STAGE, WAITING_STAGE)
-    return _STAGES[state] if told == WAITING_STAGE or state == "completed" else told
+    stage = run_tags.get(tags.STAGE, WAITING_STAGE)
+    return _STAGES[state] if stage == WAITING_STAGE or state == "completed" else stage
 
 
 def _moment(seconds: float) -> datetime:

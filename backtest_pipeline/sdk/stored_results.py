@@ -80,7 +80,7 @@ class StoredResults:
 
         One row a task, its id the index. Columns: what was asked (labels as `label.<key>`, parameters as
         `param.<name>`), when and how it ran, and every metric as float; see docs/results.md. Tasks whose
-        manifest cannot be read are left out and told in `attrs["unreadable"]`.
+        manifest cannot be read are left out and named in `attrs["unreadable"]`.
 
         Args:
             state: only tasks that ended so.

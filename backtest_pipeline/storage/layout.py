@@ -50,7 +50,7 @@ class Layout:
         return self.timeframe_folder(symbol, timeframe) / f"{year:04d}.parquet"
 
     def symbol_record(self, symbol: str) -> Path:
-        """File that tells a symbol's calendar, currency and time zone.
+        """File that records a symbol's calendar, currency and time zone.
 
         Raises:
             RequestInvalid: the text is not a symbol.
@@ -100,12 +100,12 @@ class Layout:
 
     @property
     def last_cleanup(self) -> Path:
-        """File that tells when results were cleaned up last."""
+        """File that records when results were cleaned up last."""
         return self.tasks / ".last_cleanup.json"
 
     @property
     def result_log(self) -> Path:
-        """File that tells which results were deleted or pinned on purpose; outlives the tasks' folder."""
+        """File that records which results were deleted or pinned on purpose; outlives the tasks' folder."""
         return self.data_root / "result_log.jsonl"
 
     def trash(self, run_id: str) -> Path:

@@ -114,7 +114,7 @@ def resolve(request: BacktestRequest) -> Resolved:
 
 
 def code_sha256_of(*names: str) -> str | None:
-    """Digest of the code that results of strategies hang on; none where that of one cannot be known."""
+    """Digest of the code that results of strategies depend on, or `None` where one's cannot be known."""
     return _joint_digest(names, code_sha256)
 
 
@@ -130,10 +130,11 @@ def _joint_digest(names: Iterable[str], digest_of: Callable[[type[Strategy]], st
     except BacktestError:
         return None
     digests = [digest_of(known[name]) if name in known else None for name in sorted(set(names))]
-    told = [digest for digest in digests if digest is not None]
-    if len(told) < len(digests):
+    known_digests = [digest for digest in digests if digest is not None]
+    if len(known_digests) < len(digests):
         return None
-    return told[0] if len(told) == 1 else hashlib.sha256("".join(told).encode()).hexdigest()
+    joint = hashlib.sha256("".join(known_digests).encode()).hexdigest()
+    return known_digests[0] if len(known_digests) == 1 else joint
 
 
 class _Found(NamedTuple):

@@ -169,11 +169,11 @@ def changed_code(manifest: Manifest) -> list[str]:
     libraries = ("python", "numpy", "pandas", "pyarrow", "numba")
     now = {**_library_versions(libraries), "backtest_pipeline": package_version()}
     was = manifest.environment.model_dump(include=set(now))
-    told = [f"{name} {was[name]} → {now[name]}" for name in now if was[name] != now[name]]
+    changed = [f"{name} {was[name]} → {now[name]}" for name in now if was[name] != now[name]]
     code = code_sha256_of(*strategies_of(manifest.request))
     if manifest.environment.code_sha256 != code:
-        told.append(f"code_sha256 {_short(manifest.environment.code_sha256)} → {_short(code)}")
-    return told
+        changed.append(f"code_sha256 {_short(manifest.environment.code_sha256)} → {_short(code)}")
+    return changed
 
 
 def _library_versions(names: tuple[str, ...]) -> dict[str, str]:

@@ -36,7 +36,7 @@ def run_backtest(
             at most; whatever it raises stops the run and passes through.
         timezone: what a `start` or `end` without a zone means; the service passes CANDLE_TIMEZONE.
         schedules: by symbol, the sessions of its exchange where they are known (`CandleStore.schedule`);
-            they tell holidays from gaps in the remarks and change no number.
+            they distinguish holidays from gaps in the remarks and change no number.
 
     Returns:
         The result, its request with every parameter default written out.

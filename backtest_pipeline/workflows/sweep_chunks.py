@@ -126,10 +126,10 @@ def run_trials(
             tally.add(facts_of(request, tables[TRIALS]))
     resumed = tally.done
 
-    def tell() -> None:
+    def report() -> None:
         progress_callback(SweepProgress(tally.done, search.trials, resumed, tally.best_objective))
 
-    tell()
+    report()
     most = min(chunk_trials(work.runner.most_bars), most_chunk_trials or search.trials)
     size = _ChunkSize(min(most, -(-(search.batch_trials or search.trials) // processes)))
     known: dict[str, pa.Table] = {}
@@ -142,7 +142,7 @@ def run_trials(
         for facts, took_s in _outcomes(calls, _WAITING_PER_PROCESS * processes):
             tally.add(facts)
             size.learn(len(facts), took_s)
-            tell()
+            report()
     tally.refuse_failed()
     _run_best(work, executor, processes, tally)
     return tally
@@ -232,7 +232,7 @@ def _batches(search: Search) -> Iterator[Span]:
 class _ChunkSize:
     """How many trials to put into the next chunk: about a second's work, as far as is known by then.
 
-    No byte of the sweep hangs on it; but a chunk is what an interruption costs, and what progress is told by.
+    No byte of the sweep depends on it; but a chunk is what an interruption costs, and the step of progress.
     """
 
     def __init__(self, most: int) -> None:

@@ -485,7 +485,7 @@ def test_one_file_inside_another_is_read(data: bytes, store: CandleStore) -> Non
         ),
         (
             b"close_time,open,high,low,close,volume\n1704153599999,10,12,9,11,5\n",
-            "'close_time' tells",
+            "'close_time' says",
             "open times",
         ),
         (b"date,open,high,low,close\n2024-01-02,10,12,9,11\n", "missing columns: volume", "--no-volume"),

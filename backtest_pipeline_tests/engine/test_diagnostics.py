@@ -33,7 +33,7 @@ def test_less_than_thirty_days_tell_nothing_of_a_year() -> None:
 
 def test_too_few_trades() -> None:
     remarks = play(flat(*[100] * 29, 90), signals_at(30, entry=[0], exit=[1])).diagnostics
-    assert remarks == ["1 trade is too few to tell skill from luck; look for 30 or more."]
+    assert remarks == ["1 trade is too few to distinguish skill from luck; look for 30 or more."]
 
 
 def test_thirty_trades_are_enough() -> None:

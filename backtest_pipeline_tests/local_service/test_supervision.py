@@ -34,12 +34,12 @@ class Watched:
         self.path = sign_file(home, "daemon")
         command = [sys.executable, "-c", LIVES, str(self.path), standstill]
         self.process = Process("daemon", command, env=os.environ, log=home / "daemon.log")
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.now_s = 0.0
         self.supervision = Supervision(
             {"daemon": self.process},
             {"daemon": self.path},
-            self.told.append,
+            self.reported.append,
             patience=lambda: Patience(clock=lambda: self.now_s),
         )
 
@@ -79,7 +79,7 @@ def test_a_process_that_has_ended_is_started_again(watched: Watched) -> None:
     first = watched.until_it_signs()
     watched.process.kill()
     watched.look()
-    assert watched.told == ["daemon ended with status -9, starting it again"]
+    assert watched.reported == ["daemon ended with status -9, starting it again"]
     assert watched.until_it_signs(after=first) != first
 
 
@@ -89,16 +89,16 @@ def test_a_process_that_hangs_is_told_once_after_ten_seconds_and_so_is_its_recov
     pid = watched.stop()
     for _ in range(9):
         watched.look()
-    assert watched.told == [], "10 s, the last of the two looks included"
+    assert watched.reported == [], "10 s, the last of the two looks included"
     for _ in range(10):
         watched.look()
     line = f"daemon gives no sign of life (process {pid}); it is killed and started again after 60 s"
-    assert watched.told == [line]
+    assert watched.reported == [line]
     os.kill(pid, signal.SIGCONT)
     sign = read_sign(watched.path)
     until(lambda: read_sign(watched.path) != sign, "another sign")
     watched.look()
-    assert watched.told == [line, "daemon gives signs of life again"]
+    assert watched.reported == [line, "daemon gives signs of life again"]
     assert watched.process.pid == pid
 
 
@@ -107,20 +107,20 @@ def test_a_process_that_hangs_for_good_is_killed_and_started_again(watched: Watc
     for _ in range(59):
         watched.look()
     assert watched.process.pid == pid
-    assert len(watched.told) == 1
+    assert len(watched.reported) == 1
     watched.look()
-    assert watched.told[1:] == ["daemon gave no sign of life for 61 s, killing it and starting it again"]
+    assert watched.reported[1:] == ["daemon gave no sign of life for 61 s, killing it and starting it again"]
     assert watched.until_it_signs(after=pid) != pid
     watched.look()
     watched.look()
-    assert len(watched.told) == 2
+    assert len(watched.reported) == 2
 
 
 def test_time_in_which_the_supervisor_itself_was_away_accuses_nobody(watched: Watched) -> None:
     pid = watched.stop()
     watched.look(seconds=3_600)  # the machine slept, or everything was stopped
     watched.look(seconds=3_600)
-    assert (watched.told, watched.process.pid) == ([], pid)
+    assert (watched.reported, watched.process.pid) == ([], pid)
     os.kill(pid, signal.SIGCONT)
 
 
@@ -130,7 +130,7 @@ def test_a_process_that_has_not_signed_yet_is_starting(watched: Watched) -> None
     Beacon(watched.path).sign()  # as one that its predecessor has left: of another process id
     for _ in range(100):
         watched.look()
-    assert (watched.told, watched.process.pid) == ([], pid)
+    assert (watched.reported, watched.process.pid) == ([], pid)
     os.kill(pid, signal.SIGCONT)
 
 
@@ -141,7 +141,7 @@ def test_a_part_that_stands_still_is_told_once_in_the_words_of_its_process(tmp_p
         watched.until_it_signs()
         for _ in range(3):
             watched.look()
-        assert watched.told == ["daemon hangs: the loop sensor has stood still for 12 s in acquire"]
+        assert watched.reported == ["daemon hangs: the loop sensor has stood still for 12 s in acquire"]
     finally:
         watched.process.stop(0)
 
@@ -158,5 +158,5 @@ def test_silence_proves_nothing_where_signs_cannot_be_written(
     for _ in range(100):
         watched.look()
     assert watched.process.pid == pid
-    assert len(watched.told) == 1
+    assert len(watched.reported) == 1
     os.kill(pid, signal.SIGCONT)

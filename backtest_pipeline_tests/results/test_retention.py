@@ -270,7 +270,7 @@ def test_a_cleanup_that_is_killed_leaves_whole_tasks_and_the_next_one_finishes(t
         "from backtest_pipeline.results.retention import sweep\n"
         "from backtest_pipeline.results.retention_rules import Rules\n"
         "rules = Rules(datetime.fromisoformat(sys.argv[2]), timedelta(days=7), lambda _: False)\n"
-        "sweep(Path(sys.argv[1]), rules, tell=lambda one: print(one.name, flush=True))\n"
+        "sweep(Path(sys.argv[1]), rules, on_verdict=lambda one: print(one.name, flush=True))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path), NOW.isoformat()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as cleaning:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 12.0
-SERVICE = "DagsterApi"  # under this name a code server tells of its health
+SERVICE = "DagsterApi"  # under this name a code server reports its health
 NOTICED_AFTER_S = 10.0
 ENDED_AFTER_S = 60.0
 SECOND_LOOK_S = 3.0  # a container that was frozen a moment ago gets this long

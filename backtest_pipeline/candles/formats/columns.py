@@ -88,7 +88,7 @@ def find_columns(table: pa.Table, fault: Fault, assume: Callable[[str], None]) -
     if times is not None:
         columns["timestamp"] = times
     closing = [name for name in names if zoned_name(name)[0] in CLOSE_TIMES]
-    hint = f"; {closing[0]!r} tells when bars close, a column of open times is needed" if closing else ""
+    hint = f"; {closing[0]!r} says when bars close, a column of open times is needed" if closing else ""
     return Found(columns, zone, hint if times is None else "")
 
 
@@ -175,7 +175,7 @@ def _times(
         at = [position for position, name in enumerate(plain) if name == alias]
         if not at:
             continue
-        # Of the same moment told in several zones, the one in UTC.
+        # Of the same moment in several zones, the one in UTC.
         best = min(at, key=lambda position: (zoned[position][1] != "UTC", zoned[position][1] is None))
         rivals = [position for position in at if zoned[position][1] == zoned[best][1]]
         if len(rivals) > 1:

@@ -67,7 +67,7 @@ def parsed_times(
     """Reads a column of times as `datetime64[us]` in UTC.
 
     Times, dates, ISO 8601 and other usual texts, and numbers: seconds, milli-, micro- or nanoseconds since
-    1970 (told apart by their size, always UTC), or `20240501` and `202405010930`. A time without a zone is
+    1970 (distinguished by their size, always UTC), or `20240501` and `202405010930`. A time without a zone is
     local to `zone`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Delimited text turned into a table: what stands above, between and below the rows is told from them."""
+"""Delimited text turned into a table: what stands above, between and below the rows is recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of a text turned into UTF-8 with plain line ends: the encoding is told, recognised or refused."""
+"""Bytes of a text turned into UTF-8 with plain line ends: the encoding is given, recognised or refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Told apart by the header: read by the wrong one, its words are none that a header has.
+# Distinguished by the header: read by the wrong one, its words are none that a header has.
 REGIONAL = ("cp949", "shift_jis", "gb18030", "big5", "cp1252")
 HEAD_BYTES = 4_096
 SEPARATORS = str.maketrans(dict.fromkeys(";\t|\r\n\"'", ","))
@@ -29,7 +29,7 @@ def decoded(data: bytes, encoding: str | None, origin: Origin, assumptions: list
     """The text in UTF-8, without byte order marks, its lines ended by line feeds.
 
     Raises:
-        CandleFileUnreadable: the encoding is not the one that was told, or cannot be recognised.
+        CandleFileUnreadable: the encoding is not the one that was given, or cannot be recognised.
     """
     found, known = _without_mark(data, encoding)
     if known is None:

@@ -1,4 +1,4 @@
-"""Numbers as times: seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
+"""Numbers as times: seconds, milli-, micro- or nanoseconds since 1970, distinguished by their size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def epoch_us(
     """Microseconds since 1970.
 
     A column in which every number is a time between 1973 and 2103 in one of the units is read number by
-    number: some sources have changed their unit. Otherwise the largest number tells the unit of all.
+    number: some sources have changed their unit. Otherwise the largest number decides the unit of all.
 
     Args:
         numbers: finite, at least one.

@@ -1,4 +1,4 @@
-"""Kinds of files that are not read, told by their first bytes, each with what to do."""
+"""Kinds of files that are not read, recognised by their first bytes, each with what to do."""
 
 from __future__ import annotations
 

@@ -63,12 +63,12 @@ def head_of(data: bytes, options: ReadOptions, origin: Origin, assumptions: list
         CandleFileUnreadable: the header speaks of several symbols and none was chosen.
     """
     lines = _first_lines(data)
-    told = _told_delimiter(lines[0].text)
-    if told:
+    stated = _stated_delimiter(lines[0].text)
+    if stated:
         lines = lines[1:]
         if not lines:
             raise origin.refused("Empty CSV file")
-    delimiter = told or _delimiter(lines)
+    delimiter = stated or _delimiter(lines)
     cells = [split_cells(line.text, delimiter) for line in lines]
     first = next((at for at, row in enumerate(cells) if _is_row(row)), None)
     header = _header_at(cells, first)
@@ -127,10 +127,10 @@ def _first_lines(data: bytes) -> list[_Line]:
     return lines
 
 
-def _told_delimiter(line: str) -> str | None:
+def _stated_delimiter(line: str) -> str | None:
     """What a spreadsheet's first line `sep=;` says."""
-    told = line.strip(" ").strip('"')
-    return told[4] if told[:4].casefold() == "sep=" and told[4:] in set(DELIMITERS) else None
+    stated = line.strip(" ").strip('"')
+    return stated[4] if stated[:4].casefold() == "sep=" and stated[4:] in set(DELIMITERS) else None
 
 
 def _delimiter(lines: list[_Line]) -> str:

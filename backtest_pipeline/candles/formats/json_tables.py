@@ -12,7 +12,7 @@ from backtest_pipeline.candles.formats.read_options import NAME_THE_COLUMNS, Raw
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    # Names of the columns, none where the rows have none, and the rows.
+    # Names of the columns, `None` where the rows have none, and the rows.
     Rows = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
     from backtest_pipeline.candles.formats.read_options import Origin, ReadOptions
@@ -62,7 +62,7 @@ def _parsed(text: bytes, origin: Origin) -> Any:
 
 
 def _tables(value: Any, depth: int) -> Iterator[Rows]:
-    """Yields names (none: the rows are arrays) and rows of everything that is a table."""
+    """Yields names (`None`: the rows are arrays) and rows of everything that is a table."""
     if depth > DEEPEST:
         return
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Rows without names: which of the known layouts they can have, told by the prices themselves.
+"""Rows without names: which of the known layouts they can have, judged by the prices themselves.
 
 A layout is taken only where the prices allow no other with other values: the high is the highest of the four
 and the low the lowest in every row.

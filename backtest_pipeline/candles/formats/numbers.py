@@ -1,4 +1,4 @@
-"""Numbers as people's files dress them: currencies, thousands, decimal commas, `1.2M`."""
+"""Numbers as people's files write them: currencies, thousands, decimal commas, `1.2M`."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def plain_numbers(
 
     Args:
         columns: by name.
-        decimal: the sign, where the user tells it.
+        decimal: the sign, where the user gives it.
         fault: makes the error, given what is wrong and the row.
         assume: takes what was assumed.
 
     Raises:
-        CandlesInvalid: made by `fault`: a value is missing or no number, or the sign cannot be told.
+        CandlesInvalid: made by `fault`: a value is missing or no number, or the sign is ambiguous.
     """
     cleaned_columns = {name: cleaned(column, name, fault) for name, column in columns.items()}
     texts = {name: column for name, column in cleaned_columns.items() if is_text(column.type)}
     if decimal != "," and all(_is_plain(column) for column in texts.values()):
         return cleaned_columns
-    bare = {name: _undressed(column, powers=name == "volume") for name, column in texts.items()}
+    bare = {name: _bare(column, powers=name == "volume") for name, column in texts.items()}
     if decimal is None:
         decimal = _decimal_of(bare, fault)
         if any(pc.any(pc.match_substring(column, ",")).as_py() for column in bare.values()):
@@ -82,7 +82,7 @@ def _is_plain(column: pa.ChunkedArray) -> bool:
     return True
 
 
-def _undressed(column: pa.ChunkedArray, *, powers: bool) -> pa.ChunkedArray:
+def _bare(column: pa.ChunkedArray, *, powers: bool) -> pa.ChunkedArray:
     """Without currencies and without spaces or apostrophes between thousands; `1.2M` as `1.2e6`."""
     column = pc.replace_substring_regex(column, BEFORE, r"\1")
     column = pc.replace_substring_regex(column, BEHIND, "")

@@ -19,7 +19,7 @@ TaskIds = Annotated[list[str], typer.Argument(metavar="TASK", help="the tasks' i
 
 def cleanup(
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only tell what would be deleted")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be deleted")] = False,
     older_than_days: Annotated[
         float | None, typer.Option(help="instead of TASK_RESULT_TTL_DAYS", show_default=False)
     ] = None,

@@ -107,9 +107,11 @@ def _health(settings: Settings) -> list[Finding]:
     headers = {"Authorization": f"Bearer {settings.backtest_token}"} if settings.backtest_token else {}
     try:
         with httpx.Client(mounts=without_proxy(url)) as http:
-            told = http.get(url, headers=headers, timeout=_HEALTH_TIMEOUT_S).json()
-        checks = [Finding(check["name"], ok=check["ok"], detail=check["detail"]) for check in told["checks"]]
+            answer = http.get(url, headers=headers, timeout=_HEALTH_TIMEOUT_S).json()
+        checks = [
+            Finding(check["name"], ok=check["ok"], detail=check["detail"]) for check in answer["checks"]
+        ]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        advice = f"{url} tells nothing of itself: start it with `backtest up`, which brings that page"
+        advice = f"{url} has no /healthz: start it with `backtest up`, which brings that page"
         return [Finding("health", ok=False, detail=advice)]
     return checks

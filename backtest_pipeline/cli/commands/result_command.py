@@ -90,7 +90,7 @@ def _completed(store: TaskStore, task_id: str) -> tuple[Manifest, Callable[[], o
 
 @contextmanager
 def usable_files() -> Iterator[None]:
-    """Tells of a file that cannot be read or written by its name, instead of with a stack trace.
+    """Reports a file that cannot be read or written by its name, instead of with a stack trace.
 
     Raises:
         FileUnusable: the block ran into one.
@@ -146,5 +146,5 @@ def _show(frame: pd.DataFrame) -> None:
     cells = shown.map(lambda value: f"{value:,.6g}" if isinstance(value, float) else str(value))
     print_table(tuple(frame.columns), [tuple(row) for row in cells.to_numpy()])
     if len(frame) > len(shown):
-        told = f"{len(shown)} of {len(frame):,} rows; --csv - prints all"
-        stderr.print(told, highlight=False, markup=False, soft_wrap=True)
+        note = f"{len(shown)} of {len(frame):,} rows; --csv - prints all"
+        stderr.print(note, highlight=False, markup=False, soft_wrap=True)

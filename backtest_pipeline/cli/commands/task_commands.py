@@ -101,8 +101,8 @@ def _show(tasks: list[TaskStatus], *, as_json: bool) -> None:
 def _tell_if_reused(task: TaskStatus) -> None:
     """A task that has completed as soon as it is asked for is an earlier one."""
     if task.state == "completed":
-        told = f"task {task.task_id} has this result already; --fresh runs it again"
-        stderr.print(told, highlight=False, markup=False, soft_wrap=True)
+        note = f"task {task.task_id} has this result already; --fresh runs it again"
+        stderr.print(note, highlight=False, markup=False, soft_wrap=True)
 
 
 def refuse_unfinished(task: TaskStatus) -> None:

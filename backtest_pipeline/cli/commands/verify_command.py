@@ -78,7 +78,7 @@ def _verified(layout: Layout, task_id: str) -> Verified:
 
 
 def _again(found: Verified, settings: Settings) -> Rerun | str | None:
-    """A second run of a sound completed task; text tells why there could be none."""
+    """A second run of a sound completed task; text says why there is none."""
     if not found.ok or found.status != "completed":
         return None
     store = TaskStore(settings.data_root)

@@ -1,8 +1,8 @@
-"""Metrics of an account's curve. Fractions, not percent; none where undefined.
+"""Metrics of an account's curve. Fractions, not percent; `None` where undefined.
 
 Returns are taken bar by bar at the close, the first against the initial cash, so that n bars have n returns.
 A year of time is 365.25 days from the first bar's open to the last bar's end; a year of returns is
-`periods_per_year` of them. What is told for a year is none where less than 30 days have passed. The risk-free
+`periods_per_year` of them. Annual metrics are `None` where less than 30 days have passed. The risk-free
 rate is 0.
 """
 

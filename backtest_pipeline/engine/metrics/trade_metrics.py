@@ -20,11 +20,12 @@ def trade_metrics(trades: NDArray[Any]) -> Metrics:
     `win_rate`: share of trades with pnl > 0.
     `avg_trade_return`, `best_trade_return`, `worst_trade_return`: of return_frac, pnl over the entry's
     notional.
-    `profit_factor`: sum of the gains / sum of the losses; none without a loss.
+    `profit_factor`: sum of the gains / sum of the losses; `None` without a loss.
     `expectancy`: mean pnl of a trade, in quote currency.
     `sqn`: sqrt(trades) * mean(pnl) / standard deviation(pnl, ddof 1); Tharp, "Definitive Guide to Position
-    Sizing", with pnl in place of R multiples; none under two trades.
-    `kelly`: win rate - (1 - win rate) / (mean gain / mean loss); Kelly (1956); none without gains or losses.
+    Sizing", with pnl in place of R multiples; `None` under two trades.
+    `kelly`: win rate - (1 - win rate) / (mean gain / mean loss); Kelly (1956); `None` without
+    gains or losses.
     `fees_paid`: of all orders, in quote currency.
 
     Args:

@@ -45,7 +45,7 @@ Beside it, where only one module raises them: `settings.SettingsInvalid`, `candl
 `web.access.hosts.HostsInvalid`, `web.access.identity.AccessInvalid` and `BindRefused`,
 `web.access.refusal.Refusal` and `dagster_internals.web_server_command.Unguarded`.
 
-A message says what is wrong and what to do. `retryable` tells whether the same request may succeed
+A message says what is wrong and what to do. `retryable` says whether the same request may succeed
 later without anyone changing anything.
 """
 

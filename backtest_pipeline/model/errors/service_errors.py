@@ -12,7 +12,7 @@ class ServiceError(BacktestError):
 
 
 class AddressInvalid(ServiceError):
-    """The web server's address is none."""
+    """The web server's address cannot be one."""
 
     def __init__(self, url: str, problem: str) -> None:
         self.url = url

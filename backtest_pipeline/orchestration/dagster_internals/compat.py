@@ -44,7 +44,7 @@ class Declaration:
         name: the name.
         kind: what is done with it.
         used_by: a function of that library which must mention the name, as a replacement has no effect
-            otherwise; none where only its presence counts.
+            otherwise; `None` where only its presence counts.
     """
 
     owner: Owner
@@ -128,7 +128,7 @@ def overrides(parent: type, name: str, *, used_by: Callable[..., Any] | None = N
     Args:
         parent: the class whose name it is.
         name: the name.
-        used_by: a function that calls it; none for names that a protocol fixes, as of gRPC's methods.
+        used_by: a function that calls it; `None` for names that a protocol fixes, as of gRPC's methods.
 
     Raises:
         InternalsChanged: the parent has no such name, or that function does not call it.

@@ -96,7 +96,7 @@ def _captured(stream: TextIO, path: Path) -> Iterator[None]:
 
 
 def _copy(file: BinaryIO, to: int, done: threading.Event) -> None:
-    """Copies what is appended to a file until told that it is complete; closes both."""
+    """Copies what is appended to a file until it is complete; closes both."""
     ended = False
     with file, os.fdopen(to, "wb", buffering=0) as usual:
         while not ended:

@@ -32,7 +32,7 @@ def timed_out(record: RunRecord, now_s: float) -> bool:
 
 
 class BacktestRunLauncher(DefaultRunLauncher):
-    """Launches runs on the code server and can tell whether it still has them."""
+    """Launches runs on the code server and knows whether it still has them."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         """Called by Dagster when it loads `dagster.yaml`."""

@@ -63,10 +63,10 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         """Takes what fits from the queue, while nobody else starts runs.
 
         Raises:
-            LockNotAcquired: somebody else has had the lock for a minute; Dagster's loop logs it, tells the
+            LockNotAcquired: somebody else has had the lock for a minute; Dagster's loop logs it, shows the
                 health check by the heartbeat, and looks again.
             Exception: it could not be asked whether the code servers are there, for another reason than that
-                they are away; what was due was started all the same, and the fault is told as above.
+                they are away; what was due was started all the same, and the fault is reported as above.
         """
         instance = workspace_process_context.instance
         looked_at, now_s = _last_written(instance), time.monotonic()
@@ -103,7 +103,7 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         return [run for run in runs if location_of(run) not in away]
 
     def _answers(self, name: str) -> bool:
-        """Whether a code server answers. Where the question itself fails, a launch will tell."""
+        """Whether a code server answers. Where the question itself fails, a launch will show."""
         if self._workspace is None:
             return False
         try:

@@ -87,7 +87,7 @@ def retry_or_owe(
     Args:
         workspace_process_context: where the runs' code is found.
         records: runs that have ended.
-        logger: told when a retry has to wait.
+        logger: gets a line when a retry has to wait.
     """
     instance = workspace_process_context.instance
     for run in filter_runs_to_should_retry([record.dagster_run for record in records], instance):

@@ -1,7 +1,7 @@
 """Worker processes forked from a preloaded server, so that nothing is imported again for a run.
 
 Python's own fork server does the work. What is added: a *generation* of it can be replaced by a fresh one
-when code is reloaded, while runs of the old one finish in peace; and a probe tells whether the preload
+when code is reloaded, while runs of the old one finish in peace; and a probe checks whether the preload
 really worked, as a failing one is ignored without a word.
 """
 

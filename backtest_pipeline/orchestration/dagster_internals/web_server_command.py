@@ -100,7 +100,7 @@ def serve_guarded(
     live_data_poll_rate: int | None = None,
     **_: Any,
 ) -> None:
-    """Serves until it is told to stop; stands in for Dagster's function of the same arguments."""
+    """Serves until it is stopped; stands in for Dagster's function of the same arguments."""
     host, port = host or dagster_cli.DEFAULT_WEBSERVER_HOST, port or dagster_cli.DEFAULT_WEBSERVER_PORT
     settings = get_settings()
     dagster = create_app_from_workspace_process_context(

@@ -12,7 +12,7 @@ from backtest_pipeline.settings import get_settings
 
 # Plain Dagster scalars, as in the job `backtest`: they refuse `{"env": NAME}`, which reads the environment.
 _FORM = {
-    "dry_run": dg.Field(bool, default_value=False, description="only tell what would be deleted"),
+    "dry_run": dg.Field(bool, default_value=False, description="only list what would be deleted"),
     "older_than_days": dg.Field(
         dg.Noneable(float),
         is_required=False,
@@ -29,7 +29,7 @@ _FORM = {
 def delete_expired(context: dg.OpExecutionContext) -> None:
     dry_run: bool = context.op_config["dry_run"]
 
-    def tell(verdict: Verdict) -> None:
+    def log(verdict: Verdict) -> None:
         done = "would go" if dry_run else "deleted"
         context.log.info(
             f"{done if verdict.delete else 'kept'}: {verdict.name} ({verdict.why}, "
@@ -41,7 +41,7 @@ def delete_expired(context: dg.OpExecutionContext) -> None:
         get_settings(),
         older_than_days=context.op_config["older_than_days"],
         dry_run=dry_run,
-        tell=tell,
+        on_verdict=log,
     )
     context.log_event(
         dg.AssetMaterialization(

@@ -1,7 +1,7 @@
 """What a dead worker could not do itself: the manifest of a task that failed or was cancelled, and the alert.
 
 Dagster's own failure sensor forgets what happened before its first tick and fires for attempts that will be
-retried. This one reads the runs themselves from where it stopped, and leaves marks on what it has told and
+retried. This one reads the runs themselves from where it stopped, and leaves tags on what it has reported and
 recorded.
 """
 
@@ -32,26 +32,28 @@ _WITHOUT_RESULT = [*STATUSES["failed"], *STATUSES["cancelled"]]
     name="final_states",
     minimum_interval_seconds=LOOK_EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes the manifests of tasks whose worker could not, and tells of failures (ALERT_URLS).",
+    description="Writes the manifests of tasks whose worker could not, and alerts of failures (ALERT_URLS).",
 )
 def final_states(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     now = datetime.now(UTC)
     since = datetime.fromisoformat(context.cursor) - _OVERLAP if context.cursor else None
     alerts = Alerts(get_settings().alert_urls, get_settings().backtest_url, context.log)
-    told, pending = 0, []
+    reported, pending = 0, []
     for record in _ended_since(context.instance, since):
         changed_at = record.update_timestamp.replace(tzinfo=UTC)
         try:
             final = _is_final(context.instance, record, now)
             if final is None or (final and not _told(context, record, alerts)):
                 pending.append(changed_at)
-            told += final is True
+            reported += final is True
         except Exception as error:  # noqa: BLE001  one task's trouble keeps no other task waiting
-            context.log.warning("the end of run %s cannot be told: %r", record.dagster_run.run_id, error)
+            context.log.warning("the end of run %s cannot be reported: %r", record.dagster_run.run_id, error)
             if now - changed_at < GIVE_UP_AFTER:
                 pending.append(changed_at)
     context.update_cursor(min([now, *pending]).isoformat())
-    return dg.SkipReason(f"{told} tasks have failed or been cancelled, {len(pending)} wait for the next look")
+    return dg.SkipReason(
+        f"{reported} tasks have failed or been cancelled, {len(pending)} wait for the next look"
+    )
 
 
 def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[dg.RunRecord]:
@@ -63,7 +65,7 @@ def _ended_since(instance: dg.DagsterInstance, since: datetime | None) -> Iterat
 
 
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool | None:
-    """Whether no retry is coming; none while it is the worker's turn to say, a moment after its failure."""
+    """Whether no retry is coming; `None` while it is the worker's turn to say, a moment after its failure."""
     run = record.dagster_run
     if state_of(run) == "cancelled":
         return True

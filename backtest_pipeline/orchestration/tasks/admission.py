@@ -14,11 +14,11 @@ from backtest_pipeline.orchestration.tasks.attempts import refuse_foreign_attemp
 
 @contextmanager
 def gone_if_refused(instance: DagsterInstance, run: DagsterRun) -> Iterator[None]:
-    """Deletes a run that cannot be submitted: nobody has been told of it, and Dagster would fail it later."""
+    """Deletes a run that cannot be submitted: nobody knows of it, and Dagster would fail it later."""
     try:
         yield
     except Exception:
-        with suppress(Exception):  # a database that fails has been told of already
+        with suppress(Exception):  # a database that fails has been reported already
             instance.delete_run(run.run_id)
         raise
 

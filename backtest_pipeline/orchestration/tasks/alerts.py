@@ -1,4 +1,4 @@
-"""Telling people that a task failed, over whatever Apprise can reach."""
+"""Alerts that a task failed, over whatever Apprise can reach."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dagster import DagsterRun
 
 _refused: set[str] = set()
-"""What this process has told already: the sensor looks every few seconds."""
+"""Alerts that this process has sent already: the sensor looks every few seconds."""
 
 
 class Alerts:
@@ -29,7 +29,7 @@ class Alerts:
         Args:
             urls: comma-separated Apprise URLs; empty for none.
             web_url: the web server, for the link to the run.
-            log: where failures of a notifier are told.
+            log: gets the failures of a notifier.
         """
         self._web_url = web_url.rstrip("/")
         self._log = log
@@ -40,7 +40,7 @@ class Alerts:
                 log.warning("entry %d of ALERT_URLS is no notification URL", number + 1)
 
     def failed(self, run: DagsterRun, message: str) -> None:
-        """Tells that a task has failed for good."""
+        """Sends an alert that a task has failed for good."""
         if not len(self._notifier):
             return
         task_id = task_of(run)

@@ -71,7 +71,7 @@ def clean_up(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     older_than_days: float | None = None,
     dry_run: bool = False,
-    tell: Callable[[Verdict], object] = lambda _: None,
+    on_verdict: Callable[[Verdict], object] = lambda _: None,
 ) -> CleanupReport:
     """Deletes results past TASK_RESULT_TTL_DAYS and records past RUN_RECORD_TTL_DAYS.
 
@@ -83,8 +83,8 @@ def clean_up(
         settings: the folders and times.
         now: the clock.
         older_than_days: another time to live for results; more than 0.
-        dry_run: only tell.
-        tell: called with each verdict on a folder.
+        dry_run: only report.
+        on_verdict: called with each verdict on a folder.
 
     Raises:
         RequestInvalid: `older_than_days` is not more than 0.
@@ -102,7 +102,7 @@ def clean_up(
         unfinished=Unfinished(instance, now),
         as_promised=older_than_days is None and "task_result_ttl_days" not in settings.model_fields_set,
     )
-    swept = sweep(settings.data_root, rules, dry_run=dry_run, tell=tell)
+    swept = sweep(settings.data_root, rules, dry_run=dry_run, on_verdict=on_verdict)
     records: list[str] = []
     store = TaskStore(settings.data_root)
     if settings.run_record_ttl_days and store.layout.tasks.is_dir():  # else nobody knows what is pinned

@@ -22,7 +22,7 @@ from backtest_pipeline.orchestration.tasks.run_context import TaskContext
 
 @contextmanager
 def reported(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
-    """Runs an op's work and tells of its failure in our words.
+    """Runs an op's work and reports its failure in our words.
 
     An error of ours is retried if it says so; trouble with disks, memory and databases is, as it may pass;
     anything else is not, as the same code on the same candles would fail again.
@@ -73,7 +73,7 @@ def _record_interruption(context: dg.OpExecutionContext, stage: str) -> None:
     if record is None or record.dagster_run.status != dg.DagsterRunStatus.CANCELING:
         return  # not final
     if timed_out(record, time.time()):
-        return  # told by whoever declares the timeout
+        return  # reported by whoever declares the timeout
     with _left_to_the_sensor(context):
         publish_unfinished(context, "cancelled", None)
     with _left_to_the_sensor(context):
@@ -85,7 +85,7 @@ def _left_to_the_sensor(context: dg.OpExecutionContext) -> Iterator[None]:
     """Goes on when an end cannot be written down: the sensor `final_states` will do it."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001  the task's own error is the one to tell
+    except Exception as error:  # noqa: BLE001  the task's own error is the one to report
         context.log.warning("the end of the attempt could not be written down: %r", error)
 
 

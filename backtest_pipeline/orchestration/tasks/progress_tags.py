@@ -45,13 +45,13 @@ class ProgressTags:
         """
         began_at = self._clock()
 
-        def tell(fraction: float, stage: str) -> None:
+        def report(fraction: float, stage: str) -> None:
             done = _bars_text(fraction * bars, bars, self._clock() - began_at)
             self(start + (stop - start) * fraction, f"{stage}{done}")
 
-        return tell
+        return report
 
 
 def _bars_text(done: float, bars: int, took_s: float) -> str:
-    """How far and how fast, once there is something to tell."""
+    """How far and how fast, once there is something to show."""
     return f", {done:,.0f} of {bars:,} bars, {done / took_s:,.0f} a second" if done and took_s else ""

@@ -27,7 +27,7 @@ class Publication:
     """One attempt's results, written and published as often as it takes.
 
     Attributes:
-        manifest: what was published last; none before the first time.
+        manifest: what was published last; `None` before the first time.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Publication:
             except ResultVanished as error:
                 _log.warning("publishing once more: %s", error)
                 time.sleep(pause_s)
-                with suppress(ResultVanished):  # the next look will tell
+                with suppress(ResultVanished):  # the next look will show
                     self._published()
         return self._require_whole()
 

@@ -69,7 +69,7 @@ class TaskContext(Protocol):
 
         Raises:
             SymbolsUnknown, CandlesMissing: it has not.
-            CandleFileUnreadable, CandlesInvalid: it cannot be told.
+            CandleFileUnreadable, CandlesInvalid: that cannot be found out.
         """
 
 

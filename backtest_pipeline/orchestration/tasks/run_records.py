@@ -26,7 +26,7 @@ _WORTH_SHRINKING = 0.25
 
 
 class Unfinished:
-    """Tells tasks and runs that have not ended, or may get another attempt; looks again every two seconds."""
+    """Which tasks and runs have not ended, or may get another attempt; looks again every two seconds."""
 
     def __init__(self, instance: DagsterInstance, now: Callable[[], datetime]) -> None:
         self._instance = instance
@@ -70,7 +70,7 @@ def delete_old_records(
         instance: whose record it is.
         before: only tasks whose last attempt ended before that moment.
         keep: whether a task's record stays in any case, as of pinned ones.
-        dry_run: only tell.
+        dry_run: only report.
         jobs: whose runs are deleted; other jobs of the instance are not ours.
 
     Returns:

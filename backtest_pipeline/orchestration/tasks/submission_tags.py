@@ -26,7 +26,7 @@ _OF_FORMER_ATTEMPT = (
 
 
 def submission_tags(run: DagsterRun, *, now_s: float) -> dict[str, str]:
-    """What a run's config says by tags, and a beginning without what an earlier attempt has told.
+    """What a run's config says by tags, and a beginning without what an earlier attempt has reported.
 
     Args:
         run: a run that is being submitted.

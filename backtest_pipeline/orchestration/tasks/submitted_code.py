@@ -18,8 +18,8 @@ class CodeOfRun:
     """Digests of the code that decides a run's result, see `strategies.code_version`.
 
     Attributes:
-        ran: of what this process has loaded; none where it has no sources.
-        submitted: of what the submitter had; none where nobody told, as from the web UI.
+        ran: of what this process has loaded; `None` where it has no sources.
+        submitted: of what the submitter had; `None` where the submitter does not say, as from the web UI.
     """
 
     ran: str | None
@@ -39,7 +39,7 @@ def code_of_run(names: str | Sequence[str], run_tags: Mapping[str, str]) -> Code
 
     Args:
         names: of the strategy, or of those that a sweep may run.
-        run_tags: the run's, which tell what the submitter had and whether any code will do.
+        run_tags: the run's, which say what the submitter had and whether any code will do.
 
     Raises:
         CodeDiffers: the submitter had other code and did not ask for the server's; or what this process has

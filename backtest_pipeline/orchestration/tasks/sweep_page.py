@@ -45,7 +45,7 @@ def sweep_progress(
     """Tells how many trials are done, how long the others will take, and the best so far."""
     began_s = clock()
 
-    def tell(now: SweepProgress) -> None:
+    def report(now: SweepProgress) -> None:
         words = [f"{now.done:,} of {now.trials:,} trials"]
         own, took_s = now.done - now.resumed, clock() - began_s
         if own and took_s and now.done < now.trials:
@@ -54,7 +54,7 @@ def sweep_progress(
             words.append(f"best {request.objective} {shown(request.objective, now.best)}")
         progress(_BEGAN + (_DONE - _BEGAN) * now.done / now.trials, ", ".join(words))
 
-    return tell
+    return report
 
 
 def sweep_lines(request: SweepRequest, tally: TrialTally) -> list[str]:

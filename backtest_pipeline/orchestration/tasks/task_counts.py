@@ -32,7 +32,7 @@ def task_counts(instance: DagsterInstance) -> dict[str, int]:
 
 
 class EndedTasks:
-    """Tasks that ended while this process ran, each told once."""
+    """Tasks that ended while this process ran, each counted once."""
 
     def __init__(self, instance: DagsterInstance, started_at_s: float) -> None:
         """Begins at a moment, in seconds since 1970."""
@@ -44,7 +44,7 @@ class EndedTasks:
     def look(self, now_s: float) -> list[tuple[str, float]]:
         """State and seconds from submission to end, of tasks that ended since the last look.
 
-        A failure is told some seconds late: until then Dagster may still decide to retry it.
+        A failure is counted some seconds late: until then Dagster may still decide to retry it.
         """
         floor_s = max(self._started_at_s, self._looked_at_s - _OVERLAP_S)
         self._told = {run_id: end_s for run_id, end_s in self._told.items() if end_s >= floor_s}

@@ -29,5 +29,5 @@ DARK = {
 TEXTS = ("ink", "muted", "gain", "loss", "warning")
 LINES = ("equity", "benchmark", "gain", "loss")
 
-# Curves that lie over one another; each can be told from a light and from a dark panel.
+# Curves that lie over one another; each contrasts with a light and with a dark panel.
 SERIES = ("#2f74e0", "#d9601a", "#1a8f63", "#b653c9", "#a67c00", "#d8436b", "#168aa0", "#7a6cf0")

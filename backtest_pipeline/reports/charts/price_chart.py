@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, NumeralTickFo
 from bokeh.plotting import figure
 
 from backtest_pipeline.reports.charts.palette import LIGHT
-from backtest_pipeline.reports.charts.theme import dressed
+from backtest_pipeline.reports.charts.theme import themed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def histogram_figure(counts: NDArray[np.int64], edges: Floats) -> figure:
     tips = [("return", "@from{0.[00]%} to @to{0.[00]%}"), ("trades", "@n{0,0}")]
     made.add_tools(HoverTool(renderers=[bars], tooltips=tips, visible=False))
     made.xaxis.formatter = NumeralTickFormatter(format="0.[0]%")
-    return dressed(made, "0,0")
+    return themed(made, "0,0")
 
 
 def embedded(figures: Mapping[str, figure]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from bokeh.plotting import figure
 from backtest_pipeline.reports.charts.palette import LIGHT
 
 
-def dressed(made: figure, unit: str) -> figure:
+def themed(made: figure, unit: str) -> figure:
     """Gives a figure the page's colours and fonts; `unit` is a format of `NumeralTickFormatter`."""
     made.sizing_mode = "stretch_width"
     made.toolbar.logo = None

@@ -23,7 +23,7 @@ from bokeh.plotting import figure
 
 from backtest_pipeline.reports.charts.downsample import kept_points
 from backtest_pipeline.reports.charts.palette import LIGHT
-from backtest_pipeline.reports.charts.theme import dressed
+from backtest_pipeline.reports.charts.theme import themed
 
 if TYPE_CHECKING:
     from bokeh.models.renderers import GlyphRenderer
@@ -91,7 +91,7 @@ class Timeline:
         if not with_times:
             made.xaxis.visible = False
             made.min_border_bottom = 4
-        return dressed(made, unit)
+        return themed(made, unit)
 
     def add_line(
         self,

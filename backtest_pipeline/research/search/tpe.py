@@ -80,7 +80,7 @@ class TreeParzen:
     def _known(
         self, first: int, earlier: Sequence[pa.Table], distributions: dict[str, BaseDistribution]
     ) -> list[optuna.trial.FrozenTrial]:
-        """What the study is told of the trials before `first`."""
+        """What the study learns of the trials before `first`."""
         from optuna.trial import TrialState, create_trial  # noqa: PLC0415  as above
 
         table = pa.concat_tables(earlier).slice(0, first) if earlier else None

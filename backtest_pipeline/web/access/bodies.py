@@ -16,7 +16,7 @@ async def read_body(receive: Receive, *, announced: str | None, limit_bytes: int
 
     Args:
         receive: where the pieces come from.
-        announced: the header `Content-Length`, none where there is none.
+        announced: the header `Content-Length`, `None` where there is none.
         limit_bytes: the most that is kept.
 
     Raises:

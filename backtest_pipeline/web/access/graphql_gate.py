@@ -19,7 +19,7 @@ class GraphQLGate:
     """Lets requests through that Dagster can answer and their sender may make."""
 
     def __init__(self, knows_run: KnowsRun | None = None) -> None:
-        """Notes who can tell whether there is a run of an id; None: nobody."""
+        """Notes who knows whether there is a run of an id; `None`: nobody."""
         self._knows_run = knows_run
 
     def check_body(self, body: bytes, role: Role) -> None:

@@ -72,7 +72,7 @@ class Guard:
             open_paths: paths that strangers may read.
             body_limit_bytes: of one request, and of one message of a WebSocket.
             requests_per_second: of each user who had to prove who they are; 0 for any number.
-            knows_run: whether there is a run of an id, called in a thread; None where nobody can tell.
+            knows_run: whether there is a run of an id, called in a thread; `None` where nobody knows.
             clock: another clock, for tests.
         """
         self._app = app

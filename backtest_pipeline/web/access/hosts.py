@@ -23,14 +23,14 @@ class HostsInvalid(BacktestError):
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A host as URLs and the header `Host` write it; port none where it is not written."""
+    """A host as URLs and the header `Host` write it; port `None` where it is not written."""
 
     name: str
     port: int | None
 
     @classmethod
     def parse(cls, text: str) -> Authority | None:
-        """Reads `name` or `name:port`; none where the text is neither."""
+        """Reads `name` or `name:port`; `None` where the text is neither."""
         match = _AUTHORITY.fullmatch(text.strip().lower())
         if match is None:
             return None

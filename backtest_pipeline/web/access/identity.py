@@ -79,7 +79,7 @@ class Access:
         return bool(self._tokens) or self._proxy_sha256 is not None
 
     def user_of(self, headers: Mapping[str, Sequence[str]]) -> User | None:
-        """Whose request it is; none where nothing of ours proves it.
+        """Whose request it is, or `None` where nothing of ours proves it.
 
         Args:
             headers: all values of each header, by lower-case name.
@@ -101,7 +101,7 @@ class Access:
             return None
         given = _sha256(secret.strip())
         found: User | None = None
-        for token in self._tokens:  # all of them, so that the time tells nothing
+        for token in self._tokens:  # all of them, so that the time reveals nothing
             if hmac.compare_digest(given, token.sha256):
                 found = token.user
         return found

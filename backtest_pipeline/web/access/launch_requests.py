@@ -42,7 +42,7 @@ def refuse_bad_launch(request: GraphQLRequest, knows_run: KnowsRun | None = None
 
     Args:
         request: what a client has sent.
-        knows_run: whether there is a run of an id; None where nobody can tell.
+        knows_run: whether there is a run of an id; `None` where nobody knows.
 
     Raises:
         Refusal: a run config names an environment variable, a tag is one that Dagster could not use, or a run

@@ -1,6 +1,6 @@
 """Signs of life of the service's processes: a small file each in DAGSTER_HOME, written once a second.
 
-Whoever sees the file (the web server for `/healthz`, `backtest up`, a container's health check) tells by it a
+By the file, the web server (for `/healthz`), `backtest up` and a container's health check distinguish a
 process that hangs from one that works. It needs no database, which may be slow or away, and no room on the
 disk: the same bytes are written again and again.
 """
@@ -51,7 +51,7 @@ def sign_file(home: Path, name: str) -> Path:
 
 
 def read_sign(path: Path) -> SignOfLife | None:
-    """The newest sign of life; none where there is none, or it cannot be read."""
+    """The newest sign of life, or `None` where there is none or it cannot be read."""
     try:
         return SignOfLife(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -92,7 +92,7 @@ class Beacon:
 
 
 def started_of(pid: int) -> int:
-    """When a process started, in the kernel's ticks since the machine did; 0 where that cannot be told."""
+    """When a process started, in the kernel's ticks since the machine did; 0 where that is unknown."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
     except (OSError, ValueError, IndexError):

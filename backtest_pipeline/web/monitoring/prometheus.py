@@ -1,4 +1,4 @@
-"""What `/metrics` tells Prometheus."""
+"""What `/metrics` reports to Prometheus."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Figures:
         ended: state and seconds from submission to end, of each task that ended since the last look.
         results: how many tasks have a folder.
         results_bytes: what the folders take.
-        free_bytes: free on the volume, none where it cannot be told.
+        free_bytes: free on the volume, or `None` where that is unknown.
         cleanup: the newest cleanup.
-        checks: as `/healthz` tells.
+        checks: as `/healthz` shows.
     """
 
     tasks: Mapping[str, int]
@@ -64,7 +64,7 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges of the newest figures; what is unknown is left out rather than told as zero."""
+        """The gauges of the newest figures; what is unknown is left out rather than reported as zero."""
         now = self._figures
         if now is None:
             return
@@ -76,19 +76,19 @@ class Metrics(Collector):
         if now.free_bytes is not None:
             yield _one("backtest_disk_free_bytes", "Free on the volume of the results.", now.free_bytes)
         if now.cleanup is not None:
-            told = "Unix time at which results were last cleaned up."
-            yield _one("backtest_cleanup_last_timestamp_seconds", told, now.cleanup.finished_at_s)
+            help_text = "Unix time at which results were last cleaned up."
+            yield _one("backtest_cleanup_last_timestamp_seconds", help_text, now.cleanup.finished_at_s)
             yield _one("backtest_cleanup_last_deleted", "What that cleanup deleted.", now.cleanup.deleted)
-            told = "Bytes that that cleanup freed."
-            yield _one("backtest_cleanup_last_freed_bytes", told, now.cleanup.freed_bytes)
+            help_text = "Bytes that that cleanup freed."
+            yield _one("backtest_cleanup_last_freed_bytes", help_text, now.cleanup.freed_bytes)
 
 
-def _one(name: str, told: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, told, value=value)
+def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=value)
 
 
-def _by(name: str, told: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, told, labels=[label])
+def _by(name: str, help_text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
     return family

@@ -21,7 +21,7 @@ class LastCleanup:
 
 
 def last_cleanup(layout: Layout) -> LastCleanup | None:
-    """The newest cleanup; none where there was none yet, or its note cannot be read."""
+    """The newest cleanup, or `None` where there was none yet or its note cannot be read."""
     try:
         note = json.loads(layout.last_cleanup.read_bytes())
         finished = datetime.fromisoformat(note["finished_at"])

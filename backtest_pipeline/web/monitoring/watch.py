@@ -97,7 +97,7 @@ class Watch:
         Args:
             path: where signs of life go.
             look: finds what has not moved since the last look.
-            end: ends this process, told why; for tests.
+            end: ends this process, given the reason; for tests.
             every_s: seconds between two looks.
         """
         self._beacon = Beacon(path)
@@ -122,7 +122,7 @@ class Watch:
                 self._end(words)
             if seconds > one.noticed_after_s:
                 reported.append(words)
-        with suppress(OSError):  # told from outside by the silence
+        with suppress(OSError):  # the silence is noticed from outside
             self._beacon.sign("; ".join(reported))
 
     def _run(self) -> None:
@@ -184,7 +184,7 @@ class StandingThreads:
 
 
 def _switches(native_id: int | None) -> bytes:
-    """How often a thread has been given and has left the processor; Linux alone tells."""
+    """How often a thread has been given and has left the processor; Linux alone counts that."""
     try:
         status = Path(f"/proc/self/task/{native_id}/status").read_bytes()
     except OSError:
