@@ -8,6 +8,7 @@ from pathlib import Path
 import backtest_pipeline
 
 PACKAGE = Path(backtest_pipeline.__file__).parent
+ROOT = PACKAGE.parent
 MOST_LINES = 300
 LONG = {
     "engine/kernel.py",  # the bar-by-bar rules are compiled as one function and read in one piece
@@ -27,8 +28,11 @@ def test_no_module_is_longer_than_a_reader_keeps_in_mind() -> None:
 
 
 def test_no_two_modules_have_the_same_name() -> None:
+    """Of the package, its tests and the scripts; what Python or pytest name is left out."""
     paths = defaultdict(list)
-    for path in _modules():
-        if path.name != "__init__.py":
-            paths[path.stem].append(str(path.relative_to(PACKAGE)))
+    for folder in (PACKAGE, ROOT / "backtest_pipeline_tests", ROOT / "scripts"):
+        for path in folder.rglob("*.py"):
+            if path.name not in {"__init__.py", "conftest.py"}:
+                paths[path.stem].append(str(path.relative_to(ROOT)))
+    assert len(paths) > 400
     assert [same for same in paths.values() if len(same) > 1] == []

@@ -69,7 +69,7 @@ class Podman:
             "CONTAINERS_CONF": f"{self.folder}/containers.conf",
             "CONTAINERS_STORAGE_CONF": f"{self.folder}/storage.conf",
             "CONTAINERS_REGISTRIES_CONF": f"{self.folder}/registries.conf",
-            # Health checks are asked for by health_checks.py, as there need not be a systemd with its timers.
+            # Health checks are asked for by container_health.py, as there may be no systemd with timers.
             "DISABLE_HC_SYSTEMD": "true",
         }
 

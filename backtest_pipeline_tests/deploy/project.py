@@ -20,7 +20,7 @@ from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline_tests.acceptance.live import free_port
 from backtest_pipeline_tests.deploy import images
-from backtest_pipeline_tests.deploy.health_checks import health_checks
+from backtest_pipeline_tests.deploy.container_health import health_checks
 from backtest_pipeline_tests.deploy.images import ROOT
 from backtest_pipeline_tests.deploy.podman import Podman, podman
 

@@ -16,7 +16,7 @@ from backtest_pipeline_tests.docs.pages import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 DOOR, FUZZ, BROWSER = (
-    "acceptance/test_guard.py",
+    "acceptance/test_guarded_service.py",
     "acceptance/test_guard_fuzz.py",
     "acceptance/test_guard_browser.py",
 )

@@ -56,8 +56,8 @@ ELSEWHERE = {
         "acceptance/test_changed_code.py",
         "is not what the server has loaded",
     ),
-    "No space left on device": ("acceptance/test_disk.py", "No space left on device"),
-    "MB free and the result may take …": ("acceptance/test_disk.py", "the result may take"),
+    "No space left on device": ("acceptance/test_full_disk.py", "No space left on device"),
+    "MB free and the result may take …": ("acceptance/test_full_disk.py", "the result may take"),
     "no sign of life for … s (process …); it hangs or has ended: start it again, see its log": (
         "orchestration/test_daemon_health.py",
         "no sign of life for 11 s",

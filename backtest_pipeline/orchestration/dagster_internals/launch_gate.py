@@ -42,8 +42,8 @@ def _created(
 def resolved(workspace: BaseWorkspaceRequestContext, asked: ExecutionParams) -> ExecutionParams:
     """A launch with its request resolved: every default and every parameter written out.
 
-    Where the code server gives no answer, as while it loads code, the launch stays as it is: Dagster checks its
-    form, and the run's first op resolves the request.
+    Where the code server gives no answer, as while it loads code, the launch stays as it is: Dagster checks
+    its form, and the run's first op resolves the request.
 
     Raises:
         RequestInvalid: the request cannot be run.
