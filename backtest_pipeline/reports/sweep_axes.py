@@ -77,6 +77,18 @@ class SweepAxis:
             return along.astype(np.int64)
         return along.astype(np.int64) * bins // self.count
 
+    def numbers(self, places: Positions) -> NDArray[np.float64]:
+        """The values of a range at the places, exactly."""
+        if isinstance(self.values, tuple) or self.count is None:
+            return np.asarray(places, dtype=np.float64)
+        distinct, position = np.unique(places, return_inverse=True)
+        numbers = np.array([self.values.at(int(place)) for place in distinct], dtype=np.float64)
+        return numbers[position]
+
+    def value(self, place: float) -> Any:
+        """The value at a place, as JSON has it."""
+        return float(place) if self.count is None else as_json(value_at(self.values, int(place)))
+
     def labels(self, bins: int) -> list[str]:
         """What each bin holds, for people: a value, or the first and the last."""
         if self.count is None:

@@ -58,13 +58,12 @@ class TrialBatch:
 
 
 class TrialSource(Protocol):
-    """Where the trials of a sweep come from, as often as they are asked for.
+    """Where the trials of a sweep come from, as often as they are asked for."""
 
-    Attributes:
-        metrics: those that are known of each.
-    """
-
-    metrics: Sequence[str]
+    @property
+    def metrics(self) -> Sequence[str]:
+        """Those that are known of each."""
+        ...
 
     def batches(self, metrics: Sequence[str] = (), *, with_errors: bool = False) -> Iterator[TrialBatch]:
         """All trials in the order of their numbers, which follow each other, some at a time."""

@@ -1,10 +1,8 @@
-"""The report and the picture of a sweep that is on disk, and the page that compares several."""
+"""The report and the picture of a sweep that is on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,80 +10,80 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.model import tags
+from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
+from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
+from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.reports.sweep_trials import STATES, TrialBatch
-from backtest_pipeline.research.space import Space
-from backtest_pipeline.results.sweep_tables import TRIALS_FILE
+from backtest_pipeline.reports.charts.sweep_equity import MOST_CURVES, Curve
+from backtest_pipeline.reports.sweep_report import SweepFindings, sweep_report_html
+from backtest_pipeline.reports.sweep_summary import summarised
+from backtest_pipeline.research.trial_requests import trial_request
+from backtest_pipeline.results.verification import file_problem
+from backtest_pipeline.workflows.stored_trials import StoredTrials
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.results.task_store import TaskStore
 
-    from backtest_pipeline.research.space import Axis
+BEST_EQUITY = "best_equity.parquet"
+FIRST_FIELDS = ("strategy", "symbols", "timeframe")
 
-_FIXED = ("trial", "state", "rank", "objective")
 
+def sweep_report(folder: Path, manifest: Manifest) -> bytes:
+    """Draws the report of a completed sweep.
 
-@dataclass(frozen=True)
-class StoredTrials:
-    """The trials of a sweep's folder, read a row group at a time.
-
-    Attributes:
-        folder: of the task.
-        request: what was asked.
+    Args:
+        folder: of the task, whose tables are as the manifest has them.
+        manifest: of the task.
     """
-
-    folder: Path
-    request: SweepRequest
-
-    @cached_property
-    def metrics(self) -> Sequence[str]:
-        """Those that the table has."""
-        names = set(pq.read_schema(self.folder / TRIALS_FILE).names)
-        return [name for name in METRICS if name in names]
-
-    @cached_property
-    def _space(self) -> Space:
-        return Space.of(self.request.space)
-
-    def batches(self, metrics: Sequence[str] = (), *, with_errors: bool = False) -> Iterator[TrialBatch]:
-        """As `TrialSource` has it."""
-        errors = ["error"] if with_errors else []
-        columns = list(dict.fromkeys([*_FIXED, *self._space.axes, *metrics, *errors]))
-        with pq.ParquetFile(self.folder / TRIALS_FILE) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=columns, use_threads=False)
-                yield self._batch(table, metrics)
-
-    def _batch(self, table: pa.Table, metrics: Sequence[str]) -> TrialBatch:
-        state = table.column("state").combine_chunks().dictionary_encode()
-        codes = np.array([STATES.index(one) for one in state.dictionary.to_pylist()], dtype=np.int8)
-        errors: dict[int, str] = {}
-        if "error" in table.column_names:
-            own = table.column("error").combine_chunks()
-            said = np.flatnonzero(own.is_valid().to_numpy(zero_copy_only=False))
-            errors = dict(zip(said.tolist(), own.take(pa.array(said)).to_pylist(), strict=True))
-        return TrialBatch(
-            trial=table.column("trial").to_numpy(),
-            rank=table.column("rank").fill_null(0).to_numpy(),
-            state=codes[state.indices.to_numpy()],
-            objective=_floats(table, "objective"),
-            places={key: _places(axis, table.column(key)) for key, axis in self._space.axes.items()},
-            metrics={name: _floats(table, name) for name in metrics},
-            errors=errors,
-        )
+    return sweep_report_html(sweep_findings(folder, manifest)).encode()
 
 
-def _places(axis: Axis, column: pa.ChunkedArray) -> NDArray[Any]:
-    """The places of a column's values; of a list of values each different one is looked up once."""
-    if not isinstance(axis.values, tuple):
-        return axis.places(column)
-    coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-    places: NDArray[Any] = axis.places(pa.chunked_array([coded.dictionary]))
-    return places[coded.indices.to_numpy()]
+def sweep_findings(folder: Path, manifest: Manifest) -> SweepFindings:
+    """What the report of a completed sweep is made of; see `sweep_report`."""
+    request = SweepRequest(**manifest.request)
+
+    def path_of(values: Mapping[str, Any]) -> str:
+        config = to_run_config(trial_request(request, values))
+        return launchpad_path(tags.JOB, launchpad_yaml(config, FIRST_FIELDS))
+
+    return SweepFindings(
+        manifest=manifest,
+        request=request,
+        summary=summarised(StoredTrials(folder, request), request),
+        curves=_curves(folder / BEST_EQUITY),
+        config=to_run_config(request.backtest),
+        path_of=path_of,
+    )
 
 
-def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """A column of numbers, NaN for none."""
-    values: NDArray[np.float64] = table.column(name).cast(pa.float64()).to_numpy()
-    return values
+def require_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
+    """The manifest and the folder of a completed sweep, the tables that its report needs being whole.
+
+    Raises:
+        TaskUnknown, ResultMissing: there is none, or it did not complete.
+        ResultDamaged: a table is gone or differs from what was published.
+    """
+    manifest, folder = store.manifest(task_id), store.layout.task(task_id)
+    if manifest.status != "completed":
+        why = manifest.error.message if manifest.error else "no reason is recorded"
+        raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")
+    for file in manifest.result_files:
+        if file.name in {"trials", "best_equity"} and (problem := file_problem(folder, file)):
+            raise ResultDamaged(task_id, folder / file.path, problem)
+    return manifest, folder
+
+
+def _curves(path: Path) -> dict[int, Curve]:
+    """The equity of the best trials by number, a column at a time; empty where there is no such table."""
+    if not path.is_file():
+        return {}
+    names = pq.read_schema(path).names[1 : MOST_CURVES + 1]
+    moments = pq.read_table(path, columns=["timestamp"]).column(0).cast(pa.timestamp("us")).to_numpy()
+    curves = {}
+    for name in names:
+        values = pq.read_table(path, columns=[name]).column(0).to_numpy()
+        there = ~np.isnan(values)
+        curves[int(name.removeprefix("trial_"))] = Curve(moments[there], values[there])
+    return curves
