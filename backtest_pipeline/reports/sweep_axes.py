@@ -55,8 +55,10 @@ class SweepAxis:
         return self.order is not None or not isinstance(self.values, tuple)
 
     def bins(self, most: int) -> int:
-        """How many bins there are where at most `most` are wanted: one a value, or fewer."""
-        return most if self.count is None else min(self.count, most)
+        """How many bins there are where at most `most` are wanted: one a value, or each of as many values."""
+        if self.count is None:
+            return most
+        return -(-self.count // self._values_a_bin(most))
 
     def positions(self, places: Positions) -> Positions:
         """Where along the axis places are; of a range without steps as fractions from 0 to 1."""
@@ -69,13 +71,16 @@ class SweepAxis:
         return along[places]
 
     def binned(self, places: Positions, bins: int) -> Bins:
-        """The bin of each place, from 0; bins hold equally many values, or equal stretches of a range."""
-        along = self.positions(places)
+        """The bin of each place, from 0; bins hold equally many values (the last one perhaps fewer), or equal
+        stretches of a range.
+        """
+        return np.minimum(self.in_bins(self.positions(places), bins).astype(np.int64), bins - 1)
+
+    def in_bins(self, positions: Positions, bins: int) -> Positions:
+        """How many bins lie before positions."""
         if self.count is None:
-            return np.minimum((along * bins).astype(np.int64), bins - 1)
-        if bins == self.count:
-            return along.astype(np.int64)
-        return along.astype(np.int64) * bins // self.count
+            return positions * bins
+        return positions / self._values_a_bin(bins)
 
     def numbers(self, places: Positions) -> NDArray[np.float64]:
         """The values of a range at the places, exactly."""
@@ -93,8 +98,8 @@ class SweepAxis:
         """What each bin holds, for people: a value, or the first and the last."""
         if self.count is None:
             edges = [self._at_fraction(place / bins) for place in range(bins + 1)]
-            return [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
-        starts = [-(-place * self.count // bins) for place in range(bins + 1)]
+            return [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
+        starts = [*range(0, self.count, self._values_a_bin(bins)), self.count]
         return [
             self.label(start) if stop - start == 1 else f"{self.label(start)} to {self.label(stop - 1)}"
             for start, stop in pairwise(starts)
@@ -104,6 +109,9 @@ class SweepAxis:
         """The value at a position, for people."""
         place = position if self.order is None else int(self.order[position])
         return value_text(as_json(value_at(self.values, place)))
+
+    def _values_a_bin(self, bins: int) -> int:
+        return -(-(self.count or 0) // bins)
 
     def _fractions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         low, high = self._ends()
@@ -140,7 +148,8 @@ def fitting_bins(axes: list[SweepAxis], most_bins: int, most_cells: int) -> list
     """
     sizes = [axis.bins(most_bins) for axis in axes]
     while math.prod(sizes) > most_cells and max(sizes) > 1:
-        sizes[sizes.index(max(sizes))] -= 1
+        widest = sizes.index(max(sizes))
+        sizes[widest] = axes[widest].bins(sizes[widest] - 1)
     return sizes
 
 

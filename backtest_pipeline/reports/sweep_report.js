@@ -125,7 +125,7 @@
     const winners = winner === NONE ? NONE : placeOf(winner);
     const table = find("heat");
     const head = element("tr");
-    head.append(element("th", choice.y === NONE ? "" : sweep.names[choice.y].key, { class: "side axis" }));
+    head.append(element("th"));
     const every = Math.ceil(width / 12);
     cells.columns.forEach((text, at) => head.append(element("th", at % every ? "" : text, { scope: "col", title: text })));
     const lines = cells.rows.map((text, y) => {
@@ -153,7 +153,8 @@
     });
     table.className = cells.rows.length > 20 ? "cells fine" : "cells";
     const title = element("tr");
-    title.append(element("th"), element("th", `${sweep.names[choice.x].key} →`, { class: "axis", colspan: width }));
+    const own = (at, arrow) => `${sweep.names[at].key.replace("params.", "")} ${arrow}`;
+    title.append(element("th", choice.y === NONE ? "" : own(choice.y, "↓"), { class: "side axis" }), element("th", own(choice.x, "→"), { class: "axis", colspan: width }));
     table.replaceChildren(title, head, ...lines);
     const first = table.querySelector(".winner[tabindex]") ?? table.querySelector("td[tabindex]");
     if (first) first.tabIndex = 0;

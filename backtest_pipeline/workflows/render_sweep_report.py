@@ -40,6 +40,15 @@ def sweep_report(folder: Path, manifest: Manifest) -> bytes:
     return sweep_report_html(sweep_findings(folder, manifest)).encode()
 
 
+def sweep_picture(folder: Path, manifest: Manifest) -> bytes:
+    """Draws the picture of a completed sweep; arguments as for `sweep_report`."""
+    from backtest_pipeline.reports.charts.sweep_heatmap import sweep_png  # noqa: PLC0415  Matplotlib, where it is used
+
+    request = SweepRequest(**manifest.request)
+    summary = summarised(StoredTrials(folder, request), request)
+    return sweep_png(summary, request.backtest.strategy, request.objective)
+
+
 def sweep_findings(folder: Path, manifest: Manifest) -> SweepFindings:
     """What the report of a completed sweep is made of; see `sweep_report`."""
     request = SweepRequest(**manifest.request)
@@ -62,10 +71,12 @@ def require_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
     """The manifest and the folder of a completed sweep, the tables that its report needs being whole.
 
     Raises:
-        TaskUnknown, ResultMissing: there is none, or it did not complete.
+        TaskUnknown, ResultMissing: there is none, it is no sweep, or it did not complete.
         ResultDamaged: a table is gone or differs from what was published.
     """
     manifest, folder = store.manifest(task_id), store.layout.task(task_id)
+    if manifest.kind != "sweep":
+        raise ResultMissing(task_id, folder, f"it is a {manifest.kind} and no sweep")
     if manifest.status != "completed":
         why = manifest.error.message if manifest.error else "no reason is recorded"
         raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")

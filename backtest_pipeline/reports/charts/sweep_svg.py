@@ -152,9 +152,8 @@ def _share(value: float, edges: Floats) -> float:
 
 def _along(axis: SweepAxis, position: float, bins: int) -> float:
     """Where a position is, in bins: a value that has a bin of its own is in its middle."""
-    if axis.count is None:
-        return position * bins
-    return (position + 0.5) * bins / axis.count
+    middle = 0.0 if axis.count is None else 0.5
+    return float(axis.in_bins(np.array([position + middle]), bins)[0])
 
 
 def _shades(spread: NDArray[np.int64], x: Scale, y: Scale, edges: Floats) -> str:
