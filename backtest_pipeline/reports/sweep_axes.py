@@ -71,9 +71,7 @@ class SweepAxis:
         return along[places]
 
     def binned(self, places: Positions, bins: int) -> Bins:
-        """The bin of each place, from 0; bins hold equally many values (the last one perhaps fewer), or equal
-        stretches of a range.
-        """
+        """The bin of each place, from 0: as many values in each, the last one perhaps fewer."""
         return np.minimum(self.in_bins(self.positions(places), bins).astype(np.int64), bins - 1)
 
     def in_bins(self, positions: Positions, bins: int) -> Positions:
