@@ -134,8 +134,11 @@ class SweepAxis:
 
 
 def value_text(value: Any) -> str:
-    """A value of a space for people: `none` for `None`, lists joined, all of it short."""
-    text = "none" if value is None else "[]" if value == [] else plain(value) if value != "" else '""'
+    """A value of a space for people, short: `none` for `None`, symbols joined as the command line takes them."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        text = "+".join(value)
+    else:
+        text = {"": '""', "[]": "[]"}.get(str(value), "none" if value is None else plain(value))
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 

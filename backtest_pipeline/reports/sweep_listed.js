@@ -50,7 +50,7 @@ const sweepTrials = (() => {
   const written = (value) => {
     if (value === null) return "none";
     if (typeof value === "boolean") return value ? "yes" : "no";
-    if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value.join(", ") || "[]";
+    if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value.join("+") || "[]";
     return typeof value === "object" ? JSON.stringify(value) : String(value);
   };
   const metricOf = (row, at) => (listed.state[row] === 0 ? listed.metrics[at]()[row] : NaN);

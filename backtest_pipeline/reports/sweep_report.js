@@ -126,7 +126,8 @@
     const table = find("heat");
     const head = element("tr");
     head.append(element("th"));
-    const every = Math.ceil(width / 12);
+    const longest = Math.max(...cells.columns.map((text) => text.length));
+    const every = Math.ceil(width / Math.max(2, Math.min(12, Math.floor((table.clientWidth - 100) / (7 * longest + 14)))));
     cells.columns.forEach((text, at) => head.append(element("th", at % every ? "" : text, { scope: "col", title: text })));
     const lines = cells.rows.map((text, y) => {
       const line = element("tr");

@@ -60,6 +60,8 @@ def sweep_header(
     labels = "".join(
         f'<li class="label">{escaped(name)}: {escaped(value)}</li>' for name, value in backtest.labels.items()
     )
+    fixed = [] if "symbols" in request.space else [f"<b>{escaped(listed(backtest.symbols))}</b>"]
+    fixed += [] if "timeframe" in request.space else [f"<span>{escaped(backtest.timeframe)}</span>"]
     kind, sentence = verdict(manifest.checks.get("look_ahead"))
     warning = ""
     if kind == "loss":
@@ -72,7 +74,7 @@ def sweep_header(
     return (
         f'{warning}<header><h1>Sweep of {escaped(backtest.strategy)}</h1><p class="outcome" id="outcome">'
         f"{escaped(outcome(summary, request, counts))}</p><ul>{names}{labels}</ul>"
-        f"<p><b>{escaped(listed(backtest.symbols))}</b><span>{escaped(backtest.timeframe)}</span>"
+        f"<p>{''.join(fixed)}"
         f"<span>task <code>{escaped(manifest.task_id)}</code></span>{badge}</p></header>"
     )
 

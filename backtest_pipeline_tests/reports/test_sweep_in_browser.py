@@ -126,7 +126,7 @@ def test_a_click_on_a_cell_shows_the_trial_that_it_stands_for(page: Page, report
     assert lines["params.fast"] == "5"
     assert lines["params.slow"] == "20"
     assert lines["stop_loss_frac"] == ("none" if pd.isna(best["stop_loss_frac"]) else "0.05")
-    assert lines["symbols"] == ", ".join(json.loads(best["symbols"]))
+    assert lines["symbols"] == "+".join(json.loads(best["symbols"]))
     for name, title in (
         ("sharpe", "Sharpe ratio"),
         ("max_drawdown", "Maximum drawdown"),
@@ -149,7 +149,7 @@ def test_the_mean_of_a_cell_is_over_all_its_trials(page: Page, report: Path) -> 
 def test_other_names_can_be_fixed(page: Page, report: Path) -> None:
     _open(page, report)
     _choose(page, "params.fast", "params.slow")
-    for name, value in (("stop_loss_frac", "none"), ("symbols", "A, B")):
+    for name, value in (("stop_loss_frac", "none"), ("symbols", "A+B")):
         page.locator("#heat-choices label", has_text=f"{name} is").locator("select").select_option(
             label=value
         )
@@ -170,7 +170,7 @@ def test_what_was_not_run_says_why(page: Page, report: Path) -> None:
         _choose(page, "params.fast", "params.slow")
         for name, value in (
             ("stop_loss_frac", "none" if pd.isna(row["stop_loss_frac"]) else "0.05"),
-            ("symbols", ", ".join(json.loads(row["symbols"]))),
+            ("symbols", "+".join(json.loads(row["symbols"]))),
         ):
             page.locator("#heat-choices label", has_text=f"{name} is").locator("select").select_option(
                 label=value

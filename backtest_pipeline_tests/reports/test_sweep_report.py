@@ -57,9 +57,10 @@ def test_the_outcome_is_said_in_a_sentence(tmp_path: Path) -> None:
     table = table_of(REQUEST, noise(missing=0.0), {4: ("invalid", "no"), 5: ("failed", "raised")})
     row = table.filter(pa.compute.equal(table.column("rank"), 1)).to_pylist()[0]
     stop = "none" if row["stop_loss_frac"] is None else "0.05"
+    best = shown("sharpe", row["sharpe"])
     assert _outcome(_page(tmp_path, REQUEST, table)) == (
         "30 trials by grid: 28 completed, 1 invalid, 1 failed. 28 rank by Sharpe ratio among those with "
-        f"trades &gt;= -9, more being better. The best is trial {row['trial']} with {shown('sharpe', row['sharpe'])}: "
+        f"trades &gt;= -9, more being better. The best is trial {row['trial']} with {best}: "
         f"params.fast {row['params.fast']}, params.slow {row['params.slow']}, stop_loss_frac {stop}."
     )
 

@@ -29,7 +29,7 @@ LONGEST_TICK = 14
 
 def distribution_svg(survey: Survey, objective: str, winner: float | None) -> str:
     """How many trials have which objective, the median and the winner marked."""
-    width, height, left, right, top, bottom = 640.0, 230.0, 44.0, 14.0, 34.0, 28.0
+    width, height, left, right, top, bottom = 480.0, 220.0, 44.0, 14.0, 34.0, 28.0
     edges, counts = survey.edges, survey.counts
     most = max(int(counts.max()), 1)
 
@@ -204,7 +204,7 @@ def _anchor(at: int, count: int) -> str:
 
 
 def _mark(x: float, bottom: float, kind: str, text: str, y: float) -> str:
-    side = "end" if x > 320.0 else "start"
+    side = "end" if x > 240.0 else "start"
     beside = x - 5 if side == "end" else x + 5
     return (
         f'<path class="{kind}" d="M{x:.1f} {y - 9}V{bottom}"/>'
