@@ -55,6 +55,9 @@ class CandleFingerprint(_Record):
         pattern=r"^[0-9a-f]{64}$", description="over timestamps and columns, see Candles.fingerprint"
     )
     timeframe: str | None = Field(None, description="of a sweep's candles; null: the task's")
+    calendar: str | None = Field(
+        None, description="of a sweep's candles: the calendar that is recorded for them, null where none is"
+    )
 
     @classmethod
     def of(cls, candles: Candles) -> Self:

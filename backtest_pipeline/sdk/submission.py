@@ -14,20 +14,16 @@ from backtest_pipeline.model.errors import (
     StrategyUnknown,
     SubmissionsFailed,
 )
-from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.model.status import TaskStatus
-from backtest_pipeline.model.sweep_config import to_sweep_config
 from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.model.task_kind import strategies_of
+from backtest_pipeline.model.task_kind import kind_of, strategies_of
+from backtest_pipeline.model.task_request import TaskRequest, config_of
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import Run
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.strategies.registry import code_sha256_on_disk_of, resolve
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
-
-Request = BacktestRequest | SweepRequest
 
 _REPOSITORY = {"repositoryLocationName": tags.CODE_LOCATION, "repositoryName": tags.REPOSITORY}
 _LONGEST_KEY = 255
@@ -39,7 +35,7 @@ def new_key() -> str:
 
 
 def launch(
-    graphql: GraphQL, request: Request, key: str, *, reuse: bool = False, server_code: bool = False
+    graphql: GraphQL, request: TaskRequest, key: str, *, reuse: bool = False, server_code: bool = False
 ) -> Run:
     """Starts a task and returns its run; what got lost on the way is sent again.
 
@@ -56,14 +52,9 @@ def launch(
     if not key.strip() or len(key) > _LONGEST_KEY:
         raise RequestInvalid([("idempotency_key", f"write 1 to {_LONGEST_KEY} characters, not {key!r}")])
     request = _checked(request)
-    job, config = (
-        (tags.SWEEP_JOB, to_sweep_config(request))
-        if isinstance(request, SweepRequest)
-        else (tags.JOB, to_run_config(request))
-    )
     params = {
-        "selector": {**_REPOSITORY, "jobName": job},
-        "runConfigData": config,
+        "selector": {**_REPOSITORY, "jobName": kind_of(request.to_dict())},
+        "runConfigData": config_of(request),
         "executionMetadata": {"tags": _tags(request, key, reuse=reuse, server_code=server_code)},
     }
     answer: dict[str, Any] = graphql.ask_patiently(queries.LAUNCH, {"params": params})["launchRun"]
@@ -76,8 +67,8 @@ def launch(
 
 
 def submit_all(
-    submit: Callable[[Request, str], TaskStatus],
-    requests: Sequence[Request],
+    submit: Callable[[TaskRequest, str], TaskStatus],
+    requests: Sequence[TaskRequest],
     given_keys: Sequence[str] | None,
     at_once: int,
 ) -> list[TaskStatus]:
@@ -91,7 +82,7 @@ def submit_all(
     if len(keys) != len(requests):
         raise RequestInvalid([("idempotency_keys", f"{len(keys)} keys for {len(requests)} requests")])
 
-    def attempt(request: Request, key: str) -> TaskStatus | BacktestError:
+    def attempt(request: TaskRequest, key: str) -> TaskStatus | BacktestError:
         try:
             return submit(request, key)
         except BacktestError as error:
@@ -107,7 +98,7 @@ def submit_all(
     return tasks
 
 
-def _checked(request: Request) -> Request:
+def _checked(request: TaskRequest) -> TaskRequest:
     try:
         if isinstance(request, SweepRequest):
             return resolve_sweep(request).request
@@ -116,7 +107,7 @@ def _checked(request: Request) -> Request:
         return request  # the server may have strategies that are not installed here
 
 
-def _tags(request: Request, key: str, *, reuse: bool, server_code: bool) -> list[dict[str, str]]:
+def _tags(request: TaskRequest, key: str, *, reuse: bool, server_code: bool) -> list[dict[str, str]]:
     """What a submission says beside its request; the server makes the request's own tags."""
     run_tags = {tags.IDEMPOTENCY_KEY: key, tags.REUSE: "true" if reuse else "false"}
     names = strategies_of(request.to_dict())

@@ -62,6 +62,10 @@ def test_a_sweep_by_the_command_line_can_be_looked_at_run_again_and_handed_on(
     }  # fmt: skip
     assert "of 50 trials" in done.stderr
 
+    asked_again = sqlite_pipeline.command(*_SMALL, "--json")
+    assert json.loads(asked_again.stdout)["task_id"] == task_id
+    assert f"task {task_id} has this result already; --fresh runs it again" in asked_again.stderr
+
     rows = json.loads(sqlite_pipeline.command("best", task_id, "--top", "4", "--json").stdout)
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
     assert rows[0]["trial"] == manifest["summary"]["best_trial"]
@@ -116,7 +120,7 @@ def test_a_cancelled_sweep_goes_on_where_it_was_when_the_same_is_asked_for_again
         again = client.submit(_large(1))
         ended = client.wait(again.task_id, timeout_s=PATIENCE_S, on_progress=seen.append)
         resumed = _digests(client, again.task_id)
-        whole = client.submit(_large(1))
+        whole = client.submit(_large(1), reuse=False)
         client.wait(whole.task_id, timeout_s=PATIENCE_S)
         assert resumed == _digests(client, whole.task_id)
     assert cancelled.state == "cancelled"
@@ -135,7 +139,7 @@ def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(sqlite_pipeli
         os.kill(_worker_pid(graphql, task.task_id), signal.SIGKILL)
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
         killed = _digests(client, task.task_id)
-        whole = client.submit(_large(2))
+        whole = client.submit(_large(2), reuse=False)
         client.wait(whole.task_id, timeout_s=PATIENCE_S)
         assert killed == _digests(client, whole.task_id)
     assert (ended.state, ended.attempt) == ("completed", 2)

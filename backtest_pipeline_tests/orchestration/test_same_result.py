@@ -40,7 +40,7 @@ def _found(
 ) -> str | None:
     request = BacktestRequest(**{**ASKED, "symbols": ["ACME"], **changes})
     same = SameResult(TaskStore(data_root), CandleStore(data_root))
-    return same.task_id(resolve(request), among, submitted_code)
+    return same.task_id(resolve(request).request, among, submitted_code)
 
 
 def test_the_same_request_on_the_same_candles_by_the_same_code_has_the_same_result(data_root: Path) -> None:
@@ -187,11 +187,11 @@ def test_a_result_must_be_of_the_code_that_its_submitter_has(data_root: Path) ->
     assert _found(data_root, submitted_code="0" * 64) is None
 
 
-@pytest.mark.parametrize("name", ["code_sha256_on_disk", "code_sha256"])
+@pytest.mark.parametrize("name", ["code_sha256_on_disk_of", "code_sha256_of"])
 def test_code_without_sources_and_code_that_is_not_loaded_answer_nothing(
     data_root: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(same_result, name, lambda _: None)
+    monkeypatch.setattr(same_result, name, lambda *_: None)
     rewrite(data_root, lambda of: of["environment"].update(code_sha256=None))
     assert _found(data_root) is None
 
@@ -222,7 +222,7 @@ def test_it_gives_up_between_two_symbols(data_root: Path) -> None:
     publish(data_root, wandering(), wandering("BETA", seed=2), task_id=OTHER)
     store_candles(data_root, wandering("BETA", seed=2))
     answers = iter([False, True])
-    asked = resolve(BacktestRequest(**ASKED, symbols=["ACME", "BETA"]))
+    asked = resolve(BacktestRequest(**ASKED, symbols=["ACME", "BETA"])).request
     tasks, candles = TaskStore(data_root), CandleStore(data_root)
     assert SameResult(tasks, candles).task_id(asked, [OTHER], None) == OTHER
     assert SameResult(tasks, candles, gives_up=lambda: next(answers)).task_id(asked, [OTHER], None) is None

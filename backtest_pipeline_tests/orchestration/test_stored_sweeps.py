@@ -10,18 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from backtest_pipeline import BacktestRequest, IntRange, SweepRequest
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import ArchiveRefused, RequestInvalid, ResultDamaged, ResultMissing
 from backtest_pipeline.model.manifest import Manifest
-from backtest_pipeline.model.sweep_config import to_sweep_config
-from backtest_pipeline.orchestration.jobs.sweep import sweep
 from backtest_pipeline.results.archive import export_task, import_archive
 from backtest_pipeline.results.catalog import read_catalog, results_frame
 from backtest_pipeline.results.retention import sweep as clean
@@ -30,10 +25,10 @@ from backtest_pipeline.results.sweep_parts import SweepParts
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.sdk.sweep_results import best_trials, read_sweep, request_of_trial
-from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.sweep_rerun import rerun_sample
+from backtest_pipeline_tests.orchestration.forged_sweeps import rewritten
 from backtest_pipeline_tests.research.made_candles import walk
 from backtest_pipeline_tests.results.published import publish, store_candles, wandering
 
@@ -41,49 +36,10 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 TTL = timedelta(days=7)
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A data root with one sweep of two symbols, and its task."""
-    data_root = tmp_path_factory.mktemp("swept") / "data"
-    store_candles(data_root, walk("A", 300), walk("B", 250))
-    request = SweepRequest(
-        backtest=BacktestRequest(strategy="sma_cross", symbols=["A", "B"], labels={"desk": "fx"}),
-        space={"params.fast": IntRange(2, 20, step=3), "params.slow": [5, 20, 50], "fee_bps": [0, 10.5]},
-        keep_best=4,
-    )
-    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:
-        patch.setenv("DATA_ROOT", str(data_root))
-        get_settings.cache_clear()
-        run = sweep.execute_in_process(to_sweep_config(request), instance=instance)
-    get_settings.cache_clear()
-    return data_root, run.run_id
-
-
-@pytest.fixture
-def task(swept: tuple[Path, str], tmp_path: Path) -> tuple[Layout, str]:
-    """A copy of it that may be harmed."""
-    shutil.copytree(swept[0], tmp_path / "data")
-    return Layout(tmp_path / "data"), swept[1]
-
-
 def test_a_sweep_is_whole_and_agrees_with_itself(task: tuple[Layout, str]) -> None:
     layout, task_id = task
     found = verify_task(layout, task_id)
     assert (found.status, found.problems) == ("completed", [])
-
-
-def _rewritten(layout: Layout, task_id: str, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Changes a table, and has the manifest say that it was always so."""
-    import hashlib  # noqa: PLC0415  a forger's tool
-
-    path = layout.task(task_id) / f"{name}.parquet"
-    pq.write_table(change(pq.read_table(path)), path)
-    content = path.read_bytes()
-    manifest = json.loads(layout.manifest(task_id).read_text())
-    for file in manifest["result_files"]:
-        if file["name"] == name:
-            file |= {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    layout.manifest(task_id).write_text(json.dumps(manifest))
 
 
 def _column(table: pa.Table, name: str, values: Any) -> pa.Table:
@@ -119,7 +75,7 @@ def test_tables_that_contradict_each_other_are_told(
     name: str, change: Callable[[pa.Table], pa.Table], problem: str, task: tuple[Layout, str]
 ) -> None:
     layout, task_id = task
-    _rewritten(layout, task_id, name, change)
+    rewritten(layout, task_id, name, change)
     assert problem in "; ".join(verify_task(layout, task_id).problems)
 
 
@@ -227,7 +183,7 @@ def test_some_trials_run_again_are_identical(task: tuple[Layout, str]) -> None:
 
 def test_a_row_that_does_not_come_out_again_is_told(task: tuple[Layout, str]) -> None:
     layout, task_id = task
-    _rewritten(layout, task_id, "trials", _other_metric)
+    rewritten(layout, task_id, "trials", _other_metric)
     store = TaskStore(layout.data_root)
     again = rerun_sample(layout.task(task_id), store.manifest(task_id), CandleStore(layout.data_root))
     assert again.verdict == "not reproducible"

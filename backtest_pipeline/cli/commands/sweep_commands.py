@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backtest_pipeline.cli.commands.task_commands import Key, ServerCode, refuse_unfinished
+from backtest_pipeline.cli.commands.task_commands import (
+    Fresh,
+    Key,
+    ServerCode,
+    refuse_unfinished,
+    say_if_reused,
+)
 from backtest_pipeline.cli.connection import connected
 from backtest_pipeline.cli.output import Json, TaskId, print_json, print_table, stderr
 from backtest_pipeline.cli.progress_bar import wait_visibly
@@ -54,6 +60,7 @@ def sweep(
     search_seed: Annotated[int, typer.Option(help="seed of the search's own chance")] = 0,
     detach: Annotated[bool, typer.Option("--detach", help="print the task's id and do not wait")] = False,
     idempotency_key: Key = None,
+    fresh: Fresh = False,
     server_code: ServerCode = False,
     json: Json = False,
 ) -> None:
@@ -72,7 +79,8 @@ def sweep(
         seed=search_seed,
     )
     with connected() as client:
-        task = client.submit(asked, idempotency_key=idempotency_key, server_code=server_code)
+        task = client.submit(asked, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code)
+        say_if_reused(task)
         if detach:
             print_json(task.model_dump(mode="json")) if json else typer.echo(task.task_id)
             return

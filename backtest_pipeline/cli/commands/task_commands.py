@@ -35,7 +35,7 @@ def run(
     """Submits a backtest, shows its progress and prints its metrics; Ctrl-C leaves it to go on."""
     with connected() as client:
         task = client.submit(request, reuse=not fresh, server_code=server_code)
-        _tell_if_reused(task)
+        say_if_reused(task)
         [ended] = wait_visibly(client, [task.task_id])
         refuse_unfinished(ended)
         outcome = client.result(task.task_id)
@@ -61,7 +61,7 @@ def submit(
             request, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
         )
     if idempotency_key is None:
-        _tell_if_reused(task)
+        say_if_reused(task)
     if json:
         print_json(task.model_dump(mode="json"))
     else:
@@ -98,7 +98,7 @@ def _show(tasks: list[TaskStatus], *, as_json: bool) -> None:
         print_statuses(tasks)
 
 
-def _tell_if_reused(task: TaskStatus) -> None:
+def say_if_reused(task: TaskStatus) -> None:
     """A task that has completed as soon as it is asked for is an earlier one."""
     if task.state == "completed":
         note = f"task {task.task_id} has this result already; --fresh runs it again"

@@ -9,7 +9,7 @@ import typer
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.lost import LOST, find_lost
 from backtest_pipeline.cli.output import Json, print_json, stderr
-from backtest_pipeline.model.errors import BacktestError, RequestInvalid, TaskUnknown
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import Verified, verify_task
 from backtest_pipeline.settings import Settings, get_settings
@@ -17,6 +17,8 @@ from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.workflows.rerun import Rerun, rerun
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backtest_pipeline.model.manifest import Manifest
 
 
@@ -72,9 +74,19 @@ def _lost(settings: Settings) -> dict[str, Verified]:
 
 def _verified(layout: Layout, task_id: str) -> Verified:
     try:
-        return verify_task(layout, task_id)
-    except TaskUnknown as error:
+        found = verify_task(layout, task_id)
+        manifest = TaskStore(layout.data_root).manifest(task_id) if found.status == "completed" else None
+        if manifest is None or manifest.kind != "sweep" or not found.ok:
+            return found
+        return Verified(task_id, found.status, _best_problems(layout.task(task_id), manifest))
+    except BacktestError as error:  # no such task, or it went meanwhile
         return Verified(task_id, None, [str(error)])
+
+
+def _best_problems(folder: Path, manifest: Manifest) -> list[str]:
+    from backtest_pipeline.workflows.best_reconciliation import best_account_problems  # noqa: PLC0415  slow
+
+    return best_account_problems(folder, manifest)
 
 
 def _again(found: Verified, settings: Settings) -> Rerun | str | None:

@@ -18,13 +18,15 @@ from backtest_pipeline.model.errors import (
     StrategyNotOnServer,
     SymbolsUnknown,
 )
-from backtest_pipeline.model.run_config import from_run_config
+from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import strategies_of_config
+from backtest_pipeline.model.task_request import request_of
 from backtest_pipeline.orchestration.jobs.task_jobs import TASK_JOBS, TaskJob
 from backtest_pipeline.orchestration.tasks.same_result import SameResult
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import resolve, strategies
+from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 
 GIVES_UP_AFTER_S = 10.0
 """Then nobody waits any longer for an earlier result, whose candles take so long to read."""
@@ -68,16 +70,14 @@ def _with_same_result(
     config: Mapping[str, Any], among: Sequence[str], submitted_code: str | None
 ) -> dict[str, Any]:
     give_up_s = time.monotonic() + GIVES_UP_AFTER_S
+    candles = CandleStore(get_settings().data_root, get_settings().candle_timezone)
     same = SameResult(
-        TaskStore(get_settings().data_root), _candles(), gives_up=lambda: time.monotonic() > give_up_s
+        TaskStore(get_settings().data_root), candles, gives_up=lambda: time.monotonic() > give_up_s
     )
-    task_id = same.task_id(resolve(from_run_config(config)), among, submitted_code)
+    asked = request_of(config)
+    resolved = resolve_sweep(asked) if isinstance(asked, SweepRequest) else resolve(asked)
+    task_id = same.task_id(resolved.request, among, submitted_code)
     return {"task_id": task_id} if task_id else {}
-
-
-def _candles() -> CandleStore:
-    """The store that the runs of this code server read."""
-    return CandleStore(get_settings().data_root, get_settings().candle_timezone)
 
 
 def _refuse_unknown_strategy(config: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.run_config import from_run_config
+from backtest_pipeline.model.task_request import request_of
 from backtest_pipeline.orchestration.tasks.attempts import attempts_of, is_first, task_of
 from backtest_pipeline.orchestration.tasks.run_states import STATUSES, state_of
 
@@ -26,7 +26,7 @@ def task_with_key(instance: DagsterInstance, run: DagsterRun) -> DagsterRun | No
 
 def takes_earlier_result(run: DagsterRun) -> bool:
     """Whether a submission takes the result that there is; a further attempt of a task never does."""
-    return run.job_name == tags.JOB and is_first(run) and run.tags.get(tags.REUSE) == "true"
+    return run.job_name in tags.TASK_JOBS and is_first(run) and run.tags.get(tags.REUSE) == "true"
 
 
 def completed_in_same_words(instance: DagsterInstance, run: DagsterRun) -> dict[str, DagsterRun]:
@@ -35,10 +35,11 @@ def completed_in_same_words(instance: DagsterInstance, run: DagsterRun) -> dict[
     A task that is executed again right now is none of them.
     """
     try:
-        digest = from_run_config(run.run_config).digest()
+        digest = request_of(run.run_config).digest()
     except RequestInvalid:
         return {}
-    wanted = RunsFilter(job_name=tags.JOB, statuses=STATUSES["completed"], tags={tags.REQUEST_DIGEST: digest})
+    run_tags = {tags.REQUEST_DIGEST: digest}
+    wanted = RunsFilter(job_name=run.job_name, statuses=STATUSES["completed"], tags=run_tags)
     found = dict.fromkeys(task_of(other) for other in instance.get_runs(wanted, limit=MOST_CANDIDATES))
     newest = {task_id: attempts_of(instance, task_id)[-1].dagster_run for task_id in found}
     return {id_: one for id_, one in newest.items() if state_of(one) == "completed"}

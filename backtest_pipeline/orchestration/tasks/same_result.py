@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
-from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_kind import backtest_of, strategies_of
+from backtest_pipeline.model.task_request import TaskRequest
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import file_problem
-from backtest_pipeline.strategies.code_version import code_sha256, code_sha256_on_disk, package_version
-from backtest_pipeline.strategies.registry import Resolved
+from backtest_pipeline.strategies.code_version import package_version
+from backtest_pipeline.strategies.registry import code_sha256_of, code_sha256_on_disk_of
+from backtest_pipeline.workflows.needed_candles import needed_candles
 
 _Facts = tuple[int, str, str | None]
 
@@ -39,64 +43,79 @@ class SameResult:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     gives_up: Callable[[], bool] = lambda: False
 
-    def task_id(self, resolved: Resolved, among: Sequence[str], submitted_code: str | None) -> str | None:
+    def task_id(self, request: TaskRequest, among: Sequence[str], submitted_code: str | None) -> str | None:
         """Id of the first of some completed tasks that has the request's result, or none.
 
         Args:
-            resolved: what is asked for.
+            request: what is asked for, every default written out.
             among: tasks that were asked for in the same words, the preferred one first.
             submitted_code: digest of the code that the result must be of; none: whatever runs here.
         """
-        code = code_sha256_on_disk(type(resolved.strategy))
-        if code is None or code != code_sha256(type(resolved.strategy)) or submitted_code not in {None, code}:
+        names = strategies_of(request.to_dict())
+        code = code_sha256_on_disk_of(*names)
+        if code is None or code != code_sha256_of(*names) or submitted_code not in {None, code}:
             return None  # no sources, or a worker would refuse the request
         try:
-            found = [self._of(task_id, resolved.request, code) for task_id in among]
-            seen_alike = self._seen_alike(resolved.request, [one for one in found if one is not None])
+            found = [self._of(task_id, request, code) for task_id in among]
+            seen_alike = self._seen_alike(request, [one for one in found if one is not None])
             return next((one.task_id for one in seen_alike if self._is_whole(one)), None)
         except (BacktestError, OSError):
             return None
 
-    def _of(self, task_id: str, request: BacktestRequest, code: str) -> Manifest | None:
+    def _of(self, task_id: str, request: TaskRequest, code: str) -> Manifest | None:
         """The manifest of a task that answers the request, and will still be there for half a day."""
         try:
             manifest = self.tasks.manifest(task_id)
         except BacktestError:
             return None
         expires_at = manifest.timestamps.expires_at
+        pinned = bool(backtest_of(request.to_dict())["pinned"])
         answers = (
             manifest.status == "completed"
             and (expires_at is None or expires_at - self.now() > _LEAST_LEFT)
-            and manifest.pinned >= request.pinned
+            and manifest.pinned >= pinned
             and manifest.request_digest == request.digest()
             and manifest.environment.backtest_pipeline == package_version()
             and manifest.environment.code_sha256 == code
         )
         return manifest if answers else None
 
-    def _seen_alike(self, request: BacktestRequest, manifests: Sequence[Manifest]) -> list[Manifest]:
+    def _seen_alike(self, request: TaskRequest, manifests: Sequence[Manifest]) -> list[Manifest]:
         """Those whose candles were the ones that there are now; only one symbol's are kept in memory."""
-        by_record = request.calendar == AUTO
-        left = [one for one in manifests if {seen.symbol for seen in one.candles} == {*request.symbols}]
-        for symbol in request.symbols:
-            if not left or self.gives_up():
-                return []
-            now = self.candles.load([symbol], request.timeframe, request.start, request.end)[symbol]
-            calendar = self.candles.calendar(now) if by_record else None
-            facts = _facts(CandleFingerprint.of(now), calendar)
-            left = [one for one in left if _seen_by(one, symbol) == facts]
+        needed = needed_candles(request, self.candles.zone)
+        every = {(of.timeframe, symbol) for of in needed for symbol in of.symbols}
+        left = [one for one in manifests if _facts_by_candles(one).keys() == every]
+        for of in needed:
+            for symbol in of.symbols:
+                if not left or self.gives_up():
+                    return []
+                now = self.candles.load([symbol], of.timeframe, of.start, of.end)[symbol]
+                facts = self._facts_now(request, now)
+                left = [one for one in left if _facts_by_candles(one)[of.timeframe, symbol] == facts]
         return left
+
+    def _facts_now(self, request: TaskRequest, candles: Candles) -> _Facts:
+        """What makes candles the same, the calendar that is recorded for them included where it matters."""
+        if isinstance(request, SweepRequest):
+            calendar = candles.record.calendar if candles.record else None
+        else:
+            calendar = self.candles.calendar(candles) if request.calendar == AUTO else None
+        seen = CandleFingerprint.of(candles)
+        return seen.rows, seen.sha256, calendar
 
     def _is_whole(self, manifest: Manifest) -> bool:
         folder = self.tasks.layout.task(manifest.task_id)
         return not any(file_problem(folder, file) for file in manifest.result_files)
 
 
-def _seen_by(manifest: Manifest, symbol: str) -> _Facts:
-    [seen] = [one for one in manifest.candles if one.symbol == symbol]
-    return _facts(seen, manifest.calendars.recorded(symbol) if manifest.calendars else None)
-
-
-def _facts(seen: CandleFingerprint, recorded_calendar: str | None) -> _Facts:
-    """What makes candles the same, the calendar that is recorded for them included."""
-    return seen.rows, seen.sha256, recorded_calendar
+def _facts_by_candles(manifest: Manifest) -> dict[tuple[str, str], _Facts]:
+    """What a task has seen, by timeframe and symbol, as `_facts_now` says it."""
+    used = manifest.calendars
+    return {
+        (seen.timeframe or manifest.timeframe, seen.symbol): (
+            seen.rows,
+            seen.sha256,
+            seen.calendar if manifest.kind == "sweep" else used.recorded(seen.symbol) if used else None,
+        )
+        for seen in manifest.candles
+    }

@@ -7,7 +7,7 @@ are found in the parts that are there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -17,19 +17,19 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.compute.local_processes import LocalProcesses, cores
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request import SERVICE_FIELDS, canonical_json_of
-from backtest_pipeline.model.span import span_of
 from backtest_pipeline.model.sweep_config import from_sweep_config, sweep_as_asked, to_sweep_config
 from backtest_pipeline.orchestration.tasks.run_context import LoadedCandles, load_candles, schedules_of
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
+from backtest_pipeline.workflows.needed_candles import needed_candles
 from backtest_pipeline.workflows.run_sweep import trial_runner
 from backtest_pipeline.workflows.sweep_chunks import SweepProgress, SweepWork, run_trials
 from backtest_pipeline.workflows.sweep_files import SweepFiles, write_sweep
 
 if TYPE_CHECKING:
+    from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.manifest import CandleFingerprint
-    from backtest_pipeline.model.request import Moment
     from backtest_pipeline.model.schedule import Schedule
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.settings import Settings
@@ -78,9 +78,8 @@ class SweepContext:
 
     def require_candles(self, config: Mapping[str, Any]) -> None:
         """Makes sure that the store has the candles of all trials; as in `TaskContext`."""
-        request = self.request(config)
-        for timeframe in _choices(request, "timeframe"):
-            self.candle_store.require(_symbols(request), timeframe, self._start(request), self._end(request))
+        for of in needed_candles(self.request(config), self.candle_store.zone):
+            self.candle_store.require(of.symbols, of.timeframe, of.start, of.end)
 
     def loaded(self, config: Mapping[str, Any]) -> Mapping[str, LoadedCandles]:
         """The candles of all trials, by timeframe.
@@ -90,19 +89,20 @@ class SweepContext:
         """
         if self._loaded is None:
             request = self.request(config)
-            span = self._start(request), self._end(request)
             self._loaded = {
-                timeframe: load_candles(
-                    self.candle_store, _symbols(request), timeframe, *span, request.backtest.calendar
+                of.timeframe: load_candles(
+                    self.candle_store, of.symbols, of.timeframe, of.start, of.end, request.backtest.calendar
                 )
-                for timeframe in _choices(request, "timeframe")
+                for of in needed_candles(request, self.candle_store.zone)
             }
         return self._loaded
 
     def fingerprints(self, config: Mapping[str, Any]) -> list[CandleFingerprint]:
         """What the sweep has seen, by timeframe and symbol."""
         return [
-            seen.model_copy(update={"timeframe": timeframe})
+            seen.model_copy(
+                update={"timeframe": timeframe, "calendar": _recorded_calendar(loaded.candles[seen.symbol])}
+            )
             for timeframe, loaded in self.loaded(config).items()
             for seen in loaded.fingerprints
         ]
@@ -185,7 +185,7 @@ class SweepContext:
             name: value for name, value in asked["backtest"].items() if name not in SERVICE_FIELDS
         }
         records = {
-            f"{timeframe} {symbol}": one.record.calendar if one.record else None
+            f"{timeframe} {symbol}": _recorded_calendar(one)
             for timeframe, loaded in self.loaded(config).items()
             for symbol, one in loaded.candles.items()
         }
@@ -203,27 +203,7 @@ class SweepContext:
         loaded = (self._loaded or {})[timeframe]
         return schedules_of(self.candle_store, loaded.candles, calendar)
 
-    def _start(self, request: SweepRequest) -> Moment | None:
-        """The earliest of all trials."""
-        choices: Sequence[Moment | None] = _choices(request, "start")
-        if None in choices:
-            return None
-        return min(choices, key=lambda one: span_of(one, None, self.candle_store.zone).first_us)
 
-    def _end(self, request: SweepRequest) -> Moment | None:
-        """The latest of all trials."""
-        choices: Sequence[Moment | None] = _choices(request, "end")
-        if None in choices:
-            return None
-        return max(choices, key=lambda one: span_of(None, one, self.candle_store.zone).last_us)
-
-
-def _symbols(request: SweepRequest) -> list[str]:
-    """Every symbol that a trial may have."""
-    return list(dict.fromkeys(symbol for symbols in _choices(request, "symbols") for symbol in symbols))
-
-
-def _choices(request: SweepRequest, field: str) -> Sequence[Any]:
-    """The values of a field that trials may have."""
-    own = request.space.get(field)
-    return own if isinstance(own, tuple) else (getattr(request.backtest, field),)
+def _recorded_calendar(candles: Candles) -> str | None:
+    """The calendar that is recorded for candles."""
+    return candles.record.calendar if candles.record else None
