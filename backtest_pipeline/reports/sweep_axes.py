@@ -134,7 +134,7 @@ class SweepAxis:
 
 
 def value_text(value: Any) -> str:
-    """A value of a space for people, short: `none` for `None`, symbols joined as the command line takes them."""
+    """A value of a space for people, short: `none` for `None`, symbols joined as commands take them."""
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         text = "+".join(value)
     else:

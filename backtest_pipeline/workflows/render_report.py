@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,30 @@ def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes
     result = TaskStore(data_root).result(task_id)
     candles, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
     return account_png(result, candles)
+
+
+def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
+    """Draws the page that compares completed backtests.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as for `TaskStore.result`.
+    """
+    from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  as above
+
+    results = {task_id: store.result(task_id) for task_id in task_ids}
+    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
+    return comparison_html(named if len(named) == len(results) else results)
+
+
+def compared_sweeps(store: TaskStore, task_ids: Sequence[str]) -> str:
+    """Draws the page that compares completed sweeps.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as for `require_sweep`.
+    """
+    from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as above
+
+    return render_sweep_report.sweep_comparison(store, task_ids)
 
 
 def rendered_heatmap(data_root: Path, task_id: str) -> bytes:

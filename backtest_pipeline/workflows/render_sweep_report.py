@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,11 @@ from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.reports.charts.sweep_equity import MOST_CURVES, Curve
+from backtest_pipeline.reports.sweep_axes import SweepAxis
+from backtest_pipeline.reports.sweep_comparison import ComparedSweep, sweep_comparison_html
 from backtest_pipeline.reports.sweep_report import SweepFindings, sweep_report_html
 from backtest_pipeline.reports.sweep_summary import summarised
+from backtest_pipeline.reports.sweep_survey import surveyed
 from backtest_pipeline.research.trial_requests import trial_request
 from backtest_pipeline.results.verification import file_problem
 from backtest_pipeline.workflows.stored_trials import StoredTrials
@@ -67,6 +70,27 @@ def sweep_findings(folder: Path, manifest: Manifest) -> SweepFindings:
     )
 
 
+def sweep_comparison(store: TaskStore, task_ids: Sequence[str]) -> str:
+    """Draws the page that compares completed sweeps.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as `require_sweep`.
+    """
+    compared = {task_id: compared_sweep(store, task_id) for task_id in task_ids}
+    named = {f"{one.request.backtest.strategy} {task_id[:8]}": one for task_id, one in compared.items()}
+    return sweep_comparison_html(named if len(named) == len(compared) else compared)
+
+
+def compared_sweep(store: TaskStore, task_id: str) -> ComparedSweep:
+    """What a comparison says of a completed sweep; raises as `require_sweep`."""
+    manifest, folder = require_sweep(store, task_id)
+    request = SweepRequest(**manifest.request)
+    axes = [SweepAxis.of(key, values) for key, values in request.space.items()]
+    survey = surveyed(StoredTrials(folder, request), axes)
+    curves = list(_curves(folder / BEST_EQUITY, most=1).values())
+    return ComparedSweep(manifest, request, axes, survey, curves[0] if curves else None)
+
+
 def require_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
     """The manifest and the folder of a completed sweep, the tables that its report needs being whole.
 
@@ -86,11 +110,11 @@ def require_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
     return manifest, folder
 
 
-def _curves(path: Path) -> dict[int, Curve]:
+def _curves(path: Path, most: int = MOST_CURVES) -> dict[int, Curve]:
     """The equity of the best trials by number, a column at a time; empty where there is no such table."""
     if not path.is_file():
         return {}
-    names = pq.read_schema(path).names[1 : MOST_CURVES + 1]
+    names = pq.read_schema(path).names[1 : most + 1]
     moments = pq.read_table(path, columns=["timestamp"]).column(0).cast(pa.timestamp("us")).to_numpy()
     curves = {}
     for name in names:

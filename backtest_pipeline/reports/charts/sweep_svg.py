@@ -61,6 +61,46 @@ def distribution_svg(survey: Survey, objective: str, winner: float | None) -> st
     return _svg(width, height, label, axis + bars + marks + ticks + scale)
 
 
+def overlaid_svg(lines: Mapping[int, tuple[str, Floats, float | None]], edges: Floats, objective: str) -> str:
+    """Shares of several sweeps' trials between the same edges, over one another.
+
+    Args:
+        lines: by place, a colour, the shares, and where the winner is, if there is one.
+        edges: of the levels.
+        objective: name of the metric.
+    """
+    width, height, left, right, top, bottom = 900.0, 240.0, 46.0, 14.0, 12.0, 28.0
+    most = max(float(shares.max()) for _, shares, _ in lines.values())
+
+    def x(value: float) -> float:
+        return left + (width - left - right) * _share(value, edges)
+
+    def y(share: float) -> float:
+        return height - bottom - (height - top - bottom) * share / most
+
+    drawn = []
+    for colour, shares, winner in lines.values():
+        steps = [
+            point
+            for low, high, share in zip(edges[:-1], edges[1:], shares.tolist(), strict=True)
+            for point in ((x(low), y(share)), (x(high), y(share)))
+        ]
+        drawn.append(f'<path d="{_path(steps)}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        if winner is not None:
+            drawn.append(
+                f'<path class="goal" d="M{x(winner):.1f} {top}V{height - bottom}" stroke="{colour}" '
+                f'stroke-width="2"><title>winner {shown(objective, winner)}</title></path>'
+            )
+    ticks = "".join(
+        f'<text x="{x(value):.1f}" y="{height - 9:.0f}" text-anchor="middle">{shown(objective, value)}</text>'
+        for value in np.linspace(edges[0], edges[-1], 7)[1:-1].tolist()
+    )
+    axis = f'<path class="axis" d="M{left} {height - bottom}H{width - right}"/>'
+    scale = f'<text x="{left - 6}" y="{top + 6}" text-anchor="end">{most:.1%}</text>'
+    label = f"Distributions of the {facts_of(objective).title}"
+    return _svg(width, height, label, axis + "".join(drawn) + ticks + scale)
+
+
 def objective_by_name_svg(
     axis: SweepAxis, own: ObjectiveByName, edges: Floats, objective: str, profile: Points, winner: Points
 ) -> str:
