@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="the task's id", show_default=False)]
+NAMES = "eight or more of its first characters will do, and `last` is the newest"
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help=f"the task's id; {NAMES}", show_default=False)]
+TaskIds = Annotated[
+    list[str], typer.Argument(metavar="TASK...", help=f"the tasks' ids; {NAMES}", show_default=False)
+]
 
 console = Console()
 stderr = Console(stderr=True)

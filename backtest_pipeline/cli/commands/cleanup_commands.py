@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest_pipeline.cli.output import Json, console, print_json, print_table, shown_size
+from backtest_pipeline.cli.output import Json, TaskIds, console, print_json, print_table, shown_size
+from backtest_pipeline.cli.stored_tasks import tell_last
 from backtest_pipeline.local_service.home import prepare_beside
 from backtest_pipeline.sdk.client import BacktestClient
 from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from backtest_pipeline.orchestration.tasks.expiry import CleanupReport
-
-TaskIds = Annotated[list[str], typer.Argument(metavar="TASK", help="the tasks' ids", show_default=False)]
 
 
 def cleanup(
@@ -46,8 +45,9 @@ def unpin(task: TaskIds, *, json: Json = False) -> None:
 
 
 def _set_pins(task_ids: list[str], *, pinned: bool, as_json: bool) -> None:
-    with BacktestClient() as client:
+    with BacktestClient(patience_s=0) as client:
         manifests = [client.pin(one) if pinned else client.unpin(one) for one in task_ids]
+    tell_last(task_ids, [manifest.task_id for manifest in manifests])
     if as_json:
         print_json([manifest.model_dump(mode="json") for manifest in manifests])
         return

@@ -20,11 +20,10 @@ from backtest_pipeline.cli.output import (
     stderr,
     without_gaps,
 )
+from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid
 from backtest_pipeline.results.tables import read_table
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.sweep_results import require_whole_sweep
-from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.new_file import new_file
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.results.task_store import TaskStore
 
 _SHOWN_ROWS = 20
 Force = Annotated[bool, typer.Option("--force", help="replace files of those names")]
@@ -54,9 +54,9 @@ def result(
     json: Json = False,
 ) -> None:
     """Prints a completed task's metrics or a table, or copies them out; needs no server."""
-    store = TaskStore(get_settings().data_root)
-    manifest, print_numbers = _completed(store, task)
-    folder = store.layout.task(task)
+    store, task_id = located(task)
+    manifest, print_numbers = _completed(store, task_id)
+    folder = store.layout.task(task_id)
     tables = {file.name: folder / file.path for file in manifest.result_files if file.kind == "parquet"}
     name = _table_name(table, tables, wanted=csv is not None or parquet is not None)
     with usable_files():

@@ -18,12 +18,11 @@ from backtest_pipeline.cli.output import Json, TaskId, print_json, print_table, 
 from backtest_pipeline.cli.progress_bar import wait_visibly
 from backtest_pipeline.cli.request_options import takes_varied_request
 from backtest_pipeline.cli.space_options import parsed_space
+from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.metric_catalog import METRICS, shown
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.sweep_results import best_trials
-from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -86,7 +85,7 @@ def sweep(
             return
         [ended] = wait_visibly(client, [task.task_id])
         refuse_unfinished(ended)
-    store = TaskStore(get_settings().data_root)
+    store, _ = located(task.task_id)
     manifest = store.manifest(task.task_id)
     if json:
         print_json(manifest.model_dump(mode="json"))
@@ -103,12 +102,12 @@ def best(
     json: Json = False,
 ) -> None:
     """Shows a completed sweep's best trials; needs no server."""
-    store = TaskStore(get_settings().data_root)
-    rows = best_trials(store, task, top)
+    store, task_id = located(task)
+    rows = best_trials(store, task_id, top)
     if json:
         print_json(rows)
         return
-    manifest = store.manifest(task)
+    manifest = store.manifest(task_id)
     _print_best(manifest, rows)
     tell_of_sweep(manifest)
 

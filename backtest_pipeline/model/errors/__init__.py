@@ -18,10 +18,12 @@
     ├── WorkersDied               processes that compute were killed again and again
     ├── TaskError                 a task is in another state than the caller needs
     │   ├── TaskUnknown
+    │   ├── TaskAmbiguous
     │   ├── TaskFailed
     │   ├── TaskRepeated
     │   ├── AttemptSuperseded
     │   ├── ResultMissing
+    │   │   └── ResultElsewhere
     │   ├── ResultVanished
     │   ├── ResultDamaged
     │   ├── TaskNotCancelled
@@ -86,9 +88,11 @@ from backtest_pipeline.model.errors.service_errors import (
 from backtest_pipeline.model.errors.task_errors import (
     AttemptSuperseded,
     ResultDamaged,
+    ResultElsewhere,
     ResultMissing,
     ResultVanished,
     SubmissionsFailed,
+    TaskAmbiguous,
     TaskError,
     TaskFailed,
     TaskNotCancelled,
@@ -115,6 +119,7 @@ __all__ = [
     "ParamsInvalid",
     "RequestInvalid",
     "ResultDamaged",
+    "ResultElsewhere",
     "ResultMissing",
     "ResultVanished",
     "ServerBusy",
@@ -130,6 +135,7 @@ __all__ = [
     "SubmissionsFailed",
     "SymbolRecordInvalid",
     "SymbolsUnknown",
+    "TaskAmbiguous",
     "TaskError",
     "TaskFailed",
     "TaskNotCancelled",
