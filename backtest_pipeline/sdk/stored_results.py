@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,22 @@ from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.sdk.sweep_results import read_sweep, request_of_trial
 from backtest_pipeline.sdk.task_places import Place, place_in
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.storage.layout import REPORT
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from backtest_pipeline.model.result import BacktestResult
+
+
+def _page(store: TaskStore, task_id: str, result: BacktestResult) -> str:
+    """The report of a task as it was published; where there is none, one without the chart of prices."""
+    path = store.layout.task(task_id) / REPORT
+    if result.manifest is not None and path.is_file():
+        return path.read_text("utf-8")
+    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  loads the charts
+
+    return report_html(result, None)
 
 
 class StoredResults:
@@ -52,8 +67,10 @@ class StoredResults:
         """
         store, found = self.located(task_id)
         if store.manifest(found).kind == "sweep":
-            return read_sweep(store, found)
-        return store.result(found)
+            sweep = read_sweep(store, found)
+            best = sweep.best and replace(sweep.best, drawn=partial(_page, store, found))
+            return replace(sweep, best=best)
+        return replace(store.result(found), drawn=partial(_page, store, found))
 
     def trial(self, task_id: str, trial: int) -> BacktestRequest:
         """The backtest that a trial of a completed sweep is: run alone, it yields the very same numbers.

@@ -28,6 +28,7 @@
     │   ├── ResultDamaged
     │   ├── TaskNotCancelled
     │   └── WaitTimedOut
+    ├── ReportMissing             a result has nothing to draw it by
     ├── SubmissionsFailed         some of many requests were not taken
     ├── FileThere                 a file would be overwritten
     ├── FileUnusable              a file that was named cannot be read or written
@@ -87,6 +88,7 @@ from backtest_pipeline.model.errors.service_errors import (
 )
 from backtest_pipeline.model.errors.task_errors import (
     AttemptSuperseded,
+    ReportMissing,
     ResultDamaged,
     ResultElsewhere,
     ResultMissing,
@@ -117,6 +119,7 @@ __all__ = [
     "InternalsChanged",
     "LockNotAcquired",
     "ParamsInvalid",
+    "ReportMissing",
     "RequestInvalid",
     "ResultDamaged",
     "ResultElsewhere",

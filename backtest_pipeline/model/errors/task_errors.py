@@ -100,6 +100,17 @@ class ResultElsewhere(ResultMissing):
         )
 
 
+class ReportMissing(BacktestError):
+    """A result cannot be drawn: it was neither run here nor read from a task's folder by a client."""
+
+    def __init__(self, strategy: str) -> None:
+        self.strategy = strategy
+        super().__init__(
+            f"this result of {strategy} came with nothing to draw it by; take it from run_backtest, or from "
+            "BacktestClient.result"
+        )
+
+
 class ResultVanished(TaskError):
     """What an attempt has written or published is gone again, or in parts.
 
