@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backtest_pipeline.model.checks import LOOKS_AHEAD, looks_ahead, named_with_checks
 from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_symbols
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def result_html(result: BacktestResult) -> str:
     request = result.request
     moments = result.equity["timestamp"]
     span = f"{moments.iloc[0]:%Y-%m-%d} to {moments.iloc[-1]:%Y-%m-%d}" if len(moments) else "no bars"
-    title = f"{request.strategy} on {shown_symbols(request.symbols)}, {request.timeframe}, {span}"
+    name = named_with_checks(request.strategy, result.checks)
+    title = f"{name} on {shown_symbols(request.symbols)}, {request.timeframe}, {span}"
     params = ", ".join(f"{name} {value}" for name, value in request.params.items())
     rows = "".join(
         f'<tr title="{escape(METRICS[name].meaning)}"><th>{escape(METRICS[name].title)}</th>'
@@ -71,7 +73,9 @@ def sweep_html(sweep: SweepResult) -> str:
     columns = ["rank", "trial", *request.space, request.objective]
     columns += [name for name in ("total_return", "max_drawdown", "trades") if name != request.objective]
     ranked = sweep.trials[sweep.trials["rank"].notna()].sort_values("rank").head(_BEST)
-    title = f"{request.backtest.strategy}: {len(sweep.trials):,} trials, the best by {request.objective}"
+    faulty = sweep.best is not None and looks_ahead(sweep.best.checks)
+    ranked_as = f"none the best, as it {LOOKS_AHEAD}; first" if faulty else "the best"
+    title = f"{request.backtest.strategy}: {len(sweep.trials):,} trials, {ranked_as} by {request.objective}"
     table = ranked[columns].to_html(index=False, border=0) if len(ranked) else "<p>no trial ranks</p>"
     return f"<div><b>{escape(title)}</b>{table}</div>"
 

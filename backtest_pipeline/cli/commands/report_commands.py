@@ -11,6 +11,7 @@ import typer
 from backtest_pipeline.cli.commands.result_command import Force, usable_files
 from backtest_pipeline.cli.output import Json, TaskId, TaskIds, print_json, stderr
 from backtest_pipeline.cli.stored_tasks import located
+from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.new_file import new_file
@@ -66,7 +67,10 @@ def compare(
     if len(task_ids) < 2:
         raise RequestInvalid([("TASK", "name two or more")], heading="nothing to compare")
     results = {task_id: store.result(task_id) for task_id, store in stores.items()}
-    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
+    named = {
+        f"{named_with_checks(of.request.strategy, of.checks)} {task_id[:8]}": of
+        for task_id, of in results.items()
+    }
     page = comparison_html(named if len(named) == len(results) else results)
     _write(out, page.encode(), force=force)
     opened = _opened(out, no_open=no_open)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from backtest_pipeline.cli.asking import asking
 from backtest_pipeline.cli.connection import connected
 from backtest_pipeline.cli.output import (
     Json,
@@ -42,8 +43,8 @@ def run(
     request: BacktestRequest, *, fresh: Fresh = False, server_code: ServerCode = False, json: Json = False
 ) -> None:
     """Submits a backtest, shows its progress and prints its metrics; Ctrl-C leaves it to go on."""
-    with connected() as client:
-        task = client.submit(request, reuse=not fresh, server_code=server_code)
+    with connected() as client, asking() as asked:
+        task = asked.submit(lambda: client.submit(request, reuse=not fresh, server_code=server_code))
         say_if_reused(task)
         [ended] = wait_visibly(client, [task.task_id])
         refuse_unfinished(ended)
@@ -65,9 +66,11 @@ def submit(
     json: Json = False,
 ) -> None:
     """Submits a backtest and prints its task id at once."""
-    with connected() as client:
-        task = client.submit(
-            request, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
+    with connected() as client, asking() as asked:
+        task = asked.submit(
+            lambda: client.submit(
+                request, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
+            )
         )
     if idempotency_key is None:
         say_if_reused(task)
