@@ -98,8 +98,7 @@ def _times(frame: pd.DataFrame, symbol: str) -> tuple[pd.Series[Any], str | None
 
 def _moments(stamps: pd.Series[Any], symbol: str, zone: ZoneInfo) -> NDArray[np.datetime64]:
     def fault(problem: str, row: int | None) -> CandlesInvalid:
-        place = "" if row is None else f"row {row + 1:,}: "
-        return CandlesInvalid(symbol, f"{place}{problem}", source=_SOURCE)
+        return CandlesInvalid(symbol, problem, source=_SOURCE, row=row)
 
     if stamps.isna().any():
         raise fault("there is no time", int(stamps.isna().to_numpy().argmax()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.connection import connected
 from backtest_pipeline.cli.output import Json, print_json, print_table, shown_size, stderr
 from backtest_pipeline.cli.task_rows import TaskRow, row_of_manifest, sorted_rows
@@ -15,11 +16,13 @@ from backtest_pipeline.cli.task_table import show_tasks
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.status import TaskState
+from backtest_pipeline.model.timeframe import TIMEFRAMES
 from backtest_pipeline.results.catalog import Wanted, read_catalog
 from backtest_pipeline.results.disk_usage import disk_report
 from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.strategies.registry import strategies
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.status import TaskStatus
@@ -80,7 +83,18 @@ def list_tasks(
     show_tasks(rows)
     if not rows:
         where = f"finished in {store.tasks.absolute()}" if offline else "on the server"
-        stderr.print(f"no such tasks {where}", highlight=False, markup=False, soft_wrap=True)
+        line = f"no such tasks {where}{_meant(strategy, symbol)}"
+        stderr.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _meant(strategy: str | None, symbol: str | None) -> str:
+    """Which strategy or symbol may have been meant, where there is none of the name that was given."""
+    known = list(strategies()) if strategy is not None else []
+    near = "" if strategy is None or strategy in known else did_you_mean(strategy, known)
+    settings = get_settings()
+    store = CandleStore(settings.data_root, settings.candle_timezone)
+    symbols = [one for timeframe in TIMEFRAMES for one in store.symbols(timeframe)] if symbol else []
+    return near + ("" if symbol is None or symbol in symbols else did_you_mean(symbol, symbols))
 
 
 def _known(

@@ -21,7 +21,9 @@ from backtest_pipeline.cli.output import (
     without_gaps,
 )
 from backtest_pipeline.cli.stored_tasks import located
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.results.tables import read_table
 from backtest_pipeline.sdk.sweep_results import require_whole_sweep
 from backtest_pipeline.storage.layout import Layout
@@ -106,7 +108,10 @@ def _table_name(table: str | None, tables: Collection[str], *, wanted: bool) -> 
     if table is None and wanted:
         raise RequestInvalid([("--table", f"name the table to write: {choices}")], heading="nothing to write")
     if table is not None and table not in tables:
-        raise RequestInvalid([("--table", f"{table!r} is none of {choices}")], heading="no such table")
+        raise RequestInvalid(
+            [("--table", f"there is no {table!r}{did_you_mean(table, tables)}; choose one of {choices}")],
+            heading="no such table",
+        )
     return table
 
 
@@ -146,5 +151,5 @@ def _show(frame: pd.DataFrame) -> None:
     cells = shown.map(lambda value: f"{value:,.6g}" if isinstance(value, float) else str(value))
     print_table(tuple(frame.columns), [tuple(row) for row in cells.to_numpy()])
     if len(frame) > len(shown):
-        note = f"{len(shown)} of {len(frame):,} rows; --csv - prints all"
+        note = f"{len(shown)} of {counted(len(frame), 'row')}; --csv - prints all"
         stderr.print(note, highlight=False, markup=False, soft_wrap=True)

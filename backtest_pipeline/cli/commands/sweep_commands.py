@@ -21,6 +21,7 @@ from backtest_pipeline.cli.request_options import takes_varied_request
 from backtest_pipeline.cli.space_options import parsed_space
 from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.checks import looks_ahead
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import METRICS, shown
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_request import SweepRequest
@@ -134,7 +135,7 @@ def tell_of_sweep(manifest: Manifest) -> None:
     counts = dict(manifest.summary.trials or {})
     ranked = counts.pop("ranked", 0)
     states = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-    lines = [f"{sum(counts.values()):,} trials: {states}; {ranked:,} rank"]
+    lines = [f"{counted(sum(counts.values()), 'trial')}: {states}; {counted(ranked, 'ranks', 'rank')}"]
     lines += [f"note: {remark}" for remark in manifest.diagnostics]
     if looks_ahead(manifest.checks):
         lines.append(f"{manifest.strategy_id} looks ahead, so none of these is the best: {NOT_TRADABLE}")

@@ -10,6 +10,7 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.lost import LOST, find_lost
 from backtest_pipeline.cli.output import NAMES, Json, print_json, stderr
 from backtest_pipeline.cli.stored_tasks import located
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ResultMissing, TaskUnknown
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import Verified, verify_task
@@ -54,7 +55,7 @@ def verify(
     if json:
         print_json(facts)
     else:
-        stderr.print(f"{len(facts):,} tasks, {bad:,} with problems", highlight=False)
+        stderr.print(f"{counted(len(facts), 'task')}, {bad:,} with problems", highlight=False)
     if bad:
         raise typer.Exit(1)
 
