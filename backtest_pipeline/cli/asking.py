@@ -12,6 +12,7 @@ from backtest_pipeline.model.status import TaskStatus
 TOLD = "told"
 """Argument of a `KeyboardInterrupt` of which somebody has said already what becomes of the task."""
 _ANSWER_WITHIN_S = 15.0
+_LOOK_EVERY_S = 0.1  # a signal that comes just before a thread begins to wait does not wake it
 
 
 class Asking:
@@ -27,7 +28,8 @@ class Asking:
         """Call `submit` where Ctrl-C does not reach it, and return its answer or raise its error."""
         self._sent = True
         threading.Thread(target=self._run, args=(submit,), name="submit", daemon=True).start()
-        self._ended.wait()
+        while not self._ended.wait(_LOOK_EVERY_S):
+            pass
         if self._errors:
             raise self._errors[0]
         return self._answers[0]
