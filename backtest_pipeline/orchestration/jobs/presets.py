@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 OWNER = "team:quants"
 PRESET_SYMBOLS = ("AAPL", "IBM", "MSFT")
+_SHOWN_EMPTY = {"start", "end", "stop_loss_frac", "take_profit_frac", "trailing_stop_frac", "labels"}
+"""Fields that many will fill in: they stand in the launchpad even where they are null."""
 _LAUNCHPAD = f"/locations/{tags.CODE_LOCATION}/jobs/{tags.JOB}/playground/setup"
 
 
@@ -53,5 +55,5 @@ def preset(strategy: type[Strategy], symbols: Sequence[str] = PRESET_SYMBOLS) ->
     request = BacktestRequest(strategy=strategy.name, params=params, symbols=list(symbols))
     config = to_run_config(request)
     first = {name: config.pop(name) for name in ("strategy", "symbols", "timeframe")}
-    rest = {name: value for name, value in config.items() if value is not None}
+    rest = {name: value for name, value in config.items() if value is not None or name in _SHOWN_EMPTY}
     return str(yaml.safe_dump({**first, **rest}, sort_keys=False, default_flow_style=False))
