@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.quick_imports import quick_imports
 
 _COMMANDS = "backtest_pipeline.cli.commands"
 
@@ -80,7 +81,8 @@ class CommandGroup(TyperGroup):
 def imported_command(name: str) -> Any:
     """Import a command of `PLACES`."""
     module, function = PLACES[name]
-    found: Any = getattr(import_module(f"{_COMMANDS}.{module}"), function)
+    with quick_imports():
+        found: Any = getattr(import_module(f"{_COMMANDS}.{module}"), function)
     if isinstance(found, typer.Typer):
         group = typer.main.get_command(found)
         group.name = name

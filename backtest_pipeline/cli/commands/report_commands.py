@@ -11,11 +11,10 @@ import typer
 from backtest_pipeline.cli.commands.result_command import Force, usable_files
 from backtest_pipeline.cli.output import Json, TaskId, TaskIds, print_json, stderr
 from backtest_pipeline.cli.stored_tasks import located
-from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.new_file import new_file
-from backtest_pipeline.workflows.render_report import rendered_report
+from backtest_pipeline.workflows.render_report import compared_backtests, compared_sweeps, rendered_report
 
 if TYPE_CHECKING:
     from backtest_pipeline.results.task_store import TaskStore
@@ -59,19 +58,23 @@ def compare(
     no_open: NoOpen = False,
     json: Json = False,
 ) -> None:
-    """Draws a page that compares completed tasks and opens it; needs no server."""
-    from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  keeps --help quick
-
+    """Draws a page that compares completed backtests, or sweeps, and opens it; needs no server."""
     stores = {task_id: store for store, task_id in map(located, dict.fromkeys(task))}
     task_ids = list(stores)
     if len(task_ids) < 2:
         raise RequestInvalid([("TASK", "name two or more")], heading="nothing to compare")
-    results = {task_id: store.result(task_id) for task_id, store in stores.items()}
-    named = {
-        f"{named_with_checks(of.request.strategy, of.checks)} {task_id[:8]}": of
-        for task_id, of in results.items()
-    }
-    page = comparison_html(named if len(named) == len(results) else results)
+    folders = {str(store.layout.tasks.absolute()) for store in stores.values()}
+    if len(folders) > 1:
+        problem = f"their results lie in {' and '.join(sorted(folders))}; bring them together by export"
+        raise RequestInvalid([("TASK", problem)], heading="these cannot be compared")
+    store = stores[task_ids[0]]
+    kinds = {store.manifest(task_id).kind for task_id in task_ids}
+    if len(kinds) > 1:
+        raise RequestInvalid(
+            [("TASK", f"compare tasks of one kind, not {' with '.join(sorted(kinds))}")],
+            heading="these cannot be compared",
+        )
+    page = compared_sweeps(store, task_ids) if kinds == {"sweep"} else compared_backtests(store, task_ids)
     _write(out, page.encode(), force=force)
     opened = _opened(out, no_open=no_open)
     if json:
