@@ -115,8 +115,6 @@ def test_an_edited_strategy_or_its_helper_runs_as_it_is_on_disk(edited: Edited) 
 
 
 def test_an_edited_strategy_runs_as_it_is_for_who_tells_no_code_too(edited: Edited) -> None:
-    edited.write(bar=12)
-    until(lambda: _runs_at(edited, 12), "the edited code to be loaded")
     edited.write(bar=13)
     until(lambda: _runs_at(edited, 13), "the edited code to be loaded")
 
@@ -158,8 +156,6 @@ def _submitted_bar(edited: Edited, client: BacktestClient, request: BacktestRequ
 
 
 def test_code_that_does_not_load_is_refused_and_keeps_no_other_strategy_from_running(edited: Edited) -> None:
-    edited.write(bar=14)
-    assert edited.bar_of(edited.submit()) == 14
     (edited.folder / "edited_strategies.py").write_text("this is no Python")
     with edited.client() as client:
         mine = client.submit(BacktestRequest(strategy="edited", symbols=["IBM"]), reuse=False)
