@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.results.task_store import TaskStore
 
@@ -58,7 +59,10 @@ def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
     from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  as above
 
     results = {task_id: store.result(task_id) for task_id in task_ids}
-    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
+    named = {
+        f"{named_with_checks(of.request.strategy, of.checks)} {task_id[:8]}": of
+        for task_id, of in results.items()
+    }
     return comparison_html(named if len(named) == len(results) else results)
 
 
