@@ -9,6 +9,7 @@
   const palettes = read("palette");
   const wantsDark = matchMedia("(prefers-color-scheme: dark)");
   let shown = { views: [], model: () => null };
+  let price = null;
   let symbol = null;
 
   const element = (name, text, attributes = {}) => {
@@ -31,8 +32,18 @@
     const bokeh = Bokeh.documents[Bokeh.documents.length - 1];
     shown = { views, model: (name) => bokeh.get_model_by_name(name) };
     document.querySelectorAll("[data-line]").forEach(showLine);
-    if (candles && shown.model("candles")) showSymbol(symbol ?? firstSymbol());
+    fitDates();
+    if (price && shown.model("candles")) {
+      price.connect();
+      showSymbol(symbol ?? firstSymbol());
+    }
     document.documentElement.dataset.drawn = wantsDark.matches ? "dark" : "light";
+  }
+
+  // As many dates as there is room for.
+  function fitDates() {
+    const dates = shown.model("dates");
+    if (dates) dates.desired_num_ticks = innerWidth < 620 ? 3 : 6;
   }
 
   function showLine(button) {
@@ -48,56 +59,14 @@
   const firstSymbol = () =>
     find("symbol")?.value ?? document.querySelector("[data-symbol]")?.dataset.symbol ?? Object.keys(candles)[0];
 
-  function unpacked(text, kind) {
-    return new kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-  }
-
   function showSymbol(chosen) {
     symbol = chosen;
     for (const tab of document.querySelectorAll("[data-symbol]")) {
       tab.setAttribute("aria-pressed", String(tab.dataset.symbol === chosen));
     }
     if (find("symbol")) find("symbol").value = chosen;
-    const packed = Object.hasOwn(candles, chosen) ? candles[chosen] : null;
-    find("price-gone").hidden = packed !== null;
-    find("candle-note").textContent = packed && packed.bars > 1 ? `each candle is ${packed.bars} bars` : "";
-    shown.model("candles").data = packed ? candleColumns(packed) : emptied("candles");
-    const own = [...(trades.symbol ?? []).keys()].filter((row) => trades.symbol[row] === chosen);
-    shown.model("marks").data = markColumns(own);
-    shown.model("held").data = heldColumns(own);
-  }
-
-  const emptied = (name) =>
-    Object.fromEntries(Object.keys(shown.model(name).data).map((column) => [column, []]));
-
-  function candleColumns(packed) {
-    const columns = { x: unpacked(packed.x, Float64Array) };
-    for (const name of "ohlcv") columns[name] = unpacked(packed[name], Float32Array);
-    columns.w = new Float64Array(columns.x.length).fill(packed.width_ms);
-    columns.colour = Array.from(columns.o, (open, bar) => palette()[columns.c[bar] < open ? "loss" : "gain"]);
-    return columns;
-  }
-
-  const outcome = (row) => palette()[trades.pnl[row] > 0 ? "gain" : "loss"];
-
-  function markColumns(rows) {
-    const long = (row) => trades.side[row] === "long";
-    return {
-      x: [...rows.map((row) => trades.entry_time[row]), ...rows.map((row) => trades.exit_time[row])],
-      y: [...rows.map((row) => trades.entry_price[row]), ...rows.map((row) => trades.exit_price[row])],
-      marker: [...rows.map((row) => (long(row) ? "triangle" : "inverted_triangle")), ...rows.map(() => "circle")],
-      size: [...rows.map(() => 11), ...rows.map(() => 8)],
-      colour: [...rows.map(() => palette().equity), ...rows.map(outcome)],
-      what: [
-        ...rows.map((row) => `${trades.side[row]} entry`),
-        ...rows.map((row) => `${trades.side[row]} exit, ${words(trades.exit_reason[row])}, ${percent(trades.return_frac[row])}`),
-      ],
-    };
-  }
-
-  function heldColumns(rows) {
-    const of = (name) => rows.map((row) => trades[name][row]);
-    return { x0: of("entry_time"), y0: of("entry_price"), x1: of("exit_time"), y1: of("exit_price"), colour: rows.map(outcome) };
+    find("price-gone").hidden = Object.hasOwn(candles, chosen);
+    price.show(chosen);
   }
 
   // --- trades ---------------------------------------------------------------------------------------------
@@ -107,7 +76,7 @@
     return (value) => (value === null ? "-" : format.format(value));
   };
   const money = number(2);
-  const price = number(4, 2);
+  const priced = number(4, 2);
   const percent = (value) => (value === null ? "-" : `${money(100 * value)}%`);
   const words = (text) => String(text).replaceAll("_", " ");
   const time = (value) => new Date(value).toISOString().slice(0, 16).replace("T", " ").replace(" 00:00", "");
@@ -115,9 +84,9 @@
     ["symbol", "Symbol", String],
     ["side", "Side", String],
     ["entry_time", "Entry (UTC)", time],
-    ["entry_price", "at", price],
+    ["entry_price", "at", priced],
     ["exit_time", "Exit (UTC)", time],
-    ["exit_price", "at", price],
+    ["exit_price", "at", priced],
     ["quantity", "Quantity", number(4, 0)],
     ["pnl", "Profit", money],
     ["return_frac", "Return", percent],
@@ -192,12 +161,9 @@
   }
 
   function seek(row) {
-    const span = shown.model("span");
-    if (!span) return;
-    const [from, to] = [trades.entry_time[row], trades.exit_time[row]];
-    const room = Math.max(2 * (to - from), 20 * (candles[trades.symbol[row]]?.width_ms ?? 86400000));
+    if (!shown.model("span")) return;
     if (shown.model("candles")) showSymbol(trades.symbol[row]);
-    span.setv({ start: from - room, end: to + room });
+    price.seek(row);
     find("price")?.scrollIntoView({ behavior: "smooth", block: "center" });
   }
 
@@ -240,6 +206,15 @@
       showLine(button);
     });
   }
+  if (trades) {
+    price = priceView({
+      find, candles, trades, palette, element,
+      model: (name) => shown.model(name),
+      viewOf: (name) => shown.views.map((views) => views.find_one(shown.model(name))).find((view) => view),
+      write: { time, price: priced, percent, words, whole: number(0) },
+    });
+  }
+  addEventListener("resize", fitDates);
   wantsDark.addEventListener("change", draw);
   draw();
 })();

@@ -44,7 +44,7 @@ def page(title: str, body: str, data: Mapping[str, object]) -> str:
         body: HTML, in which every text from outside is escaped.
         data: JSON values by the id under which the page's script finds them.
     """
-    scripts = (*_bokeh_scripts(), _asset("page.js"))
+    scripts = (*_bokeh_scripts(), _asset("price.js"), _asset("page.js"))
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "

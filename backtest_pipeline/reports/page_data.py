@@ -18,36 +18,45 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.candles import Candles
 
-MOST_CANDLES, MOST_CANDLES_A_SYMBOL, FEWEST_CANDLES_A_SYMBOL = 20_000, 2_000, 40
+MOST_CELLS, FEWEST_CANDLES_A_SYMBOL = 200_000, 40
 MOST_TRADES = 5_000
 DIGITS = 8
 
-# Bars of stocks have nights and weekends between them; the width is that of the bars that follow closely.
-BODY_SHARE = 0.7
+CANDLE_COLUMNS = 7
 
 
 def candles_data(candles: Mapping[str, Candles], symbols: Sequence[str]) -> dict[str, Any]:
-    """Each symbol's candles, merged to so few that a page of 500 symbols stays small.
+    """Each symbol's bars, merged only where there are so many that the page would grow large.
+
+    The page's script merges them further, as the time in sight asks for.
 
     Returns:
-        By symbol: columns as little-endian base64, `x` of float64 in milliseconds and the others of float32;
-        `width_ms` of a body; `bars`, of how many bars a candle is made.
+        By symbol: columns as little-endian base64, `x` and `ends` (open times of the first and last bar of
+        each candle) as uint32 counts of `unit_ms` after `first_ms`, the others of float32; `step_ms`, the
+        usual time from bar to bar; `bars`, of how many bars a candle is made.
     """
-    most = min(max(MOST_CANDLES // len(symbols), FEWEST_CANDLES_A_SYMBOL), MOST_CANDLES_A_SYMBOL)
-    packed = {}
-    for symbol in symbols:
-        if symbol in candles:
-            few = fewer_candles(candles[symbol], most)
-            x = milliseconds(few.timestamp)
-            steps = np.diff(x)
-            packed[symbol] = {
-                "x": _base64(x, "<f8"),
-                **{name[0]: _base64(getattr(few, name), "<f4") for name in ("open", "high", "low", "close")},
-                "v": _base64(few.volume, "<f4"),
-                "width_ms": BODY_SHARE * float(np.median(steps)) if len(steps) else HALF_A_DAY_MS,
-                "bars": bars_a_candle(len(candles[symbol]), most),
-            }
-    return packed
+    most = max(MOST_CELLS // (CANDLE_COLUMNS * len(symbols)), FEWEST_CANDLES_A_SYMBOL)
+    return {symbol: _packed(candles[symbol], most) for symbol in symbols if symbol in candles}
+
+
+def _packed(candles: Candles, most: int) -> dict[str, Any]:
+    few, bars = fewer_candles(candles, most), bars_a_candle(len(candles), most)
+    opens_s = candles.timestamp.astype("datetime64[s]").astype(np.int64)
+    steps = np.diff(opens_s)
+    unit = int(np.gcd.reduce(steps)) if len(steps) else 1
+    counts = (opens_s - opens_s[0]) // unit
+    ends = np.minimum(np.arange(len(few)) * bars + bars, len(candles)) - 1
+    return {
+        "first_ms": int(opens_s[0]) * 1_000,
+        "unit_ms": unit * 1_000,
+        "x": _base64(counts[::bars], "<u4"),
+        "ends": _base64(counts[ends], "<u4"),
+        **{name[0]: _base64(getattr(few, name), "<f4") for name in ("open", "high", "low", "close")},
+        "v": _base64(few.volume, "<f4"),
+        # Bars of stocks have nights and weekends between them; bodies suit bars that follow closely.
+        "step_ms": 1_000 * float(np.median(steps)) if len(steps) else HALF_A_DAY_MS,
+        "bars": bars,
+    }
 
 
 def trades_data(trades: pd.DataFrame, most: int = MOST_TRADES) -> dict[str, list[Any]]:

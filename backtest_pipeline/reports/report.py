@@ -107,7 +107,8 @@ def _account_figures(
         timeline.add_line(equity, moment, held, colour=LIGHT["benchmark"], width=1.4)
         tips["buy and hold"], beside["held"] = "@held{0,0.00}", held
     line = timeline.add_line(equity, moment, values, colour=LIGHT["equity"], width=2.2, beside=beside)
-    timeline.add_tips(equity, line, tips, mode="vline")
+    colours = {"buy and hold": LIGHT["benchmark"]}
+    timeline.add_tips(equity, line, tips, mode="vline", colour=colours)
     drawdown = timeline.empty("drawdown", 130, "0.[00]%", y_range=DataRange1d(end=0))
     depth = -result.equity["drawdown_frac"].to_numpy(dtype=np.float64)
     line = timeline.add_line(drawdown, moment, depth, colour=LIGHT["loss"], filled=True)

@@ -110,8 +110,8 @@ def price_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
     return (
         f'{head}{_symbol_choice(result) if len(symbols) > 1 else ""}<p class="legend">'
         '<i class="mark entry">▲</i>long entry<i class="mark entry">▼</i>short entry'
-        '<i class="mark gain">●</i>exit with a gain<i class="mark loss">●</i>exit with a loss'
-        '<span id="candle-note"></span></p>'
+        '<i class="mark gain">○</i>exit with a gain<i class="mark loss">○</i>exit with a loss'
+        '<span id="candle-note"></span></p><p class="readout" id="readout"></p>'
         f'<p class="note" id="price-gone" hidden>{CANDLES_GONE}</p>'
         '<div id="price"></div><div id="volume"></div></section>'
     )

@@ -185,14 +185,24 @@ def test_only_the_trades_that_matter_most_are_embedded() -> None:
 
 
 def test_candles_are_packed_as_the_browser_unpacks_them() -> None:
+    candles = {"AAPL": candles_of(walk(60_000), timeframe="1h")}
+    packed = candles_data(candles, ["AAPL"])["AAPL"]
+    counts, ends = (np.frombuffer(base64.b64decode(packed[name]), "<u4") for name in ("x", "ends"))
+    highs = np.frombuffer(base64.b64decode(packed["h"]), "<f4")
+    assert packed["bars"] == 3  # 60,000 bars in at most 200,000 / 7 candles
+    assert len(counts) == len(ends) == len(highs) == 20_000
+    assert packed["first_ms"] == 1_577_836_800_000  # 2020-01-01
+    assert packed["unit_ms"] == packed["step_ms"] == 3_600_000
+    assert counts[:3].tolist() == [0, 3, 6]
+    assert ends[[0, 1, -1]].tolist() == [2, 5, 59_999]
+    assert highs.max() == np.float32(candles["AAPL"].high.max())
+
+
+def test_bars_that_a_page_has_room_for_are_packed_one_by_one() -> None:
     candles = {"AAPL": candles_of(walk(5_000))}
     packed = candles_data(candles, ["AAPL"])["AAPL"]
-    times = np.frombuffer(base64.b64decode(packed["x"]), "<f8")
-    highs = np.frombuffer(base64.b64decode(packed["h"]), "<f4")
-    assert packed["bars"] == 3  # 5,000 bars in at most 2,000 candles
-    assert len(times) == len(highs) == 1_667
-    assert times[0] == 1_577_836_800_000  # 2020-01-01
-    assert highs.max() == np.float32(candles["AAPL"].high.max())
+    assert packed["bars"] == 1
+    assert len(base64.b64decode(packed["c"])) == 4 * 5_000
 
 
 @pytest.mark.parametrize(("symbols", "bars"), [(1, 100_000), (20, 5_000), (500, 120)])

@@ -29,17 +29,18 @@ def price_figures(timeline: Timeline) -> list[figure]:
     """Candles with trades, and volume; the page's script fills their sources for the chosen symbol."""
     price = timeline.empty("price", 360, MONEY, with_times=False)
     volume = timeline.empty("volume", 110, "0.[0]a", y_range=DataRange1d(start=0))
-    _add_candles(timeline, price, volume)
+    _add_candles(price, volume)
     _add_trade_marks(timeline, price)
     return [price, volume]
 
 
-def _add_candles(timeline: Timeline, price: figure, volume: figure) -> None:
-    candles = _filled_later("candles", "x", "o", "h", "l", "c", "v", "w", "colour")
+def _add_candles(price: figure, volume: figure) -> None:
+    names = ("x", "o", "h", "l", "c", "v", "w", "left", "right", "colour")
+    candles = _filled_later("candles", *names)
     price.segment(x0="x", x1="x", y0="l", y1="h", line_color="colour", source=candles)
-    bodies = price.vbar(
-        x="x", width="w", top="o", bottom="c", fill_color="colour", line_color="colour", source=candles
-    )
+    # Bodies have no outline, which Bokeh would draw at the frame's edge; a line at the close shows flat ones.
+    price.vbar(x="x", width="w", top="o", bottom="c", fill_color="colour", line_color=None, source=candles)
+    price.segment(x0="left", x1="right", y0="c", y1="c", line_color="colour", source=candles)
     volume.vbar(
         x="x",
         width="w",
@@ -50,8 +51,6 @@ def _add_candles(timeline: Timeline, price: figure, volume: figure) -> None:
         line_color=None,
         source=candles,
     )
-    tips = {name: f"@{name[0]}{{{PRICE}}}" for name in ("open", "high", "low", "close")}
-    timeline.add_tips(price, bodies, {**tips, "volume": "@v{0,0}"})
 
 
 def _add_trade_marks(timeline: Timeline, price: figure) -> None:
@@ -66,17 +65,20 @@ def _add_trade_marks(timeline: Timeline, price: figure) -> None:
         line_dash="dashed",
         source=held,
     )
-    marks = _filled_later("marks", "x", "y", "marker", "colour", "what", "size")
+    names = ("x", "y", "moment", "marker", "colour", "edge", "width", "alpha", "what", "size")
     drawn = price.scatter(
         x="x",
         y="y",
         marker="marker",
         size="size",
         fill_color="colour",
-        line_color=LIGHT["panel"],
-        source=marks,
+        fill_alpha="alpha",
+        line_color="edge",
+        line_width="width",
+        source=_filled_later("marks", *names),
     )
-    timeline.add_tips(price, drawn, {"trade": "@what", "at": f"@y{{{PRICE}}}"})
+    tips = {"@what": f"@y{{{PRICE}}}"}
+    timeline.add_tips(price, drawn, tips, colour="@colour", moment="@moment")
 
 
 def _filled_later(name: str, *columns: str) -> ColumnDataSource:
