@@ -16,7 +16,12 @@ from backtest_pipeline.reports.details import details
 from backtest_pipeline.reports.html_tables import tiles
 from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.page_data import candles_data, trades_data
-from backtest_pipeline.reports.report_statistics import return_histogram, rolling_sharpe, sharpe_window_bars
+from backtest_pipeline.reports.report_statistics import (
+    extremes_of,
+    return_histogram,
+    rolling_sharpe,
+    sharpe_window_bars,
+)
 from backtest_pipeline.reports.sections import (
     correlation_section,
     equity_section,
@@ -70,7 +75,7 @@ def report_html(result: BacktestResult, candles: Mapping[str, Candles] | None) -
         figures |= dict(zip(("price", "volume"), price_figures(timeline), strict=True))
     if len(result.trades):
         returns = result.trades["return_frac"].to_numpy(dtype=np.float64)
-        figures["histogram"] = histogram_figure(*return_histogram(returns))
+        figures["histogram"] = histogram_figure(*return_histogram(returns), "trades", extremes_of(returns))
     body = "\n".join(
         [
             header(result, moment),
@@ -109,8 +114,8 @@ def _account_figures(
     line = timeline.add_line(equity, moment, values, colour=LIGHT["equity"], width=2.2, beside=beside)
     colours = {"buy and hold": LIGHT["benchmark"]}
     timeline.add_tips(equity, line, tips, mode="vline", colour=colours)
-    drawdown = timeline.empty("drawdown", 130, "0.[00]%", y_range=DataRange1d(end=0))
-    depth = -result.equity["drawdown_frac"].to_numpy(dtype=np.float64)
+    drawdown = timeline.empty("drawdown", 130, "0.[00]%", y_range=DataRange1d(flipped=True, end=0))
+    depth = result.equity["drawdown_frac"].to_numpy(dtype=np.float64)
     line = timeline.add_line(drawdown, moment, depth, colour=LIGHT["loss"], filled=True)
     timeline.add_tips(drawdown, line, {"drawdown": "@y{0.00%}"}, mode="vline")
     return {"equity": equity, "drawdown": drawdown}

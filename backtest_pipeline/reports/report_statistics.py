@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FEWEST_WINDOW_BARS = 20
 MOST_BINS = 40
+FARTHEST_BINS = 2.0
 
 
 def monthly_returns(
@@ -92,7 +93,10 @@ def rolling_sharpe(equity: Floats, initial_cash: float, window_bars: int, period
 
 
 def return_histogram(returns: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Counts of trades by return, in bins of a round width of which one edge is 0.
+    """Counts of returns in bins of a round width of which one edge is 0.
+
+    What lies farther than twice the middle half's width beyond that half counts in the outermost bins,
+    so that one outlier does not put all others into one bin.
 
     Args:
         returns: shape (m,), at least one.
@@ -100,14 +104,23 @@ def return_histogram(returns: Floats) -> tuple[NDArray[np.int64], Floats]:
     Returns:
         Counts of shape (k,) and edges of shape (k + 1,).
     """
-    low, high = min(float(returns.min()), 0.0), max(float(returns.max()), 0.0)
+    low, high = extremes_of(returns)
+    lower, upper = np.quantile(returns, [0.25, 0.75]).tolist()
+    if reach := FARTHEST_BINS * (upper - lower):
+        low, high = max(low, lower - reach), min(high, upper + reach)
+    low, high = min(low, 0.0), max(high, 0.0)
     width = _round_up((high - low) / min(MOST_BINS, max(2 * math.isqrt(len(returns)), 6))) or 0.01
-    first = math.floor(low / width)
+    first = min(math.floor(low / width), -1 if (returns < 0.0).any() else 0)
     least = 1 if (returns >= 0.0).any() else 0  # a trade that returned exactly 0 lost nothing
     last = max(math.ceil(high / width), least, first + 1)
     place = np.clip(np.floor(returns / width).astype(np.int64), first, last - 1)
     counts = np.bincount(place - first, minlength=last - first).astype(np.int64)
     return counts, np.arange(first, last + 1, dtype=np.float64) * width
+
+
+def extremes_of(returns: Floats) -> tuple[float, float]:
+    """The lowest and the highest return."""
+    return float(returns.min()), float(returns.max())
 
 
 def correlation(candles: Mapping[str, Candles], symbols: Sequence[str]) -> Floats:

@@ -10,6 +10,7 @@ import numpy as np
 from backtest_pipeline.model.metric_catalog import shown, shown_symbols
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
+    against_benchmark,
     correlation_table,
     metrics_by,
     metrics_table,
@@ -80,10 +81,10 @@ def tile_remarks(result: BacktestResult) -> dict[str, str]:
         return f"{text} {shown(name, result.metrics.get(name))}"
 
     return {
-        "total_return": note("buy and hold", "buy_hold_return"),
+        "total_return": against_benchmark(result.metrics),
         "cagr": note("volatility", "annual_volatility"),
         "sharpe": note("Sortino", "sortino"),
-        "max_drawdown": f"longest {shown('max_drawdown_days', result.metrics.get('max_drawdown_days'))} days",
+        "max_drawdown": note("longest", "max_drawdown_days"),
         "win_rate": note("average trade", "avg_trade_return"),
         "profit_factor": note("expectancy", "expectancy"),
         "trades": note("exposure", "exposure"),

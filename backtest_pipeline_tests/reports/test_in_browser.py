@@ -363,6 +363,34 @@ def test_a_narrow_window_needs_no_scrolling_sideways(
         assert too_wide <= 0
 
 
+def test_a_table_that_scrolls_says_so(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.page.set_viewport_size({"width": 400, "height": 900})
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    frame = visit.page.locator(".wide", has=visit.page.locator(".sortable"))
+    said = "element => getComputedStyle(element, '::before').content"
+    assert "scroll sideways" in frame.evaluate(said)
+    visit.page.set_viewport_size({"width": 6_000, "height": 900})
+    visit.page.evaluate("document.body.style.maxWidth = 'none'")
+    visit.page.set_viewport_size({"width": 5_990, "height": 900})
+    expect(frame).not_to_have_class(re.compile("scrolls"))
+    assert frame.evaluate(said) == "none"
+
+
+def test_an_entry_is_drawn_over_the_exit_at_the_same_bar(visit: Visit, tmp_path: Path) -> None:
+    own = {"AAPL": candles_of(walk(200), "AAPL")}
+    visit.go(tmp_path / "report.html", report_html(backtest(own, direction="both"), own))
+    marks = visit.source("marks")
+    places = list(zip(marks["x"], marks["y"], strict=True))
+    reversals = [place for place in set(places) if places.count(place) == 2]
+    assert reversals
+    for place in reversals:
+        ring, entry = (row for row, other in enumerate(places) if other == place)  # the later is on top
+        assert (marks["marker"][ring], marks["alpha"][ring]) == ("circle", 0)
+        assert marks["size"][entry] < marks["size"][ring]
+
+
 def test_a_report_without_candles_or_trades_draws_what_it_has(visit: Visit, tmp_path: Path) -> None:
     visit.go(tmp_path / "report.html", report_html(backtest({"AAPL": candles_of([10.0] * 30)}), None))
     expect(visit.page.locator("#equity canvas").first).to_be_visible()

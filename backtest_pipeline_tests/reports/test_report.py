@@ -16,7 +16,7 @@ import pytest
 
 from backtest_pipeline import BacktestResult, Candles
 from backtest_pipeline.model.metric_catalog import METRICS, shown
-from backtest_pipeline.reports.html_tables import plain
+from backtest_pipeline.reports.html_tables import plain, tone
 from backtest_pipeline.reports.page import embedded_json
 from backtest_pipeline.reports.page_data import candles_data, trades_data
 from backtest_pipeline.reports.report import HEADLINES, report_html
@@ -167,6 +167,17 @@ def test_a_result_without_trades_or_of_one_bar_has_a_report() -> None:
     assert "There was no trade." in report_html(backtest(flat), flat)
     single = {"AAPL": candles_of([10.0])}
     assert "fewer than" in report_html(backtest(single), single)
+
+
+@pytest.mark.parametrize(
+    ("whole", "held", "wanted"),
+    [(0.5, 0.8, "loss"), (0.5, 0.2, "gain"), (-0.1, -0.4, "gain"), (0.5, 0.5, ""), (0.5, None, "gain")],
+)
+def test_a_return_is_judged_by_what_holding_returned(whole: float, held: float | None, wanted: str) -> None:
+    metrics = {"total_return": whole, "cagr": whole / 2, "buy_hold_return": held, "sharpe": 1.0}
+    assert tone("total_return", whole, metrics) == wanted
+    assert tone("cagr", whole / 2, metrics) == wanted
+    assert tone("sharpe", 1.0, metrics) == "gain"
 
 
 def test_the_same_result_yields_the_same_report() -> None:

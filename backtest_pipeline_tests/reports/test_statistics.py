@@ -103,6 +103,16 @@ def test_a_histogram_counts_every_trade_once_and_parts_gains_from_losses(
     assert losses == np.count_nonzero(returns < 0.0)
 
 
+def test_one_outlier_leaves_the_other_trades_their_bins() -> None:
+    usual = np.linspace(-0.05, 0.05, 100)
+    counts, edges = return_histogram(np.append(usual, 30.0))  # one trade gained 3,000 %
+    plain, _ = return_histogram(usual)
+    assert np.count_nonzero(counts) >= np.count_nonzero(plain) / 2
+    assert edges[-1] == pytest.approx(0.13)  # twice the middle half, 0.05 wide, beyond 0.025, by bins of 0.01
+    assert counts[-1] == 1  # in the outermost bin
+    assert counts.sum() == 101
+
+
 def test_correlation_is_of_daily_returns_over_days_in_common() -> None:
     up = walk(30, seed=1)
     candles = {

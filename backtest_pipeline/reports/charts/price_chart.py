@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -85,11 +86,36 @@ def _filled_later(name: str, *columns: str) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns}, name=name)
 
 
-def histogram_figure(counts: NDArray[np.int64], edges: Floats) -> figure:
-    """Bars of trades by return, losses and gains in their colours."""
-    made = figure(name="histogram", height=260, tools=[SaveTool()], y_range=DataRange1d(start=0))
+def histogram_figure(
+    counts: NDArray[np.int64], edges: Floats, what: str, extremes: tuple[float, float]
+) -> figure:
+    """Bars of trades or bars by return, losses and gains in their colours.
+
+    Args:
+        counts: shape (k,).
+        edges: shape (k + 1,).
+        what: is counted, for tips.
+        extremes: lowest and highest return; an outermost bar that reaches no farther than them is hatched.
+    """
+    made = figure(height=260, tools=[SaveTool()], y_range=DataRange1d(start=0))
     colours = [LIGHT["loss"] if left < -1e-12 else LIGHT["gain"] for left in edges[:-1]]
-    source = ColumnDataSource({"n": counts, "from": edges[:-1], "to": edges[1:], "colour": colours})
+    labels = [f"{left:z.1%} to {right:z.1%}" for left, right in itertools.pairwise(edges.tolist())]
+    hatched = [" "] * len(labels)
+    slack = 1e-9 * (edges[-1] - edges[0])
+    if extremes[0] < edges[0] - slack:
+        labels[0], hatched[0] = f"{extremes[0]:z.1%} to {edges[1]:z.1%}", "/"
+    if extremes[1] > edges[-1] + slack:
+        labels[-1], hatched[-1] = f"{edges[-2]:z.1%} to {extremes[1]:z.1%}", "/"
+    source = ColumnDataSource(
+        {
+            "n": counts,
+            "from": edges[:-1],
+            "to": edges[1:],
+            "colour": colours,
+            "label": labels,
+            "hatch": hatched,
+        }
+    )
     bars = made.quad(
         left="from",
         right="to",
@@ -97,10 +123,12 @@ def histogram_figure(counts: NDArray[np.int64], edges: Floats) -> figure:
         top="n",
         fill_color="colour",
         fill_alpha=0.8,
+        hatch_pattern="hatch",
+        hatch_color=LIGHT["panel"],
         line_color=LIGHT["panel"],
         source=source,
     )
-    tips = [("return", "@from{0.[00]%} to @to{0.[00]%}"), ("trades", "@n{0,0}")]
+    tips = f'<div class="tip"><b style="color:@colour">@label</b><br>@n{{0,0}} {what}</div>'
     made.add_tools(HoverTool(renderers=[bars], tooltips=tips, visible=False))
     made.xaxis.formatter = NumeralTickFormatter(format="0.[0]%")
     return themed(made, "0,0")

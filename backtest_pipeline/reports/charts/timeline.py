@@ -165,7 +165,7 @@ class Timeline:
         for text, value in tips.items():
             hue = colour if isinstance(colour, str) else colour.get(text, "")
             lines.append(f'<div><b style="color:{in_any_theme(hue or own)}">{text}</b>&nbsp; {value}</div>')
-        shown = f'<div class="tip">{moment}{{{self.date}}}{"".join(lines)}</div>'
+        shown = f'<div class="tip" style="max-width:38vw">{moment}{{{self.date}}}{"".join(lines)}</div>'
         made.add_tools(
             HoverTool(
                 renderers=[drawn], tooltips=shown, formatters={moment: "datetime"}, mode=mode, visible=False
