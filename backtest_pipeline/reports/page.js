@@ -208,6 +208,7 @@
   }
   if (trades) {
     price = priceView({
+      colours: read("line-colours") ?? [],
       find, candles, trades, palette, element,
       model: (name) => shown.model(name),
       viewOf: (name) => shown.views.map((views) => views.find_one(shown.model(name))).find((view) => view),

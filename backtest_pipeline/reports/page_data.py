@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.drawing import Drawing
 
 MOST_CELLS, FEWEST_CANDLES_A_SYMBOL = 200_000, 40
 MOST_TRADES = 5_000
@@ -25,21 +26,48 @@ DIGITS = 8
 CANDLE_COLUMNS = 7
 
 
-def candles_data(candles: Mapping[str, Candles], symbols: Sequence[str]) -> dict[str, Any]:
+def candles_data(
+    candles: Mapping[str, Candles], symbols: Sequence[str], drawings: Mapping[str, Drawing] | None = None
+) -> dict[str, Any]:
     """Each symbol's bars, merged only where there are so many that the page would grow large.
 
     The page's script merges them further, as the time in sight asks for.
 
+    Args:
+        candles: by symbol.
+        symbols: in the order of the request.
+        drawings: the strategy's lines, by symbol.
+
     Returns:
         By symbol: columns as little-endian base64, `x` and `ends` (open times of the first and last bar of
         each candle) as uint32 counts of `unit_ms` after `first_ms`, the others of float32; `step_ms`, the
-        usual time from bar to bar; `bars`, of how many bars a candle is made.
+        usual time from bar to bar; `bars`, of how many bars a candle is made; `lines`, each with `name`,
+        `pane` (-1: the prices), `place` in it, and `values` at each candle's last bar as float32, or one
+        `level`.
     """
-    most = max(MOST_CELLS // (CANDLE_COLUMNS * len(symbols)), FEWEST_CANDLES_A_SYMBOL)
-    return {symbol: _packed(candles[symbol], most) for symbol in symbols if symbol in candles}
+    drawn = drawings or {}
+    columns = CANDLE_COLUMNS + max((len(_lines(one)) for one in drawn.values()), default=0)
+    most = max(MOST_CELLS // (columns * len(symbols)), FEWEST_CANDLES_A_SYMBOL)
+    return {
+        symbol: _packed(candles[symbol], most, _lines(drawn[symbol]) if symbol in drawn else [])
+        for symbol in symbols
+        if symbol in candles
+    }
 
 
-def _packed(candles: Candles, most: int) -> dict[str, Any]:
+def _lines(drawing: Drawing) -> list[tuple[int, int, str, NDArray[np.float64] | float]]:
+    """Each line with the number of its pane and its place in it."""
+    panes = enumerate([drawing.lines, *drawing.panes.values()], start=-1)
+    return [
+        (pane, place, name, values)
+        for pane, lines in panes
+        for place, (name, values) in enumerate(lines.items())
+    ]
+
+
+def _packed(
+    candles: Candles, most: int, lines: Sequence[tuple[int, int, str, NDArray[np.float64] | float]]
+) -> dict[str, Any]:
     few, bars = fewer_candles(candles, most), bars_a_candle(len(candles), most)
     opens_s = candles.timestamp.astype("datetime64[s]").astype(np.int64)
     steps = np.diff(opens_s)
@@ -56,6 +84,11 @@ def _packed(candles: Candles, most: int) -> dict[str, Any]:
         # Bars of stocks have nights and weekends between them; bodies suit bars that follow closely.
         "step_ms": 1_000 * float(np.median(steps)) if len(steps) else HALF_A_DAY_MS,
         "bars": bars,
+        "lines": [
+            {"pane": pane, "place": place, "name": name}
+            | ({"level": values} if isinstance(values, float) else {"values": _base64(values[ends], "<f4")})
+            for pane, place, name, values in lines
+        ],
     }
 
 

@@ -1,7 +1,7 @@
 "use strict";
 // Candles, trades and lines of the chosen symbol. As many bars make a candle as the time in sight asks for, and
 // only candles in sight are handed to Bokeh, which draws bars beyond its frame at the frame's edge.
-const priceView = ({ find, candles, trades, palette, model, viewOf, element, write }) => {
+const priceView = ({ find, candles, trades, palette, model, viewOf, element, write, colours }) => {
   const PIXELS_A_CANDLE = 2.5, WIDEST_BODY_PX = 40, BODY_SHARE = 0.7, FEWEST_BARS = 20;
   let base = null, level = 0, group = [], pending = false;
 
@@ -14,6 +14,10 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
     columns.x = Float64Array.from(unpacked(packed.x, Uint32Array), (count) => packed.first_ms + count * packed.unit_ms);
     columns.last = Float64Array.from(columns.last, (count) => packed.first_ms + count * packed.unit_ms);
     for (const name of "ohlcv") columns[name] = unpacked(packed[name], Float32Array);
+    columns.lines = packed.lines.map(({ values, level: height, ...line }) => {
+      const drawn = values ? unpacked(values, Float32Array) : null;
+      return { ...line, at: (bar) => (drawn ? drawn[bar] : height) };
+    });
     return columns;
   }
 
@@ -37,7 +41,7 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
   const pixels = () => viewOf("price")?.frame.bbox.width || 600;
 
   function merged(first, stop, size) {
-    const rows = { first: [], x: [], from: [], to: [], o: [], h: [], l: [], c: [], v: [] };
+    const rows = { end: [], x: [], from: [], to: [], o: [], h: [], l: [], c: [], v: [] };
     for (let start = first; start < stop; start += size) {
       const end = Math.min(start + size, base.x.length);
       let [high, low, volume] = [-Infinity, Infinity, 0];
@@ -46,7 +50,7 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
         low = Math.min(low, base.l[bar]);
         volume += base.v[bar];
       }
-      rows.first.push(start);
+      rows.end.push(end - 1);
       rows.from.push(base.x[start]);
       rows.to.push(base.last[end - 1]);
       rows.x.push((base.x[start] + base.last[end - 1]) / 2);
@@ -76,8 +80,13 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
     columns.left = columns.x.map((x) => x - body / 2);
     columns.right = columns.x.map((x) => x + body / 2);
     columns.colour = columns.o.map((open, row) => palette()[columns.c[row] < open ? "loss" : "gain"]);
-    const { first: _, from: __, to: ___, ...drawn } = columns;
+    const { end: ends, from: _, to: __, ...drawn } = columns;
     model("candles").data = drawn;
+    emptyLines();
+    for (const line of base.lines) {
+      const source = model(`line-${line.pane}-${line.place}`);
+      if (source) source.data = { x: columns.x, y: ends.map(line.at) };
+    }
     if (size !== level) {
       level = size;
       const bars = size * base.bars;
@@ -85,6 +94,15 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
       showTrades();
     }
     read(null);
+  }
+
+  function emptyLines() {
+    for (let pane = -1, place; pane < 3; pane++) {
+      for (place = 0; place < 6; place++) {
+        const source = model(`line-${pane}-${place}`);
+        if (source) source.data = { x: [], y: [] };
+      }
+    }
   }
 
   function soon() {
@@ -156,6 +174,12 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
       parts.push(pair(title, write.price(group[name][row]), colour));
     }
     parts.push(pair("volume", write.whole(group.v[row]), ""));
+    for (const line of base.lines) {
+      const value = line.at(group.end[row]);
+      const made = pair(line.name, Number.isFinite(value) ? write.price(value) : "-", "");
+      made.lastChild.style.color = colours[line.place];
+      parts.push(made);
+    }
     place.replaceChildren(...parts);
   }
 
@@ -183,6 +207,7 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
       find("candle-note").textContent = "";
       const candleSource = model("candles");
       candleSource.data = Object.fromEntries(Object.keys(candleSource.data).map((column) => [column, []]));
+      emptyLines();
       showTrades();
       read(null);
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,13 @@ from bokeh.models import DataRange1d
 
 from backtest_pipeline.reports.benchmark_curve import buy_and_hold
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
-from backtest_pipeline.reports.charts.price_chart import MONEY, embedded, histogram_figure, price_figures
+from backtest_pipeline.reports.charts.price_chart import (
+    LINE_COLOURS,
+    MONEY,
+    embedded,
+    histogram_figure,
+    price_figures,
+)
 from backtest_pipeline.reports.charts.timeline import Timeline, add_level
 from backtest_pipeline.reports.details import details
 from backtest_pipeline.reports.html_tables import tiles
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.drawing import Drawing
     from backtest_pipeline.model.result import BacktestResult
 
 HEADLINES = (
@@ -54,13 +62,18 @@ HEADLINES = (
 )
 
 
-def report_html(result: BacktestResult, candles: Mapping[str, Candles] | None) -> str:
+def report_html(
+    result: BacktestResult,
+    candles: Mapping[str, Candles] | None,
+    drawings: Mapping[str, Drawing] | None = None,
+) -> str:
     """Makes the report.
 
     Args:
         result: with or without a manifest.
         candles: those that the backtest saw, by symbol; a symbol that is lacking, or all of them, the page
             calls changed since. `None`: there are none.
+        drawings: the strategy's own lines, by symbol, as long as its candles.
 
     Returns:
         A whole HTML file. The same result and candles yield the same text.
@@ -72,7 +85,7 @@ def report_html(result: BacktestResult, candles: Mapping[str, Candles] | None) -
     held = buy_and_hold(request, given, moment) if whole else None
     figures = _account_figures(result, moment, timeline, held) | _sharpe_figure(result, moment, timeline)
     if given:
-        figures |= dict(zip(("price", "volume"), price_figures(timeline), strict=True))
+        figures |= price_figures(timeline, *_counts(drawings or {}))
     if len(result.trades):
         returns = result.trades["return_frac"].to_numpy(dtype=np.float64)
         figures["histogram"] = histogram_figure(*return_histogram(returns), "trades", extremes_of(returns))
@@ -82,7 +95,7 @@ def report_html(result: BacktestResult, candles: Mapping[str, Candles] | None) -
             remarks(result),
             tiles(result.metrics, HEADLINES, tile_remarks(result)),
             equity_section(with_benchmark=held is not None),
-            price_section(result, given),
+            price_section(result, given, _pane_titles(drawings or {})),
             returns_section(result, moment, figures),
             trades_section(result),
             metrics_section(result),
@@ -93,10 +106,23 @@ def report_html(result: BacktestResult, candles: Mapping[str, Candles] | None) -
     data = {
         "charts": embedded(figures),
         "palette": {"light": LIGHT, "dark": DARK},
-        "candles": candles_data(given, request.symbols),
+        "candles": candles_data(given, request.symbols, drawings),
+        "line-colours": LINE_COLOURS,
         "trades": trades_data(result.trades),
     }
     return page(f"{request.strategy} on {listed(request.symbols, 3)}", body, data)
+
+
+def _counts(drawings: Mapping[str, Drawing]) -> tuple[int, list[int]]:
+    """How many lines over the prices, and in each pane, the symbol with most of them has."""
+    lines = max((len(one.lines) for one in drawings.values()), default=0)
+    panes = [[len(pane) for pane in one.panes.values()] for one in drawings.values()]
+    return lines, [max(counts) for counts in zip_longest(*panes, fillvalue=0)]
+
+
+def _pane_titles(drawings: Mapping[str, Drawing]) -> list[str]:
+    """The panes' titles, of the symbol that has most of them."""
+    return max(([*one.panes] for one in drawings.values()), key=len, default=[])
 
 
 def _account_figures(

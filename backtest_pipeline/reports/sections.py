@@ -102,8 +102,12 @@ def equity_section(*, with_benchmark: bool) -> str:
     )
 
 
-def price_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
-    """Where candles and trades are drawn, and the choice of a symbol."""
+def price_section(result: BacktestResult, given: Mapping[str, Candles], panes: Sequence[str] = ()) -> str:
+    """Where candles, trades and the strategy's lines are drawn, and the choice of a symbol."""
+    below = "".join(
+        f'<p class="note pane">{escaped(title)}</p><div id="pane-{place}"></div>'
+        for place, title in enumerate(panes)
+    )
     symbols = result.request.symbols
     head = "<section><h2>Price and trades</h2>"
     if not given:
@@ -114,7 +118,7 @@ def price_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
         '<i class="mark gain">○</i>exit with a gain<i class="mark loss">○</i>exit with a loss'
         '<span id="candle-note"></span></p><p class="readout" id="readout"></p>'
         f'<p class="note" id="price-gone" hidden>{CANDLES_GONE}</p>'
-        '<div id="price"></div><div id="volume"></div></section>'
+        f'<div id="price"></div>{below}<div id="volume"></div></section>'
     )
 
 

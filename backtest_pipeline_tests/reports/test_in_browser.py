@@ -9,11 +9,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from PIL import Image, ImageColor
 from playwright.sync_api import Browser, Page, expect
 
 from backtest_pipeline import BacktestResult, Candles
+from backtest_pipeline.model.drawing import Drawing
 from backtest_pipeline.model.metric_catalog import shown
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
 from backtest_pipeline.reports.comparison import comparison_html
@@ -228,6 +230,28 @@ def test_candles_are_the_bars_themselves_from_some_zoom_on_and_everything_agrees
     drawn = visit.source("candles")
     assert drawn["c"] == pytest.approx(own.close[1_000:1_300].tolist(), rel=1e-6)
     assert drawn["v"] == own.volume[1_000:1_300].tolist()
+
+
+def test_the_strategy_s_lines_follow_the_candles_at_every_level(visit: Visit, tmp_path: Path) -> None:
+    own = candles_of(walk(3_000), "AAPL")
+    index = np.linspace(0.0, 100.0, 3_000)
+    drawing = Drawing({IMAGE: own.close * 1.5}, {SCRIPT: {IMAGE: index, "level": 30.0}})
+    result = backtest({"AAPL": own})
+    visit.go(tmp_path / "report.html", report_html(result, {"AAPL": own}, {"AAPL": drawing}))
+    tens = visit.source("line--1-0")
+    assert tens["x"] == visit.source("candles")["x"]
+    assert tens["y"] == pytest.approx(
+        (1.5 * own.close[9::10]).tolist(), rel=1e-6
+    )  # at each candle's last bar
+    assert set(visit.source("line-0-1")["y"]) == {30.0}
+    day = 86_400_000
+    start = float(own.timestamp[1_000].astype("datetime64[ms]").astype(int))
+    _look_at(visit, start - day / 2, start + 300 * day - day / 2)
+    assert visit.source("line-0-0")["y"] == pytest.approx(index[1_000:1_300].tolist(), rel=1e-6)
+    expect(visit.page.locator("#readout")).to_contain_text(IMAGE)
+    expect(visit.page.locator(".pane").first).to_have_text(SCRIPT)
+    expect(visit.page.locator("#pane-0 canvas").first).to_be_visible()
+    assert visit.page.evaluate("window.hacked") is None
 
 
 def test_zooming_stops_before_one_candle_fills_the_pane(

@@ -137,7 +137,7 @@ def _drawn(settings: Settings, task_id: str, name: str) -> bytes | None:
     try:
         if name == CHART:
             return rendered_chart(settings.data_root, settings.candle_timezone, task_id)
-        page, _ = rendered_report(settings.data_root, settings.candle_timezone, task_id)
+        page, _ = rendered_report(settings.data_root, settings.candle_timezone, task_id, only_built_in=True)
     except (BacktestError, OSError) as error:
         _log.info("no %s of task %s: %s", name, task_id, error)
         return None

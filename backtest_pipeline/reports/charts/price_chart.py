@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +23,40 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MONEY, PRICE = "0,0.[00]", "0,0.[0000]"
+# Of the strategy's own lines: none that could be taken for a gain, a loss or an entry.
+LINE_COLOURS = ("#d9601a", "#7a6cf0", "#168aa0", "#a67c00", "#b653c9", "#7b8494")
 _MODEL_ID = re.compile(r"p\d+")
 
 
-def price_figures(timeline: Timeline) -> list[figure]:
-    """Candles with trades, and volume; the page's script fills their sources for the chosen symbol."""
+def price_figures(timeline: Timeline, lines: int = 0, panes: Sequence[int] = ()) -> dict[str, figure]:
+    """Candles with trades, volume, and the strategy's panes; the page's script fills their sources.
+
+    Args:
+        timeline: that of the account.
+        lines: how many lines the strategy draws over the prices.
+        panes: how many lines there are in each of its panes.
+
+    Returns:
+        By the id of the element that each one fills: `price`, `pane-0` and so on, `volume`.
+    """
     price = timeline.empty("price", 360, MONEY, with_times=False)
     volume = timeline.empty("volume", 110, "0.[0]a", y_range=DataRange1d(start=0))
     _add_candles(price, volume)
+    _add_lines(price, -1, lines)
     _add_trade_marks(timeline, price)
-    return [price, volume]
+    below = {
+        f"pane-{pane}": timeline.empty(f"pane-{pane}", 130, PRICE, with_times=False)
+        for pane in range(len(panes))
+    }
+    for pane, (made, count) in enumerate(zip(below.values(), panes, strict=True)):
+        _add_lines(made, pane, count)
+    return {"price": price, **below, "volume": volume}
+
+
+def _add_lines(made: figure, pane: int, count: int) -> None:
+    for place in range(count):
+        source = _filled_later(f"line-{pane}-{place}", "x", "y")
+        made.line(x="x", y="y", source=source, line_color=LINE_COLOURS[place], line_width=1.6)
 
 
 def _add_candles(price: figure, volume: figure) -> None:
