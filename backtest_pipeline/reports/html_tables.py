@@ -143,21 +143,23 @@ def months_table(returns: Mapping[int, Mapping[int, float]]) -> str:
     heads = "".join(f'<th scope="col">{month}</th>' for month in (*MONTHS, "Year"))
     rows = []
     for year, months in sorted(returns.items()):
-        cells = "".join(_heat(months.get(month), scale) for month in range(1, 13))
-        total = _heat(compounded(list(months.values())), 3 * scale, "total")
+        cells = "".join(
+            _heat(months.get(month), scale, label=name) for month, name in enumerate(MONTHS, start=1)
+        )
+        total = _heat(compounded(list(months.values())), 3 * scale, "total", "Year")
         rows.append(f'<tr><th scope="row">{year}</th>{cells}{total}</tr>')
     return (
-        f'<div class="wide"><table class="heat"><thead><tr><th></th>{heads}</tr></thead>'
+        f'<div class="wide"><table class="heat months"><thead><tr><th></th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _heat(value: float | None, scale: float, extra: str = "") -> str:
+def _heat(value: float | None, scale: float, extra: str = "", label: str = "") -> str:
     if value is None:
         return "<td></td>"
     strength = min(math.ceil(STRENGTHS * abs(value) / scale), STRENGTHS) if scale > 0.0 else 0
     kind = f"{'gain' if value > 0 else 'loss'}{strength}" if strength else ""
-    return f'<td class="{kind} {extra}">{100 * value:z.1f}</td>'
+    return f'<td class="{kind} {extra}" data-label="{label}">{100 * value:z.1f}</td>'
 
 
 def _scale(values: Sequence[float]) -> float:
@@ -195,12 +197,12 @@ def pairs_table(pairs: Iterable[tuple[str, object]]) -> str:
     return f'<table class="pairs">{rows}</table>'
 
 
-def rows_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A plain table."""
+def rows_table(heads: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "plain") -> str:
+    """A plain table, or one of another class of the page's style."""
     head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escaped(plain(cell))}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table class="plain"><thead><tr>{head}</tr></thead>'
+        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -9,7 +9,7 @@
   const palettes = read("palette");
   const wantsDark = matchMedia("(prefers-color-scheme: dark)");
   let shown = { views: [], model: () => null };
-  let price = null;
+  let [price, whole, inSight, log] = [null, null, null, false];
   let symbol = null;
 
   const element = (name, text, attributes = {}) => {
@@ -26,6 +26,9 @@
     const names = new Map(Object.entries(palettes.light).map(([name, colour]) => [colour, name]));
     const coloured = (_, value) => (names.has(value) ? palette()[names.get(value)] : value);
     const charts = JSON.parse(find("charts").textContent, coloured);
+    if (log) charts.document.roots.filter((root) => read("log").includes(root.attributes.name)).forEach(toLog);
+    const kept = inSight && shown.model("span");
+    if (kept) inSight = { start: kept.start, end: kept.end };
     for (const view of shown.views) view.clear();
     const item = { docid: "charts", roots: charts.roots, root_ids: Object.keys(charts.roots) };
     const views = await Bokeh.embed.embed_items({ charts: charts.document }, [item]);
@@ -33,11 +36,80 @@
     shown = { views, model: (name) => bokeh.get_model_by_name(name) };
     document.querySelectorAll("[data-line]").forEach(showLine);
     fitDates();
+    const span = shown.model("span");
+    if (span) {
+      whole ??= { start: span.start, end: span.end };
+      if (inSight) span.setv(inSight);
+      inSight = whole;
+    }
     if (price && shown.model("candles")) {
       price.connect();
       showSymbol(symbol ?? firstSymbol());
     }
+    span?.change.connect(() => requestAnimationFrame(fitLog));
+    fitLog();
     document.documentElement.dataset.drawn = wantsDark.matches ? "dark" : "light";
+  }
+
+  // Puts a figure's heights on a logarithmic scale, in Bokeh's JSON.
+  function toLog(root) {
+    const scale = root.attributes.y_scale;
+    root.attributes.y_scale = { ...scale, name: "LogScale" };
+    const seen = (value) => {
+      if (value === null || typeof value !== "object") return;
+      if (value.name === "LinearAxis" && value.attributes.ticker) {
+        const { id } = value.attributes.ticker;
+        value.attributes.ticker = { type: "object", name: "FixedTicker", id, attributes: { ticks: [] } };
+      }
+      Object.values(value).forEach(seen);
+    };
+    seen(root.attributes.left);
+  }
+
+  // Round numbers between two others: by powers of ten where they are far apart, else by equal steps.
+  function logTicks(low, high) {
+    const ticks = [];
+    const near = high / low < 3;
+    const power = 10 ** Math.floor(Math.log10(near ? (high - low) / 4 : low));
+    if (near) {
+      const step = [1, 2, 5, 10].map((size) => size * power).find((size) => (high - low) / size <= 7);
+      for (let tick = Math.ceil(low / step); tick * step <= high; tick++) ticks.push(tick * step);
+      return ticks;
+    }
+    const sizes = high / low > 1e4 ? [1] : high / low > 30 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7];
+    for (let from = power; from <= high; from *= 10) ticks.push(...sizes.map((size) => size * from));
+    return ticks.filter((tick) => tick >= low && tick <= high);
+  }
+
+  // Bokeh lets a linear height follow the time in sight, a logarithmic one not.
+  function fitLog() {
+    if (!log) return;
+    const span = shown.model("span");
+    for (const name of read("log")) {
+      let [low, high] = [Infinity, -Infinity];
+      for (const { x, y, l, h } of new Set(shown.model(name)?.renderers.map((one) => one.data_source.data))) {
+        for (const heights of x ? [y, l, h].filter((column) => column) : []) {
+          for (let row = 0; row < x.length; row++) {
+            if (x[row] < span.start || x[row] > span.end || !(heights[row] > 0)) continue;
+            low = Math.min(low, heights[row]);
+            high = Math.max(high, heights[row]);
+          }
+        }
+      }
+      if (low > high) continue;
+      const range = shown.model(name).y_range, room = Math.max((high / low) ** 0.06, 1.01);
+      range.have_updated_interactively = true; // what Bokeh sets when a reader has moved it: it stays as it is
+      range.setv({ start: low / room, end: high * room });
+      shown.model(name).left[0].ticker.ticks = logTicks(low / room, high * room);
+    }
+  }
+
+  function showYears(years) {
+    const span = shown.model("span");
+    const margin = (whole.end - whole.start) / 102; // of `Timeline.of`, a hundredth at both ends
+    const last = whole.end - margin;
+    const start = last - Number(years) * 365.25 * 86400000;
+    span?.setv(years === "all" || start <= whole.start ? whole : { start, end: last + (last - start) / 100 });
   }
 
   // As many dates as there is room for.
@@ -67,6 +139,7 @@
     if (find("symbol")) find("symbol").value = chosen;
     find("price-gone").hidden = Object.hasOwn(candles, chosen);
     price.show(chosen);
+    fitLog();
   }
 
   // --- trades ---------------------------------------------------------------------------------------------
@@ -96,6 +169,7 @@
     ["fees", "Fees", money],
     ["exit_reason", "Exit by", words],
   ];
+  const LABELS = { entry_price: "Entry at", exit_price: "Exit at" };
   const PAGE_ROWS = 25;
 
   function tradesTable() {
@@ -128,9 +202,10 @@
     };
     const tradeRow = (row) => {
       const line = element("tr", "", { tabindex: "0" });
-      for (const [name, , written] of COLUMNS) {
+      for (const [name, title, written] of COLUMNS) {
         const tone = ["pnl", "return_frac"].includes(name) ? (trades.pnl[row] > 0 ? "gain" : "loss") : "";
-        line.append(element("td", written(trades[name][row]), { class: `${side(name)} ${tone}` }));
+        const label = LABELS[name] ?? title;
+        line.append(element("td", written(trades[name][row]), { class: `${side(name)} ${tone}`, "data-label": label }));
       }
       line.addEventListener("click", () => seek(row));
       line.addEventListener("keydown", (event) => event.key === "Enter" && seek(row));
@@ -213,6 +288,17 @@
       model: (name) => shown.model(name),
       viewOf: (name) => shown.views.map((views) => views.find_one(shown.model(name))).find((view) => view),
       write: { time, price: priced, percent, words, whole: number(0) },
+    });
+  }
+  for (const button of document.querySelectorAll("[data-years]")) {
+    button.addEventListener("click", () => showYears(button.dataset.years));
+  }
+  const logButtons = [...document.querySelectorAll("[data-log]")];
+  for (const button of logButtons) {
+    button.addEventListener("click", () => {
+      log = !log;
+      for (const other of logButtons) other.setAttribute("aria-pressed", String(log));
+      draw();
     });
   }
   const markScrolling = () => {

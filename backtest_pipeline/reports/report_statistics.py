@@ -1,4 +1,4 @@
-"""Numbers that only pages show: months, rolling Sharpe, the trades' histogram, correlation of symbols."""
+"""Numbers that only pages show: months, histograms of returns, correlation of symbols."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FEWEST_WINDOW_BARS = 20
 MOST_BINS = 40
 FARTHEST_BINS = 2.0
 
@@ -62,34 +61,6 @@ def days_of(timestamp: NDArray[np.datetime64], timeframe: Timeframe) -> NDArray[
 def compounded(returns: Sequence[float]) -> float:
     """What returns in a row make together."""
     return math.prod(1.0 + value for value in returns) - 1.0
-
-
-def sharpe_window_bars(periods_per_year: float) -> int:
-    """Bars of the rolling Sharpe ratio: half a year, at least 20."""
-    return max(round(periods_per_year / 2), FEWEST_WINDOW_BARS)
-
-
-def rolling_sharpe(equity: Floats, initial_cash: float, window_bars: int, periods_per_year: float) -> Floats:
-    """Sharpe ratio of each stretch of bars, as the metric `sharpe` has it; the risk-free rate is 0.
-
-    Returns:
-        Shape (n - window_bars + 1,), of the stretch that ends at each bar from `window_bars - 1` on; 0 where
-        its returns are all the same; empty where n is under `window_bars`.
-    """
-    if len(equity) < window_bars:
-        return np.empty(0)
-    before = np.append(initial_cash, equity[:-1])
-    returns = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0.0) - 1.0
-    rolling = pd.Series(returns).rolling(window_bars)
-    mean, deviation = (
-        rolling.mean().to_numpy()[window_bars - 1 :],
-        rolling.std().to_numpy()[window_bars - 1 :],
-    )
-    # A sum that moves along never comes back to exactly 0, so scatter is judged by the returns themselves.
-    changes = np.append(0, np.cumsum(np.diff(returns) != 0.0))
-    scatters = (changes[window_bars - 1 :] > changes[: len(changes) - window_bars + 1]) & (deviation > 0.0)
-    ratio = np.divide(mean, deviation, out=np.zeros(len(mean)), where=scatters)
-    return np.asarray(ratio * math.sqrt(periods_per_year))
 
 
 def return_histogram(returns: Floats) -> tuple[NDArray[np.int64], Floats]:

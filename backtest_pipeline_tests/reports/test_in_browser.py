@@ -92,7 +92,10 @@ def test_a_report_draws_its_charts_and_shows_the_metrics_as_they_are_shown_every
     for name in HEADLINES:
         tile = visit.page.locator(f'.tile [data-metric="{name}"]')
         expect(tile).to_have_text(shown(name, result.metrics[name]))
-    for chart in ("equity", "drawdown", "price", "volume", "histogram", "sharpe"):
+    for chart in (
+        *("equity", "drawdown", "exposure", "price", "volume", "years", "spread", "histogram"),
+        *("rolling-return", "rolling-volatility", "sharpe", "rolling-beta"),
+    ):
         canvas = visit.page.locator(f"#{chart} canvas").first
         expect(canvas).to_be_visible()
         size = canvas.bounding_box()
@@ -249,9 +252,49 @@ def test_the_strategy_s_lines_follow_the_candles_at_every_level(visit: Visit, tm
     _look_at(visit, start - day / 2, start + 300 * day - day / 2)
     assert visit.source("line-0-0")["y"] == pytest.approx(index[1_000:1_300].tolist(), rel=1e-6)
     expect(visit.page.locator("#readout")).to_contain_text(IMAGE)
-    expect(visit.page.locator(".pane").first).to_have_text(SCRIPT)
+    expect(visit.page.locator(".pane").nth(2)).to_have_text(SCRIPT)  # below drawdown and exposure
     expect(visit.page.locator("#pane-0 canvas").first).to_be_visible()
     assert visit.page.evaluate("window.hacked") is None
+
+
+def test_buttons_bring_years_into_sight_and_a_logarithmic_scale_follows_them(
+    visit: Visit, tmp_path: Path
+) -> None:
+    own = candles_of(walk(3_000, step=0.02), "AAPL")
+    visit.go(tmp_path / "report.html", report_html(backtest({"AAPL": own}), {"AAPL": own}))
+    whole = _span(visit)
+    visit.page.locator('[data-years="1"]').first.click()
+    year, last = 365.25 * 86_400_000, float(own.timestamp[-1].astype("datetime64[ms]").astype(int))
+    assert _span(visit) == [pytest.approx(last - year), pytest.approx(last + 0.01 * year)]
+    visit.page.locator("[data-log]").first.click()
+    expect(visit.page.locator("[data-log]").last).to_have_attribute("aria-pressed", "true")
+    scale = "() => Bokeh.documents.at(-1).get_model_by_name('price').y_scale.type"
+    visit.page.wait_for_function(f"({scale})() === 'LogScale'")
+    assert _span(visit)[0] > whole[0]  # drawn anew, in sight as before
+    _look_at(visit, *_span(visit))
+    low, high = visit.page.evaluate(
+        "(() => { const range = Bokeh.documents.at(-1).get_model_by_name('price').y_range;"
+        " return [range.start, range.end]; })()"
+    )
+    assert own.low[-366:].min() * 0.8 < low < own.low[-366:].min()
+    assert own.high[-366:].max() < high < own.high[-366:].max() * 1.25
+    visit.page.locator("[data-log]").first.click()
+    visit.page.wait_for_function(f"({scale})() === 'LinearScale'")
+    visit.page.locator('[data-years="all"]').first.click()
+    assert _span(visit) == whole
+
+
+def test_months_and_trades_are_read_without_scrolling_on_a_telephone(
+    visit: Visit, tmp_path: Path, candles: dict[str, Candles], result: BacktestResult
+) -> None:
+    visit.page.set_viewport_size({"width": 400, "height": 900})
+    visit.go(tmp_path / "report.html", report_html(result, candles))
+    for table in (".months", ".trades"):
+        frame = visit.page.locator(".wide", has=visit.page.locator(table))
+        assert frame.evaluate("frame => frame.scrollWidth - frame.clientWidth") <= 1
+    cell = visit.page.locator(".trades tbody td").nth(3)
+    assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"Entry at"'
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def test_zooming_stops_before_one_candle_fills_the_pane(

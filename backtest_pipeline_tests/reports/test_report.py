@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from backtest_pipeline import BacktestResult, Candles
+from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.model.metric_catalog import METRICS, shown
 from backtest_pipeline.reports.html_tables import plain, tone
 from backtest_pipeline.reports.page import embedded_json
@@ -178,6 +179,17 @@ def test_a_return_is_judged_by_what_holding_returned(whole: float, held: float |
     assert tone("total_return", whole, metrics) == wanted
     assert tone("cagr", whole / 2, metrics) == wanted
     assert tone("sharpe", 1.0, metrics) == "gain"
+
+
+def test_the_deepest_drawdowns_are_listed_and_currency_and_zone_stated_where_known() -> None:
+    own = candles_of(walk(150))
+    recorded = replace(own, record=SymbolRecord.of("XKRX"))
+    result = backtest({"AAPL": own})
+    text = _Page(report_html(result, {"AAPL": recorded})).text
+    assert "amounts in KRW" in text
+    assert "market in Asia/Seoul" in text
+    assert f"{result.metrics['max_drawdown']:.2%}" in text.partition("Deepest drawdowns")[2]
+    assert "amounts in" not in _Page(report_html(result, {"AAPL": own})).text
 
 
 def test_the_same_result_yields_the_same_report() -> None:

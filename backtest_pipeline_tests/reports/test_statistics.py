@@ -18,8 +18,6 @@ from backtest_pipeline.reports.report_statistics import (
     days_of,
     monthly_returns,
     return_histogram,
-    rolling_sharpe,
-    sharpe_window_bars,
 )
 from backtest_pipeline_tests.reports.made import backtest, candles_of, moments, walk
 
@@ -54,36 +52,6 @@ def test_the_day_of_an_hourly_bar_is_the_one_in_utc() -> None:
 def test_an_empty_account_has_no_further_months() -> None:
     days = np.array(["2024-01-31", "2024-02-28", "2024-03-31"], dtype="datetime64[us]")
     assert monthly_returns(days, np.array([50.0, 0.0, 0.0]), 100.0) == {2024: {1: -0.5, 2: -1.0}}
-
-
-def test_the_window_of_the_whole_account_has_the_sharpe_ratio_of_the_metric() -> None:
-    result = backtest({"AAPL": candles_of(walk(90))})
-    equity = result.equity["equity"].to_numpy(dtype=np.float64)
-    periods = result.metrics["periods_per_year"]
-    assert periods is not None
-    rolling = rolling_sharpe(equity, 10_000, 90, periods)
-    assert rolling.tolist() == [pytest.approx(result.metrics["sharpe"])]
-
-
-def test_each_window_has_the_sharpe_ratio_of_its_own_returns() -> None:
-    equity = walk(60, seed=3)
-    returns = np.diff(np.append(100.0, equity)) / np.append(100.0, equity[:-1])
-    rolling = rolling_sharpe(equity, 100.0, 20, 252)
-    assert len(rolling) == 60 - 20 + 1
-    for end in (20, 37, 60):
-        own = returns[end - 20 : end]
-        assert rolling[end - 20] == pytest.approx(own.mean() / own.std(ddof=1) * math.sqrt(252))
-
-
-def test_a_window_in_which_nothing_moves_has_ratio_0_even_after_wild_ones() -> None:
-    equity = np.append(walk(50, step=0.2), np.full(30, 77.0))
-    rolling = rolling_sharpe(equity, 100.0, 20, 252)
-    assert rolling[-10:].tolist() == [0.0] * 10
-    assert rolling_sharpe(np.full(19, 1.0), 1.0, 20, 252).tolist() == []
-
-
-def test_a_window_is_half_a_year_and_at_least_20_bars() -> None:
-    assert [sharpe_window_bars(periods) for periods in (252.0, 365.0, 52.0, 12.0)] == [126, 182, 26, 20]
 
 
 @given(

@@ -165,8 +165,9 @@ def embedded(figures: Mapping[str, figure]) -> dict[str, object]:
         figures: by the id of the element that each one fills.
     """
     document = Document()
-    for one in figures.values():
-        document.add_root(one)
+    with document.models.freeze():  # else every root has Bokeh look through all of them again
+        for one in figures.values():
+            document.add_root(one)
     ids: dict[str, str] = {}
     plain = _renamed(document.to_json(deferred=False), ids)
     return {"document": plain, "roots": {ids[one.id]: element for element, one in figures.items()}}

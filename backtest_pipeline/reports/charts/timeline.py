@@ -112,6 +112,7 @@ class Timeline:
         name: str = "",
         filled: bool = False,
         beside: Mapping[str, Floats] | None = None,
+        most: int = MOST_POINTS,
     ) -> GlyphRenderer[Any]:
         """Draws a line, thinned without losing extremes.
 
@@ -124,8 +125,9 @@ class Timeline:
             name: by which the page's script finds the line.
             filled: down to 0.
             beside: further values at the same moments, for tips.
+            most: points that are drawn.
         """
-        kept = kept_points(values, MOST_POINTS)
+        kept = kept_points(values, most)
         columns = {"x": milliseconds(moment[kept]), "y": values[kept]}
         columns |= {key: more[kept] for key, more in (beside or {}).items()}
         source = ColumnDataSource({key: np.asarray(column, np.float64) for key, column in columns.items()})
