@@ -1,4 +1,4 @@
-"""Measures sweeps: trials a second of each strategy, growth with candles and trials, and against vectorbt.
+"""Measures sweeps: trials a second of each strategy, growth, the report, and against vectorbt.
 
 Times are those of the processor, in one process each.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from benchmark_candles import CASH, FEE_FRAC, best_cpu_ms, minutes
 from benchmark_engine import BUILD, HERE, output, say, scratch_python
+from benchmark_sweep_report import report_figures, say_report
 from pydantic import Field
 
 from backtest_pipeline import (
@@ -87,6 +88,7 @@ def main() -> None:
     options = parser.parse_args()
 
     found: dict[str, Any] = {"a_second": {name: speed(name) for name in SPACES}, "alone": alone_a_second()}
+    found["report"] = report_figures()
     if not options.quick:
         found["growth"] = growth()
     if not (options.quick or options.without_rivals):
@@ -183,6 +185,8 @@ def say_all(found: dict[str, Any]) -> None:
         wanted = WANTED.get(name, WANTED_OF_OTHERS)
         say(f"  {name:<24}{one['a_second']:>10,.0f}  (wanted {wanted:,}; {one['trials']:,} trials)")
     say(f"  sma_cross, each by run_backtest: {found['alone']:,.0f} a second")
+    for line in say_report(found["report"]):
+        say(line)
     if "growth" in found:
         grown = found["growth"]
         for bars, taken in grown["ms_by_candles"].items():

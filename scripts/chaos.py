@@ -80,7 +80,7 @@ def _run(scene: ScratchService, options: argparse.Namespace) -> Story:
     story, over = Story(), threading.Event()
     chance = random.Random(options.seed)  # noqa: S311  a plan, not a secret
     requests = [_request(number, chance) for number in range(options.tasks)]
-    submitter = threading.Thread(target=_submit_all, args=(scene, story, requests, options.seconds, over))
+    submitter = threading.Thread(target=_submit_all, args=(scene, story, requests, options, over))
     watcher = threading.Thread(target=_watch, args=(scene, story, over))
     submitter.start()
     watcher.start()
@@ -118,12 +118,12 @@ def _submit_all(
     scene: ScratchService,
     story: Story,
     requests: list[BacktestRequest],
-    seconds: float,
+    options: argparse.Namespace,
     over: threading.Event,
 ) -> None:
-    """Submits during the first two thirds of the trouble, each until it is taken."""
-    started = time.monotonic()
-    give_up = started + seconds + 30
+    """Submits during the first two thirds of the trouble, each until it is taken or the time is over."""
+    started, seconds = time.monotonic(), options.seconds
+    give_up = started + seconds + options.settle
     for number, request in enumerate(requests):
         time.sleep(max(started + number * seconds * 0.66 / len(requests) - time.monotonic(), 0))
         while time.monotonic() < give_up and not over.is_set():

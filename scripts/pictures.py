@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from backtest_pipeline import BacktestClient, BacktestRequest
+from backtest_pipeline import BacktestClient, BacktestRequest, IntRange, SweepRequest
 from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.local_service.service import LocalService
@@ -44,6 +44,7 @@ def main() -> None:
                 )
                 _photograph(page, f"{service.url}/tasks/{task_id}/report.html", "report")
                 _photograph(page, comparison.as_uri(), "comparison")
+                _photograph_sweeps(page, client, service.url, comparison.parent, settings)
                 browser.close()
 
 
@@ -60,6 +61,31 @@ def _requests() -> list[BacktestRequest]:
         )
         for strategy, params in ideas.items()
     ]
+
+
+def _photograph_sweeps(
+    page: Page, client: BacktestClient, url: str, scratch: Path, settings: Settings
+) -> None:
+    """A sweep's report, and what compares it with another one."""
+    backtest = BacktestRequest(strategy="sma_cross", symbols=["AAPL", "MSFT"], labels={"idea": "trend"})
+    fast = {"params.fast": IntRange(5, 50, step=3)}
+    spaces = (
+        {**fast, "params.slow": IntRange(20, 200, step=10), "stop_loss_frac": [None, 0.05, 0.1]},
+        {**fast, "params.slow": IntRange(60, 120, step=5), "trailing_stop_frac": [None, 0.1, 0.2]},
+    )
+    requests = [SweepRequest(backtest=backtest, space=space, where=["trades >= 5"]) for space in spaces]
+    task_id, other = [client.wait(client.submit(request).task_id).task_id for request in requests]
+    page.set_viewport_size({"width": 1280, "height": 1240})
+    page.goto(f"{url}/tasks/{task_id}/report.html", wait_until="networkidle")
+    page.wait_for_selector("html[data-swept][data-drawn]")
+    page.locator("#heat td.winner").click()
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=IMAGES / "sweep-report.png")
+    for part, name in ((".two", "sweep-spread"), ("section:has(.charts)", "sweep-names")):
+        page.locator(part).first.screenshot(path=IMAGES / f"{name}.png")
+    comparison = scratch / "sweeps.html"
+    _compare([task_id, other], comparison, settings)
+    _photograph(page, comparison.as_uri(), "sweep-comparison")
 
 
 def _compare(task_ids: list[str], page: Path, settings: Settings) -> None:

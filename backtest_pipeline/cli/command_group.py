@@ -12,6 +12,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from backtest_pipeline.quick_imports import quick_imports
+
 _COMMANDS = "backtest_pipeline.cli.commands"
 
 # In the order in which people meet them: name, module and what stands for the command in it.
@@ -71,7 +73,8 @@ class CommandGroup(TyperGroup):
 def imported_command(name: str) -> Any:
     """Import a command of `PLACES`."""
     module, function = PLACES[name]
-    found: Any = getattr(import_module(f"{_COMMANDS}.{module}"), function)
+    with quick_imports():
+        found: Any = getattr(import_module(f"{_COMMANDS}.{module}"), function)
     if isinstance(found, typer.Typer):
         group = typer.main.get_command(found)
         group.name = name

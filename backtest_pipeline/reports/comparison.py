@@ -31,12 +31,13 @@ def comparison_html(results: Mapping[str, BacktestResult]) -> str:
         results: by the name under which each is shown, at least one.
     """
     metrics = {name: one.metrics for name, one in results.items()}
+    requests = {name: one.request.to_dict() for name, one in results.items()}
     body = "\n".join(
         [
             f"<header><h1>{len(results)} backtests compared</h1></header>",
-            f"<section><h2>What differs in the requests</h2>{_differences(results)}</section>",
+            f"<section><h2>What differs in the requests</h2>{differences_table(requests)}</section>",
             _curves_section(results),
-            f"<section><h2>Metrics</h2>{_metrics_table(metrics)}</section>",
+            f"<section><h2>Metrics</h2>{metrics_table(metrics)}</section>",
         ]
     )
     data = {"charts": embedded(_figures(results)), "palette": {"light": LIGHT, "dark": DARK}}
@@ -53,12 +54,12 @@ def best(name: str, values: Mapping[str, float | None]) -> set[str]:
     return {of for of, value in known.items() if value == top}
 
 
-def request_differences(results: Mapping[str, BacktestResult]) -> dict[str, dict[str, object]]:
+def request_differences(requests: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
     """Values of the requests' fields that are not the same in all, by field and result.
 
-    Parameters are fields of their own, `params.fast`; one that a request lacks has no value.
+    Fields within fields are ones of their own, as `params.fast`; one that a request lacks has no value.
     """
-    fields = {name: _flat(one.request.to_dict()) for name, one in results.items()}
+    fields = {name: _flat(one) for name, one in requests.items()}
     names = list(dict.fromkeys(field for of in fields.values() for field in of))
     rows = {field: {name: of.get(field, MISSING_FIELD) for name, of in fields.items()} for field in names}
     return {
@@ -68,13 +69,15 @@ def request_differences(results: Mapping[str, BacktestResult]) -> dict[str, dict
     }
 
 
-def _flat(request: Mapping[str, object]) -> dict[str, object]:
+def _flat(request: Mapping[str, object], within: str = "") -> dict[str, object]:
+    """Every value by its path; ranges, which have a low end, are values."""
     flat: dict[str, object] = {}
     for field, value in request.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{field}.{name}": item for name, item in value.items()}
+        path = f"{within}{field}"
+        if isinstance(value, Mapping) and "low" not in value:
+            flat |= _flat(value, f"{path}.")
         else:
-            flat[field] = value
+            flat[path] = value
     return flat
 
 
@@ -102,7 +105,7 @@ def _figures(results: Mapping[str, BacktestResult]) -> dict[str, figure]:
 
 def _curves_section(results: Mapping[str, BacktestResult]) -> str:
     buttons = "".join(
-        f'<button data-line="{place}" aria-pressed="true">{_swatch(place)}'
+        f'<button data-line="{place}" aria-pressed="true">{swatch(place)}'
         f'<span title="{escaped(name)}">{place + 1}. {escaped(name)}</span></button>'
         for place, name in enumerate(results)
     )
@@ -113,7 +116,8 @@ def _curves_section(results: Mapping[str, BacktestResult]) -> str:
     )
 
 
-def _metrics_table(metrics: Mapping[str, Metrics]) -> str:
+def metrics_table(metrics: Mapping[str, Metrics]) -> str:
+    """Every metric of each result, the best of it marked."""
     names = list(dict.fromkeys(name for of in metrics.values() for name in of))
     by_name = {name: {of: one.get(name) for of, one in metrics.items()} for name in names}
     names.sort(key=lambda name: len({shown(name, value) for value in by_name[name].values()}) == 1)
@@ -130,25 +134,27 @@ def _metrics_table(metrics: Mapping[str, Metrics]) -> str:
         rows.append(
             f'<tr title="{escaped(facts.meaning)}"><th scope="row">{escaped(facts.title)}</th>{cells}</tr>'
         )
-    return _columns_table(list(metrics), rows, "number")
+    return columns_table(list(metrics), rows, "number")
 
 
-def _differences(results: Mapping[str, BacktestResult]) -> str:
-    differences = request_differences(results)
+def differences_table(requests: Mapping[str, Mapping[str, object]]) -> str:
+    """What differs in the requests, a row a field."""
+    differences = request_differences(requests)
     if not differences:
         return '<p class="note">Nothing: all ask for the same.</p>'
     rows = [
         f'<tr><th scope="row">{escaped(field)}</th>'
-        + "".join(f"<td>{escaped(plain(values.get(name)))}</td>" for name in results)
+        + "".join(f"<td>{escaped(plain(values.get(name)))}</td>" for name in requests)
         + "</tr>"
         for field, values in differences.items()
     ]
-    return _columns_table(list(results), rows, "")
+    return columns_table(list(requests), rows, "")
 
 
-def _columns_table(names: list[str], rows: list[str], side: str) -> str:
+def columns_table(names: list[str], rows: list[str], side: str) -> str:
+    """A table with a column for each result, its colour in its head."""
     heads = "".join(
-        f'<th scope="col" class="{side}" title="{escaped(name)}">{_swatch(place)} {escaped(name)}</th>'
+        f'<th scope="col" class="{side}" title="{escaped(name)}">{swatch(place)} {escaped(name)}</th>'
         for place, name in enumerate(names)
     )
     return (
@@ -157,6 +163,7 @@ def _columns_table(names: list[str], rows: list[str], side: str) -> str:
     )
 
 
-def _swatch(place: int) -> str:
+def swatch(place: int) -> str:
+    """The colour of a result by its place, as a short line."""
     colour = SERIES[place % len(SERIES)]
     return f'<svg width="18" height="4"><rect width="18" height="4" rx="2" fill="{colour}"/></svg>'

@@ -27,11 +27,25 @@ def details(result: BacktestResult) -> str:
     """Everything that another person needs to get the same numbers."""
     request = result.request
     parts = [_folded("Request", pairs_table([*request.to_dict().items(), ("digest", request.digest())]))]
-    checks = [(name, key, item) for name, found in result.checks.items() for key, item in _items(found)]
-    if checks:
-        parts.append(_folded("Checks", rows_table(("check", "fact", "value"), checks)))
+    parts += _checks(result.checks)
     if result.manifest:
         parts += _of_manifest(result.manifest)
+    return _fine_print(parts)
+
+
+def details_of_manifest(manifest: Manifest) -> str:
+    """The same of a task whose request and checks are taken from its manifest."""
+    request = [*manifest.request.items(), ("digest", manifest.request_digest)]
+    parts = [_folded("Request", pairs_table(request)), *_checks(manifest.checks), *_of_manifest(manifest)]
+    return _fine_print(parts)
+
+
+def _checks(found: Mapping[str, object]) -> list[str]:
+    checks = [(name, key, item) for name, facts in found.items() for key, item in _items(facts)]
+    return [_folded("Checks", rows_table(("check", "fact", "value"), checks))] if checks else []
+
+
+def _fine_print(parts: list[str]) -> str:
     return f'<section class="details"><h2>Fine print</h2>{"".join(parts)}</section>'
 
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -32,7 +32,7 @@ def embedded_json(element_id: str, value: object) -> str:
     return f'<script type="application/json" id="{element_id}">{safe}</script>'
 
 
-def page(title: str, body: str, data: Mapping[str, object]) -> str:
+def page(title: str, body: str, data: Mapping[str, object], more: Sequence[str] = ()) -> str:
     """A whole page.
 
     Its content-security policy refuses every request and every script but these. Styles may stand inline,
@@ -43,8 +43,12 @@ def page(title: str, body: str, data: Mapping[str, object]) -> str:
         title: plain text.
         body: HTML, in which every text from outside is escaped.
         data: JSON values by the id under which the page's script finds them.
+        more: further scripts and style sheets of this folder that this kind of page needs, by file.
     """
-    scripts = (*_bokeh_scripts(), _asset("price.js"), _asset("page.js"))
+    # What `page.js` calls comes before it.
+    names = ("price.js", "page.js", "page.css", *more)
+    scripts = (*_bokeh_scripts(), *(_asset(one) for one in names if one.endswith(".js")))
+    style = "".join(_asset(one) for one in names if one.endswith(".css"))
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -60,11 +64,11 @@ def page(title: str, body: str, data: Mapping[str, object]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escaped(title)}</title>
-<style>{_colours()}{_asset("page.css")}</style>
+<style>{_colours()}{style}</style>
 </head>
 <body>
 {body}
-<noscript><p class="note">Charts and the table of trades need JavaScript; the numbers do not.</p></noscript>
+<noscript><p class="note">Some charts and tables need JavaScript; the numbers do not.</p></noscript>
 {blocks}
 {tags}
 </body>

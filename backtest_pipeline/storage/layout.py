@@ -11,6 +11,7 @@ from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
 MANIFEST = "manifest.json"
 CHART = "equity.png"
+HEATMAP = "heatmap.png"
 REPORT = "report.html"
 BEST = "best"
 """Folder, within a sweep's, of the tables of its best trial."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def rendered_report(
     data_root: Path, candle_timezone: str, task_id: str, *, only_built_in: bool = False
 ) -> tuple[bytes, list[str]]:
-    """Draws a completed task's report.
+    """Draws a completed task's report, be it a backtest or a sweep.
 
     Args:
         data_root: where candles and results are.
@@ -32,6 +33,11 @@ def rendered_report(
     Raises:
         TaskUnknown, ResultMissing, ResultDamaged: as for `TaskStore.result`.
     """
+    if TaskStore(data_root).manifest(task_id).kind == "sweep":
+        from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as below
+
+        manifest, folder = render_sweep_report.require_sweep(TaskStore(data_root), task_id)
+        return render_sweep_report.sweep_report(folder, manifest), []
     from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  keeps `backtest --help` quick
 
     result = TaskStore(data_root).result(task_id)
@@ -51,6 +57,42 @@ def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes
     result = TaskStore(data_root).result(task_id)
     candles, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
     return account_png(result, candles)
+
+
+def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
+    """Draws the page that compares completed backtests.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as for `TaskStore.result`.
+    """
+    from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  as above
+
+    results = {task_id: store.result(task_id) for task_id in task_ids}
+    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
+    return comparison_html(named if len(named) == len(results) else results)
+
+
+def compared_sweeps(store: TaskStore, task_ids: Sequence[str]) -> str:
+    """Draws the page that compares completed sweeps.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as for `require_sweep`.
+    """
+    from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as above
+
+    return render_sweep_report.sweep_comparison(store, task_ids)
+
+
+def rendered_heatmap(data_root: Path, task_id: str) -> bytes:
+    """Draws the picture of a completed sweep.
+
+    Raises:
+        TaskUnknown, ResultMissing, ResultDamaged: as for `require_sweep`.
+    """
+    from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as above
+
+    manifest, folder = render_sweep_report.require_sweep(TaskStore(data_root), task_id)
+    return render_sweep_report.sweep_picture(folder, manifest)
 
 
 def _candles_seen(store: CandleStore, result: BacktestResult) -> tuple[dict[str, Candles], list[str]]:

@@ -8,7 +8,7 @@ their own are left out. test_deployment.py does so with a whole deployment.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
-from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
+from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, log_end, logs_of
 from backtest_pipeline_tests.acceptance.postgres import postgres_server
 from backtest_pipeline_tests.deploy.project import Project, running_project
 
@@ -34,6 +34,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if not SHARED & set(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows beside a failure what the processes of the test have logged last."""
+    report = yield
+    if report.failed:
+        for name, used in getattr(item, "funcargs", {}).items():
+            for log in logs_of(used):
+                report.sections.append((f"{name}: end of {log.name}", log_end(log)))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backtest_pipeline import BacktestClient
+from backtest_pipeline.local_service import home
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline_tests.polling import PATIENCE_S
@@ -25,6 +27,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def logs_of(used: object) -> list[Path]:
+    """The logs of the processes behind what a test uses: a service, a pipeline, or something that has one."""
+    service = used if isinstance(used, LocalService) else getattr(used, "service", None)
+    if isinstance(service, LocalService):
+        return sorted({process.log for process in service.processes.values()})
+    return sorted(home.logs_of(used.dagster_home).glob("*.log")) if isinstance(used, Pipeline) else []
+
+
+def log_end(log: Path, lines: int = 60) -> str:
+    """The last lines of a log, shortened and without those of stack traces; empty where there is none yet."""
+    written = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join([line[:300] for line in written if line and not line[0].isspace()][-lines:])
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote, urlsplit
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
-from backtest_pipeline import BacktestRequest, BacktestResult
+from backtest_pipeline import BacktestRequest, BacktestResult, IntRange, SweepRequest, SweepResult
+from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.model.sweep_config import to_sweep_config
 from backtest_pipeline_tests.acceptance.live import Pipeline
 from backtest_pipeline_tests.chromium import chromium
 
@@ -114,6 +118,61 @@ def test_from_a_preset_to_the_report(watched: Watched, sqlite_pipeline: Pipeline
     _read_report(report, result)
     assert watched.foreign == []
     assert watched.complaints == []
+
+
+def test_from_a_sweep_on_the_launchpad_to_one_of_its_trials_as_a_backtest(
+    watched: Watched, sqlite_pipeline: Pipeline
+) -> None:
+    page = watched.page
+    asked = SweepRequest(
+        backtest=BacktestRequest(strategy="sma_cross", symbols=["AAPL"]),
+        space={"params.fast": IntRange(2, 60), "params.slow": IntRange(61, 400)},
+        seed=17,
+    )
+    config = launchpad_yaml(to_sweep_config(asked))
+    page.goto(launchpad_path("sweep", config))
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+    task_id = page.url.rsplit("/", 1)[-1][:36]
+    stages: list[str] = []
+    with sqlite_pipeline.client() as client:
+        client.wait(task_id, timeout_s=120, on_progress=lambda status: stages.append(status.stage))
+        result = client.result(task_id)
+    assert isinstance(result, SweepResult)
+    assert any("of 20,060 trials" in stage for stage in stages), stages
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
+
+    page.get_by_role("link", name="View Asset").first.click()
+    picture = page.get_by_alt_text("best sharpe of the trials").first
+    picture.wait_for()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    page.goto(f"/runs/{task_id}")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name=f"/tasks/{task_id}/report.html").first.click()
+    report = opened.value
+    best = result.trials.nsmallest(1, "rank").iloc[0]
+    _read_sweep_report(report, best)
+
+    report.locator("#best-trials a.launch").first.click()
+    expect(report.locator(".CodeMirror").first).to_contain_text(f"fast: {best['params.fast']}")
+    single = _launched(report)
+    with sqlite_pipeline.client() as client:
+        assert client.result(single).metrics["sharpe"] == best["sharpe"]
+    assert watched.foreign == []
+    assert watched.complaints == []
+
+
+def _read_sweep_report(page: Page, best: pd.Series[Any]) -> None:
+    """Reads the outcome, opens the winner's cell and finds its values there."""
+    page.locator("html[data-swept][data-drawn]").wait_for()
+    expect(page.locator("#outcome")).to_contain_text(f"The best is trial {best['trial']}")
+    page.locator("#heat-metric").select_option(label="Maximum drawdown")
+    page.locator("#heat td.winner").click()
+    for text in (f"trial {best['trial']}", shown("max_drawdown", best["max_drawdown"])):
+        expect(page.locator("#cell")).to_contain_text(text)
+    page.locator("#best-trials .pick").first.click()
+    values = page.locator("#cell td.value").all_inner_texts()
+    assert sorted(values, key=int) == sorted([str(best["params.fast"]), str(best["params.slow"])], key=int)
 
 
 def _launched(page: Page) -> str:

@@ -14,7 +14,7 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.new_file import new_file
-from backtest_pipeline.workflows.render_report import rendered_report
+from backtest_pipeline.workflows.render_report import compared_backtests, compared_sweeps, rendered_report
 
 PUBLISHED = "report"
 
@@ -58,16 +58,18 @@ def compare(
     no_open: NoOpen = False,
     json: Json = False,
 ) -> None:
-    """Draws a page that compares completed tasks and opens it; needs no server."""
-    from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  keeps --help quick
-
+    """Draws a page that compares completed backtests, or sweeps, and opens it; needs no server."""
     task_ids = list(dict.fromkeys(task))
     if len(task_ids) < 2:
         raise RequestInvalid([("TASK", "name two or more")], heading="nothing to compare")
     store = TaskStore(get_settings().data_root)
-    results = {task_id: store.result(task_id) for task_id in task_ids}
-    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
-    page = comparison_html(named if len(named) == len(results) else results)
+    kinds = {store.manifest(task_id).kind for task_id in task_ids}
+    if len(kinds) > 1:
+        raise RequestInvalid(
+            [("TASK", f"compare tasks of one kind, not {' with '.join(sorted(kinds))}")],
+            heading="these cannot be compared",
+        )
+    page = compared_sweeps(store, task_ids) if kinds == {"sweep"} else compared_backtests(store, task_ids)
     _write(out, page.encode(), force=force)
     opened = _opened(out, no_open=no_open)
     if json:

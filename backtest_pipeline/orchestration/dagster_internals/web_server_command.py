@@ -21,7 +21,7 @@ from backtest_pipeline.orchestration.dagster_internals.instance_databases import
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
 from backtest_pipeline.settings import Settings, get_settings
-from backtest_pipeline.storage.layout import CHART, Layout
+from backtest_pipeline.storage.layout import CHART, HEATMAP, Layout
 from backtest_pipeline.web.access.guard import Guard
 from backtest_pipeline.web.access.hosts import AllowedHosts
 from backtest_pipeline.web.access.identity import access_of, refuse_open_bind
@@ -29,7 +29,6 @@ from backtest_pipeline.web.monitoring.liveness import sign_file
 from backtest_pipeline.web.monitoring.watch import EventLoop, Watch
 from backtest_pipeline.web.pages.own_pages import OwnPages, open_paths
 from backtest_pipeline.web.pages.result_pages import RenderMissing, ResultPages
-from backtest_pipeline.workflows.render_report import rendered_chart, rendered_report
 
 _log = logging.getLogger("dagster-webserver.guard")
 
@@ -134,10 +133,16 @@ def serve_guarded(
 
 def _drawn(settings: Settings, task_id: str, name: str) -> bytes | None:
     """Draws what a task was left without because others were waiting."""
+    from backtest_pipeline.workflows import render_report  # noqa: PLC0415  pandas, which nothing else here needs
+
     try:
         if name == CHART:
-            return rendered_chart(settings.data_root, settings.candle_timezone, task_id)
-        page, _ = rendered_report(settings.data_root, settings.candle_timezone, task_id, only_built_in=True)
+            return render_report.rendered_chart(settings.data_root, settings.candle_timezone, task_id)
+        if name == HEATMAP:
+            return render_report.rendered_heatmap(settings.data_root, task_id)
+        page, _ = render_report.rendered_report(
+            settings.data_root, settings.candle_timezone, task_id, only_built_in=True
+        )
     except (BacktestError, OSError) as error:
         _log.info("no %s of task %s: %s", name, task_id, error)
         return None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import dagster as dg
-import yaml
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.run_config import to_run_config
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 OWNER = "team:quants"
 PRESET_SYMBOLS = ("AAPL", "IBM", "MSFT")
-_LAUNCHPAD = f"/locations/{tags.CODE_LOCATION}/jobs/{tags.JOB}/playground/setup"
+FIRST_FIELDS = ("strategy", "symbols", "timeframe")
 
 
 def result_assets(strategies: Mapping[str, type[Strategy]]) -> list[dg.AssetSpec]:
@@ -40,7 +39,7 @@ def result_assets(strategies: Mapping[str, type[Strategy]]) -> list[dg.AssetSpec
 def presets_text(strategies: Mapping[str, type[Strategy]], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
     """Links that open the launchpad filled in, as Markdown: one for each strategy that has all defaults."""
     lines = [
-        f"- [{name}]({_LAUNCHPAD}?config={quote(preset(strategy, symbols))}): {strategy.summary()}"
+        f"- [{name}]({launchpad_path(tags.JOB, preset(strategy, symbols))}): {strategy.summary()}"
         for name, strategy in sorted(strategies.items())
         if not any(field.is_required() for field in strategy.Params.model_fields.values())
     ]
@@ -51,7 +50,4 @@ def preset(strategy: type[Strategy], symbols: Sequence[str] = PRESET_SYMBOLS) ->
     """A launchpad's YAML for a strategy, every default written out."""
     params = strategy.Params().model_dump(mode="json")
     request = BacktestRequest(strategy=strategy.name, params=params, symbols=list(symbols))
-    config = to_run_config(request)
-    first = {name: config.pop(name) for name in ("strategy", "symbols", "timeframe")}
-    rest = {name: value for name, value in config.items() if value is not None}
-    return str(yaml.safe_dump({**first, **rest}, sort_keys=False, default_flow_style=False))
+    return launchpad_yaml(to_run_config(request), FIRST_FIELDS)

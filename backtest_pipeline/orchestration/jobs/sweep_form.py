@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import dagster as dg
-import yaml
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.ranges import FloatRange, IntRange
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_config import to_sweep_config
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.orchestration.jobs.launch_form import DEFAULT_STRATEGY, fields_of, launch_form
-from backtest_pipeline.orchestration.jobs.presets import PRESET_SYMBOLS
+from backtest_pipeline.orchestration.jobs.presets import FIRST_FIELDS, PRESET_SYMBOLS
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.strategy import Strategy
@@ -32,7 +31,6 @@ _SPACE_HELP = (
 )
 _BACKTEST_HELP = "the backtest of which something is varied; what is not in the space stays as it is here"
 _WHERE_HELP = "conditions on metrics, as in `trades >= 30`; a trial that breaks one is kept and not ranked"
-_LAUNCHPAD = f"/locations/{tags.CODE_LOCATION}/jobs/{tags.SWEEP_JOB}/playground/setup"
 _PRESETS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
     "windows of two averages": (
         "sma_cross",
@@ -90,7 +88,7 @@ def sweep_presets_text(
 ) -> str:
     """Links that open the launchpad filled in, as Markdown."""
     lines = [
-        f"- [{title}]({_LAUNCHPAD}?config={quote(sweep_preset(title, symbols))}): `{strategy}` by "
+        f"- [{title}]({launchpad_path(tags.SWEEP_JOB, sweep_preset(title, symbols))}): `{strategy}` by "
         f"{options.get('objective', 'sharpe')}"
         for title, (strategy, _, options) in _PRESETS.items()
         if strategy in strategies
@@ -103,6 +101,7 @@ def sweep_preset(title: str, symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
     strategy, space, options = _PRESETS[title]
     backtest = BacktestRequest(strategy=strategy, symbols=list(symbols))
     config = to_sweep_config(SweepRequest(backtest=backtest, space=space, **options))
-    shown = {name: config["backtest"][name] for name in ("strategy", "symbols", "timeframe")}
-    rest = {name: value for name, value in config.items() if value not in (None, [])}
-    return str(yaml.safe_dump({**rest, "backtest": shown}, sort_keys=False, default_flow_style=False))
+    shown = {name: config["backtest"][name] for name in FIRST_FIELDS}
+    return launchpad_yaml(
+        {name: value for name, value in config.items() if value != []} | {"backtest": shown}
+    )

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from backtest_pipeline.model.errors import LockNotAcquired
-from backtest_pipeline.orchestration.dagster_internals import code_server_command, worker_generations
+from backtest_pipeline.quick_imports import quick_imports
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.locks import file_lock
 
@@ -35,8 +35,19 @@ def _held_for_life(lock: Path) -> Iterator[None]:
         yield
 
 
-if __name__ == "__main__":
-    code_server_command.prepare(answered_by="backtest_pipeline.orchestration.jobs.submissions")
-    worker_generations.copy_this_process()  # before the lock, which a copy would hold as well
+def main() -> None:
+    """Run Dagster's command with our server."""
+    with quick_imports():
+        from backtest_pipeline.orchestration.dagster_internals import (  # noqa: PLC0415
+            code_server_command,
+            worker_generations,
+        )
+
+        code_server_command.prepare(answered_by="backtest_pipeline.orchestration.jobs.submissions")
+        worker_generations.copy_this_process()  # before the lock, which a copy would hold as well
     with _held_for_life(get_settings().code_lock):
         code_server_command.run()
+
+
+if __name__ == "__main__":
+    main()

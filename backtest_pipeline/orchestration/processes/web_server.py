@@ -9,7 +9,7 @@ import os
 import sys
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.orchestration.dagster_internals import web_server_command
+from backtest_pipeline.quick_imports import quick_imports
 from backtest_pipeline.settings import SECRET_VARIABLES, get_settings
 
 
@@ -18,7 +18,10 @@ def main() -> None:
     get_settings()  # once, before the secrets leave the environment that a code server would inherit
     for name in SECRET_VARIABLES:
         os.environ.pop(name, None)
-    web_server_command.prepare()
+    with quick_imports():
+        from backtest_pipeline.orchestration.dagster_internals import web_server_command  # noqa: PLC0415
+
+        web_server_command.prepare()
     web_server_command.run()
 
 

@@ -9,7 +9,6 @@ ever in the worker. Therefore the count is taken here and asked for before the f
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 from importlib import import_module
@@ -26,6 +25,7 @@ from backtest_pipeline.orchestration.dagster_internals.worker_generations import
 from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.tasks.deferred import left_out
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
+from backtest_pipeline.quick_imports import quick_imports
 from backtest_pipeline.reports.report import report_html
 from backtest_pipeline.settings import Settings, forget_secrets, get_settings
 from backtest_pipeline.storage.layout import Layout
@@ -66,10 +66,10 @@ def rehearse_report() -> None:
 
 forget_secrets()  # before any strategy's module is imported
 get_settings.cache_clear()
-if os.environ.get("DAGSTER_PG_HOST"):
-    import_module("dagster_postgres")  # the rehearsal has SQLite
-warm_kernels()
-rehearse()
-rehearse_report()
+with quick_imports():
+    if os.environ.get("DAGSTER_PG_HOST"):
+        import_module("dagster_postgres")  # the rehearsal has SQLite
+    warm_kernels()
+    rehearse()
+    rehearse_report()
 THREADS_AFTER_LOADING = threads()
-gc.freeze()

@@ -1,16 +1,17 @@
-"""A task's chart and report, drawn once it has completed and added to its folder and manifest."""
+"""A task's picture and report, drawn once it has completed and added to its folder and manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.storage.layout import CHART, REPORT
+from backtest_pipeline.storage.layout import CHART, HEATMAP, REPORT
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
 if TYPE_CHECKING:
@@ -60,6 +61,32 @@ def add_report(
     drawings = drawings_of(result, candles)
     page = report_html(replace(result, manifest=manifest), candles, drawings).encode()
     _add(store, manifest, REPORT, page, name="report")
+
+
+def add_sweep_picture(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+    """Adds the heatmap to a published sweep; otherwise as `add_report`."""
+    if home is not None and _others_wait(home):
+        return
+    from backtest_pipeline.workflows.render_sweep_report import sweep_picture  # noqa: PLC0415  as above
+
+    _add_drawn(store, manifest, HEATMAP, sweep_picture, name="heatmap")
+
+
+def add_sweep_report(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+    """Adds the report to a published sweep, from its tables; otherwise as `add_report`."""
+    if home is not None and _others_wait(home):
+        return
+    from backtest_pipeline.workflows.render_sweep_report import sweep_report  # noqa: PLC0415  as above
+
+    _add_drawn(store, manifest, REPORT, sweep_report, name="report")
+
+
+def _add_drawn(
+    store: TaskStore, manifest: Manifest, file: str, draw: Callable[[Path, Manifest], bytes], *, name: str
+) -> None:
+    """Draws from the folder, which may be gone or replaced by now."""
+    with suppress(FileNotFoundError):
+        _add(store, manifest, file, draw(store.layout.task(manifest.task_id), manifest), name=name)
 
 
 def _add(store: TaskStore, manifest: Manifest, file: str, content: bytes, *, name: str) -> None:

@@ -14,6 +14,7 @@ from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbol
 from backtest_pipeline.model.task_kind import strategies_of
 from backtest_pipeline.orchestration.tasks.run_page import HEADLINES, metrics_table
 from backtest_pipeline.results.sweep_tables import best_rows
+from backtest_pipeline.storage.layout import HEATMAP, REPORT
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -81,10 +82,13 @@ def sweep_materialization(manifest: Manifest, request: SweepRequest, folder: Pat
         for name in HEADLINES
         if (value := manifest.metrics.get(name)) is not None
     }
+    pages = f"/tasks/{manifest.task_id}"
     return dg.AssetMaterialization(
         asset_key=["sweeps", manifest.strategy_id],
         description=f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}, by {request.objective}",
         metadata={
+            "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
+            "heatmap": dg.MetadataValue.md(f"![best {request.objective} of the trials]({pages}/{HEATMAP})"),
             **numbers,
             "trials": dg.MetadataValue.json(manifest.summary.trials or {}),
             "best trials": _best_trials(request, best_rows(folder, _ROWS_SHOWN)),
@@ -92,6 +96,7 @@ def sweep_materialization(manifest: Manifest, request: SweepRequest, folder: Pat
             "warnings": dg.MetadataValue.md(
                 "\n".join(f"- {line}" for line in manifest.diagnostics) or "none"
             ),
+            "look-ahead check": dg.MetadataValue.json(manifest.checks.get("look_ahead", {})),
             "folder": dg.MetadataValue.path(str(folder)),
             "task": manifest.task_id,
         },

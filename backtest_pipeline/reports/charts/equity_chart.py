@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from datetime import UTC
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import MINUTELY, SECONDLY, AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
 
 from backtest_pipeline.model.metric_catalog import shown, shown_symbols
 from backtest_pipeline.reports.benchmark_curve import buy_and_hold
 from backtest_pipeline.reports.charts.downsample import kept_points
 from backtest_pipeline.reports.charts.palette import LIGHT
+from backtest_pipeline.reports.charts.picture import font, png_of, writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +31,6 @@ if TYPE_CHECKING:
     Moments = NDArray[np.datetime64]
 
 WIDTH_INCHES, HEIGHT_INCHES, PIXELS_PER_INCH = 8.0, 4.5, 120
-MOST_COLOURS = 128
 # Left, bottom, width and height, as fractions of the picture.
 EQUITY, DRAWDOWN = (0.085, 0.335, 0.887, 0.53), (0.085, 0.09, 0.887, 0.2)
 EDGE, RIGHT, HEAD, LEGEND = 0.016, 0.98, 0.947, 0.9
@@ -56,9 +49,6 @@ _DATE_FORMATS = {
     "zero_formats": ["", "%Y", "%b", "%d %b", "%H:%M", "%H:%M"],
     "offset_formats": ["", "%Y", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y %H:%M"],
 }
-
-# Matplotlib's own font, by its file: the same on every machine, whatever fonts that has.
-FONT_FILE = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
 def account_png(result: BacktestResult, candles: Mapping[str, Candles]) -> bytes:
@@ -83,15 +73,7 @@ def equity_png(result: BacktestResult, benchmark: Floats | None = None) -> bytes
         result: its equity has n bars, at least one.
         benchmark: shape (n,), of `buy_and_hold`; `None` draws the account alone.
     """
-    canvas = FigureCanvasAgg(equity_figure(result, benchmark))
-    canvas.draw()  # type: ignore[no-untyped-call]  # Matplotlib leaves it untyped
-    rgba = canvas.buffer_rgba()  # type: ignore[no-untyped-call]  # as above
-    pixels = Image.fromarray(np.asarray(rgba)).convert("RGB")
-    # A palette halves the bytes, and nobody sees the difference.
-    few = pixels.quantize(MOST_COLOURS, method=Image.Quantize.FASTOCTREE)
-    picture = io.BytesIO()
-    few.save(picture, "png", compress_level=4)
-    return picture.getvalue()
+    return png_of(equity_figure(result, benchmark))
 
 
 def equity_figure(result: BacktestResult, benchmark: Floats | None = None) -> Figure:
@@ -193,7 +175,7 @@ def _style(axes: Axes, ticks: Locator, written: FuncFormatter) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         offset = axis.get_offset_text()
         for text in (offset, *axis.get_ticklabels()):
-            text.set_fontproperties(_font(TEXT_PT))
+            text.set_fontproperties(font(TEXT_PT))
         offset.set_color(LIGHT["muted"])
 
 
@@ -209,7 +191,7 @@ def _write_head(figure: Figure, result: BacktestResult, remark: str) -> None:
     kept = min(len(title), MOST_TITLE)
     while kept and written.get_window_extent().x1 > room:
         kept -= 1
-        written.set_text(_writable(f"{title[:kept]}…"))
+        written.set_text(writable(f"{title[:kept]}…"))
 
 
 def _write(figure: Figure, x: float, y: float, text: str, size_pt: float, colour: str, side: str) -> Text:
@@ -217,18 +199,13 @@ def _write(figure: Figure, x: float, y: float, text: str, size_pt: float, colour
     return figure.text(
         x,
         y,
-        _writable(text),
+        writable(text),
         color=LIGHT[colour],
-        fontproperties=_font(size_pt),
+        fontproperties=font(size_pt),
         parse_math=False,
         horizontalalignment=side,
         verticalalignment="baseline",
     )
-
-
-def _writable(text: str) -> str:
-    """The text with ? for what the font lacks."""
-    return "".join(letter if ord(letter) in _letters() else "?" for letter in text)
 
 
 def _write_legend(figure: Figure, above: Axes, below: Axes) -> None:
@@ -247,20 +224,10 @@ def _write_legend(figure: Figure, above: Axes, below: Axes) -> None:
         columnspacing=0.9,
         handlelength=1.3,
         handletextpad=0.4,
-        prop=_font(TEXT_PT),
+        prop=font(TEXT_PT),
         labelcolor=LIGHT["ink"],
     )
 
 
 def _moments(timestamps: pd.Series[pd.Timestamp]) -> Moments:
     return timestamps.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-
-
-@cache
-def _letters() -> frozenset[int]:
-    return frozenset(get_font(FONT_FILE).get_charmap())
-
-
-@cache
-def _font(size_pt: float) -> FontProperties:
-    return FontProperties(fname=FONT_FILE, size=size_pt)

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from backtest_pipeline.model.errors import TaskUnknown
-from backtest_pipeline.storage.layout import CHART, REPORT, Layout
+from backtest_pipeline.storage.layout import CHART, HEATMAP, REPORT, Layout
 
 RenderMissing = Callable[[str, str], bytes | None]
 
@@ -25,13 +25,13 @@ _REPORT_POLICY = (
     f"{_NOBODY_ELSES}; sandbox allow-scripts allow-downloads"
 )
 _STILL_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_NOBODY_ELSES}; sandbox"
-_KINDS = {REPORT: "text/html; charset=utf-8", CHART: "image/png"}
-_POLICIES = {REPORT: _REPORT_POLICY, CHART: _STILL_POLICY}
+_KINDS = {REPORT: "text/html; charset=utf-8", CHART: "image/png", HEATMAP: "image/png"}
+_POLICIES = {REPORT: _REPORT_POLICY, CHART: _STILL_POLICY, HEATMAP: _STILL_POLICY}
 _CHUNK_BYTES = 262_144
 
 
 class ResultPages:
-    """`/tasks/<task_id>/report.html` and `/tasks/<task_id>/equity.png`."""
+    """`/tasks/<task_id>/report.html`, and `equity.png` or a sweep's `heatmap.png` beside it."""
 
     def __init__(self, layout: Layout, render_missing: RenderMissing | None = None) -> None:
         """Serves what lies in the tasks' folders.

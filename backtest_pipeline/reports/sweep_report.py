@@ -1,0 +1,120 @@
+"""A sweep's report: one file with what a search has found, without a server and without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.reports.charts.palette import DARK, LIGHT
+from backtest_pipeline.reports.charts.price_chart import embedded
+from backtest_pipeline.reports.charts.sweep_equity import curve_buttons, equity_figure_of
+from backtest_pipeline.reports.details import details_of_manifest
+from backtest_pipeline.reports.html_tables import tiles
+from backtest_pipeline.reports.page import escaped, page
+from backtest_pipeline.reports.sections import listed
+from backtest_pipeline.reports.sweep_best_table import best_section
+from backtest_pipeline.reports.sweep_page_data import sweep_data
+from backtest_pipeline.reports.sweep_sections import (
+    HEATMAP,
+    names_section,
+    parallel_section,
+    spread_section,
+    sweep_header,
+)
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.sweep_request import SweepRequest
+    from backtest_pipeline.reports.charts.sweep_equity import Curve
+    from backtest_pipeline.reports.sweep_summary import SweepSummary
+
+PARTS = ("sweep_report.css", "sweep_listed.js", "sweep_report.js")
+HEADLINES = (
+    "sharpe",
+    "total_return",
+    "cagr",
+    "max_drawdown",
+    "win_rate",
+    "profit_factor",
+    "trades",
+    "final_equity",
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SweepFindings:
+    """What a sweep's report is made of.
+
+    Attributes:
+        manifest: of the task.
+        request: what was asked.
+        summary: of all trials.
+        curves: the equity of the best trials by number, by rank; empty where none ranks.
+        config: the run config of the backtest of which something is varied.
+        path_of: address of the launchpad, filled in with the trial of these values.
+    """
+
+    manifest: Manifest
+    request: SweepRequest
+    summary: SweepSummary
+    curves: Mapping[int, Curve]
+    config: Mapping[str, Any]
+    path_of: Callable[[Mapping[str, Any]], str]
+
+
+def sweep_report_html(found: SweepFindings) -> str:
+    """Makes the report; the same findings yield the same text."""
+    manifest, request, summary = found.manifest, found.request, found.summary
+    names = {f"trial {trial}": f"{rank}. trial {trial}" for rank, trial in enumerate(found.curves, 1)}
+    curves = dict(zip(names, found.curves.values(), strict=True))
+    figures = {"equity": equity_figure_of(curves, request.backtest.timeframe)} if curves else {}
+    body = "\n".join(
+        [
+            sweep_header(request, manifest, summary, manifest.summary.trials or {}),
+            _winner_tiles(manifest) if summary.survey.winner is not None else "",
+            _remarks(manifest),
+            HEATMAP,
+            spread_section(summary, request.objective),
+            best_section(summary, manifest.task_id, found.path_of),
+            names_section(summary, request.objective),
+            parallel_section(summary, request.objective),
+            _equity_section(names) if curves else "",
+            details_of_manifest(manifest),
+        ]
+    )
+    data = {
+        "charts": embedded(figures),
+        "palette": {"light": LIGHT, "dark": DARK},
+        "sweep": sweep_data(summary, request, manifest.task_id, found.config),
+    }
+    title = f"Sweep of {request.backtest.strategy} on {listed(request.backtest.symbols, 3)}"
+    return page(title, body, data, PARTS)
+
+
+def _winner_tiles(manifest: Manifest) -> str:
+    return tiles(
+        manifest.metrics,
+        [name for name in HEADLINES if name in manifest.metrics],
+        {"sharpe": "of the winner", "total_return": f"buy and hold {_shown(manifest, 'buy_hold_return')}"},
+    )
+
+
+def _shown(manifest: Manifest, name: str) -> str:
+    return shown(name, manifest.metrics.get(name))
+
+
+def _remarks(manifest: Manifest) -> str:
+    lines = "".join(f"<li>{escaped(remark)}</li>" for remark in manifest.diagnostics)
+    return (
+        f'<section class="remarks"><h2>Before you trust this</h2><ul>{lines}</ul></section>' if lines else ""
+    )
+
+
+def _equity_section(names: Mapping[str, str]) -> str:
+    return (
+        '<section><h2>Equity of the best</h2><p class="note">Click a trial to hide its curve; drag to move, '
+        f'Ctrl and wheel to zoom.</p><p class="lines">{curve_buttons(names)}</p>'
+        '<div id="equity"></div></section>'
+    )
