@@ -34,18 +34,30 @@ _LEADING: Mapping[str, str] = {
     "duration_ms": "INTEGER",
     "pinned": "INTEGER",
     "passed": "INTEGER",
+    "problem": "TEXT",
 }
 _TRAILING: Mapping[str, str] = {
     "symbols": "TEXT",
     "labels": "TEXT",
     "params": "TEXT",
     "error": "TEXT",
-    "problem": "TEXT",
 }
 _KINDS = {**_LEADING, **{metric_column(name): "REAL" for name in METRICS}, **_TRAILING}
 COLUMNS = tuple(_KINDS)
 TABLE = f"CREATE TABLE tasks ({', '.join(f'{name} {kind}' for name, kind in _KINDS.items())}) WITHOUT ROWID"
-VERSION = zlib.crc32(f"1 {TABLE}".encode()) & 0x7FFFFFFF
+_OFTEN_SORTED = ("total_return", "cagr", "sharpe", "sortino", "max_drawdown", "win_rate", "trades")
+INDEXES = (
+    # Holds all that most filters look at, so that they read nothing else.
+    (
+        "CREATE INDEX newest ON tasks "
+        "(problem, submitted_at DESC, task_id, state, kind, strategy, pinned, symbols, labels, params)"
+    ),
+    *(
+        f"CREATE INDEX by_{name} ON tasks (problem, {metric_column(name)} DESC, task_id)"
+        for name in _OFTEN_SORTED
+    ),
+)
+VERSION = zlib.crc32(f"2 {TABLE} {INDEXES}".encode()) & 0x7FFFFFFF
 """Of the table; a file of another version is made anew."""
 
 

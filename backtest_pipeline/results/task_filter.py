@@ -92,9 +92,11 @@ class Order:
 
     def clause(self) -> str:
         """The SQL behind `ORDER BY`; ties are in the order of the tasks' ids."""
-        column = self.by if self.by in FACTS else metric_column(self.by)
         direction = "DESC" if self.descending else "ASC"
-        return f"{column} IS NULL, {column} {direction}, task_id ASC"
+        if self.by in FACTS:  # which every task has
+            return f"{self.by} {direction}, task_id ASC"
+        column = metric_column(self.by)
+        return f"{column} {direction} NULLS LAST, task_id ASC"
 
 
 def metric_column(name: str) -> str:
