@@ -10,11 +10,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipeline.web.access.guard import USER
 from backtest_pipeline.web.access.refusal import json_answer
+from backtest_pipeline.web.addresses import RESULTS
 from backtest_pipeline.web.monitoring.cached import Cached
 from backtest_pipeline.web.monitoring.health_checks import Check, health_answer
 from backtest_pipeline.web.monitoring.prometheus import Figures, Metrics
 from backtest_pipeline.web.pages.result_pages import ResultPages
-from backtest_pipeline.web.pages.results_app import RESULTS, ResultsApp
+from backtest_pipeline.web.pages.results_app import ResultsApp
 
 HEALTH = "/healthz"
 METRICS = "/metrics"

@@ -17,6 +17,7 @@ from backtest_pipeline.model.errors import BacktestError, ResultDamaged, ResultM
 from backtest_pipeline.storage.layout import MANIFEST, Layout, is_result_path
 from backtest_pipeline.web.access.guard import USER
 from backtest_pipeline.web.access.refusal import json_answer
+from backtest_pipeline.web.addresses import RESULTS
 from backtest_pipeline.web.pages.html_document import asset, document, outside
 from backtest_pipeline.web.pages.live_rows import LiveTask, live_rows
 from backtest_pipeline.web.pages.result_pages import send_download
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 Benchmark = Callable[["BacktestResult"], "NDArray[np.float64] | None"]
 
-RESULTS = "/results"
 _ASSETS = {"results.css", "results.js"}
 _FULL = "full"
 _log = logging.getLogger("dagster-webserver.guard")
