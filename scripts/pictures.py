@@ -75,16 +75,16 @@ def _photograph_sweeps(
     )
     requests = [SweepRequest(backtest=backtest, space=space, where=["trades >= 5"]) for space in spaces]
     task_id, other = [client.wait(client.submit(request).task_id).task_id for request in requests]
+    page.set_viewport_size({"width": 1280, "height": 1240})
     page.goto(f"{url}/tasks/{task_id}/report.html", wait_until="networkidle")
     page.wait_for_selector("html[data-swept][data-drawn]")
     page.locator("#heat td.winner").click()
-    page.set_viewport_size({"width": 1400, "height": 1300})
+    page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=IMAGES / "sweep-report.png")
     for part, name in ((".two", "sweep-spread"), ("section:has(.charts)", "sweep-names")):
         page.locator(part).first.screenshot(path=IMAGES / f"{name}.png")
     comparison = scratch / "sweeps.html"
     _compare([task_id, other], comparison, settings)
-    page.set_viewport_size({"width": 1400, "height": 1250})
     _photograph(page, comparison.as_uri(), "sweep-comparison")
 
 

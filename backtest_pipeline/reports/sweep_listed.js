@@ -20,15 +20,27 @@ const sweepTrials = (() => {
 
   // --- how numbers are written: the same digits as everywhere else -----------------------------------------
 
-  const digits = (least, most) => new Intl.NumberFormat("en-US", { minimumFractionDigits: least, maximumFractionDigits: most });
-  const [whole, two] = [digits(0, 0), digits(2, 2)];
-  const positiveZero = (text) => (/^-[0.,]*%?$/.test(text) ? text.slice(1) : text);
+  // As Python rounds: what a number is in binary counts, and halves go to the even digit.
+  function fixed(value, places) {
+    const scaled = value * 10 ** places;
+    const isHalf = Math.abs(scaled % 1) === 0.5 && Number.isInteger(value * 2 ** (places + 1));
+    const text = (isHalf ? (2 * Math.round(scaled / 2)) / 10 ** places : value).toFixed(places);
+    const [integer, decimals] = text.split(".");
+    const grouped = integer.replace(/\B(?=(\d{3})+$)/g, ",");
+    const all = decimals === undefined ? grouped : `${grouped}.${decimals}`;
+    return /[1-9]/.test(all) ? all : all.replace("-", "");
+  }
+  const whole = (value) => fixed(value, 0);
+  function exponent(value) {
+    const [digits, power] = value.toExponential(2).split("e");
+    return `${digits}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+  }
   function shown(metric, value) {
     if (value === null || Number.isNaN(value)) return "-";
-    if (metric.unit === "fraction") return positiveZero(Math.abs(value) < 1e12 ? `${two.format(100 * value)}%` : `${(100 * value).toExponential(2)}%`);
-    if (Math.abs(value) >= 1e12) return value.toExponential(2);
+    if (metric.unit === "fraction") return `${Math.abs(value) < 1e12 ? fixed(100 * value, 2) : exponent(100 * value)}%`;
+    if (Math.abs(value) >= 1e12) return exponent(value);
     const isWhole = metric.unit === "count" || (["days", "bars"].includes(metric.unit) && Number.isInteger(value));
-    return positiveZero((isWhole ? whole : two).format(value));
+    return fixed(value, isWhole ? 0 : 2);
   }
 
   // --- the trials that are known one by one ----------------------------------------------------------------
@@ -41,7 +53,7 @@ const sweepTrials = (() => {
     values: sweep.names.map((name, at) => once(() => unpacked(packed.values[at], name.values ? Uint16Array : Float64Array))),
     bins: packed.bins.map((text) => once(() => unpacked(text, Uint8Array))),
     coarse: packed.coarse.map((text, at) => once(() => unpacked(text ?? packed.bins[at], Uint8Array))),
-    metrics: packed.metrics.map((text, at) => once(() => unpacked(text, packed.wide[at] ? Float64Array : Float32Array))),
+    metrics: packed.metrics.map((text) => once(() => unpacked(text, Float64Array))),
   };
   const valueOf = (row, at) => {
     const own = listed.values[at]()[row];
@@ -90,7 +102,7 @@ const sweepTrials = (() => {
       top.append(element("th"), ...(means ? [element("th", "mean of the cell", { scope: "col", class: "number" })] : []));
       for (const row of rows) top.append(element("th", `trial ${listed.trial[row]}`, { scope: "col", class: "number" }));
       table.append(top);
-      line("rank", beside(rows.map((row) => (listed.rank[row] ? whole.format(listed.rank[row]) : "none"))));
+      line("rank", beside(rows.map((row) => (listed.rank[row] ? whole(listed.rank[row]) : "none"))));
       sweep.names.forEach(({ key }, at) => line(key, beside(rows.map((row) => written(valueOf(row, at)))), "number value"));
       if (rows.some((row) => listed.state[row])) {
         line("state", beside(rows.map((row) => sweep.states[listed.state[row]])));

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.reports.sweep_trials import TrialBatch
 
 MOST_ERRORS, LONGEST_ERROR = 200, 300
+_LARGEST_IN_4_BYTES = 3e38
 
 
 def sweep_data(
@@ -90,7 +91,7 @@ def _grid_data(grid: TrialGrid, summary: SweepSummary, *, sparse: bool = False) 
         "count": packed_array(grid.count[cells], "<u4"),
         "completed": packed_array(grid.completed[cells], "<u4"),
         "best": packed_array(np.where(grid.best[cells] >= 0, rows, -1), "<i4"),
-        "means": [packed_array(grid.mean(name)[cells], "<f4") for name in summary.metrics],
+        "means": [_means_data(grid.mean(name)[cells]) for name in summary.metrics],
         "known": [
             None
             if np.array_equal(grid.known(name), grid.completed)
@@ -99,6 +100,12 @@ def _grid_data(grid: TrialGrid, summary: SweepSummary, *, sparse: bool = False) 
         ],
     }
     return {**packed, "cells": packed_array(cells, "<u4")} if sparse else packed
+
+
+def _means_data(means: NDArray[np.float64]) -> str:
+    """Means in 4 bytes each, or in 8 where there is one that is too large for them."""
+    is_large = bool((np.abs(np.nan_to_num(means)) > _LARGEST_IN_4_BYTES).any())
+    return packed_array(means, "<f8" if is_large else "<f4")
 
 
 def _listed_data(
@@ -117,11 +124,7 @@ def _listed_data(
             None if cube[name] == fine[name] else _bins_data(summary.axes[name], listed, cube[name])
             for name in summary.crossed
         ],
-        "metrics": [
-            packed_array(listed.metrics[name], "<f8" if _needs_all_digits(name) else "<f4")
-            for name in summary.metrics
-        ],
-        "wide": [_needs_all_digits(name) for name in summary.metrics],
+        "metrics": [packed_array(listed.metrics[name], "<f8") for name in summary.metrics],
         "errors": texts,
         "error_of": {
             row: known[text[:LONGEST_ERROR]]
@@ -129,11 +132,6 @@ def _listed_data(
             if text[:LONGEST_ERROR] in known
         },
     }
-
-
-def _needs_all_digits(metric: str) -> bool:
-    """Whether 7 digits are fewer than are shown: of money, cents are."""
-    return facts_of(metric).unit == "money"
 
 
 def _values_data(axis: SweepAxis, listed: TrialBatch) -> str:

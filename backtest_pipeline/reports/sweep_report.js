@@ -18,7 +18,7 @@
       count,
       completed,
       best: unpacked(grid.best, Int32Array),
-      mean: grid.means.map((text) => once(() => unpacked(text, Float32Array))),
+      mean: grid.means.map((text) => once(() => unpacked(text, text.length > 8 * count.length ? Float64Array : Float32Array))),
       known: grid.known.map((text) => once(() => (text === null ? completed : unpacked(text, Uint32Array)))),
     };
   }
@@ -176,7 +176,7 @@
   };
   const counted = (at) => {
     const [all, done] = [cells.count[at], cells.completed[at]];
-    return `${whole.format(all)} ${all === 1 ? "trial" : "trials"}, ${whole.format(done)} completed`;
+    return `${whole(all)} ${all === 1 ? "trial" : "trials"}, ${whole(done)} completed`;
   };
 
   function legend(metric, low, high, known) {

@@ -42,7 +42,7 @@ MOST_CROSSED_NAMES = 8
 MOST_TOP, MOST_SAMPLED = 50, 300
 _METRICS_TIMES_GRIDS = 280
 """Each of them is a sum over all trials."""
-_METRICS_TIMES_CELLS = 300_000
+_METRICS_TIMES_CELLS = 240_000
 """Each of them is a number in the page, and one more of the trial that stands for the cell."""
 
 

@@ -110,9 +110,10 @@ def _edges(scored: Floats, winner: float | None) -> Floats:
 def _effect(scored: Floats, sums: Floats, counts: Floats) -> float:
     if len(scored) < 2:
         return 0.0
-    mean = float(scored.mean())
-    whole = float(((scored - mean) ** 2).sum())
+    scale = float(np.abs(scored).max()) or 1.0  # squares of large numbers would overflow
+    mean = float((scored / scale).mean())
+    whole = float(((scored / scale - mean) ** 2).sum())
     if not whole > 0.0:
         return 0.0
-    means = np.divide(sums, counts, out=np.full(len(sums), mean), where=counts > 0)
+    means = np.divide(sums / scale, counts, out=np.full(len(sums), mean), where=counts > 0)
     return float(min((counts * (means - mean) ** 2).sum() / whole, 1.0))

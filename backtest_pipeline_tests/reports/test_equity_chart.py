@@ -164,9 +164,9 @@ def test_a_million_bars_take_hardly_longer() -> None:
         timestamp=moments(bars, "1m"), equity=walk(bars, step=0.001), drawdown_frac=0.5
     )
     equity["timestamp"] = equity["timestamp"].dt.tz_localize("UTC")
-    start = time.perf_counter()
+    start = time.process_time()
     equity_png(replace(result, equity=equity))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 DAY = ["06:00", "12:00", "18:00"]

@@ -114,6 +114,18 @@ def test_names_from_users_are_texts(store: TaskStore) -> None:
         assert hostile.count(tag) == plain.count(tag)
 
 
+def test_the_command_draws_the_report_of_a_sweep(
+    store: TaskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(store.layout.data_root))
+    get_settings.cache_clear()
+    out = tmp_path / "page.html"
+    drawn = CliRunner().invoke(app, ["report", TASK, "--no-open", "--out", str(out)])
+    get_settings.cache_clear()
+    assert drawn.exit_code == 0, drawn.output
+    assert "<h1>Sweep of sma_cross</h1>" in out.read_text()
+
+
 def test_the_command_compares_sweeps_and_refuses_to_mix_kinds(
     store: TaskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from backtest_pipeline import BacktestRequest, FloatRange, IntRange
-from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.model.run_config import from_run_config
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.workflows.render_sweep_report import sweep_report
@@ -220,6 +220,33 @@ def test_a_click_on_a_line_opens_its_trial_and_the_slider_hides_the_worse(page: 
     expect(winner).to_have_class(re.compile("chosen"))
 
 
+def test_numbers_are_written_as_everywhere_else(page: Page, report: Path) -> None:
+    """Halves, what only looks like one, and numbers too long to be written out."""
+    values = [
+        0.0,
+        -0.0,
+        -0.001,
+        1 / 32,
+        0.125,
+        -0.375,
+        2.675,
+        1.005,
+        25.265002229896613,
+        1234567.895,
+        0.5,
+        1.5,
+        2.5,
+    ]
+    values += [-3.0, 12.25, 999.995, 1e12, 3.14e55, -7.5e20, 99999.99999]
+    _open(page, report)
+    for name in ("sharpe", "total_return", "trades", "final_equity", "max_drawdown_days"):
+        unit = {"unit": facts_of(name).unit}
+        written = page.evaluate(
+            "([unit, values]) => values.map((value) => sweepTrials.shown(unit, value))", [unit, values]
+        )
+        assert written == [shown(name, value) for value in values], name
+
+
 def test_the_best_sort_by_what_varies(page: Page, report: Path) -> None:
     _open(page, report)
     page.locator("#best-trials thead button", has_text="params.fast").click()
@@ -259,7 +286,8 @@ def test_texts_from_users_run_nothing(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "which", ["one name", "truth values, texts and nothing", "none ranks", "all invalid but one"]
+    "which",
+    ["one name", "truth values, texts and nothing", "none ranks", "all invalid but one", "very large"],
 )
 def test_sweeps_at_the_edge_open(page: Page, tmp_path: Path, which: str) -> None:
     asked, table = edge_table(which)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from backtest_pipeline import FloatRange, IntRange, SweepRequest
+from backtest_pipeline.model.metric_catalog import facts_of
 from backtest_pipeline.model.space_values import as_json
 from backtest_pipeline.reports.sweep_axes import SweepAxis, fitting_bins, value_text
 from backtest_pipeline.reports.sweep_grids import TrialGrid
@@ -250,6 +251,7 @@ EDGES: dict[str, tuple[SweepRequest, str]] = {
     "no objective at all": (sweep_of({"params.fast": IntRange(2, 9), "params.slow": [1, 2]}), "none"),
     "none ranks": (sweep_of({"params.fast": IntRange(2, 9)}, where=["trades > 1000"]), "all"),
     "all invalid but one": (sweep_of({"params.fast": IntRange(2, 9), "params.slow": [1, 2]}), "one"),
+    "very large": (sweep_of({"params.fast": IntRange(2, 9), "params.slow": [1, 2]}), "large"),
     "all the same": (sweep_of({"params.fast": IntRange(2, 9), "params.slow": [1, 2]}), "same"),
 }
 
@@ -264,6 +266,9 @@ def edge_table(which: str) -> tuple[SweepRequest, pa.Table]:
         made = noise(missing=0.0)(count)
         if kind == "none":
             made[:, FIGURES.index("sharpe")] = np.nan
+        if kind == "large":
+            large = [at for at, name in enumerate(FIGURES) if facts_of(name).unit != "count"]
+            made[:, large] *= 1e200  # as a good bar or two that are annualised
         return np.full_like(made, 0.5) if kind == "same" else made
 
     return asked, table_of(asked, figures, errors)

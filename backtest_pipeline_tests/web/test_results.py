@@ -83,8 +83,10 @@ def test_of_a_file_that_grows_no_more_is_sent_than_was_announced(data_root: Path
     assert answer.headers["content-length"] == str(len(REPORT))
 
 
-def test_a_chart_is_served_as_a_picture(data_root: Path) -> None:
-    answer = _get(data_root, f"/tasks/{TASK}/equity.png")
+@pytest.mark.parametrize("name", ["equity.png", "heatmap.png"])
+def test_a_chart_is_served_as_a_picture(data_root: Path, name: str) -> None:
+    (data_root / "tasks" / TASK / name).write_bytes(b"\x89PNG")
+    answer = _get(data_root, f"/tasks/{TASK}/{name}")
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"\x89PNG", "image/png")
 
 

@@ -15,7 +15,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.orchestration.dagster_internals import launch_gate
+from backtest_pipeline.orchestration.dagster_internals import form_gate, launch_gate
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
 from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
@@ -175,6 +175,7 @@ def install() -> None:
         InternalsChanged: the command has another way of serving or of launching; it must not be started.
     """
     launch_gate.install()
+    form_gate.install()
     usual = dagster_cli.host_dagster_ui_with_workspace_process_context
     replace(dagster_cli, _SERVES, serve_guarded, used_by=dagster_cli.dagster_webserver)
     replace(dagster_cli, "create_app_from_workspace_process_context", _refuse_to_make_app, used_by=usual)

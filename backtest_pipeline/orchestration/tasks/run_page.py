@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
 from backtest_pipeline.model.request_tags import descriptive_tags
 from backtest_pipeline.model.run_config import to_run_config
@@ -109,7 +110,7 @@ def _gap_text(gaps: Gaps) -> str:
     if not gaps.count:
         return "no gaps"
     after = f"{gaps.largest_from:%Y-%m-%d %H:%M}"
-    return f"{gaps.count:,} gaps, the largest of about {gaps.largest_bars:,} bars after {after}"
+    return f"{counted(gaps.count, 'gap')}, the largest of about {gaps.largest_bars:,} bars after {after}"
 
 
 def metrics_table(metrics: Mapping[str, float | None]) -> str:
