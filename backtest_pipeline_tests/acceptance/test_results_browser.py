@@ -15,6 +15,7 @@ from backtest_pipeline_tests.acceptance.live import Pipeline
 from backtest_pipeline_tests.chromium import chromium
 
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 PICTURES = os.environ.get("RESULTS_PICTURES", "")
 LOOKS = [
     ("wide-light-en", 1300, "light", "en-US", "Compare the ticked"),
@@ -67,7 +68,7 @@ def test_results_are_found_compared_pinned_and_launched_again(
         look = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "locale": locale}
         page, complaints = _page(browser, sqlite_pipeline.url, **look)
         page.goto("/results?label=page%3Dresults&sort=total_return")
-        expect(page.locator("tbody tr[data-task]")).to_have_count(3, timeout=PATIENCE_MS)
+        expect(page.locator("tbody tr[data-task]")).to_have_count(3)
         expect(page.locator("svg.spark")).to_have_count(3)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         dark = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
