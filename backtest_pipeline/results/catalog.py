@@ -108,7 +108,7 @@ def read_catalog(
                 manifest = from_json(file.read())
             if of_another_system(manifest):
                 continue
-            _refuse_foreign(manifest, task_id)
+            refuse_foreign(manifest, task_id)
             if wanted.has(manifest):
                 manifests[task_id] = manifest
         except (FileNotFoundError, NotADirectoryError):
@@ -149,7 +149,7 @@ def _folders(root: str) -> list[str]:
         return []
 
 
-def _refuse_foreign(manifest: Any, task_id: str) -> None:
+def refuse_foreign(manifest: Any, task_id: str) -> None:
     """Refuses what the table cannot be made of.
 
     Raises:

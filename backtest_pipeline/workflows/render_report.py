@@ -13,6 +13,9 @@ from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.result import BacktestResult
 
@@ -58,6 +61,17 @@ def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes
     result = TaskStore(data_root).result(task_id)
     candles, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
     return account_png(result, candles)
+
+
+def benchmark_of(data_root: Path, candle_timezone: str, result: BacktestResult) -> NDArray[np.float64] | None:
+    """Value of a result's benchmark at each moment of its equity; `None` where its candles are gone."""
+    from backtest_pipeline.reports.benchmark_curve import buy_and_hold  # noqa: PLC0415  as above
+
+    candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
+    if left_out:
+        return None
+    moments = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+    return buy_and_hold(result.request, candles, moments)
 
 
 def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:

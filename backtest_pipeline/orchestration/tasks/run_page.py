@@ -14,6 +14,7 @@ from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbol
 from backtest_pipeline.model.request_tags import descriptive_tags
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.storage.layout import CHART, REPORT
+from backtest_pipeline.web.addresses import RESULTS
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.gaps import Gaps
@@ -65,6 +66,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
         description=f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}",
         metadata={
             "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
+            "result": dg.MetadataValue.url(f"{RESULTS}/{manifest.task_id}"),
             "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
             **numbers,
             "metrics": dg.MetadataValue.md(metrics_table(result.metrics)),
