@@ -39,8 +39,9 @@ const sweepTrials = (() => {
     if (value === null || Number.isNaN(value)) return "-";
     if (metric.unit === "fraction") return `${Math.abs(value) < 1e12 ? fixed(100 * value, 2) : exponent(100 * value)}%`;
     if (Math.abs(value) >= 1e12) return exponent(value);
-    const isWhole = metric.unit === "count" || (["days", "bars"].includes(metric.unit) && Number.isInteger(value));
-    return fixed(value, isWhole ? 0 : 2);
+    const isSpan = ["days", "bars"].includes(metric.unit);
+    const text = fixed(value, metric.unit === "count" || (isSpan && Number.isInteger(value)) ? 0 : 2);
+    return isSpan ? `${text} ${text === "1" ? metric.unit.slice(0, -1) : metric.unit}` : text;
   }
 
   // --- the trials that are known one by one ----------------------------------------------------------------
