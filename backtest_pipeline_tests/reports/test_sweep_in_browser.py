@@ -237,7 +237,7 @@ def test_numbers_are_written_as_everywhere_else(page: Page, report: Path) -> Non
         1.5,
         2.5,
     ]
-    values += [-3.0, 12.25, 999.995, 1e12, 3.14e55, -7.5e20, 99999.99999]
+    values += [1.0, -3.0, 12.25, 999.995, 1e12, 3.14e55, -7.5e20, 99999.99999]
     _open(page, report)
     for name in ("sharpe", "total_return", "trades", "final_equity", "max_drawdown_days"):
         unit = {"unit": facts_of(name).unit}
