@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.quick_imports import quick_imports
 
 _COMMANDS = "backtest_pipeline.cli.commands"
@@ -59,6 +60,13 @@ class CommandGroup(TyperGroup):
         if self._lists_only:
             return TyperCommand(cmd_name, help=summary_of(*PLACES[cmd_name]))
         return imported_command(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is asked for; one that is misspelt is answered with the name most like it."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in PLACES:
+            ctx.fail(f"there is no command {name!r}{did_you_mean(name, PLACES)}")
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help of the whole, without importing what it lists."""

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from backtest_pipeline.cli.asking import TOLD
 from backtest_pipeline.cli.output import stderr
 from backtest_pipeline.model.errors import ServiceError
 from backtest_pipeline.sdk.client import BacktestClient
 
+_FIRST_PATIENCE_S = 1.0
+
 
 def connected(*, patience_s: float = 10.0) -> BacktestClient:
-    """A client that says once on stderr when it has to try again, which it does for so many seconds."""
+    """A client that says once on stderr when it has to try again, which it does for so many seconds.
+
+    A server that has not answered yet is mostly one that was not started, which is said within two seconds.
+    """
     reported: list[ServiceError] = []
 
     def report(error: ServiceError) -> None:
@@ -19,7 +25,9 @@ def connected(*, patience_s: float = 10.0) -> BacktestClient:
             reported.append(error)
             stderr.print(f"trying again: {error}", highlight=False, markup=False, soft_wrap=True)
 
-    return BacktestClient(on_retry=report, patience_s=patience_s)
+    return BacktestClient(
+        on_retry=report, patience_s=patience_s, first_patience_s=min(patience_s, _FIRST_PATIENCE_S)
+    )
 
 
 @contextmanager
@@ -33,4 +41,4 @@ def told_that_they_go_on(task_ids: Sequence[str]) -> Iterator[None]:
             f"task {task_id} {goes} on; cancel it with: backtest cancel {task_id}" for task_id in task_ids
         ]
         stderr.print("\n" + "\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-        raise
+        raise KeyboardInterrupt(TOLD) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from backtest_pipeline.cli.finding import Finding
 from backtest_pipeline.cli.output import shown_size
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.results.disk_usage import disk_report
 
 if TYPE_CHECKING:
@@ -24,14 +25,18 @@ def disk_findings(settings: Settings) -> list[Finding]:
         report = disk_report(settings.data_root, datetime.now(UTC))
     except OSError as error:
         return [
-            Finding("DATA_ROOT", ok=False, detail=f"{settings.data_root}: {error.strerror}; make it writable")
+            Finding(
+                "DATA_ROOT",
+                ok=False,
+                detail=f"{settings.data_root.absolute()}: {error.strerror}; make it writable",
+            )
         ]
     enough = report.free_bytes >= settings.backtest_least_free_bytes
-    free = f"{settings.data_root}, {shown_size(report.free_bytes)} free"
+    free = f"{settings.data_root.absolute()}, {shown_size(report.free_bytes)} free"
     advice = "" if enough else ": make room, e.g. `backtest cleanup --older-than-days 1`"
     ages = ", ".join(f"{age} {shown_size(size)}" for age, size in report.bytes_by_age.items())
     results = (
-        f"{report.tasks:,} tasks, {shown_size(report.total_bytes)}, "
+        f"{counted(report.tasks, 'task')}, {shown_size(report.total_bytes)}, "
         f"of which {shown_size(report.unpinned_bytes)} are not pinned{f'; finished {ages}' if ages else ''}"
     )
     findings = [

@@ -53,8 +53,6 @@ def main() -> None:
     except BacktestError as error:
         print(f"backtest: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
         sys.exit(USAGE if isinstance(error, RequestInvalid) else FAILED)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _read_settings_file() -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backtest_pipeline.model.checks import looks_ahead, named_with_checks
 from backtest_pipeline.model.metric_catalog import shown
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskStatus
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="the task's id", show_default=False)]
+NAMES = "eight or more of its first characters will do, and `last` is the newest"
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help=f"the task's id; {NAMES}", show_default=False)]
+TaskIds = Annotated[
+    list[str], typer.Argument(metavar="TASK...", help=f"the tasks' ids; {NAMES}", show_default=False)
+]
+
+NOT_TRADABLE = "its signals knew bars that had not been, and nobody could have traded them"
 
 console = Console()
 stderr = Console(stderr=True)
@@ -100,6 +107,9 @@ def print_metrics(result: BacktestResult) -> None:
         equity = result.equity["equity"].tolist()
         ends = f"{equity[0]:,.0f} [dim]{sparkline(equity, _SPARK_WIDTH)}[/] {equity[-1]:,.0f}"
         console.print(f"equity {ends}", highlight=False)
+    if looks_ahead(result.checks):
+        line = f"{named_with_checks(result.request.strategy, result.checks)}: {NOT_TRADABLE}"
+        stderr.print(line, style="bold red", highlight=False, markup=False, soft_wrap=True)
     by_symbol = result.by_symbol if len(result.by_symbol) > 1 else {}
     rows: list[tuple[Cell, ...]] = [
         (name, coloured_metric(name, value), *(coloured_metric(name, of[name]) for of in by_symbol.values()))

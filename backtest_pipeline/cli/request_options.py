@@ -6,16 +6,18 @@ import inspect
 import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.sweep_results import completed_sweep, request_of_trial
-from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import resolve
+
+if TYPE_CHECKING:
+    from backtest_pipeline.results.task_store import TaskStore
 
 Result = TypeVar("Result")
 
@@ -92,7 +94,10 @@ def _spelled_out() -> list[inspect.Parameter]:
 
 def _of_trial() -> list[inspect.Parameter]:
     task = typer.Option(
-        "--from", help="a sweep's task id: run a trial of it", metavar="TASK", show_default=False
+        "--from",
+        help="a sweep's task id, the beginning of it, or `last`: run a trial of it",
+        metavar="TASK",
+        show_default=False,
     )
     trial = typer.Option(help="number of the trial; the best by default", show_default=False)
     return [
@@ -139,7 +144,7 @@ def _request_or_trial(values: dict[str, Any]) -> BacktestRequest:
             problems = [(name, "say which, or name a sweep's trial with --from") for name in missing]
             raise RequestInvalid(problems or [("--trial", "name the sweep's task as well, with --from")])
         return resolve(BacktestRequest(**fields)).request
-    store = TaskStore(get_settings().data_root)
+    store, task_id = located(task_id)
     number = _best_of(store, task_id) if trial is None else trial
     own = request_of_trial(store, task_id, number)
     given = {name: value for name, value in fields.items() if value not in ({}, False)}

@@ -9,6 +9,7 @@ import numpy as np
 
 from backtest_pipeline.engine.kernel import END_OF_DATA, LIQUIDATION
 from backtest_pipeline.engine.metrics.curve_kernels import DAY_US, SHORTEST_FOR_ANNUAL_US
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.gaps import gap_steps
 
 if TYPE_CHECKING:
@@ -42,22 +43,24 @@ def diagnose(
     if request.fill == "close":
         remarks.append("Orders fill at the close of the bar whose signals they follow, which is optimistic.")
     counts = {
-        "ends in an open position, marked to the last close": [_left_open(own) for own in outcomes],
-        "was liquidated": [_liquidations(own) for own in outcomes],
-        "has gaps in the candles during a position": [
+        ("ends", "end", "in an open position, marked to the last close"): [
+            _left_open(own) for own in outcomes
+        ],
+        ("was", "were", "liquidated"): [_liquidations(own) for own in outcomes],
+        ("has", "have", "gaps in the candles during a position"): [
             _positions_with_gaps(one, calendars[one.symbol], own, schedules.get(one.symbol))
             for one, own in zip(candles, outcomes, strict=True)
         ],
-        "has fills on bars without volume": [
+        ("has", "have", "fills on bars without volume"): [
             _fills_without_volume(one, own) for one, own in zip(candles, outcomes, strict=True)
         ],
-        "skipped entries for lack of cash": [own.skipped_entries for own in outcomes],
+        ("skipped", "skipped", "entries for lack of cash"): [own.skipped_entries for own in outcomes],
     }
-    for what, per_symbol in counts.items():
+    for (of_one, of_many, what), per_symbol in counts.items():
         names = [one.symbol for one, count in zip(candles, per_symbol, strict=True) if count]
         if names:
-            times = sum(per_symbol)
-            remarks.append(f"{_listed(names)} {what} ({times} {'time' if times == 1 else 'times'}).")
+            verb = of_one if len(names) == 1 else of_many
+            remarks.append(f"{_listed(names)} {verb} {what} ({counted(sum(per_symbol), 'time')}).")
     return remarks
 
 
@@ -70,8 +73,8 @@ def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[
     """
     if elapsed_us < SHORTEST_FOR_ANNUAL_US:
         yield (
-            f"The candles span {elapsed_us / DAY_US:.3g} days; annual figures take "
-            f"{SHORTEST_FOR_ANNUAL_US // DAY_US} and are left out."
+            f"The candles span {elapsed_us / DAY_US:.3g} {'day' if elapsed_us == DAY_US else 'days'}; "
+            f"annual figures take {SHORTEST_FOR_ANNUAL_US // DAY_US} and are left out."
         )
         return
     assumed = [symbol for symbol, own in calendars.items() if own.source == "assumed"]
@@ -132,5 +135,5 @@ def _fills_without_volume(candles: Candles, outcome: Outcome) -> int:
 
 def _listed(names: Sequence[str]) -> str:
     if len(names) <= MOST_NAMES:
-        return ", ".join(names)
+        return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
     return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"

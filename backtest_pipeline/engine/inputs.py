@@ -19,6 +19,7 @@ from backtest_pipeline.model.errors import (
     RequestInvalid,
     StrategyFaulty,
 )
+from backtest_pipeline.model.source_place import place_raised
 from backtest_pipeline.model.span import asked_text, moment_of, moment_text, span_of, zone_of
 from backtest_pipeline.model.strategy import CheckedSignals, check_signals
 
@@ -117,7 +118,7 @@ def answer_of(strategy: Strategy, params: StrategyParams, candles: Candles, seed
         raise
     except Exception as error:
         problem = f"signals() raised {type(error).__name__} on {candles.symbol}: {error}"
-        raise StrategyFaulty(strategy.name, problem) from error
+        raise StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy))) from error
 
 
 def generator_of(seed: int, symbol: str) -> np.random.Generator:
@@ -138,7 +139,7 @@ def holding_period_of(strategy: Strategy, params: StrategyParams) -> int | None:
         raise
     except Exception as error:
         problem = f"holding_period_bars() raised {type(error).__name__}: {error}"
-        raise StrategyFaulty(strategy.name, problem) from error
+        raise StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy))) from error
     if period is not None and not 0 <= period <= LONGEST_HOLD_BARS:
         problem = f"holding_period_bars() must be 0 to {LONGEST_HOLD_BARS:,}, not {period}"
         raise StrategyFaulty(strategy.name, problem)

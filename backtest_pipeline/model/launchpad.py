@@ -22,13 +22,16 @@ def launchpad_path(job: str, config: str = "") -> str:
     return f"{path}?config={quote(config)}" if config else path
 
 
-def launchpad_yaml(config: Mapping[str, Any], first: tuple[str, ...] = ()) -> str:
+def launchpad_yaml(
+    config: Mapping[str, Any], first: tuple[str, ...] = (), empty: tuple[str, ...] = ()
+) -> str:
     """A run config as people read it: what matters first, fields without a value left out.
 
     Args:
         config: JSON values.
         first: which fields come first, in this order.
+        empty: which fields are written though they have no value.
     """
     ordered = {**{name: config[name] for name in first}, **config}
-    written = {name: value for name, value in ordered.items() if value is not None}
+    written = {name: value for name, value in ordered.items() if value is not None or name in empty}
     return str(yaml.safe_dump(written, sort_keys=False, default_flow_style=False, allow_unicode=True))

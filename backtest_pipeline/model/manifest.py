@@ -103,6 +103,9 @@ class TaskErrorRecord(_Record):
     message: str
     retryable: bool
     stage: str = Field(description="what the pipeline was doing")
+    file: str | None = Field(None, description="the strategy's file where it raised; null: it did not raise")
+    line: int | None = Field(None, ge=1, description="number of the line there, from 1")
+    source: str | None = Field(None, description="what stands in that line")
 
 
 class Environment(_Record):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -24,6 +25,7 @@ from pydantic import (
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.exchanges import AUTO, calendar_named
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.plain_data import LARGEST_WHOLE, plain_data_problem, shortened
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
@@ -204,7 +206,7 @@ class BacktestRequest(RequestModel):
             try:
                 super().__init__(**fields)
             except ValidationError as error:
-                raise RequestInvalid(problems_of(error)) from None
+                raise RequestInvalid(problems_of(error, type(self).model_fields)) from None
 
     @field_validator(*_LEVELS_BELOW)
     @classmethod
@@ -244,16 +246,28 @@ def canonical_json_of(fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def problems_of(error: ValidationError) -> list[tuple[str, str]]:
-    """Turns pydantic's findings into `(field, problem)` pairs that name the refused value."""
+def problems_of(error: ValidationError, known: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Turns pydantic's findings into `(field, problem)` pairs that name the refused value.
+
+    Args:
+        error: what pydantic found.
+        known: the names of fields that there are, of which one may have been meant.
+    """
     problems = []
     for finding in error.errors(include_url=False):
         field = ".".join(str(part) for part in finding["loc"])
         message = finding["msg"].removeprefix("Value error, ")
         if finding["type"] not in {"value_error", "missing", "extra_forbidden"}:
             message = f"{message}, not {shortened(finding['input'])}"
+        if finding["type"] == "literal_error" and isinstance(finding["input"], str):
+            message += did_you_mean(finding["input"], _QUOTED.findall(finding["ctx"]["expected"]))
+        elif finding["type"] == "extra_forbidden":
+            message = f"there is no such field{did_you_mean(field, known)}"
         problems.append((field, message))
     return problems
+
+
+_QUOTED = re.compile("'([^']*)'")
 
 
 def _as_datetime(moment: Moment, time_of_day: time) -> datetime:

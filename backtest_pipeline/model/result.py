@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from backtest_pipeline.model.errors import ReportMissing
+from backtest_pipeline.model.notebook import result_html, written_page
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import pandas as pd
 
     from backtest_pipeline.model.manifest import Manifest
@@ -60,6 +66,7 @@ class BacktestResult:
         checks: verdicts of the safety nets, by name (`look_ahead`).
         calendars: which calendars the account and each symbol were annualised by; `None`: not recorded.
         manifest: the record of the task, or `None` where the engine ran without one.
+        drawn: makes the result's report, a whole HTML page; `None` where no report can be drawn.
     """
 
     signals: pd.DataFrame
@@ -72,3 +79,31 @@ class BacktestResult:
     checks: dict[str, Any] = field(default_factory=dict)
     calendars: CalendarsUsed | None = None
     manifest: Manifest | None = None
+    drawn: Callable[[BacktestResult], str] | None = field(default=None, repr=False)
+
+    def stats(self) -> pd.Series[float]:
+        """Return the account's metrics as a series of floats, NaN where undefined, named by the strategy."""
+        import pandas as pd  # noqa: PLC0415  the model's other users need no pandas
+
+        return pd.Series(self.metrics, dtype="float64", name=self.request.strategy)
+
+    def plot(self, file: str | Path | None = None, *, show: bool = True) -> Path:
+        """Write the result's report, one page that needs no network, and open it in a browser.
+
+        Args:
+            file: where to write it; by default a temporary file, which stays.
+            show: whether to open it.
+
+        Returns:
+            The file's path.
+
+        Raises:
+            ReportMissing: this result came with nothing to draw it by.
+        """
+        if self.drawn is None:
+            raise ReportMissing(self.request.strategy)
+        return written_page(self.drawn(self), file, prefix=f"{self.request.strategy}-", show=show)
+
+    def _repr_html_(self) -> str:
+        """Show the result in a notebook."""
+        return result_html(self)

@@ -13,6 +13,9 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.plain_data import plain_data_problem
 from backtest_pipeline.model.request import MOST_SYMBOLS, BacktestRequest
 
+MAY_BE_BLANK = ("start", "end")
+"""Fields that a form shows as empty texts, which mean none: Dagster leaves what is null out of a form."""
+
 
 def to_run_config(request: BacktestRequest) -> dict[str, Any]:
     """The run config that asks for this backtest."""
@@ -31,7 +34,8 @@ def as_asked(config: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(selected, Mapping) or len(selected) != 1:
         raise RequestInvalid([("strategy", "select exactly one, as in {sma_cross: {fast: 10, slow: 20}}")])
     [(name, params)] = selected.items()
-    return {**config, "strategy": name, "params": dict(params)}
+    blank = {moment: None for moment in MAY_BE_BLANK if config.get(moment) == ""}
+    return {**config, **blank, "strategy": name, "params": dict(params)}
 
 
 def from_run_config(config: Mapping[str, Any]) -> BacktestRequest:

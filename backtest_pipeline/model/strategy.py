@@ -104,11 +104,12 @@ def checked_params(strategy: Strategy, params: Mapping[str, Any]) -> StrategyPar
         # As model_validate, which takes twice as long.
         checked: StrategyParams = strategy.Params.__pydantic_validator__.validate_python(params)
     except ValidationError as error:
+        names = list(strategy.Params.model_fields)
         problems = [
-            (field, "there is no such parameter" if problem.startswith("Extra inputs") else problem)
-            for field, problem in problems_of(error)
+            (field, problem.replace("no such field", "no such parameter", 1))
+            for field, problem in problems_of(error, names)
         ]
-        raise ParamsInvalid(strategy.name, problems, list(strategy.Params.model_fields)) from None
+        raise ParamsInvalid(strategy.name, problems, names) from None
     return checked
 
 

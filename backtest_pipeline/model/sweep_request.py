@@ -88,7 +88,8 @@ class SweepRequest(RequestModel):
             try:
                 super().__init__(**fields)
             except ValidationError as error:
-                problems += [one for one in problems_of(error) if not _is_reported(one[0], problems)]
+                found = problems_of(error, type(self).model_fields)
+                problems += [one for one in found if not _is_reported(one[0], problems)]
             else:
                 problems = problems or _search_problems(self)
             if problems:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backtest_pipeline.model.notebook import sweep_html
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -38,3 +40,7 @@ class SweepResult:
     request: SweepRequest
     best_equity: pd.DataFrame | None = None
     manifest: Manifest | None = None
+
+    def _repr_html_(self) -> str:
+        """Show the best trials in a notebook."""
+        return sweep_html(self)

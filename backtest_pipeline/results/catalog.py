@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from pydantic_core import from_json
 
+from backtest_pipeline.model.checks import looks_ahead
 from backtest_pipeline.model.manifest import of_another_system
 from backtest_pipeline.model.task_kind import backtest_of
 from backtest_pipeline.storage.layout import Layout
@@ -32,6 +33,7 @@ COLUMNS = (
     "duration_ms",
     "attempt",
     "pinned",
+    "looks_ahead",
 )
 """Columns that every table of results has, before labels, parameters and metrics."""
 
@@ -106,7 +108,7 @@ def read_catalog(
                 manifest = from_json(file.read())
             if of_another_system(manifest):
                 continue
-            _refuse_foreign(manifest, task_id)
+            refuse_foreign(manifest, task_id)
             if wanted.has(manifest):
                 manifests[task_id] = manifest
         except (FileNotFoundError, NotADirectoryError):
@@ -147,7 +149,7 @@ def _folders(root: str) -> list[str]:
         return []
 
 
-def _refuse_foreign(manifest: Any, task_id: str) -> None:
+def refuse_foreign(manifest: Any, task_id: str) -> None:
     """Refuses what the table cannot be made of.
 
     Raises:
@@ -173,6 +175,8 @@ def _refuse_foreign(manifest: Any, task_id: str) -> None:
 def _fact(manifest: Mapping[str, Any], column: str) -> Any:
     if column in _MOMENTS:
         return manifest["timestamps"][column]
+    if column == "looks_ahead":
+        return looks_ahead(manifest.get("checks") or {})
     if column == "kind":
         return manifest.get("kind", "backtest")  # an old manifest does not say
     if column == "symbols":

@@ -244,7 +244,9 @@ class TaskStore:
         for file in files.values():
             self._check(task_id, folder / file.path, file)
         return BacktestResult(
-            **{name: read_table(folder / files[name].path) for name in TABLES},
+            signals=read_table(folder / files["signals"].path),
+            trades=read_table(folder / files["trades"].path),
+            equity=read_table(folder / files["equity"].path),
             metrics=manifest.metrics,
             by_symbol=manifest.by_symbol,
             request=BacktestRequest.model_validate(manifest.request),

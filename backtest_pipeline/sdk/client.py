@@ -21,6 +21,8 @@ from backtest_pipeline.sdk.server_strategies import server_strategies
 from backtest_pipeline.sdk.states import may_have_successors, status_of, task_of
 from backtest_pipeline.sdk.stored_results import StoredResults
 from backtest_pipeline.sdk.submission import launch, new_key, submit_all
+from backtest_pipeline.sdk.task_naming import whole_id
+from backtest_pipeline.sdk.task_places import Place, place_of
 from backtest_pipeline.sdk.task_runs import TaskRuns
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.sdk.waiting import wait_for
@@ -43,6 +45,7 @@ class BacktestClient(StoredResults):
         data_root: str | Path | None = None,
         token: str | None = None,
         patience_s: float = 10.0,
+        first_patience_s: float | None = None,
         on_retry: Callable[[ServiceError], object] | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
@@ -54,6 +57,7 @@ class BacktestClient(StoredResults):
             data_root: where results lie; DATA_ROOT by default.
             token: bearer token; BACKTEST_TOKEN by default.
             patience_s: how long to go on trying after a first failure, in seconds.
+            first_patience_s: the same as long as the server has not answered once; by default no different.
             on_retry: called with what went wrong before each further try.
             transport: another way to send, for tests.
             clock: another clock, for tests.
@@ -65,6 +69,7 @@ class BacktestClient(StoredResults):
             settings.backtest_token if token is None else token,
             transport,
             patience_s=patience_s,
+            first_patience_s=first_patience_s,
             clock=self._clock,
             on_retry=on_retry,
         )
@@ -145,11 +150,27 @@ class BacktestClient(StoredResults):
 
         return submit_all(submit, requests, idempotency_keys, at_once)
 
+    def task_id(self, task: str) -> str:
+        """The whole id of the task that somebody means; all methods that take an id take this as well.
+
+        Args:
+            task: an id, which is handed back as it is; the beginning of one, eight characters or more; or
+                `last`, the newest task.
+
+        Raises:
+            TaskUnknown, TaskAmbiguous: no task, or more than one, is named so.
+        """
+        return whole_id(self._graphql, self._task_runs, self._tasks, task, self.list_tasks)
+
+    def located(self, task: str) -> Place:
+        """As `StoredResults.located`; where the own folder has no result, the server is asked for its own."""
+        return place_of(self._tasks, task, self._graphql.url, self.status)
+
     def status(self, task_id: str) -> TaskStatus:
         """Where a task stands now.
 
         Raises:
-            TaskUnknown: the server knows no such task.
+            TaskUnknown, TaskAmbiguous: the server knows no such task, or more than one.
         """
         return self.statuses([task_id])[0]
 
@@ -159,7 +180,7 @@ class BacktestClient(StoredResults):
         Raises:
             TaskUnknown: the server does not know one of them.
         """
-        wanted = list(task_ids)
+        wanted = [self.task_id(task_id) for task_id in task_ids]
         known = self._statuses_of(wanted)
         for task_id in wanted:
             if task_id not in known:
@@ -190,7 +211,8 @@ class BacktestClient(StoredResults):
         def known(wanted: Sequence[str]) -> Mapping[str, TaskStatus]:
             return dict(zip(wanted, self.statuses(wanted), strict=True))
 
-        return wait_for(task_ids, known, self._clock, timeout_s, on_progress)
+        wanted = [self.task_id(task_id) for task_id in task_ids]
+        return wait_for(wanted, known, self._clock, timeout_s, on_progress)
 
     def cancel(self, task_id: str, *, timeout_s: float = 15.0) -> TaskStatus:
         """Cancels a task that waits, starts, runs or is about to be retried; an ended one stays as it is.
@@ -204,7 +226,7 @@ class BacktestClient(StoredResults):
             TaskUnknown: the server knows no such task.
             TaskNotCancelled: it may go on, and the message says why.
         """
-        return cancel(self._graphql, self._task_runs, self._clock, task_id, timeout_s)
+        return cancel(self._graphql, self._task_runs, self._clock, self.task_id(task_id), timeout_s)
 
     def server_strategies(self) -> dict[str, str | None]:
         """The strategies that the server can run, by name, with the digest of their code as it is loaded.

@@ -87,7 +87,7 @@ def newest_tasks(
     ends at a moment, every task submitted after that moment has been seen.
     """
     found: dict[str, TaskStatus] = {}
-    for page in _pages(graphql, task_runs, wanted.runs_filter(), min(max(limit, _FEWEST), MOST_TASKS)):
+    for page in pages(graphql, task_runs, wanted.runs_filter(), min(max(limit, _FEWEST), MOST_TASKS)):
         ours = [run for run in page if run.get("jobName", tags.JOB) in tags.TASK_JOBS]
         found |= statuses(task_id for task_id in map(task_of, ours) if task_id not in found)
         ended_at = datetime.fromtimestamp(page[-1]["creationTime"], UTC) - timedelta(milliseconds=1)
@@ -97,7 +97,8 @@ def newest_tasks(
     return sorted(tasks, key=lambda task: task.submitted_at, reverse=True)[:limit]
 
 
-def _pages(graphql: GraphQL, task_runs: TaskRuns, runs_filter: Any, size: int) -> Iterator[list[Run]]:
+def pages(graphql: GraphQL, task_runs: TaskRuns, runs_filter: Any, size: int) -> Iterator[list[Run]]:
+    """Yield the runs that pass a filter, newest first, some at a time: ids, jobs and moments."""
     cursor: str | None = None
     while True:
         variables = {"filter": runs_filter, "cursor": cursor, "limit": size}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,24 @@ from backtest_pipeline.results import catalog
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.sdk.sweep_results import read_sweep, request_of_trial
+from backtest_pipeline.sdk.task_places import Place, place_in
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.storage.layout import REPORT
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from backtest_pipeline.model.result import BacktestResult
+
+
+def _page(store: TaskStore, task_id: str, result: BacktestResult) -> str:
+    """The report of a task as it was published; where there is none, one without the chart of prices."""
+    path = store.layout.task(task_id) / REPORT
+    if result.manifest is not None and path.is_file():
+        return path.read_text("utf-8")
+    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  loads the charts
+
+    return report_html(result, None)
 
 
 class StoredResults:
@@ -26,6 +42,18 @@ class StoredResults:
     def __init__(self, data_root: str | Path) -> None:
         """Looks at a data root, which need not exist yet."""
         self._tasks = TaskStore(data_root)
+
+    def located(self, task: str) -> Place:
+        """Finds the folder that has a task's results, and the task's whole id.
+
+        Args:
+            task: its id, the beginning of it (eight characters or more), or `last`.
+
+        Raises:
+            TaskUnknown, TaskAmbiguous: no task, or more than one, is named so.
+            ResultMissing: there is none (yet), and the message says where it was looked for.
+        """
+        return place_in(self._tasks, task)
 
     def result(self, task_id: str) -> Any:
         """Reads a completed task's result from its folder, checking every file.
@@ -37,9 +65,12 @@ class StoredResults:
             ResultMissing: there is none (yet), or the task did not complete.
             ResultDamaged: a file is gone or differs from what was published.
         """
-        if self._tasks.manifest(task_id).kind == "sweep":
-            return read_sweep(self._tasks, task_id)
-        return self._tasks.result(task_id)
+        store, found = self.located(task_id)
+        if store.manifest(found).kind == "sweep":
+            sweep = read_sweep(store, found)
+            best = sweep.best and replace(sweep.best, drawn=partial(_page, store, found))
+            return replace(sweep, best=best)
+        return replace(store.result(found), drawn=partial(_page, store, found))
 
     def trial(self, task_id: str, trial: int) -> BacktestRequest:
         """The backtest that a trial of a completed sweep is: run alone, it yields the very same numbers.
@@ -48,7 +79,7 @@ class StoredResults:
             RequestInvalid: there is no such trial, or its values do not fit together.
             ResultMissing, ResultDamaged: as `result`.
         """
-        return request_of_trial(self._tasks, task_id, trial)
+        return request_of_trial(*self.located(task_id), trial)
 
     def pin(self, task_id: str) -> Manifest:
         """Keeps a finished task's results past TASK_RESULT_TTL_DAYS, in the folder that both share.
@@ -60,11 +91,13 @@ class StoredResults:
             ResultDamaged: its manifest cannot be read.
             OSError: the folder cannot be written.
         """
-        return self._tasks.pin(task_id, pinned=True, ttl_days=0)
+        store, found = self.located(task_id)
+        return store.pin(found, pinned=True, ttl_days=0)
 
     def unpin(self, task_id: str) -> Manifest:
         """Lets a task's results expire again, TASK_RESULT_TTL_DAYS after it finished; errors as for `pin`."""
-        return self._tasks.pin(task_id, pinned=False, ttl_days=get_settings().task_result_ttl_days)
+        store, found = self.located(task_id)
+        return store.pin(found, pinned=False, ttl_days=get_settings().task_result_ttl_days)
 
     def results_frame(
         self,

@@ -19,7 +19,7 @@ from backtest_pipeline.model.errors import (
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.refusals import refusal_of_answer, sentence_of
 
-_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_TIMEOUT_S, _CONNECT_S, _LEAST_CONNECT_S = 30.0, 5.0, 1.5
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _NOBODY_BEHIND = {502, 503, 504}
@@ -47,6 +47,7 @@ class GraphQL:
         transport: httpx.BaseTransport | None = None,
         *,
         patience_s: float = 0.0,
+        first_patience_s: float | None = None,
         clock: Clock | None = None,
         on_retry: Callable[[ServiceError], object] | None = None,
     ) -> None:
@@ -57,16 +58,21 @@ class GraphQL:
             token: bearer token, empty for none.
             transport: another way to send, for tests.
             patience_s: how long `ask_patiently` goes on trying after a first failure, in seconds.
+            first_patience_s: the same as long as nothing has answered once; `patience_s` by default.
             clock: another clock, for tests.
             on_retry: called with what went wrong before each further try.
         """
         self.url = url.rstrip("/")
         self._patience_s = patience_s
+        self._first_patience_s = patience_s if first_patience_s is None else first_patience_s
+        self._answered = False
         self._clock = clock or Clock()
         self._on_retry = on_retry
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connect_s = min(_CONNECT_S, max(self._first_patience_s, _LEAST_CONNECT_S))
+        timeout = httpx.Timeout(_TIMEOUT_S, connect=connect_s)
         self._http = httpx.Client(
-            headers=headers, timeout=_TIMEOUT, transport=transport, mounts=without_proxy(self.url)
+            headers=headers, timeout=timeout, transport=transport, mounts=without_proxy(self.url)
         )
 
     def close(self) -> None:
@@ -82,13 +88,18 @@ class GraphQL:
             ServiceError: as for `ask`; one that may pass only after the patience is over.
         """
         give_up_s, pause_s = None, _FIRST_PAUSE_S
-        busy_until_s = self._clock.monotonic_s() + _LONGEST_BUSY_S
+        started_s = self._clock.monotonic_s()
+        busy_until_s = started_s + _LONGEST_BUSY_S
         while True:
             try:
                 return self.ask(document, variables)
             except ServiceError as error:
                 now_s = self._clock.monotonic_s()
-                give_up_s = now_s + self._patience_s if give_up_s is None else give_up_s
+                if give_up_s is None:
+                    patient_s = now_s + self._patience_s
+                    give_up_s = (
+                        patient_s if self._answered else min(patient_s, started_s + self._first_patience_s)
+                    )
                 wait_s = pause_s
                 if isinstance(error, ServerBusy):  # it answers and says when: that costs no patience
                     wait_s = max(pause_s, min(error.retry_after_s, _LONGEST_WAIT_S))
@@ -123,6 +134,7 @@ class GraphQL:
         status = response.status_code
         if status in _NOBODY_BEHIND:
             raise ServerUnreachable(self.url, f"a gateway says {status}")
+        self._answered = True
         if status == _UNKNOWN:
             raise ServerRefused(self.url, f"status {status}; set BACKTEST_TOKEN to a token that it knows")
         body = _json(response)

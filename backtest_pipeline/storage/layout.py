@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from backtest_pipeline.model.errors import RequestInvalid, TaskUnknown
+from backtest_pipeline.model.task_names import is_task_id
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
 MANIFEST = "manifest.json"
@@ -15,7 +15,6 @@ HEATMAP = "heatmap.png"
 REPORT = "report.html"
 BEST = "best"
 """Folder, within a sweep's, of the tables of its best trial."""
-_TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_result_path(path: str) -> bool:
@@ -78,7 +77,7 @@ class Layout:
         Raises:
             TaskUnknown: the text is not a task id, which are UUIDs.
         """
-        if not _TASK_ID.fullmatch(task_id):
+        if not is_task_id(task_id):
             raise TaskUnknown(task_id)
         return self.tasks / task_id
 

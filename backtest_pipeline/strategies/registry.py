@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from backtest_pipeline.model.errors import BacktestError, StrategyFaulty, StrategyUnknown
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.source_place import place_raised
 from backtest_pipeline.model.strategy import Strategy, StrategyParams, checked_params
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.code_version import (
@@ -179,7 +180,8 @@ def _loaded(point: EntryPoint) -> list[type[Strategy]]:
     try:
         target = point.load()
     except Exception as error:
-        raise StrategyFaulty(point.name, f"entry point {point.value} cannot be loaded: {error!r}") from error
+        problem = f"entry point {point.value} cannot be loaded: {error!r}"
+        raise StrategyFaulty(point.name, problem, place_raised(error)) from error
     return _strategies_of(target) if isinstance(target, ModuleType) else [_checked(target, point.value)]
 
 
@@ -187,9 +189,8 @@ def _imported(name: str) -> ModuleType:
     try:
         return import_module(name)
     except Exception as error:
-        raise StrategyFaulty(
-            name, f"this module of BACKTEST_STRATEGIES cannot be imported: {error!r}"
-        ) from error
+        problem = f"this module of BACKTEST_STRATEGIES cannot be imported: {error!r}"
+        raise StrategyFaulty(name, problem, place_raised(error)) from error
 
 
 def _strategies_of(module: ModuleType) -> list[type[Strategy]]:

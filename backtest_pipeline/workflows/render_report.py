@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.result import BacktestResult
 
@@ -59,6 +63,17 @@ def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes
     return account_png(result, candles)
 
 
+def benchmark_of(data_root: Path, candle_timezone: str, result: BacktestResult) -> NDArray[np.float64] | None:
+    """Value of a result's benchmark at each moment of its equity; `None` where its candles are gone."""
+    from backtest_pipeline.reports.benchmark_curve import buy_and_hold  # noqa: PLC0415  as above
+
+    candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
+    if left_out:
+        return None
+    moments = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+    return buy_and_hold(result.request, candles, moments)
+
+
 def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
     """Draws the page that compares completed backtests.
 
@@ -68,7 +83,10 @@ def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
     from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  as above
 
     results = {task_id: store.result(task_id) for task_id in task_ids}
-    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
+    named = {
+        f"{named_with_checks(of.request.strategy, of.checks)} {task_id[:8]}": of
+        for task_id, of in results.items()
+    }
     return comparison_html(named if len(named) == len(results) else results)
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from backtest_pipeline.engine.inputs import chosen_candles
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.strategies.registry import Resolved, resolve
+from backtest_pipeline.workflows.given_candles import given_candles
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.schedule import Schedule
+    from backtest_pipeline.workflows.given_candles import CandlesInput
 
 
 def run_backtest(
-    candles: Mapping[str, Candles],
+    candles: CandlesInput,
     request: BacktestRequest,
     progress_callback: Callable[[float, str], None] | None = None,
     *,
@@ -29,12 +34,15 @@ def run_backtest(
     say how the service queues, watches and keeps a task.
 
     Args:
-        candles: by symbol, at least the request's, in the request's timeframe. What lies before the
-            request's `start` or after its `end` is left out, as `CandleStore.load` would have done.
+        candles: by symbol, at least the request's, in the request's timeframe: `Candles`, or pandas frames
+            with a time and the five columns under their usual names. Where the request has one symbol, its
+            candles or frame alone will do. What lies before the request's `start` or after its `end` is left
+            out, as `CandleStore.load` would have done.
         request: what to run.
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
-        timezone: what a `start` or `end` without a zone means; the service passes CANDLE_TIMEZONE.
+        timezone: what a `start`, an `end` or a frame's time without a zone means; the service passes
+            CANDLE_TIMEZONE.
         schedules: by symbol, the sessions of its exchange where they are known (`CandleStore.schedule`);
             they distinguish holidays from gaps in the remarks and change no number.
 
@@ -45,11 +53,22 @@ def run_backtest(
         StrategyUnknown: nothing is registered under the request's strategy.
         ParamsInvalid: the parameters break the strategy's own model.
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
-        CandlesInvalid: a symbol's candles are empty.
+        CandlesInvalid: a symbol's candles are empty, or a frame holds no candles of this timeframe.
         CandlesMissing: a symbol has no candle from the request's `start` to its `end`.
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
-    return run_resolved(candles, resolve(request), progress_callback, timezone=timezone, schedules=schedules)
+    resolved = resolve(request)
+    given = given_candles(candles, request.symbols, request.timeframe, timezone)
+    result = run_resolved(given, resolved, progress_callback, timezone=timezone, schedules=schedules)
+    return replace(result, drawn=partial(_page, given, timezone))
+
+
+def _page(candles: Mapping[str, Candles], timezone: str, result: BacktestResult) -> str:
+    """The report of a result, with the candles that the engine saw."""
+    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  loads the charts
+
+    seen = chosen_candles(candles, result.request, timezone)
+    return report_html(result, {own.symbol: own for own in seen})
 
 
 def run_resolved(

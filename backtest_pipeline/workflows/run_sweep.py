@@ -20,6 +20,7 @@ from backtest_pipeline.research.trial_requests import trial_request
 from backtest_pipeline.research.trial_table import COMPLETED, FAILED, TrialChunk
 from backtest_pipeline.research.trials import TrialRunner
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
+from backtest_pipeline.workflows.given_candles import sweep_candles
 from backtest_pipeline.workflows.run_backtest import run_backtest
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.research.space import Points
     from backtest_pipeline.research.trial_market import CandlesGiven
+    from backtest_pipeline.workflows.given_candles import SweepCandlesInput
 
     RunAll = Callable[[Iterable[Points]], Iterator[TrialChunk]]
 
@@ -36,7 +38,7 @@ MOST_CHUNK_TRIALS = 10_000
 
 
 def run_sweep(
-    candles: CandlesGiven,
+    candles: SweepCandlesInput,
     request: SweepRequest,
     progress_callback: Callable[[float, str], None] | None = None,
     *,
@@ -49,11 +51,12 @@ def run_sweep(
     trials can be run alone by `run_backtest` and yields the same numbers to the last digit.
 
     Args:
-        candles: by symbol; where the sweep varies the timeframe, such a mapping for each of them.
+        candles: by symbol, as `run_backtest` takes them; where the sweep varies the timeframe, such a mapping
+            for each of them.
         request: what to search.
         progress_callback: called with a fraction that rises from 0 to 1 and how many trials are done, about a
             hundred times at most; whatever it raises stops the sweep and passes through.
-        timezone: what a `start` or `end` without a zone means.
+        timezone: what a `start`, an `end` or a frame's time without a zone means.
         processes: how many work at once; 1 is this one.
 
     Raises:
@@ -63,7 +66,8 @@ def run_sweep(
         TrialsFailed: not one trial could be run, as the strategy raised in all.
         WorkersDied: processes were killed again and again at the same trials.
     """
-    runner = trial_runner(candles, request, timezone=timezone)
+    given = sweep_candles(candles, request, timezone)
+    runner = trial_runner(given, request, timezone=timezone)
     search = search_of(runner.request)
     ranking = Ranking(runner.request)
     chunks: list[TrialChunk] = []
@@ -85,7 +89,7 @@ def run_sweep(
         trials=_frame(trials),
         by_symbol=_frame(pa.concat_tables(by_symbol)) if by_symbol else None,
         blocks=pa.concat_tables([chunk.blocks for chunk in chunks]).to_pandas(),
-        best=best_backtest(candles, runner, trials, timezone),
+        best=best_backtest(given, runner, trials, timezone),
         request=runner.request,
     )
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from backtest_pipeline import BacktestClient, BacktestRequest
+from backtest_pipeline import BacktestClient, BacktestError, BacktestRequest
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import fork_servers, free_port, run_backtest_command
@@ -114,8 +115,6 @@ def test_an_edited_strategy_or_its_helper_runs_as_it_is_on_disk(edited: Edited) 
 
 
 def test_an_edited_strategy_runs_as_it_is_for_who_tells_no_code_too(edited: Edited) -> None:
-    edited.write(bar=12)
-    until(lambda: _runs_at(edited, 12), "the edited code to be loaded")
     edited.write(bar=13)
     until(lambda: _runs_at(edited, 13), "the edited code to be loaded")
 
@@ -157,8 +156,6 @@ def _submitted_bar(edited: Edited, client: BacktestClient, request: BacktestRequ
 
 
 def test_code_that_does_not_load_is_refused_and_keeps_no_other_strategy_from_running(edited: Edited) -> None:
-    edited.write(bar=14)
-    assert edited.bar_of(edited.submit()) == 14
     (edited.folder / "edited_strategies.py").write_text("this is no Python")
     with edited.client() as client:
         mine = client.submit(BacktestRequest(strategy="edited", symbols=["IBM"]), reuse=False)
@@ -170,6 +167,38 @@ def test_code_that_does_not_load_is_refused_and_keeps_no_other_strategy_from_run
     assert "Reload" in refused.error
     edited.write(bar=15)
     assert edited.bar_of(edited.submit()) == 15
+
+
+def test_a_saved_file_is_loaded_while_nobody_asks_for_anything(edited: Edited) -> None:
+    edited.write(bar=18)
+    with edited.client() as client:
+        before = client.server_strategies()["edited"]
+        edited.write(bar=19)
+        until(lambda: client.server_strategies().get("edited") not in {before, None}, "the file to be loaded")
+
+
+def test_code_that_left_nothing_loaded_is_loaded_once_the_file_is_mended(edited: Edited) -> None:
+    edited.write(bar=22)
+    assert edited.bar_of(edited.submit()) == 22
+    (edited.folder / "edited_strategies.py").write_text("entry = = 3")
+    reload = (
+        'mutation { reloadRepositoryLocation(repositoryLocationName: "backtest_pipeline") { __typename } }'
+    )
+    answer = httpx.post(f"{edited.service.url}/graphql", json={"query": reload}, timeout=PATIENCE_S)
+    assert answer.json()["data"]["reloadRepositoryLocation"]["__typename"] == "WorkspaceLocationEntry"
+    with edited.client() as client, pytest.raises(BacktestError):
+        client.server_strategies()
+    edited.write(bar=23)
+    until(lambda: _loaded(edited), "the mended file to be loaded")
+    assert edited.bar_of(edited.submit()) == 23
+
+
+def _loaded(edited: Edited) -> bool:
+    with edited.client() as client:
+        try:
+            return "edited" in client.server_strategies()
+        except BacktestError:
+            return False
 
 
 def test_code_of_another_machine_is_refused_unless_the_servers_is_asked_for(

@@ -212,6 +212,41 @@ def test_an_unknown_task_is_told_as_such(pipeline: Pipeline) -> None:
         client.status("00000000-0000-4000-8000-000000000000")
 
 
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"start": "2020-13-01"}, ["start"], "start: "),
+        ({"symbols": ["IBN"]}, [], "no 1d candles of IBN (did you mean IBM?)"),
+        ({"strategy": {"sma_cross": {"fast": 50, "slow": 20}}}, [], "slow"),
+        ({"end": "2001-01-01", "start": "2002-01-01"}, [], "is before start"),
+        ({"start": ""}, [], ""),
+    ],
+)
+def test_the_launchpad_marks_what_cannot_be_run_before_any_launch(
+    pipeline: Pipeline, changes: dict[str, Any], field: list[str], says: str
+) -> None:
+    selector = {
+        "pipelineName": "backtest",
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "backtest_pipeline",
+    }
+    found = _post(
+        pipeline,
+        "query($s: PipelineSelector!, $c: RunConfigData) {"
+        ' isPipelineConfigValid(pipeline: $s, mode: "default", runConfigData: $c) { __typename'
+        " ... on RunConfigValidationInvalid { errors { message stack { entries {"
+        " ... on EvaluationStackPathEntry { fieldName } } } } } } }",
+        s=selector,
+        c={"symbols": ["IBM"], **changes},
+    )["isPipelineConfigValid"]
+    if not says:
+        assert found["__typename"] == "PipelineConfigValidationValid"
+        return
+    [error] = found["errors"]
+    assert says in error["message"]
+    assert [entry["fieldName"] for entry in error["stack"]["entries"]] == field
+
+
 def test_the_untouched_launch_form_can_be_launched(pipeline: Pipeline) -> None:
     selector = {
         "pipelineName": "backtest",

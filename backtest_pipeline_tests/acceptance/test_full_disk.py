@@ -16,7 +16,7 @@ from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
 from backtest_pipeline_tests.polling import until
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"], max_retries=1)
 
 
@@ -25,11 +25,10 @@ def _mount(*arguments: str) -> bool:
     return program is not None and subprocess.run([program, *arguments], check=False).returncode == 0
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path, demo_candles: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory: pytest.TempPathFactory, demo_candles: Path) -> Iterator[Path]:
     """A data root on a file system of its own, with the candles of one symbol and room for some results."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("small")
     if os.geteuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)):
         pytest.skip("only root may mount a small disk, and not in every container")
     try:
@@ -39,11 +38,19 @@ def small_disk(tmp_path: Path, demo_candles: Path) -> Iterator[Path]:
         subprocess.run([str(shutil.which("umount")), "--lazy", str(folder)], check=True)
 
 
+@pytest.fixture(scope="module")
+def service(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    home = tmp_path_factory.mktemp("home")
+    service = LocalService(Settings(data_root=small_disk, dagster_home=home), port=free_port())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BACKTEST_STRATEGIES", "backtest_pipeline_tests.acceptance.trouble_strategies")
+        with service.running():
+            yield service
+
+
 @pytest.fixture
-def client(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BacktestClient]:
-    monkeypatch.setenv("BACKTEST_STRATEGIES", "backtest_pipeline_tests.acceptance.trouble_strategies")
-    service = LocalService(Settings(data_root=small_disk, dagster_home=tmp_path / "home"), port=free_port())
-    with service.running(), BacktestClient(service.url, data_root=small_disk) as client:
+def client(service: LocalService, small_disk: Path) -> Iterator[BacktestClient]:
+    with BacktestClient(service.url, data_root=small_disk) as client:
         yield client
 
 
@@ -57,6 +64,7 @@ def test_a_disk_without_room_for_the_result_fails_the_task_before_the_work(
     filler = small_disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 1_000_000))
     ended = _ended(client)
+    filler.unlink()
     assert (ended.state, ended.attempt) == ("failed", 2)
     assert ended.error is not None
     assert "the result may take 4.8 MB" in ended.error  # 4.5 MB + 3,270 candles x 100 bytes
@@ -74,7 +82,7 @@ def test_a_disk_that_fills_up_meanwhile_fails_the_task_and_leaves_nothing_half_w
     assert ended.state == "failed"
     assert ended.error is not None
     assert "No space left on device" in ended.error
-    assert not list(small_disk.glob("tasks/*-*"))
+    assert not (small_disk / "tasks" / ended.task_id).exists()
     assert not list(small_disk.glob("tasks/.staging/*"))
 
     filler.unlink()
@@ -87,7 +95,10 @@ def test_a_disk_that_fills_up_meanwhile_fails_the_task_and_leaves_nothing_half_w
 
 def test_a_read_only_disk_fails_the_task_with_its_reason(client: BacktestClient, small_disk: Path) -> None:
     assert _mount("-o", "remount,ro", str(small_disk))
-    ended = _ended(client)
+    try:
+        ended = _ended(client)
+    finally:
+        assert _mount("-o", "remount,rw", str(small_disk))
     assert (ended.state, ended.attempt) == ("failed", 2)
     assert ended.error is not None
     assert "Read-only file system" in ended.error

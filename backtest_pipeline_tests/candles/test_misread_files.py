@@ -55,7 +55,7 @@ def test_a_unit_that_changes_in_a_column_gives_five_hours(tmp_path: Path) -> Non
     [
         (YEAR_MONTH_DAY, "1d", "'24/01/02' may be 2024-01-02 or 2002-01-24"),
         (LIVE_ROW, "1d", "the bar at 2024-01-04T18:12:44 opens 13 h 12 min after the one before"),
-        (LIVE_ROW, "1d", "row 3, line 5)"),
+        (LIVE_ROW, "1d", "line 5)"),
         (TWO_SYMBOLS, "1d", "the column 'symbol' has 2 values (AAA, BBB)"),
         (DAILY, "1m", "these are not 1m candles: bars are 1 day apart"),
     ],

@@ -76,7 +76,7 @@ def test_an_import_says_what_it_assumed(data_root: Path, prices: Path) -> None:
 
     sentence = "commas in numbers were read as decimal signs"
     assert _lines(shown)[1][:4] == ["ACME", "1d", "2", "2"]
-    assert shown.stderr == f"assumed: {sentence}\n"
+    assert shown.stderr == f"store: {data_root}\nassumed: {sentence}\n"
     assert json.loads(as_json.stdout)["assumptions"] == [sentence]
 
 
@@ -171,7 +171,7 @@ def test_bad_candles_are_reported_by_our_errors(data_root: Path, prices: Path) -
     escaping = _run("import", prices, "--symbol", "../ACME", "--timeframe", "1d")
 
     assert isinstance(faulty.exception, CandlesInvalid)
-    assert str(faulty.exception) == f"ACME: close is no number: 'oops' ({prices}, row 2, line 4)"
+    assert str(faulty.exception) == f"ACME: close is no number: 'oops' ({prices}, line 4)"
     assert isinstance(escaping.exception, RequestInvalid)
     assert not data_root.exists()
 
@@ -213,7 +213,7 @@ def test_a_fault_fails_the_check_after_all_files_are_looked_at(data_root: Path, 
         ["ACME", "1d", "1", "0", "1"],
         ["BETA", "1d", "1", "2", "0"],
     ]
-    assert result.stderr.startswith(f"ACME: cannot read {path}: ")
+    assert result.stderr.startswith(f"store: {data_root}\nACME: cannot read {path}: ")
     assert _run("check", "BETA").exit_code == 0
 
 

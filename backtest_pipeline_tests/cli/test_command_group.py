@@ -15,6 +15,12 @@ from backtest_pipeline.cli.command_group import PLACES, summary_of
 from backtest_pipeline.cli.main import app
 
 
+def test_a_misspelt_command_is_answered_with_the_name_most_like_it() -> None:
+    refused = CliRunner().invoke(app, ["lst"])
+    assert refused.exit_code == 2
+    assert "there is no command 'lst' (did you mean list?)" in refused.output
+
+
 @pytest.mark.parametrize("name", PLACES)
 def test_a_command_is_listed_by_what_its_own_help_begins_with(name: str) -> None:
     module, function = PLACES[name]

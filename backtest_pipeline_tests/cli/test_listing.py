@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from backtest_pipeline import BacktestClient
-from backtest_pipeline.cli import connection
+from backtest_pipeline.cli import connection, output, task_table
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.results.task_store import TaskStore
@@ -89,7 +92,7 @@ def test_sorting_looks_at_all_tasks_before_it_cuts(server: FakeServer) -> None:
 def test_a_column_that_is_none_is_refused_with_those_there_are(server: FakeServer) -> None:
     refused = _run("list", "--sort", "-beauty").exception
     assert isinstance(refused, RequestInvalid)
-    assert "--sort: there is no 'beauty'; choose one of" in str(refused)
+    assert "--sort: there is no 'beauty' (did you mean beta?); choose one of" in str(refused)
     assert "sharpe" in str(refused)
     assert "param.fast" in str(refused)
 
@@ -104,10 +107,63 @@ def test_a_symbol_is_found_also_among_more_than_a_runs_tag_names(server: FakeSer
     assert _table("--symbol", "S") == []
 
 
-def test_json_is_the_statuses(server: FakeServer) -> None:
+def test_json_is_the_status_with_parameters_and_metrics(server: FakeServer, data_root: Path) -> None:
     listed = json.loads(_run("list", "--sort", "-sharpe", "--json").stdout)
     assert [task["task_id"] for task in listed] == [TASK, OTHER, THIRD]
-    assert listed[0] == json.loads(_run("status", TASK, "--json").stdout)
+    assert listed[0].items() >= json.loads(_run("status", TASK, "--json").stdout).items()
+    assert listed[0]["params"] == {"fast": 3, "slow": 8}
+    assert listed[0]["metrics"] == TaskStore(data_root).manifest(TASK).metrics
+    assert (listed[2]["params"], listed[2]["metrics"], listed[2]["looks_ahead"]) == (None, None, None)
+
+
+def test_json_has_the_same_keys_with_a_server_and_without(server: FakeServer) -> None:
+    online = json.loads(_run("list", "--json").stdout)
+    offline = json.loads(_run("list", "--json", "--offline").stdout)
+    assert {tuple(row) for row in online} == {tuple(row) for row in offline}
+    same = ("task_id", "state", "progress", "strategy", "symbols", "params", "metrics", "start", "timeframe")
+    by_id = {row["task_id"]: row for row in online}
+    for row in offline:
+        assert [row[name] for name in same] == [by_id[row["task_id"]][name] for name in same]
+
+
+def test_what_was_asked_differently_has_a_column(server: FakeServer, data_root: Path) -> None:
+    rewrite(data_root, lambda of: of["params"].update(fast=5), TASK)
+    rewrite(data_root, lambda of: of["request"].update(end="2020-05-01", labels={"idea": "trend"}), OTHER)
+    waiting, other, first = _table()
+    assert [row["fast"] for row in (waiting, other, first)] == ["-", "3", "5"]
+    assert (other["end"], first["end"], other["label.idea"]) == ("2020-05-01", "-", "trend")
+    assert "slow" not in first, "it is the same"
+
+
+def test_a_result_that_looks_ahead_says_so_and_is_never_the_best(server: FakeServer, data_root: Path) -> None:
+    rewrite(data_root, lambda of: of["checks"].update(look_ahead={"passed": False}), TASK)
+    ranked = _table("--sort", "-sharpe")
+    assert [(row["task"], row["strategy"]) for row in ranked[:2]] == [
+        (OTHER, "sma_cross"),
+        (TASK, "sma_cross (looks ahead)"),
+    ]
+    assert [row["Sharpe"] for row in ranked[:2]] == ["-0.50", "2.50"]
+    assert [row["looks_ahead"] for row in json.loads(_run("list", "--json").stdout)] == [None, False, True]
+
+
+@pytest.mark.parametrize("differences", [1, 12])
+def test_a_terminal_of_eighty_columns_shows_each_task_in_one_line_or_folds_what_differs(
+    server: FakeServer, data_root: Path, monkeypatch: pytest.MonkeyPatch, differences: int
+) -> None:
+    sink = io.StringIO()
+    terminal = Console(file=sink, width=80, force_terminal=True, no_color=True)
+    for module in (output, task_table):
+        monkeypatch.setattr(module, "console", terminal)
+    many = {f"parameter_{number}": number for number in range(differences)}
+    rewrite(data_root, lambda of: of["params"].update(many), TASK)
+    assert _run("list").exit_code == 0
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", sink.getvalue()).splitlines()]
+    assert all(len(line) <= 80 for line in lines)
+    for task_id in (TASK, OTHER, THIRD):
+        assert sum(line.startswith(task_id[:8]) for line in lines) == 1
+    shown = sink.getvalue().replace("\n", " ")
+    assert "parameter_0" in shown
+    assert "2.50" in shown
 
 
 def test_offline_lists_what_lies_there_and_asks_nobody(server: FakeServer, data_root: Path) -> None:
@@ -118,7 +174,7 @@ def test_offline_lists_what_lies_there_and_asks_nobody(server: FakeServer, data_
     assert [row["task"] for row in _table("--offline", "--since", "2026-02-01", "--symbol", "ACME")] == [TASK]
     assert _table("--offline", "--state", "failed") == []
     told = json.loads(_run("list", "--offline", "--json").stdout)
-    assert (told[0]["sharpe"], told[0]["param.fast"], told[0]["end"]) == (2.5, 3, None)
+    assert (told[0]["metrics"]["sharpe"], told[0]["params"]["fast"], told[0]["end"]) == (2.5, 3, None)
     assert server.asked == []
 
 

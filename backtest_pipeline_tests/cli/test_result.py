@@ -105,7 +105,11 @@ def test_nothing_is_overwritten_without_force(
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        (["--table", "orders"], RequestInvalid, "--table: 'orders' is none of signals, trades, equity"),
+        (
+            ["--table", "orders"],
+            RequestInvalid,
+            "--table: there is no 'orders' (did you mean trades?); choose one of signals",
+        ),
         (["--csv", "x.csv"], RequestInvalid, "--table: name the table to write: signals, trades, equity"),
         (["--table", "trades", "--csv", "no/such/folder/x"], FileUnusable, "No such file or directory"),
     ],

@@ -145,7 +145,8 @@ def test_list_narrows_by_state_strategy_label_and_time(server: FakeServer) -> No
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--state", "done"], "'done' is none of queued, running"),
+        (["--state", "done"], "there is no 'done'; choose one of queued, running"),
+        (["--state", "complete"], "there is no 'complete' (did you mean completed?)"),
         (["--label", "desk"], "--label: write KEY=VALUE, not 'desk'"),
         (["--since", "yesterday"], "--since: write 2024-05-01 or 2024-05-01T09:30"),
         (["--until", "2024-13-01"], "--until: write 2024-05-01 or 2024-05-01T09:30"),

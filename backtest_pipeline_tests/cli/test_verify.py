@@ -60,7 +60,7 @@ def test_a_sound_task_is_a_line_and_status_0(data_root: Path) -> None:
     done = _run(TASK)
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [f"ok\t{TASK}\tcompleted"]
-    assert "1 tasks, 0 with problems" in done.stderr
+    assert "1 task, 0 with problems" in done.stderr
 
 
 def test_problems_stand_below_their_task_and_make_the_status_1(data_root: Path) -> None:

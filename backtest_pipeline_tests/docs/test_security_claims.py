@@ -93,6 +93,11 @@ CLAIMS = {
         f"{FUZZ}::test_no_job_tells_which_variables_the_code_server_has",
         "orchestration/test_admission.py::test_no_job_has_a_field_that_would_read_the_environment",
     ],
+    "names, labels, parameters": ["web/test_result_tables.py::test_hostile_text_is_inert_on_every_page"],
+    "a page of results changes": [
+        "web/test_result_tables.py::test_pinning_keeps_a_task_and_is_refused_to_viewers_and_foreign_pages"
+    ],
+    "a file of a result": ["web/test_result_tables.py::test_every_listed_file_can_be_taken_and_nothing_else"],
     "a server open": [f"{DOOR}::test_a_server_without_a_login_does_not_listen_for_others"],
     "a body, or a message": [f"{RULES}::test_a_body_is_counted_while_it_comes"],
     "requests a second": ["web/test_rates.py::test_ten_seconds_worth_passes_at_once_and_then_the_rate"],

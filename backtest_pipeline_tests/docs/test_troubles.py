@@ -56,6 +56,10 @@ ELSEWHERE = {
         "acceptance/test_changed_code.py",
         "is not what the server has loaded",
     ),
+    "which cannot be read here; set DATA_ROOT to the folder that is … there": (
+        "sdk/test_task_naming.py",
+        "which cannot be read here",
+    ),
     "No space left on device": ("acceptance/test_full_disk.py", "No space left on device"),
     "MB free and the result may take …": ("acceptance/test_full_disk.py", "the result may take"),
     "no sign of life for … s (process …); it hangs or has ended: start it again, see its log": (

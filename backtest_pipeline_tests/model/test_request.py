@@ -50,7 +50,10 @@ def test_a_request_needs_only_a_strategy_and_symbols() -> None:
         ({"stop_loss_frac": 1}, "stop_loss_frac: .*less than 1, not 1"),
         ({"max_retries": 11}, "max_retries: .*less than or equal to 10, not 11"),
         ({"max_hold_bars": 0}, "max_hold_bars: "),
-        ({"fees": 3}, "fees: Extra inputs are not permitted"),
+        ({"fees": 3}, "fees: there is no such field"),
+        ({"slipage_bps": 3}, r"slipage_bps: there is no such field \(did you mean slippage_bps\?\)"),
+        ({"timeframe": "1D"}, r"not .1D. \(did you mean 1d\?\)"),
+        ({"direction": "shrt"}, r"not .shrt. \(did you mean short\?\)"),
         ({"direction": "up"}, "direction: .*'long', 'short' or 'both', not 'up'"),
     ],
 )

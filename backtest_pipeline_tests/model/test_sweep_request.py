@@ -85,7 +85,7 @@ def test_the_example_of_the_contract_is_a_sweep() -> None:
         ({"where": ["win_rate >= 50%"]}, "where: '50%' is no number; .*40 % as 0.4"),
         ({"where": "trades >= 3"}, "where: write a list of conditions"),
         ({"keep_best": 0}, "keep_best: .*greater than or equal to 1, not 0"),
-        ({"sed": 1}, "sed: Extra inputs are not permitted"),
+        ({"sed": 1}, r"sed: there is no such field \(did you mean seed\?\)"),
         ({"backtest": {"strategy": "x"}}, "backtest.symbols: Field required"),
         ({"backtest": 3}, "backtest: "),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -115,6 +116,25 @@ def test_the_pipelines_and_the_operators_modules_are_read_again_and_others_are_n
     assert "backtest_pipeline.engine.run" not in sys.modules
     assert not compiled.exists()
     assert {"numpy", "dagster", "backtest_pipeline"} <= set(sys.modules)
+
+
+@pytest.mark.usefixtures("modules")
+def test_code_that_left_nothing_loaded_is_mended_once_its_module_was_written_and_has_settled(
+    tmp_path: Path,
+) -> None:
+    module = tmp_path / "strategies_to_forget.py"
+    good = module.read_text()
+    module.write_text("this is no Python")
+    os.utime(module, (1_000, 1_000))
+    code = CodeOnDisk()
+    code.loaded()
+    assert not any(code.has_been_mended() for _ in range(3)), "nobody has written it"
+    module.write_text(good)
+    os.utime(module, (2_000, 2_000))
+    assert not code.has_been_mended(), "it may still be written"
+    assert code.has_been_mended()
+    code.loaded()
+    assert not any(code.has_been_mended() for _ in range(3))
 
 
 def test_what_serves_meanwhile_is_not_forgotten(modules: dict[str, ModuleType]) -> None:

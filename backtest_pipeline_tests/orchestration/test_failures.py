@@ -11,6 +11,8 @@ import dagster as dg
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from backtest_pipeline import Candles, Signals, Strategy, StrategyParams
+from backtest_pipeline.engine.inputs import signals_of
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import (
     AttemptSuperseded,
@@ -119,6 +121,35 @@ def _failing(error: BaseException) -> Callable[..., dg.DagsterRun]:
         return ended
 
     return run
+
+
+class Misspelt(Strategy):
+    """Asks for closes that candles do not have."""
+
+    name = "misspelt"
+
+    def signals(self, candles: Candles, params: StrategyParams) -> Signals:
+        return Signals(entry=candles.closes > 1)  # type: ignore[attr-defined]  # the mistake
+
+
+def test_a_strategy_that_raises_is_shown_with_its_line_and_its_trace_is_logged(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    with pytest.raises(StrategyFaulty) as caught:
+        signals_of(Misspelt(), StrategyParams(), wandering())
+    run = _failing(caught.value)(settings, instance)
+    lines = Path(__file__).read_text().splitlines()
+    [number] = [at for at, line in enumerate(lines, 1) if line.startswith("        return Signals(entry=")]
+    shown = f"{Path(__file__).name} line {number}: return Signals(entry=candles.closes > 1)"
+    assert "raised AttributeError on ACME" in run.tags[tags.ERROR]
+    assert shown in run.tags[tags.ERROR]
+    error = TaskStore(settings.data_root).manifest(run.run_id).error
+    assert error is not None
+    assert shown in error.message
+    assert (error.file, error.line) == (__file__, number)
+    assert error.source == " ".join(lines[number - 1].split())
+    logged = [entry.user_message for entry in instance.all_logs(run.run_id)]
+    assert any("Traceback" in text and "in signals" in text for text in logged)
 
 
 def _of_strategy(cause: BaseException) -> StrategyFaulty:

@@ -153,7 +153,7 @@ class CandleSource:
     def place(self, row: int) -> str:
         """Where a row of the table stands in the file, for messages."""
         fault = self.fault("", row)
-        return f"row {fault.row}" if fault.line is None else f"row {fault.row}, line {fault.line},"
+        return f"row {fault.row}" if fault.line is None else f"line {fault.line}"
 
     def _assume(self, sentence: str) -> None:
         if sentence not in self.assumptions:

@@ -9,6 +9,7 @@ import typer
 
 from backtest_pipeline.cli.commands.result_command import Force, usable_files
 from backtest_pipeline.cli.output import Json, TaskId, console, print_json
+from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.results.archive import export_task, import_archive
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
@@ -25,12 +26,13 @@ def export(
 ) -> None:
     """Writes a task's results, once found whole, into one file; needs no server."""
     with usable_files():
-        export_task(Layout(get_settings().data_root), task, to, force=force)
+        store, task_id = located(task)
+        export_task(store.layout, task_id, to, force=force)
         size_bytes = to.stat().st_size
     if json:
-        print_json({"task_id": task, "file": str(to), "size_bytes": size_bytes})
+        print_json({"task_id": task_id, "file": str(to), "size_bytes": size_bytes})
     else:
-        console.print(f"{to}: task {task}, {size_bytes:,} bytes", highlight=False, soft_wrap=True)
+        console.print(f"{to}: task {task_id}, {size_bytes:,} bytes", highlight=False, soft_wrap=True)
 
 
 def import_result(

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from backtest_pipeline.cli.output import Json, print_json, print_table
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 from backtest_pipeline.settings import get_settings
 
@@ -29,7 +30,8 @@ DataRoot = Annotated[Path | None, typer.Option(help="The store's folder; otherwi
 
 def _timeframe(text: str) -> str:
     if text not in TIMEFRAMES:
-        raise typer.BadParameter(f"there is no {text!r}; choose one of {', '.join(TIMEFRAMES)}")
+        near = did_you_mean(text, TIMEFRAMES)
+        raise typer.BadParameter(f"there is no {text!r}{near}; choose one of {', '.join(TIMEFRAMES)}")
     return text
 
 
@@ -72,6 +74,7 @@ def import_file(
     names = tuple(name.strip() for name in columns.split(",")) if columns else ()
     options = ReadOptions(encoding, names, only, decimal, date_format, no_volume=no_volume)
     store = _store(data_root)
+    _tell_store(store, as_json=as_json)
     report = import_candles(
         store, file, symbol, cast(Timeframe, timeframe), adjust, options, calendar=calendar
     )
@@ -86,7 +89,9 @@ def demo(data_root: DataRoot = None, *, as_json: Json = False) -> None:
     """Import the demo candles: AAPL, IBM, MSFT, GOOG and FB by day, adjusted."""
     from backtest_pipeline.candles.demo import import_demo  # noqa: PLC0415  keeps --help quick
 
-    reports = import_demo(_store(data_root))
+    store = _store(data_root)
+    _tell_store(store, as_json=as_json)
+    reports = import_demo(store)
     if as_json:
         print_json([asdict(report) for report in reports])
     else:
@@ -99,6 +104,7 @@ def list_candles(data_root: DataRoot = None, *, as_json: Json = False) -> None:
     from backtest_pipeline.cli.calendar_cells import calendar_facts  # noqa: PLC0415  keeps --help quick
 
     store = _store(data_root)
+    _tell_store(store, as_json=as_json)
     listings = [asdict(listing) | calendar_facts(store, listing) for listing in store.inventory()]
     if as_json:
         print_json(listings)
@@ -118,7 +124,9 @@ def check(
     """Read and validate every file of the store and report gaps; exit status 1 where one is faulty."""
     from backtest_pipeline.candles.store_check import check_store  # noqa: PLC0415  keeps --help quick
 
-    reports = list(check_store(_store(data_root), symbols or []))
+    store = _store(data_root)
+    _tell_store(store, as_json=as_json)
+    reports = list(check_store(store, symbols or []))
     faults = [fault for report in reports for fault in report.faults]
     if as_json:
         print_json([asdict(report) for report in reports])
@@ -136,6 +144,12 @@ def _store(data_root: Path | None) -> CandleStore:
 
     settings = get_settings()
     return CandleStore(data_root or settings.data_root, settings.candle_timezone)
+
+
+def _tell_store(store: CandleStore, *, as_json: bool) -> None:
+    """Say which folder is read or written, on stderr; a script that wants JSON has given or knows it."""
+    if not as_json:
+        typer.echo(f"store: {store.layout.data_root.absolute()}", err=True)
 
 
 def _show_imports(reports: Sequence[ImportReport]) -> None:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest_pipeline.cli.output import Json, console, print_json, print_table, shown_size
+from backtest_pipeline.cli.output import Json, TaskIds, console, print_json, print_table, shown_size
+from backtest_pipeline.cli.stored_tasks import tell_last
 from backtest_pipeline.local_service.home import prepare_beside
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.sdk.client import BacktestClient
 from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from backtest_pipeline.orchestration.tasks.expiry import CleanupReport
-
-TaskIds = Annotated[list[str], typer.Argument(metavar="TASK", help="the tasks' ids", show_default=False)]
 
 
 def cleanup(
@@ -46,8 +46,9 @@ def unpin(task: TaskIds, *, json: Json = False) -> None:
 
 
 def _set_pins(task_ids: list[str], *, pinned: bool, as_json: bool) -> None:
-    with BacktestClient() as client:
+    with BacktestClient(patience_s=0) as client:
         manifests = [client.pin(one) if pinned else client.unpin(one) for one in task_ids]
+    tell_last(task_ids, [manifest.task_id for manifest in manifests])
     if as_json:
         print_json([manifest.model_dump(mode="json") for manifest in manifests])
         return
@@ -69,11 +70,13 @@ def _show(report: CleanupReport) -> None:
     swept, done = report.swept, "would go" if report.dry_run else "deleted"
     rows = [(done, one.name, shown_size(one.size_bytes), one.why) for one in swept.deleted]
     rows += [("FAILED", one.name, shown_size(one.size_bytes), one.why) for one in swept.failed]
-    rows += [("kept", f"{count:,} entries", "", why) for why, count in sorted(swept.kept.items())]
+    rows += [
+        ("kept", counted(count, "entry", "entries"), "", why) for why, count in sorted(swept.kept.items())
+    ]
     print_table(("", "what", "size", "why"), rows, right=["size"])
     console.print(
-        f"{done}: {len(swept.deleted):,} folders, {shown_size(swept.freed_bytes)}, and "
-        f"{len(report.records):,} run records; kept: {shown_size(swept.kept_bytes)}",
+        f"{done}: {counted(len(swept.deleted), 'folder')}, {shown_size(swept.freed_bytes)}, and "
+        f"{counted(len(report.records), 'run record')}; kept: {shown_size(swept.kept_bytes)}",
         highlight=False,
         soft_wrap=True,
     )

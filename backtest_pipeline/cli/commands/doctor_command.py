@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -16,6 +17,7 @@ from backtest_pipeline.cli.disk_findings import disk_findings
 from backtest_pipeline.cli.finding import Finding
 from backtest_pipeline.cli.lost import LOST, find_lost
 from backtest_pipeline.cli.output import Json, print_json, print_table
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.sdk.client import BacktestClient
 from backtest_pipeline.sdk.transport import without_proxy
@@ -55,15 +57,21 @@ def _python() -> Finding:
 
 
 def _candles(settings: Settings) -> Finding:
+    root = settings.data_root.absolute()
     listings = CandleStore(settings.data_root, settings.candle_timezone).inventory()
     if not listings:
         return Finding(
-            "candles", ok=False, detail="none yet; `backtest candles demo` or `backtest candles import`"
+            "candles",
+            ok=False,
+            detail=f"none yet in {root}; `backtest candles demo` or `backtest candles import`",
         )
     symbols = {listing.symbol for listing in listings}
     rows = sum(listing.rows for listing in listings)
     return Finding(
-        "candles", ok=True, detail=f"{rows:,} of {len(symbols)} symbols; zone {settings.candle_timezone}"
+        "candles",
+        ok=True,
+        detail=f"{counted(rows, 'candle')} of {counted(len(symbols), 'symbol')} in {root}; "
+        f"zone {settings.candle_timezone}",
     )
 
 
@@ -76,7 +84,9 @@ def _kernels() -> Finding:
     except BacktestError as error:
         return Finding("kernels", ok=False, detail=str(error))
     took_s = time.perf_counter() - started
-    return Finding("kernels", ok=True, detail=f"{len(names)} strategies ready in {took_s:.1f} s")
+    return Finding(
+        "kernels", ok=True, detail=f"{counted(len(names), 'strategy', 'strategies')} ready in {took_s:.1f} s"
+    )
 
 
 def _server(settings: Settings) -> list[Finding]:
@@ -93,11 +103,18 @@ def _lost(settings: Settings) -> list[Finding]:
     """Whether the newest completed tasks have their results; nothing where they lie out of sight."""
     found = find_lost(settings, newest=_NEWEST)
     if found.elsewhere:
-        return []
+        theirs = Path(found.elsewhere).parent.parent
+        detail = (
+            f"the server keeps its results below {theirs}, and {settings.data_root.absolute()} is looked at "
+            "here; set DATA_ROOT to that folder to see candles and results of the server"
+        )
+        return [Finding("server's folder", ok=True, detail=detail)]
     if not found.tasks:
         return [Finding("lost results", ok=True, detail=f"none among the {_NEWEST:,} newest completed tasks")]
     names = ", ".join(task.task_id for task in found.tasks[:_FEW])
-    detail = f"{len(found.tasks):,} tasks, e.g. {names}: {LOST}; `backtest verify --all` names them all"
+    detail = (
+        f"{counted(len(found.tasks), 'task')}, e.g. {names}: {LOST}; `backtest verify --all` names them all"
+    )
     return [Finding("lost results", ok=False, detail=detail)]
 
 

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
-from rich.text import Text
 
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.connection import connected
-from backtest_pipeline.cli.output import (
-    Json,
-    coloured_metric,
-    coloured_state,
-    print_json,
-    print_table,
-    shown_size,
-    stderr,
-    without_gaps,
-)
+from backtest_pipeline.cli.output import Json, print_json, print_table, shown_size, stderr
+from backtest_pipeline.cli.task_rows import TaskRow, row_of_manifest, sorted_rows
+from backtest_pipeline.cli.task_table import show_tasks
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.status import TaskState
-from backtest_pipeline.results.catalog import read_catalog, results_frame
+from backtest_pipeline.model.timeframe import TIMEFRAMES
+from backtest_pipeline.results.catalog import Wanted, read_catalog
 from backtest_pipeline.results.disk_usage import disk_report
+from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.strategies.registry import strategies
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.status import TaskStatus
@@ -32,10 +30,8 @@ if TYPE_CHECKING:
 
 _STATES = ", ".join(get_args(TaskState))
 _MOMENT = "2024-05-01 or 2024-05-01T09:30, in UTC unless it has a zone"
-_SHOWN = {"total_return": "return", "sharpe": "Sharpe", "max_drawdown": "max drawdown"}
 _ALL = 1_000_000_000
 
-Row = dict[str, Any]
 Filters = dict[str, Any]
 
 
@@ -65,7 +61,8 @@ def list_tasks(
         _show_foreign(as_json=json)
         return
     if state is not None and state not in get_args(TaskState):
-        raise RequestInvalid([("--state", f"{state!r} is none of {_STATES}")])
+        near = did_you_mean(state, get_args(TaskState))
+        raise RequestInvalid([("--state", f"there is no {state!r}{near}; choose one of {_STATES}")])
     filters: Filters = {
         "state": cast("TaskState | None", state),
         "strategy": strategy,
@@ -73,92 +70,70 @@ def list_tasks(
         "since": _moment("--since", since),
         "until": _moment("--until", until),
     }
-    with connected() as client:
-        rows = _finished(client, symbol, filters) if offline else _known(client, symbol, filters, limit, sort)
-    rows = _sorted(rows, sort)[:limit]
-    if json:
-        print_json([row if offline else row["status"].model_dump(mode="json") for row in rows])
+    store = Layout(get_settings().data_root)
+    if offline:
+        rows = _finished(store, symbol, filters)
     else:
-        _show(rows)
+        with connected() as client:
+            rows = _known(client, store, symbol, filters, limit, sort)
+    rows = sorted_rows(rows, sort)[:limit]
+    if json:
+        print_json([row.to_json() for row in rows])
+        return
+    show_tasks(rows)
+    if not rows:
+        where = f"finished in {store.tasks.absolute()}" if offline else "on the server"
+        line = f"no such tasks {where}{_meant(strategy, symbol)}"
+        stderr.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _meant(strategy: str | None, symbol: str | None) -> str:
+    """Which strategy or symbol may have been meant, where there is none of the name that was given."""
+    known = list(strategies()) if strategy is not None else []
+    near = "" if strategy is None or strategy in known else did_you_mean(strategy, known)
+    settings = get_settings()
+    store = CandleStore(settings.data_root, settings.candle_timezone)
+    symbols = [one for timeframe in TIMEFRAMES for one in store.symbols(timeframe)] if symbol else []
+    return near + ("" if symbol is None or symbol in symbols else did_you_mean(symbol, symbols))
 
 
 def _known(
-    client: BacktestClient, symbol: str | None, filters: Filters, limit: int, sort: str | None
-) -> list[Row]:
+    client: BacktestClient, layout: Layout, symbol: str | None, filters: Filters, limit: int, sort: str | None
+) -> list[TaskRow]:
     """Tasks that the server knows; all of them where they have to be looked through here."""
     tasks = client.list_tasks(**filters, limit=limit if symbol is None and sort is None else _ALL)
-    layout = Layout(get_settings().data_root)
-    ended = [task.task_id for task in tasks if task.final]
-    found = results_frame(read_catalog(layout, task_ids=ended))
-    numbers = dict(zip(found.index, found.to_dict("records"), strict=True))
-    rows = [_row(task, numbers.get(task.task_id, {})) for task in tasks]
-    return [row for row in rows if symbol is None or symbol in row["symbols"].split(",")]
+    found = _stored(layout, tasks)
+    rows = [TaskRow(task, found.get(task.task_id, {})) for task in tasks]
+    return [row for row in rows if symbol is None or symbol in row.symbols]
 
 
-def _row(task: TaskStatus, stored: Row) -> Row:
-    """A task's facts; the run's tag names its first symbols only, the stored results all of them."""
-    return {
-        **stored,
-        "status": task,
-        "task_id": task.task_id,
-        "state": task.state,
-        "done": task.progress,
-        "strategy": task.strategy or "",
-        "symbols": stored.get("symbols") or ",".join(task.symbols),
-        "submitted_at": task.submitted_at,
-        "stage": task.error or task.stage,
-    }
+def _stored(layout: Layout, tasks: list[TaskStatus]) -> dict[str, dict[str, Any]]:
+    """The manifests of ended tasks, from our folder or else from those where the server says they lie."""
+    ended = {task.task_id: task for task in tasks if task.final}
+    found = read_catalog(layout, task_ids=ended).manifests
+    for task_id in ended.keys() - found.keys():
+        path = Path(ended[task_id].result_path or "")
+        theirs = Layout(path.parent.parent)
+        if path.is_absolute() and path == theirs.task(task_id):
+            found |= read_catalog(theirs, task_ids=[task_id]).manifests
+    return found
 
 
-def _finished(client: BacktestClient, symbol: str | None, filters: Filters) -> list[Row]:
+def _finished(layout: Layout, symbol: str | None, filters: Filters) -> list[TaskRow]:
     """Tasks that have left a manifest, newest first."""
-    frame = client.results_frame(symbol=symbol, **filters)
-    for task_id, problem in frame.attrs["unreadable"].items():
+    wanted = Wanted(
+        filters["state"],
+        filters["strategy"],
+        symbol,
+        filters["label"],
+        moment(filters["since"]),
+        moment(filters["until"], end_of_day=True),
+    )
+    found = read_catalog(layout, wanted)
+    for task_id, problem in found.unreadable.items():
         stderr.print(f"left out {task_id}: {problem}", highlight=False, markup=False, soft_wrap=True)
-    frame = frame.sort_values("submitted_at", ascending=False, kind="stable").reset_index()
-    frame = frame.rename(columns={"status": "state"})
-    return [{**row, "done": float(row["state"] == "completed"), "stage": ""} for row in without_gaps(frame)]
-
-
-def _sorted(rows: list[Row], column: str | None) -> list[Row]:
-    """Rows by a column, those without a value last.
-
-    Raises:
-        RequestInvalid: no row has such a column.
-    """
-    if column is None or not rows:
-        return rows
-    name, falling = column.removeprefix("-"), column.startswith("-")
-    known = dict.fromkeys(key for row in rows for key in row if key != "status")
-    if name not in known:
-        raise RequestInvalid([("--sort", f"there is no {name!r}; choose one of {', '.join(known)}")])
-    filled = [row for row in rows if not _missing(row.get(name))]
-    number = all(isinstance(row[name], int | float) for row in filled)
-    filled.sort(key=lambda row: row[name] if number else str(row[name]), reverse=falling)
-    return filled + [row for row in rows if _missing(row.get(name))]
-
-
-def _missing(value: object) -> bool:
-    return value is None or value != value  # noqa: PLR0124  only NaN differs from itself
-
-
-def _show(rows: list[Row]) -> None:
-    cells = [
-        (
-            row["task_id"],
-            coloured_state(row["state"]),
-            f"{row['done']:.0%}",
-            row["strategy"],
-            row["symbols"],
-            f"{row['submitted_at']:%Y-%m-%d %H:%M:%S}",
-            *(_number(name, row.get(name)) for name in _SHOWN),
-            row["stage"],
-        )
-        for row in rows
-    ]
-    numbers = tuple(_SHOWN.values())
-    columns = ("task", "state", "done", "strategy", "symbols", "submitted (UTC)", *numbers, "stage")
-    print_table(columns, cells, right=["done", *numbers])
+    rows = [row_of_manifest(layout, manifest) for manifest in found.manifests.values()]
+    return sorted(rows, key=lambda row: row.status.submitted_at, reverse=True)
 
 
 def _show_foreign(*, as_json: bool) -> None:
@@ -170,10 +145,6 @@ def _show_foreign(*, as_json: bool) -> None:
         print_table(
             ("name", "size"), [(one.name, shown_size(one.size_bytes)) for one in found], right=["size"]
         )
-
-
-def _number(name: str, value: float | None) -> Text:
-    return coloured_metric(name, None if _missing(value) else value)
 
 
 def _labels(texts: list[str]) -> dict[str, str]:

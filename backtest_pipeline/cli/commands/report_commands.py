@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backtest_pipeline.cli.commands.result_command import Force, usable_files
-from backtest_pipeline.cli.output import Json, TaskId, print_json, stderr
+from backtest_pipeline.cli.output import Json, TaskId, TaskIds, print_json, stderr
+from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.new_file import new_file
 from backtest_pipeline.workflows.render_report import compared_backtests, compared_sweeps, rendered_report
+
+if TYPE_CHECKING:
+    from backtest_pipeline.results.task_store import TaskStore
 
 PUBLISHED = "report"
 
 Out = Annotated[Path | None, typer.Option(help="write the page there", metavar="FILE", show_default=False)]
 NoOpen = Annotated[bool, typer.Option("--no-open", help="do not open the page in a browser")]
-Tasks = Annotated[
-    list[str], typer.Argument(metavar="TASK", help="ids of two or more tasks", show_default=False)
-]
 
 
 def report(
@@ -32,26 +32,26 @@ def report(
 
     Without --out a report that is drawn now goes to report-TASK.html in the current folder.
     """
-    store = TaskStore(get_settings().data_root)
-    published = _published(store, task)
+    store, task_id = located(task)
+    published = _published(store, task_id)
     left_out: list[str] = []
     if published and not out:
         path = published
     else:
-        path = out or Path(f"report-{task}.html")
-        page, left_out = (published.read_bytes(), []) if published else _drawn(task)
+        path = out or Path(f"report-{task_id}.html")
+        page, left_out = (published.read_bytes(), []) if published else _drawn(store, task_id)
         _write(path, page, force=force or not out)
     for note in left_out:
         stderr.print(note, highlight=False, markup=False, soft_wrap=True)
     opened = _opened(path, no_open=no_open)
     if json:
-        print_json({"task_id": task, "path": path.absolute(), "opened": opened, "left_out": left_out})
+        print_json({"task_id": task_id, "path": path.absolute(), "opened": opened, "left_out": left_out})
     else:
         typer.echo(path.absolute())
 
 
 def compare(
-    task: Tasks,
+    task: TaskIds,
     *,
     out: Annotated[Path, typer.Option(help="write the page there", metavar="FILE")] = Path("comparison.html"),
     force: Force = False,
@@ -59,10 +59,15 @@ def compare(
     json: Json = False,
 ) -> None:
     """Draws a page that compares completed backtests, or sweeps, and opens it; needs no server."""
-    task_ids = list(dict.fromkeys(task))
+    stores = {task_id: store for store, task_id in map(located, dict.fromkeys(task))}
+    task_ids = list(stores)
     if len(task_ids) < 2:
         raise RequestInvalid([("TASK", "name two or more")], heading="nothing to compare")
-    store = TaskStore(get_settings().data_root)
+    folders = {str(store.layout.tasks.absolute()) for store in stores.values()}
+    if len(folders) > 1:
+        problem = f"their results lie in {' and '.join(sorted(folders))}; bring them together by export"
+        raise RequestInvalid([("TASK", problem)], heading="these cannot be compared")
+    store = stores[task_ids[0]]
     kinds = {store.manifest(task_id).kind for task_id in task_ids}
     if len(kinds) > 1:
         raise RequestInvalid(
@@ -85,9 +90,8 @@ def _published(store: TaskStore, task: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _drawn(task: str) -> tuple[bytes, list[str]]:
-    settings = get_settings()
-    return rendered_report(settings.data_root, settings.candle_timezone, task)
+def _drawn(store: TaskStore, task: str) -> tuple[bytes, list[str]]:
+    return rendered_report(store.layout.data_root, get_settings().candle_timezone, task)
 
 
 def _write(path: Path, page: bytes, *, force: bool) -> None:

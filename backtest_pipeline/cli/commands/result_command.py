@@ -20,11 +20,12 @@ from backtest_pipeline.cli.output import (
     stderr,
     without_gaps,
 )
+from backtest_pipeline.cli.stored_tasks import located
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.results.tables import read_table
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.sweep_results import require_whole_sweep
-from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.new_file import new_file
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.results.task_store import TaskStore
 
 _SHOWN_ROWS = 20
 Force = Annotated[bool, typer.Option("--force", help="replace files of those names")]
@@ -54,9 +56,9 @@ def result(
     json: Json = False,
 ) -> None:
     """Prints a completed task's metrics or a table, or copies them out; needs no server."""
-    store = TaskStore(get_settings().data_root)
-    manifest, print_numbers = _completed(store, task)
-    folder = store.layout.task(task)
+    store, task_id = located(task)
+    manifest, print_numbers = _completed(store, task_id)
+    folder = store.layout.task(task_id)
     tables = {file.name: folder / file.path for file in manifest.result_files if file.kind == "parquet"}
     name = _table_name(table, tables, wanted=csv is not None or parquet is not None)
     with usable_files():
@@ -106,7 +108,10 @@ def _table_name(table: str | None, tables: Collection[str], *, wanted: bool) -> 
     if table is None and wanted:
         raise RequestInvalid([("--table", f"name the table to write: {choices}")], heading="nothing to write")
     if table is not None and table not in tables:
-        raise RequestInvalid([("--table", f"{table!r} is none of {choices}")], heading="no such table")
+        raise RequestInvalid(
+            [("--table", f"there is no {table!r}{did_you_mean(table, tables)}; choose one of {choices}")],
+            heading="no such table",
+        )
     return table
 
 
@@ -146,5 +151,5 @@ def _show(frame: pd.DataFrame) -> None:
     cells = shown.map(lambda value: f"{value:,.6g}" if isinstance(value, float) else str(value))
     print_table(tuple(frame.columns), [tuple(row) for row in cells.to_numpy()])
     if len(frame) > len(shown):
-        note = f"{len(shown)} of {len(frame):,} rows; --csv - prints all"
+        note = f"{len(shown)} of {counted(len(frame), 'row')}; --csv - prints all"
         stderr.print(note, highlight=False, markup=False, soft_wrap=True)

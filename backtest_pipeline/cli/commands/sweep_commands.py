@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backtest_pipeline.cli.asking import asking
 from backtest_pipeline.cli.commands.task_commands import (
     Fresh,
     Key,
@@ -14,16 +15,17 @@ from backtest_pipeline.cli.commands.task_commands import (
     say_if_reused,
 )
 from backtest_pipeline.cli.connection import connected
-from backtest_pipeline.cli.output import Json, TaskId, print_json, print_table, stderr
+from backtest_pipeline.cli.output import NOT_TRADABLE, Json, TaskId, print_json, print_table, stderr
 from backtest_pipeline.cli.progress_bar import wait_visibly
 from backtest_pipeline.cli.request_options import takes_varied_request
 from backtest_pipeline.cli.space_options import parsed_space
+from backtest_pipeline.cli.stored_tasks import located
+from backtest_pipeline.model.checks import looks_ahead
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import METRICS, shown
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.sweep_results import best_trials
-from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -78,15 +80,19 @@ def sweep(
         keep_best=keep_best,
         seed=search_seed,
     )
-    with connected() as client:
-        task = client.submit(asked, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code)
+    with connected() as client, asking() as submission:
+        task = submission.submit(
+            lambda: client.submit(
+                asked, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
+            )
+        )
         say_if_reused(task)
         if detach:
             print_json(task.model_dump(mode="json")) if json else typer.echo(task.task_id)
             return
         [ended] = wait_visibly(client, [task.task_id])
         refuse_unfinished(ended)
-    store = TaskStore(get_settings().data_root)
+    store, _ = located(task.task_id)
     manifest = store.manifest(task.task_id)
     if json:
         print_json(manifest.model_dump(mode="json"))
@@ -103,22 +109,23 @@ def best(
     json: Json = False,
 ) -> None:
     """Shows a completed sweep's best trials; needs no server."""
-    store = TaskStore(get_settings().data_root)
-    rows = best_trials(store, task, top)
+    store, task_id = located(task)
+    rows = best_trials(store, task_id, top)
     if json:
         print_json(rows)
         return
-    manifest = store.manifest(task)
+    manifest = store.manifest(task_id)
     _print_best(manifest, rows)
     tell_of_sweep(manifest)
 
 
 def print_sweep(manifest: Manifest) -> None:
     """Prints the best trial's metrics, and tells of the others."""
+    title = "first trial (looks ahead)" if looks_ahead(manifest.checks) else "best trial"
     print_table(
-        ("metric", "best trial"),
+        ("metric", title),
         [(name, shown(name, value)) for name, value in manifest.metrics.items()],
-        right=["best trial"],
+        right=[title],
     )
     tell_of_sweep(manifest)
 
@@ -128,9 +135,11 @@ def tell_of_sweep(manifest: Manifest) -> None:
     counts = dict(manifest.summary.trials or {})
     ranked = counts.pop("ranked", 0)
     states = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-    lines = [f"{sum(counts.values()):,} trials: {states}; {ranked:,} rank"]
+    lines = [f"{counted(sum(counts.values()), 'trial')}: {states}; {counted(ranked, 'ranks', 'rank')}"]
     lines += [f"note: {remark}" for remark in manifest.diagnostics]
-    if manifest.summary.best_trial is not None:
+    if looks_ahead(manifest.checks):
+        lines.append(f"{manifest.strategy_id} looks ahead, so none of these is the best: {NOT_TRADABLE}")
+    elif manifest.summary.best_trial is not None:
         best_trial = manifest.summary.best_trial
         lines.append(f"the best alone: backtest run --from {manifest.task_id} --trial {best_trial}")
     stderr.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -6,15 +6,25 @@ from typing import Annotated
 
 import typer
 
+from backtest_pipeline.cli.asking import asking
 from backtest_pipeline.cli.connection import connected
-from backtest_pipeline.cli.output import Json, TaskId, print_json, print_metrics, print_statuses, stderr
+from backtest_pipeline.cli.output import (
+    Json,
+    TaskId,
+    TaskIds,
+    print_json,
+    print_metrics,
+    print_statuses,
+    stderr,
+)
 from backtest_pipeline.cli.progress_bar import wait_visibly
 from backtest_pipeline.cli.request_options import takes_request, takes_request_or_trial
+from backtest_pipeline.cli.stored_tasks import tell_last
 from backtest_pipeline.model.errors import TaskFailed
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskStatus
+from backtest_pipeline.sdk.client import BacktestClient
 
-TaskIds = Annotated[list[str], typer.Argument(metavar="TASK", help="the tasks' ids", show_default=False)]
 Timeout = Annotated[
     float | None, typer.Option(help="wait at most this many seconds", show_default="for ever")
 ]
@@ -33,8 +43,8 @@ def run(
     request: BacktestRequest, *, fresh: Fresh = False, server_code: ServerCode = False, json: Json = False
 ) -> None:
     """Submits a backtest, shows its progress and prints its metrics; Ctrl-C leaves it to go on."""
-    with connected() as client:
-        task = client.submit(request, reuse=not fresh, server_code=server_code)
+    with connected() as client, asking() as asked:
+        task = asked.submit(lambda: client.submit(request, reuse=not fresh, server_code=server_code))
         say_if_reused(task)
         [ended] = wait_visibly(client, [task.task_id])
         refuse_unfinished(ended)
@@ -56,9 +66,11 @@ def submit(
     json: Json = False,
 ) -> None:
     """Submits a backtest and prints its task id at once."""
-    with connected() as client:
-        task = client.submit(
-            request, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
+    with connected() as client, asking() as asked:
+        task = asked.submit(
+            lambda: client.submit(
+                request, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
+            )
         )
     if idempotency_key is None:
         say_if_reused(task)
@@ -71,13 +83,14 @@ def submit(
 def status(task: TaskId, *, json: Json = False) -> None:
     """Shows where a task stands."""
     with connected() as client:
-        _show([client.status(task)], as_json=json)
+        _show([client.status(_whole(client, task))], as_json=json)
 
 
 def wait(task: TaskIds, *, timeout_s: Timeout = None, json: Json = False) -> None:
     """Waits until tasks have ended; status 1 unless all completed."""
     with connected() as client:
-        ended = wait_visibly(client, list(dict.fromkeys(task)), timeout_s)
+        task_ids = [_whole(client, one) for one in task]
+        ended = wait_visibly(client, list(dict.fromkeys(task_ids)), timeout_s)
     _show(ended, as_json=json)
     if any(one.state != "completed" for one in ended):
         raise typer.Exit(1)
@@ -86,7 +99,14 @@ def wait(task: TaskIds, *, timeout_s: Timeout = None, json: Json = False) -> Non
 def cancel(task: TaskId, *, json: Json = False) -> None:
     """Cancels a task and shows where it stands; one that has ended stays as it is."""
     with connected() as client:
-        _show([client.cancel(task)], as_json=json)
+        _show([client.cancel(_whole(client, task))], as_json=json)
+
+
+def _whole(client: BacktestClient, task: str) -> str:
+    """The whole id of a task that somebody has named; says which one `last` is."""
+    task_id = client.task_id(task)
+    tell_last([task], [task_id])
+    return task_id
 
 
 def _show(tasks: list[TaskStatus], *, as_json: bool) -> None:

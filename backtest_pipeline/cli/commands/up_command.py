@@ -11,6 +11,7 @@ from backtest_pipeline.cli.output import console, stderr
 from backtest_pipeline.local_service.home import logs_of
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.web.addresses import RESULTS
 
 
 def up(
@@ -31,6 +32,7 @@ def up(
     try:
         with service.running():
             console.print(f"ready: {service.url}", highlight=False)
+            console.print(f"results: {service.url}{RESULTS}", highlight=False)
             service.supervise(lambda line: stderr.print(line, highlight=False, soft_wrap=True))
     except KeyboardInterrupt:
         stderr.print("stopped")

@@ -8,8 +8,10 @@ import typer
 
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.lost import LOST, find_lost
-from backtest_pipeline.cli.output import Json, print_json, stderr
-from backtest_pipeline.model.errors import BacktestError, RequestInvalid
+from backtest_pipeline.cli.output import NAMES, Json, print_json, stderr
+from backtest_pipeline.cli.stored_tasks import located
+from backtest_pipeline.model.counted import counted
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ResultMissing, TaskUnknown
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import Verified, verify_task
 from backtest_pipeline.settings import Settings, get_settings
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    task: Annotated[list[str] | None, typer.Argument(metavar="TASK", help="the tasks' ids")] = None,
+    task: Annotated[list[str] | None, typer.Argument(metavar="TASK", help=f"the tasks' ids; {NAMES}")] = None,
     *,
     everything: Annotated[
         bool, typer.Option("--all", help="all tasks that have a manifest, and those that should")
@@ -40,9 +42,12 @@ def verify(
         raise RequestInvalid([("", "name tasks, or write --all")], heading="nothing to verify")
     facts, bad = [], 0
     lost = _lost(settings) if everything else {}
-    for task_id in task or [*TaskStore(settings.data_root).task_ids(), *lost]:
-        found = lost.get(task_id) or _verified(layout, task_id)
-        second = _again(found, settings) if again else None
+    named = [_named(layout, one) for one in task or []]
+    for place, task_id in named or [
+        (layout, one) for one in [*TaskStore(layout.data_root).task_ids(), *lost]
+    ]:
+        found = lost.get(task_id) or _verified(place, task_id)
+        second = _again(found, TaskStore(place.data_root), settings) if again else None
         bad += not _is_good(found, second)
         facts.append(_facts(found, second))
         if not json:
@@ -50,7 +55,7 @@ def verify(
     if json:
         print_json(facts)
     else:
-        stderr.print(f"{len(facts):,} tasks, {bad:,} with problems", highlight=False)
+        stderr.print(f"{counted(len(facts), 'task')}, {bad:,} with problems", highlight=False)
     if bad:
         raise typer.Exit(1)
 
@@ -72,6 +77,15 @@ def _lost(settings: Settings) -> dict[str, Verified]:
     return {task.task_id: Verified(task.task_id, "completed", [LOST]) for task in found.tasks}
 
 
+def _named(layout: Layout, text: str) -> tuple[Layout, str]:
+    """Where a task lies that somebody has named, and its id; what is not found is taken as written."""
+    try:
+        store, task_id = located(text)
+    except (TaskUnknown, ResultMissing) as error:
+        return layout, error.task_id
+    return store.layout, task_id
+
+
 def _verified(layout: Layout, task_id: str) -> Verified:
     try:
         found = verify_task(layout, task_id)
@@ -89,12 +103,11 @@ def _best_problems(folder: Path, manifest: Manifest) -> list[str]:
     return best_account_problems(folder, manifest)
 
 
-def _again(found: Verified, settings: Settings) -> Rerun | str | None:
+def _again(found: Verified, store: TaskStore, settings: Settings) -> Rerun | str | None:
     """A second run of a sound completed task; text says why there is none."""
     if not found.ok or found.status != "completed":
         return None
-    store = TaskStore(settings.data_root)
-    candles = CandleStore(settings.data_root, settings.candle_timezone)
+    candles = CandleStore(store.layout.data_root, settings.candle_timezone)
     try:
         if store.manifest(found.task_id).kind == "sweep":
             return _sample_again(store, found.task_id, candles)

@@ -18,14 +18,17 @@
     ├── WorkersDied               processes that compute were killed again and again
     ├── TaskError                 a task is in another state than the caller needs
     │   ├── TaskUnknown
+    │   ├── TaskAmbiguous
     │   ├── TaskFailed
     │   ├── TaskRepeated
     │   ├── AttemptSuperseded
     │   ├── ResultMissing
+    │   │   └── ResultElsewhere
     │   ├── ResultVanished
     │   ├── ResultDamaged
     │   ├── TaskNotCancelled
     │   └── WaitTimedOut
+    ├── ReportMissing             a result has nothing to draw it by
     ├── SubmissionsFailed         some of many requests were not taken
     ├── FileThere                 a file would be overwritten
     ├── FileUnusable              a file that was named cannot be read or written
@@ -85,10 +88,13 @@ from backtest_pipeline.model.errors.service_errors import (
 )
 from backtest_pipeline.model.errors.task_errors import (
     AttemptSuperseded,
+    ReportMissing,
     ResultDamaged,
+    ResultElsewhere,
     ResultMissing,
     ResultVanished,
     SubmissionsFailed,
+    TaskAmbiguous,
     TaskError,
     TaskFailed,
     TaskNotCancelled,
@@ -113,8 +119,10 @@ __all__ = [
     "InternalsChanged",
     "LockNotAcquired",
     "ParamsInvalid",
+    "ReportMissing",
     "RequestInvalid",
     "ResultDamaged",
+    "ResultElsewhere",
     "ResultMissing",
     "ResultVanished",
     "ServerBusy",
@@ -130,6 +138,7 @@ __all__ = [
     "SubmissionsFailed",
     "SymbolRecordInvalid",
     "SymbolsUnknown",
+    "TaskAmbiguous",
     "TaskError",
     "TaskFailed",
     "TaskNotCancelled",

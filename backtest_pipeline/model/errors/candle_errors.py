@@ -108,8 +108,7 @@ class CandlesInvalid(CandlesError):
         self.source = str(source)
         self.row = row
         self.line = line
-        at = "" if row is None else f", row {row}"
-        at += "" if line is None else f", line {line}"
+        at = f", line {line}" if line is not None else "" if row is None else f", row {row}"
         super().__init__(f"{symbol}: {problem} ({source}{at})")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from backtest_pipeline.model.errors.backtest_error import BacktestError
 from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.model.source_place import SourcePlace
 
 
 class RequestInvalid(BacktestError):
@@ -81,12 +82,19 @@ class CodeDiffers(BacktestError):
 
 
 class StrategyFaulty(BacktestError):
-    """A strategy returned something else than signals as long as its candles, or raised."""
+    """A strategy returned something else than signals as long as its candles, or raised.
 
-    def __init__(self, strategy: str, problem: str) -> None:
+    Attributes:
+        strategy: the strategy's name.
+        problem: what it did.
+        place: the line of its source that raised; None where it did not raise, or the line is not known.
+    """
+
+    def __init__(self, strategy: str, problem: str, place: SourcePlace | None = None) -> None:
         self.strategy = strategy
         self.problem = problem
-        super().__init__(f"strategy {strategy}: {problem}")
+        self.place = place
+        super().__init__(f"strategy {strategy}: {problem}" + (f"; {place}" if place else ""))
 
 
 class TrialsFailed(BacktestError):

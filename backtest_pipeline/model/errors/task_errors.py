@@ -7,6 +7,8 @@ from pathlib import Path
 
 from backtest_pipeline.model.errors.backtest_error import BacktestError, listed
 
+_SHORTEST = 8
+
 
 class TaskError(BacktestError):
     """A task is not in the state that the caller needs."""
@@ -19,8 +21,31 @@ class TaskError(BacktestError):
 class TaskUnknown(TaskError):
     """Neither the server nor the results folder knows this task."""
 
-    def __init__(self, task_id: str) -> None:
-        super().__init__(task_id, f"there is no task {task_id!r}; `backtest list` shows the tasks there are")
+    def __init__(self, task_id: str, where: str = "") -> None:
+        """`where` says which places were looked at, after a comma or a preposition of its own."""
+        short = (
+            " (of an id, give eight characters at least)"
+            if len(task_id) < _SHORTEST and task_id.isalnum() and not task_id.isalpha()
+            else ""
+        )
+        super().__init__(
+            task_id, f"there is no task {task_id!r}{short}{where}; `backtest list` shows the tasks there are"
+        )
+
+
+class TaskAmbiguous(TaskError):
+    """The ids of several tasks begin as it was written.
+
+    Attributes:
+        candidates: those ids.
+    """
+
+    def __init__(self, task_id: str, candidates: Sequence[str]) -> None:
+        self.candidates = list(candidates)
+        super().__init__(
+            task_id,
+            f"{task_id!r} may be any of {listed(self.candidates)}; write more of the one that you mean",
+        )
 
 
 class TaskFailed(TaskError):
@@ -59,6 +84,35 @@ class ResultMissing(TaskError):
     def __init__(self, task_id: str, folder: str | Path, why: str) -> None:
         self.folder = str(folder)
         super().__init__(task_id, f"task {task_id} has no result in {folder}: {why}")
+
+
+class ResultElsewhere(ResultMissing):
+    """The server keeps results in a folder that is not the one looked in, and cannot be read here.
+
+    Attributes:
+        result_path: the task's folder, as the server's machine names it.
+    """
+
+    def __init__(self, task_id: str, folder: str | Path, url: str, result_path: str) -> None:
+        self.result_path = result_path
+        root = Path(result_path).parent.parent
+        super().__init__(
+            task_id,
+            folder,
+            f"the server at {url} keeps it in {result_path}, which cannot be read here; set DATA_ROOT to the "
+            f"folder that is {root} there",
+        )
+
+
+class ReportMissing(BacktestError):
+    """A result cannot be drawn: it was neither run here nor read from a task's folder by a client."""
+
+    def __init__(self, strategy: str) -> None:
+        self.strategy = strategy
+        super().__init__(
+            f"this result of {strategy} came with nothing to draw it by; take it from run_backtest, or from "
+            "BacktestClient.result"
+        )
 
 
 class ResultVanished(TaskError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from importlib.util import cache_from_source
+from importlib import invalidate_caches
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 _OURS = "backtest_pipeline."
@@ -32,6 +33,8 @@ class CodeOnDisk:
     def __init__(self) -> None:
         self._seen: dict[str, str | None] = {}
         self._unusable: dict[str, str | None] = {}
+        self._faulty: dict[str, float] = {}
+        self._seen_faulty: dict[str, float] = {}
 
     def is_behind(self) -> bool:
         """Whether there is code on disk that is not loaded, and has not been tried in vain."""
@@ -44,8 +47,16 @@ class CodeOnDisk:
         return bool(self._seen) and self._seen == seen and self._seen != self._unusable
 
     def loaded(self) -> None:
-        """Called when what is on disk has been loaded."""
+        """Called when what is on disk has been loaded, or did not load so that nothing is."""
         self._seen, self._unusable = {}, {}
+        self._faulty = _written_at()
+
+    def has_been_mended(self) -> bool:
+        """Whether a strategy's module was written since nothing could be loaded, and has settled."""
+        written = _written_at()
+        settled = written == self._seen_faulty
+        self._seen_faulty = written
+        return settled and written != self._faulty
 
     def could_not_be_loaded(self) -> None:
         """Called when what was seen last does not load: it is not tried again before it changes."""
@@ -67,6 +78,20 @@ def _changed_code() -> dict[str, str | None]:
         return {name: code_sha256_on_disk_of(name) for name in changed_strategies()}
     except BacktestError:
         return {}
+
+
+def _written_at() -> dict[str, float]:
+    """When the modules were written that strategies come from, whether or not they can be imported."""
+    from backtest_pipeline.strategies.registry import strategy_modules  # noqa: PLC0415  of the code that is loaded now
+
+    invalidate_caches()
+    written = {}
+    for name in strategy_modules():
+        with suppress(ImportError, AttributeError, ValueError, OSError):
+            spec = find_spec(name)
+            if spec is not None and spec.origin is not None:
+                written[name] = Path(spec.origin).stat().st_mtime
+    return written
 
 
 def forget_modules() -> None:

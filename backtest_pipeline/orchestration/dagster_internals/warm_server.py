@@ -131,6 +131,10 @@ class WarmApiServer(DagsterApiServer):
 
         Code that does not load leaves no definitions, so that nothing runs on the old code unnoticed.
         """
+        self._reload()
+        return dagster_api_pb2.ReloadCodeReply()
+
+    def _reload(self) -> None:
         with self._reload_lock:
             forget_modules()
             warming = _InBackground(warm_workers.context, self._logger)
@@ -138,15 +142,16 @@ class WarmApiServer(DagsterApiServer):
             self._mp_ctx = warming.context()  # type: ignore[assignment]  # as above
             self._server_id = str(uuid.uuid4())
             self._code.loaded()
-        return dagster_api_pb2.ReloadCodeReply()
 
     def _follow_changes(self) -> None:
         """Loads changed code soon after it was written, so that nobody is served by what was there before."""
         while not self._server_termination_event.wait(LOOK_AT_CODE_EVERY_S):
             try:
-                if self._reload_lock.locked() or self._loaded_repositories is None:
-                    continue  # it is being loaded, or it waits for whoever mends it to ask for that
-                if self._code.has_settled():
+                if self._reload_lock.locked():
+                    continue  # it is being loaded
+                if self._loaded_repositories is None:
+                    self._reload_mended()
+                elif self._code.has_settled():
                     self._reload_changed()
             except Exception as error:  # noqa: BLE001  the next look may do better
                 self._logger.warning("cannot look after the code on disk now: %r", error)
@@ -170,6 +175,12 @@ class WarmApiServer(DagsterApiServer):
             self._load_anew()
             self._server_id = str(uuid.uuid4())
             self._code.loaded()
+
+    def _reload_mended(self) -> None:
+        """Loads code that did not load once it has been written anew, as when somebody asks for a reload."""
+        if self._code.has_been_mended():
+            self._logger.info("the code that did not load has changed on disk; loading it")
+            self._reload()
 
     def _load_anew(self) -> None:
         try:

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -15,10 +15,11 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.orchestration.dagster_internals import launch_gate
+from backtest_pipeline.orchestration.dagster_internals import form_gate, launch_gate
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
 from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
+from backtest_pipeline.orchestration.tasks.running_tasks import running_tasks
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
 from backtest_pipeline.settings import Settings, get_settings
 from backtest_pipeline.storage.layout import CHART, HEATMAP, Layout
@@ -29,6 +30,13 @@ from backtest_pipeline.web.monitoring.liveness import sign_file
 from backtest_pipeline.web.monitoring.watch import EventLoop, Watch
 from backtest_pipeline.web.pages.own_pages import OwnPages, open_paths
 from backtest_pipeline.web.pages.result_pages import RenderMissing, ResultPages
+from backtest_pipeline.web.pages.results_app import ResultsApp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.result import BacktestResult
 
 _log = logging.getLogger("dagster-webserver.guard")
 
@@ -75,6 +83,13 @@ def guarded_app(
         dagster,
         prefix=prefix,
         results=ResultPages(layout, render_missing),
+        tables=ResultsApp(
+            layout,
+            prefix=prefix,
+            ttl_days=settings.task_result_ttl_days,
+            live=partial(running_tasks, context.instance),
+            benchmark=partial(_benchmark, settings),
+        ),
         checks=Health(context, settings).checks,
         figures=Counter(context.instance, layout, time.time).figures,
     )
@@ -131,6 +146,12 @@ def serve_guarded(
     )
 
 
+def _benchmark(settings: Settings, result: BacktestResult) -> NDArray[np.float64] | None:
+    from backtest_pipeline.workflows import render_report  # noqa: PLC0415  as below
+
+    return render_report.benchmark_of(settings.data_root, settings.candle_timezone, result)
+
+
 def _drawn(settings: Settings, task_id: str, name: str) -> bytes | None:
     """Draws what a task was left without because others were waiting."""
     from backtest_pipeline.workflows import render_report  # noqa: PLC0415  pandas, which nothing else here needs
@@ -156,6 +177,7 @@ def install() -> None:
         InternalsChanged: the command has another way of serving or of launching; it must not be started.
     """
     launch_gate.install()
+    form_gate.install()
     usual = dagster_cli.host_dagster_ui_with_workspace_process_context
     replace(dagster_cli, _SERVES, serve_guarded, used_by=dagster_cli.dagster_webserver)
     replace(dagster_cli, "create_app_from_workspace_process_context", _refuse_to_make_app, used_by=usual)

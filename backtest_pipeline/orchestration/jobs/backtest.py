@@ -31,6 +31,7 @@ from backtest_pipeline.orchestration.tasks.submitted_code import code_of_run
 from backtest_pipeline.results.disk_usage import require_room
 from backtest_pipeline.strategies.code_version import code_sha256
 from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.web.addresses import RESULTS
 
 _STRATEGIES = strategies()
 _FORM = launch_form(_STRATEGIES)
@@ -131,8 +132,8 @@ def write_results(context: dg.OpExecutionContext) -> None:
     description=(
         "Runs one backtest. Choose a strategy and its parameters, symbols, dates, money and fills, and "
         "launch; results appear in the task's folder and on the run's page. With the tag "
-        f"`{tags.REUSE}` set to `true`, an earlier run with the same result opens instead.\n\n"
-        + presets_text(_STRATEGIES)
+        f"`{tags.REUSE}` set to `true`, an earlier run with the same result opens instead. "
+        f"[All results]({RESULTS}) are in a table.\n\n" + presets_text(_STRATEGIES)
     ),
     metadata={
         "owner": OWNER,

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.run_config import MAY_BE_BLANK
 from backtest_pipeline.model.strategy import Strategy
 
 DEFAULT_STRATEGY = "sma_cross"
@@ -32,6 +33,13 @@ def launch_form(strategies: Mapping[str, type[Strategy]], *, varied: bool = Fals
         for name, field in fields_of(BacktestRequest).items()
         if name not in {"strategy", "params", "symbols"}
     }
+    for name in MAY_BE_BLANK:
+        fields[name] = dg.Field(
+            fields[name].config_type,
+            is_required=False,
+            default_value="",
+            description=fields[name].description,
+        )
     symbols = BacktestRequest.model_fields["symbols"].description
     return {
         "strategy": _selector(strategies, varied=varied),

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import AttemptSuperseded, BacktestError, RequestInvalid, StrategyFaulty
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.model.retries import retries_left
+from backtest_pipeline.model.source_place import trace_of
 from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.names import DagsterExecutionInterruptedError
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_of_database
@@ -35,6 +37,7 @@ def reported(context: dg.OpExecutionContext, stage: str) -> Iterator[None]:
     except AttemptSuperseded as error:
         raise dg.Failure(str(error), allow_retries=False) from None  # the task goes on without this attempt
     except BacktestError as error:
+        _log_trace(context, error)
         raise _failure(context, stage, error, str(error), retryable=_may_pass(error)) from None
     except Exception as error:
         if isinstance(error, OSError | MemoryError) or is_of_database(error):
@@ -56,7 +59,9 @@ def _failure(
 ) -> dg.Failure:
     """Writes down what happened as far as the disk and the database let it, and makes the op's failure."""
     retried = retryable and _retries_left(context)
-    record = TaskErrorRecord(type=type(error).__name__, message=message, retryable=retryable, stage=stage)
+    record = TaskErrorRecord(
+        type=type(error).__name__, message=message, retryable=retryable, stage=stage, **_place_of(error)
+    )
     run_tags = {tags.STAGE: f"failed: {stage}", tags.ERROR: message, tags.RESULT_PATH: ""}
     if not retried:
         run_tags[tags.MAX_RETRIES] = "0"
@@ -65,6 +70,18 @@ def _failure(
     with _left_to_the_sensor(context):
         ProgressTags(context.instance, context.run_id).write(run_tags)
     return dg.Failure(message, {"error": record.type}, allow_retries=False)
+
+
+def _log_trace(context: dg.OpExecutionContext, error: BacktestError) -> None:
+    """Logs what a strategy's error went through, of which the message shows one line."""
+    if isinstance(error, StrategyFaulty) and error.__cause__ is not None:
+        context.log.error("the traceback of strategy %s:\n%s", error.strategy, trace_of(error.__cause__))
+
+
+def _place_of(error: Exception) -> dict[str, Any]:
+    """Where a strategy has raised, as fields of the record."""
+    place = error.place if isinstance(error, StrategyFaulty) else None
+    return {} if place is None else {"file": place.file, "line": place.line, "source": place.source or None}
 
 
 def _record_interruption(context: dg.OpExecutionContext, stage: str) -> None:

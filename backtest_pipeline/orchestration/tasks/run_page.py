@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown_symbols, shown_with_unit
 from backtest_pipeline.model.request_tags import descriptive_tags
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.storage.layout import CHART, REPORT
+from backtest_pipeline.web.addresses import RESULTS
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.gaps import Gaps
@@ -64,6 +66,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
         description=f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}",
         metadata={
             "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
+            "result": dg.MetadataValue.url(f"{RESULTS}/{manifest.task_id}"),
             "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
             **numbers,
             "metrics": dg.MetadataValue.md(metrics_table(result.metrics)),
@@ -110,7 +113,7 @@ def _gap_text(gaps: Gaps) -> str:
     if not gaps.count:
         return "no gaps"
     after = f"{gaps.largest_from:%Y-%m-%d %H:%M}"
-    return f"{gaps.count:,} gaps, the largest of about {gaps.largest_bars:,} bars after {after}"
+    return f"{counted(gaps.count, 'gap')}, the largest of about {gaps.largest_bars:,} bars after {after}"
 
 
 def metrics_table(metrics: Mapping[str, float | None]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
 from backtest_pipeline.model.task_kind import strategies_of
 from backtest_pipeline.orchestration.tasks.run_page import HEADLINES, metrics_table
@@ -61,7 +62,10 @@ def sweep_progress(
 def sweep_lines(request: SweepRequest, tally: TrialTally) -> list[str]:
     """How many trials there are of each state, and what is worth knowing of them."""
     states = ", ".join(f"{count:,} {state}" for state, count in tally.states.items() if count)
-    return [f"{tally.done:,} trials: {states}; {tally.ranked:,} rank", *sweep_remarks(request, tally)]
+    return [
+        f"{counted(tally.done, 'trial')}: {states}; {counted(tally.ranked, 'ranks', 'rank')}",
+        *sweep_remarks(request, tally),
+    ]
 
 
 def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
@@ -71,7 +75,7 @@ def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
         where = f" with {' and '.join(request.where)}" if request.where else ""
         remarks.append(f"no trial has a {request.objective}{where}, so none ranks and there is no best")
     if tally.states["failed"]:
-        remarks.append(f"{tally.states['failed']:,} trials failed; trials.parquet tells why")
+        remarks.append(f"{counted(tally.states['failed'], 'trial')} failed; trials.parquet tells why")
     return remarks
 
 

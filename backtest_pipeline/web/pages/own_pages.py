@@ -10,10 +10,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtest_pipeline.web.access.guard import USER
 from backtest_pipeline.web.access.refusal import json_answer
+from backtest_pipeline.web.addresses import RESULTS
 from backtest_pipeline.web.monitoring.cached import Cached
 from backtest_pipeline.web.monitoring.health_checks import Check, health_answer
 from backtest_pipeline.web.monitoring.prometheus import Figures, Metrics
 from backtest_pipeline.web.pages.result_pages import ResultPages
+from backtest_pipeline.web.pages.results_app import ResultsApp
 
 HEALTH = "/healthz"
 METRICS = "/metrics"
@@ -30,6 +32,7 @@ class OwnPages:
         *,
         prefix: str,
         results: ResultPages,
+        tables: ResultsApp | None = None,
         checks: Callable[[], Sequence[Check]],
         figures: Callable[[Sequence[Check]], Figures],
     ) -> None:
@@ -39,12 +42,14 @@ class OwnPages:
             app: answers for everything else.
             prefix: the path prefix of the whole server, or empty.
             results: answers for the tasks' files.
+            tables: answers below `/results`; `None` where there are no such pages.
             checks: looks at the service, in a thread.
             figures: counts, in a thread, given what the checks found.
         """
         self._app = app
         self._prefix = prefix
         self._results = results
+        self._tables = tables
         self._checks = Cached(checks, keep_s=_HEALTH_KEPT_S, patience_s=_PATIENCE_S)
         self._metrics = Metrics()
         self._page = Cached(
@@ -54,7 +59,9 @@ class OwnPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers where the path is ours."""
         path = self._without_prefix(scope["path"]) if scope["type"] == "http" else ""
-        if path not in {HEALTH, METRICS} and not path.startswith(TASKS):
+        if self._tables is not None and (path == RESULTS or path.startswith(f"{RESULTS}/")):
+            await self._tables(path, scope, receive, send)
+        elif path not in {HEALTH, METRICS} and not path.startswith(TASKS):
             await self._app(scope, receive, send)
         elif scope["method"] not in {"GET", "HEAD"}:
             problem = {"errors": [{"message": "this page is only read; send GET"}]}

@@ -79,6 +79,17 @@ class ResultPages:
         return await run_in_threadpool(self._render_missing, task_id, name)
 
 
+async def send_download(path: Path, scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends a file of a task to be saved, never to be shown: whatever is in it runs nowhere."""
+    descriptor = await run_in_threadpool(_opened, path.parent, path.name)
+    if descriptor is None:
+        await _send(_page(404, f"the task has no {path.name} any more"), scope, receive, send)
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        answer = _file_answer(file, path.name, scope["method"], download=True)
+        await _send(answer, scope, receive, send)
+
+
 def _opened(folder: Path, name: str) -> int | None:
     """A descriptor of a regular file in a real folder, `None` where a link or anything else stands there."""
     try:
@@ -98,14 +109,17 @@ def _opened(folder: Path, name: str) -> int | None:
     return None
 
 
-def _file_answer(file: IO[bytes], name: str, method: str) -> Response:
+def _file_answer(file: IO[bytes], name: str, method: str, *, download: bool = False) -> Response:
     """What is in an open file; `FileResponse` would open it again by its name, though it were a link."""
     size_bytes = os.fstat(file.fileno()).st_size
-    headers = _headers(_POLICIES[name])
+    headers = _headers(_STILL_POLICY if download else _POLICIES[name])
     headers["content-length"] = str(size_bytes)
+    kind = "application/octet-stream" if download else _KINDS[name]
+    if download:
+        headers["content-disposition"] = f'attachment; filename="{name}"'
     if method == "HEAD":
-        return Response(headers=headers, media_type=_KINDS[name])
-    return StreamingResponse(_pieces(file, size_bytes), headers=headers, media_type=_KINDS[name])
+        return Response(headers=headers, media_type=kind)
+    return StreamingResponse(_pieces(file, size_bytes), headers=headers, media_type=kind)
 
 
 async def _pieces(file: IO[bytes], left_bytes: int) -> AsyncIterator[bytes]:

@@ -1,0 +1,21 @@
+"""What a result's safety nets have found, as whoever ranks, lists or compares results asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LOOKS_AHEAD = "looks ahead"
+"""Stands beside the name of a strategy whose signals change with the bars after them."""
+
+
+def looks_ahead(checks: Mapping[str, Any]) -> bool | None:
+    """Whether the look-ahead check has found any; None where it was not made."""
+    found = checks.get("look_ahead")
+    passed = found.get("passed") if isinstance(found, Mapping) else None
+    return None if passed is None else not passed
+
+
+def named_with_checks(name: str, checks: Mapping[str, Any]) -> str:
+    """Return a strategy's name, and what is wrong with its result beside it."""
+    return f"{name} ({LOOKS_AHEAD})" if looks_ahead(checks) else name

@@ -1,0 +1,110 @@
+"""Which finished tasks a table shows, and in which order, as one SQL query over the index of manifests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.model.metric_condition import MetricCondition
+
+SEPARATOR = "\x1f"
+"""Stands around every entry of a list that is kept as text, so that a whole entry can be searched for."""
+
+FACTS = (
+    "state",
+    "strategy",
+    "symbols",
+    "kind",
+    "timeframe",
+    "submitted_at",
+    "finished_at",
+    "duration_ms",
+    "pinned",
+)
+"""Columns, beside the metrics, by which a table can be sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks to show; empty texts: any.
+
+    Attributes:
+        state: `completed`, `failed` or `cancelled`.
+        kind: `backtest` or `sweep`.
+        strategy: the strategy's name.
+        symbol: a symbol among the task's.
+        since: submitted on that day or later, `2026-01-31`, in UTC.
+        until: submitted on that day or earlier.
+        labels: entries `name=value` that the task has.
+        params: entries `name=value` that the task has, values as JSON writes them, texts without quotes.
+        conditions: what metrics must be.
+        pinned: only what is kept past its time.
+    """
+
+    state: str = ""
+    kind: str = ""
+    strategy: str = ""
+    symbol: str = ""
+    since: str = ""
+    until: str = ""
+    labels: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    conditions: tuple[MetricCondition, ...] = ()
+    pinned: bool = False
+
+    def where(self) -> tuple[str, list[Any]]:
+        """The condition and its values."""
+        parts, values = ["problem IS NULL"], list[Any]()
+        for column in ("state", "kind", "strategy"):
+            if wanted := getattr(self, column):
+                parts.append(f"{column} = ?")
+                values.append(wanted)
+        entries = [
+            ("symbols", [self.symbol] if self.symbol else []),
+            ("labels", self.labels),
+            ("params", self.params),
+        ]
+        for column, wanted_entries in entries:
+            for entry in wanted_entries:
+                parts.append(f"instr({column}, ?) > 0")
+                values.append(f"{SEPARATOR}{entry}{SEPARATOR}")
+        if self.since:
+            parts.append("submitted_at >= ?")
+            values.append(self.since)
+        if self.until:
+            parts.append("substr(submitted_at, 1, 10) <= ?")
+            values.append(self.until)
+        for one in self.conditions:  # a metric that is none is NULL and meets none of them
+            parts.append(f"{metric_column(one.metric)} {one.comparison} ?")
+            values.append(one.number)
+        if self.pinned:
+            parts.append("pinned = 1")
+        return " AND ".join(parts), values
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By what a table is sorted: one of `FACTS` or a metric. What is unknown comes last, either way."""
+
+    by: str = "submitted_at"
+    descending: bool = True
+
+    def clause(self) -> str:
+        """The SQL behind `ORDER BY`; ties are in the order of the tasks' ids."""
+        direction = "DESC" if self.descending else "ASC"
+        if self.by in FACTS:  # which every task has
+            return f"{self.by} {direction}, task_id ASC"
+        column = metric_column(self.by)
+        return f"{column} {direction} NULLS LAST, task_id ASC"
+
+
+def metric_column(name: str) -> str:
+    """The column of a metric.
+
+    Raises:
+        KeyError: there is no such metric; no other text ever becomes part of a query.
+    """
+    if name not in METRICS:
+        raise KeyError(name)
+    return f"m_{name}"

@@ -1,0 +1,194 @@
+"""Some results side by side, drawn by the server: what differs, curves, metrics, months."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.reports.charts.palette import SERIES
+from backtest_pipeline.reports.comparison import best, request_differences
+from backtest_pipeline.reports.html_tables import plain, tone
+from backtest_pipeline.reports.report_statistics import days_of, monthly_returns
+from backtest_pipeline.web.pages.html_document import name_of, outside
+from backtest_pipeline.web.pages.svg_curves import polyline, thinned
+from backtest_pipeline.web.pages.wording import Wording
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.result import BacktestResult
+
+MOST_COMPARED = 8
+_POINTS, _WIDTH, _HEIGHT = 600, 1_000, 320
+_MOST_MONTHS = 240
+
+
+def comparison_page(
+    results: Mapping[str, BacktestResult],
+    benchmarks: Mapping[str, NDArray[np.float64]],
+    problems: list[str],
+    words: Wording,
+    prefix: str,
+) -> str:
+    """The page's body.
+
+    Args:
+        results: by task id, one or more.
+        benchmarks: by task id, as long as the result's equity, of those whose candles are there.
+        problems: why tasks that were asked for are missing.
+        words: the reader's language.
+        prefix: the path prefix of the server.
+    """
+    heads = _heads(results, words, prefix)
+    notes = "".join(f'<p class="note warning">{outside(problem)}</p>' for problem in problems)
+    return (
+        f"<h1>{words('Compare')}</h1>{notes}"
+        f"<section><h2>{words('What differs in the requests')}</h2>"
+        f"{_differences(results, heads, words)}</section>"
+        f"<section><h2>{words('Equity, from 1.0')}</h2>{_curves(results, benchmarks, words)}</section>"
+        f"<section><h2>{words('Metrics')}</h2>{_metrics(results, heads, words)}</section>"
+        f"<section><h2>{words('Monthly returns')}</h2>{_months(results, heads, words)}</section>"
+    )
+
+
+def believed(result: BacktestResult) -> bool:
+    """Whether no check of a result has failed; one that has is never the best."""
+    return not any(
+        isinstance(check, Mapping) and check.get("passed") is False for check in result.checks.values()
+    )
+
+
+def _heads(results: Mapping[str, BacktestResult], words: Wording, prefix: str) -> str:
+    cells = []
+    for place, (task_id, one) in enumerate(results.items()):
+        why = words("Look-ahead was found: do not believe these numbers.")
+        mark = (
+            ""
+            if believed(one)
+            else f'<br><span class="warning" title="{why}">⚠ {words("a check failed")}</span>'
+        )
+        cells.append(
+            f'<th scope="col" class="number">{_swatch(place)} {place + 1}. '
+            f'<a href="{outside(prefix)}/results/{outside(task_id)}">{name_of(one.request.strategy)}</a>'
+            f"{mark}</th>"
+        )
+    return f"<thead><tr><th></th>{''.join(cells)}</tr></thead>"
+
+
+def _swatch(place: int) -> str:
+    return (
+        f'<svg width="18" height="4"><rect width="18" height="4" fill="{SERIES[place % len(SERIES)]}"/></svg>'
+    )
+
+
+def _differences(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
+    differences = request_differences({task_id: one.request.to_dict() for task_id, one in results.items()})
+    if not differences:
+        return f'<p class="note">{words("Nothing: all ask for the same.")}</p>'
+    ordered = sorted(differences.items(), key=lambda item: not item[0].startswith("params."))
+    rows = "".join(
+        f'<tr><th scope="row">{name_of(field)}</th>'
+        + "".join(f'<td class="number">{name_of(plain(values.get(task_id)))}</td>' for task_id in results)
+        + "</tr>"
+        for field, values in ordered
+    )
+    return f'<div class="wide"><table>{heads}<tbody>{rows}</tbody></table></div>'
+
+
+def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
+    names = list(dict.fromkeys(name for one in results.values() for name in one.metrics))
+    rows = []
+    for name in names:
+        values = {task_id: one.metrics.get(name) for task_id, one in results.items()}
+        winners = best(
+            name, {task_id: value for task_id, value in values.items() if believed(results[task_id])}
+        )
+        cells = "".join(
+            f'<td class="number {tone(name, value)}{" best" if task_id in winners else ""}">'
+            f"{'★ ' if task_id in winners else ''}{outside(shown(name, value))}</td>"
+            for task_id, value in values.items()
+        )
+        facts = facts_of(name)
+        rows.append(
+            f'<tr title="{outside(facts.meaning)}"><th scope="row">{outside(facts.title)}</th>{cells}</tr>'
+        )
+    return (
+        f'<p class="note">★ {words("best")}</p>'
+        f'<div class="wide"><table>{heads}<tbody>{"".join(rows)}</tbody></table></div>'
+    )
+
+
+def _curves(
+    results: Mapping[str, BacktestResult], benchmarks: Mapping[str, NDArray[np.float64]], words: Wording
+) -> str:
+    lines: list[tuple[NDArray[np.float64], NDArray[np.float64], str]] = []
+    for place, (task_id, one) in enumerate(results.items()):
+        colour = SERIES[place % len(SERIES)]
+        stamps = one.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+        moments = stamps.astype(np.int64).astype(np.float64)  # exact until the year 2255
+        curves = [("", one.equity["equity"].to_numpy(dtype=np.float64))]
+        if task_id in benchmarks:
+            curves.append((' class="dashed"', benchmarks[task_id]))
+        for kind, values in curves:
+            attributes = f'stroke="{colour}"{kind}'
+            lines.append(
+                (thinned(moments, _POINTS), thinned(values, _POINTS) / one.request.initial_cash, attributes)
+            )
+    first, last = min(of[0][0] for of in lines), max(of[0][-1] for of in lines)
+    low, high = min(float(of[1].min()) for of in lines), max(float(of[1].max()) for of in lines)
+    drawn = "".join(
+        polyline(
+            (moments - first) / max(last - first, 1),
+            values,
+            low=low,
+            high=high,
+            width=_WIDTH,
+            height=_HEIGHT,
+            attributes=attributes,
+        )
+        for moments, values, attributes in lines
+    )
+    days = [str(np.datetime64(int(moment), "us").astype("datetime64[D]")) for moment in (first, last)]
+    dashed = f" · - - - {words('benchmark')}" if benchmarks else ""
+    return (
+        f'<svg class="curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{words("Equity, from 1.0")}">{drawn}</svg>'
+        f'<p class="note">{days[0]} … {days[1]} · {low:.2f} … {high:.2f}{dashed}</p>'
+    )
+
+
+def _months(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
+    returns = {task_id: _by_month(one) for task_id, one in results.items()}
+    months = sorted({month for of in returns.values() for month in of}, reverse=True)[:_MOST_MONTHS]
+    first = next(iter(results))
+    rows = []
+    for month in months:
+        base = returns[first].get(month)
+        cells = []
+        for task_id, of in returns.items():
+            value = of.get(month)
+            apart = (
+                f" <small>({value - base:+.2%})</small>"
+                if task_id != first and value is not None and base is not None
+                else ""
+            )
+            kind = "" if not value else ("gain" if value > 0 else "loss")
+            cells.append(f'<td class="number {kind}">{"-" if value is None else f"{value:z.2%}"}{apart}</td>')
+        rows.append(f'<tr><th scope="row">{month[0]}-{month[1]:02d}</th>{"".join(cells)}</tr>')
+    return (
+        f'<p class="note">({words("difference to the first")})</p>'
+        f'<div class="wide"><table>{heads}<tbody>{"".join(rows)}</tbody></table></div>'
+    )
+
+
+def _by_month(result: BacktestResult) -> dict[tuple[int, int], float]:
+    moments = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+    years = monthly_returns(
+        days_of(moments, result.request.timeframe),
+        result.equity["equity"].to_numpy(dtype=np.float64),
+        result.request.initial_cash,
+    )
+    return {(year, month): value for year, months in years.items() for month, value in months.items()}

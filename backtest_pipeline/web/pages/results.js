@@ -1,0 +1,67 @@
+"use strict";
+const prefix = document.body.dataset.prefix;
+const said = document.getElementById("said");
+
+async function sent(path, content) {
+  const answer = await fetch(prefix + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(content),
+  });
+  const body = await answer.json();
+  if (body.errors) throw new Error(body.errors[0].message);
+  if (!answer.ok) throw new Error(String(answer.status));
+  return body;
+}
+
+/* Launching and cancelling go through GraphQL, as Dagster's own pages do: the same checks, the same records. */
+const actions = {
+  async pin(button) {
+    await sent("/results/pin", { task_id: button.dataset.task, pinned: button.dataset.pinned === "true" });
+    location.reload();
+  },
+  async cancel(button) {
+    const { data } = await sent("/graphql", {
+      query: `mutation Cancel($run: String!) { terminateRun(runId: $run, terminatePolicy: SAFE_TERMINATE) {
+        __typename ... on TerminateRunFailure { message } ... on UnauthorizedError { message } ... on PythonError { message } } }`,
+      variables: { run: button.dataset.run },
+    });
+    said.textContent = data.terminateRun.message || "";
+    if (!data.terminateRun.message) await live();
+  },
+  async rerun(button) {
+    const { data } = await sent("/graphql", {
+      query: `mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
+        __typename ... on LaunchRunSuccess { run { runId } } ... on RunConfigValidationInvalid { errors { message } }
+        ... on UnauthorizedError { message } ... on PythonError { message } } }`,
+      variables: { params: JSON.parse(button.dataset.launch) },
+    });
+    const answer = data.launchRun;
+    if (answer.run) location.assign(`${prefix}/runs/${answer.run.runId}`);
+    else said.textContent = answer.message || (answer.errors || []).map((one) => one.message).join("; ");
+  },
+};
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-action]");
+  if (!button) return;
+  button.disabled = true;
+  try {
+    await actions[button.dataset.action](button);
+  } catch (error) {
+    said.textContent = error.message;
+  } finally {
+    button.disabled = false;
+  }
+});
+
+async function live() {
+  const place = document.getElementById("live");
+  if (!place || place.contains(document.activeElement)) return;
+  const answer = await fetch(`${prefix}/results/live${location.search}`);
+  if (answer.ok) place.innerHTML = await answer.text(); /* the server's own HTML, every name in it escaped */
+}
+
+if (document.getElementById("live")) {
+  setInterval(() => document.hidden || live().catch(() => {}), 3000);
+}

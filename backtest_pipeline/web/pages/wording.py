@@ -1,0 +1,105 @@
+"""What the pages of results say, in English and Korean."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["en", "ko"]
+
+_KOREAN: dict[str, str] = {
+    "Results": "결과",
+    "All results": "모든 결과",
+    "Running and waiting": "실행 중 · 대기 중",
+    "Nothing runs or waits.": "실행 중이거나 대기 중인 작업이 없습니다.",
+    "Filter": "필터",
+    "Show": "보기",
+    "Clear": "초기화",
+    "strategy": "전략",
+    "symbol": "종목",
+    "symbols": "종목",
+    "state": "상태",
+    "kind": "종류",
+    "any": "전체",
+    "from": "시작일",
+    "to": "종료일",
+    "label (name=value)": "라벨 (이름=값)",
+    "parameter (name=value)": "매개변수 (이름=값)",
+    "metric (sharpe > 1)": "지표 (sharpe > 1)",
+    "only pinned": "고정된 것만",
+    "equity": "자산",
+    "submitted": "제출",
+    "parameters": "매개변수",
+    "labels": "라벨",
+    "choose": "선택",
+    "Compare": "비교",
+    "Compare the ticked": "선택한 결과 비교",
+    "previous page": "이전",
+    "next page": "다음",
+    "tasks": "개 작업",
+    "No task fits these filters.": "조건에 맞는 작업이 없습니다.",
+    "The results are still being read; this table is not complete yet.": (
+        "결과를 읽는 중입니다. 아직 전체 목록이 아닙니다."
+    ),
+    "queued": "대기 중",
+    "running": "실행 중",
+    "completed": "완료",
+    "failed": "실패",
+    "cancelled": "취소됨",
+    "backtest": "백테스트",
+    "sweep": "탐색",
+    "a check failed": "검사 실패",
+    "Look-ahead was found: do not believe these numbers.": (
+        "미래 참조가 발견되었습니다. 이 수치는 믿을 수 없습니다."
+    ),
+    "pinned": "고정됨",
+    "Pin": "고정",
+    "Unpin": "고정 해제",
+    "Cancel": "취소",
+    "Run again": "다시 실행",
+    "Open in launchpad with this request": "이 요청으로 런치패드 열기",
+    "Report": "보고서",
+    "Dagster run": "Dagster 실행",
+    "Files": "파일",
+    "Metrics": "지표",
+    "Error": "오류",
+    "Request": "요청",
+    "You may look only.": "보기 권한만 있습니다.",
+    "What differs in the requests": "요청의 차이",
+    "Nothing: all ask for the same.": "차이가 없습니다. 요청이 모두 같습니다.",
+    "Equity, from 1.0": "자산 (1.0에서 시작)",
+    "benchmark": "벤치마크",
+    "Monthly returns": "월별 수익률",
+    "difference to the first": "첫 번째와의 차이",
+    "month": "월",
+    "Tick two to eight completed backtests to compare them.": ("비교할 완료된 백테스트를 2~8개 선택하세요."),
+    "There is no such task, or its results are gone.": "그런 작업이 없거나 결과가 삭제되었습니다.",
+    "Those that could not be read are left out:": "읽을 수 없어 제외된 작업:",
+    "best": "최고",
+}
+
+
+class Wording:
+    """Words in the language of whoever looks."""
+
+    def __init__(self, accept_language: str) -> None:
+        """Chooses by the browser's header `Accept-Language`."""
+        self.language: Language = _preferred(accept_language)
+
+    def __call__(self, english: str) -> str:
+        """The words in the reader's language; what is a name, such as a strategy's, is not asked for."""
+        return _KOREAN[english] if self.language == "ko" else english
+
+
+def _preferred(accept_language: str) -> Language:
+    """Korean where it is wanted more than English."""
+    weights: dict[str, float] = {}
+    for part in accept_language.split(",")[:20]:
+        tag, _, rest = part.strip().partition(";")
+        weight = rest.strip().removeprefix("q=")
+        try:
+            value = float(weight) if weight else 1.0
+        except ValueError:
+            value = 0.0
+        name = tag.strip().lower().partition("-")[0]
+        weights[name] = max(value, weights.get(name, 0.0))
+    return "ko" if weights.get("ko", 0.0) > weights.get("en", 0.0) else "en"

@@ -1,0 +1,107 @@
+"""A pandas frame as people have it becomes candles, or is refused with what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backtest_pipeline import BacktestRequest, IntRange, SweepRequest, run_backtest, run_sweep
+from backtest_pipeline.candles.frame_candles import candles_of_frame
+from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid
+from backtest_pipeline_tests.results.published import wandering
+
+PLAIN = wandering("BTCUSD", 60)
+REQUEST = BacktestRequest(strategy="sma_cross", params={"fast": 3, "slow": 8}, symbols=["BTCUSD"])
+
+
+def _frame() -> pd.DataFrame:
+    return PLAIN.to_frame()
+
+
+def _yahoo() -> pd.DataFrame:
+    """As yfinance makes it: two levels of columns, capitals, the day as the index."""
+    frame = _frame().rename(columns=str.capitalize).set_index("Timestamp").rename_axis("Date")
+    frame.columns = pd.MultiIndex.from_product([frame.columns, ["BTCUSD"]], names=["Price", "Ticker"])
+    other = frame.rename(columns={"BTCUSD": "ETHUSD"}) * 2
+    return pd.concat([frame, other], axis="columns", sort=False)
+
+
+def _numbers(unit: str) -> pd.DataFrame:
+    frame = _frame()
+    return frame.assign(timestamp=frame["timestamp"].dt.as_unit(unit).astype(np.int64))
+
+
+FRAMES = {
+    "its own": _frame(),
+    "an index of moments": _frame().set_index("timestamp"),
+    "an index without a name": _frame().set_index("timestamp").rename_axis(None),
+    "capitals": _frame().rename(columns=str.upper),
+    "ccxt": _numbers("ms"),
+    "seconds": _numbers("s"),
+    "nanoseconds": _numbers("ns").rename(columns={"timestamp": "Open time"}),
+    "text": _frame().assign(timestamp=_frame()["timestamp"].dt.strftime("%Y-%m-%d")),
+    "an index of text": _frame().astype({"timestamp": str}).set_index("timestamp").rename_axis("Date"),
+    "newest first": _frame().iloc[::-1],
+    "no zone": _frame().assign(timestamp=_frame()["timestamp"].dt.tz_localize(None)),
+    "another zone": _frame().assign(timestamp=_frame()["timestamp"].dt.tz_convert("Asia/Seoul")),
+    "short names": _frame().set_axis(["Date", "O", "H", "L", "C", "V"], axis="columns"),
+    "further columns": _frame().assign(**{"Adj Close": 1.0, "dividends": 0.0}),
+    "yfinance": _yahoo(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_each_usual_frame_yields_the_same_candles_and_the_same_backtest(frame: pd.DataFrame) -> None:
+    assert candles_of_frame(frame, "BTCUSD", "1d").fingerprint() == PLAIN.fingerprint()
+    wanted = run_backtest({"BTCUSD": PLAIN}, REQUEST).metrics
+    assert run_backtest({"BTCUSD": frame}, REQUEST).metrics == wanted
+    assert run_backtest(frame, REQUEST).metrics == wanted
+
+
+def test_times_without_a_zone_are_of_the_zone_that_the_call_says() -> None:
+    naive = _frame().assign(timestamp=_frame()["timestamp"].dt.tz_localize(None))
+    shifted = candles_of_frame(naive, "BTCUSD", "1d", "Asia/Seoul").timestamp
+    assert (PLAIN.timestamp - shifted == np.timedelta64(9, "h")).all()
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (_frame().drop(columns="volume"), "no column for volume, but timestamp, open"),
+        (_frame().drop(columns="timestamp"), "it has no times; name their column `timestamp`"),
+        (_frame().assign(timestamp="03/04/2020"), "cannot be read .*pandas.to_datetime"),
+        (_frame().assign(close="dear"), "close holds what is no number"),
+        (_frame().assign(timestamp=None), "there is no time .*, row 0"),
+        (_frame().assign(high=0.5), "high is below"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_cure(frame: pd.DataFrame, says: str) -> None:
+    with pytest.raises(CandlesInvalid, match=says):
+        run_backtest(frame, REQUEST)
+
+
+def test_bars_of_another_length_are_refused_and_not_annualised_as_days() -> None:
+    hours = _frame().assign(timestamp=pd.date_range("2024-01-01", periods=60, freq="h", tz="UTC"))
+    with pytest.raises(CandlesInvalid, match=r"these are not 1d candles.*timeframe='1h'"):
+        run_backtest(hours, REQUEST)
+    assert run_backtest(hours, REQUEST.model_copy(update={"timeframe": "1h"})).metrics
+
+
+def test_one_frame_alone_is_refused_for_two_symbols_and_so_is_what_is_no_frame() -> None:
+    two = REQUEST.model_copy(update={"symbols": ["BTCUSD", "ETHUSD"]})
+    with pytest.raises(RequestInvalid, match="for BTCUSD, ETHUSD"):
+        run_backtest(_frame(), two)
+    with pytest.raises(RequestInvalid, match="not list"):
+        run_backtest({"BTCUSD": [1, 2]}, REQUEST)  # type: ignore[dict-item]  # what is tested
+
+
+@pytest.mark.parametrize(
+    "given",
+    [_frame(), {"BTCUSD": _frame()}, {"1d": {"BTCUSD": _frame()}}],
+    ids=["alone", "symbol", "timeframe"],
+)
+def test_a_sweep_takes_frames_as_a_backtest_does(given: object) -> None:
+    request = SweepRequest(backtest=REQUEST, space={"params.fast": IntRange(2, 4)})
+    wanted = run_sweep({"BTCUSD": PLAIN}, request).trials
+    pd.testing.assert_frame_equal(run_sweep(given, request).trials, wanted)  # type: ignore[arg-type]  # of each kind
