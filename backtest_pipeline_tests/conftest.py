@@ -22,6 +22,7 @@ _WITH_SERVICES = (
     "/deploy/test_backup.py",
     "/deploy/test_wheel.py",
     "/test_in_browser.py",
+    "/test_sweep_in_browser.py",
 )
 # Their tests share the containers.
 _IN_CONTAINERS = ("test_containers.py", "test_deployment.py")

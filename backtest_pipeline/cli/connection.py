@@ -10,7 +10,7 @@ from backtest_pipeline.cli.output import stderr
 from backtest_pipeline.model.errors import ServiceError
 from backtest_pipeline.sdk.client import BacktestClient
 
-_FIRST_PATIENCE_S = 1.5
+_FIRST_PATIENCE_S = 1.0
 
 
 def connected(*, patience_s: float = 10.0) -> BacktestClient:

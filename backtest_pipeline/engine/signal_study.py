@@ -95,11 +95,11 @@ def study_metrics(moments: NDArray[np.datetime64], return_frac: NDArray[np.float
     """Statistics of the signals that found their exit.
 
     `signals` counts all of them. `signal_win_rate` is the share of returns above 0, `signal_avg_return`
-    their mean, `signal_max_drawdown` the deepest fall of their running sum below its peak, from a start
-    of 0, as a positive fraction.
+    their mean, `signal_max_drawdown` the deepest fall below its peak of what they make of 1, one after
+    another, as a positive fraction: 0 to 1, for a short that lost more than all leaves nothing.
 
     Args:
-        moments: shape (m,), when each signal came; the running sum goes by it.
+        moments: shape (m,), when each signal came; they follow one another by it.
         return_frac: shape (m,), NaN without exit.
     """
     if (moments[1:] < moments[:-1]).any():

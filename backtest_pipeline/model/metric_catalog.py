@@ -220,7 +220,7 @@ METRICS: dict[str, MetricFacts] = {
     ),
     "signal_max_drawdown": MetricFacts(
         "Signal drawdown",
-        "The deepest fall of the sum of the signals' returns below its highest value until then.",
+        "The deepest fall of what one after another of the signals would have made of 1, compounded.",
         "fraction",
         "less",
         "Signals by themselves",
@@ -244,7 +244,7 @@ def shown(name: str, value: float | None) -> str:
     """Writes a metric for people: the same digits wherever it is shown.
 
     Fractions are percent with two digits, money and ratios have two digits, counts none; days and bars have
-    two where they are not whole. Nothing is written as minus zero.
+    two where they are not whole, and their unit. Nothing is written as minus zero.
     """
     if value is None:
         return MISSING
@@ -254,7 +254,10 @@ def shown(name: str, value: float | None) -> str:
     if abs(value) >= LONGEST_WRITTEN_OUT:
         return f"{value:.2e}"
     whole = unit == "count" or (unit in {"days", "bars"} and float(value).is_integer())
-    return f"{value:z,.0f}" if whole else f"{value:z,.2f}"
+    text = f"{value:z,.0f}" if whole else f"{value:z,.2f}"
+    if unit not in {"days", "bars"}:
+        return text
+    return f"{text} {unit.removesuffix('s') if text == '1' else unit}"
 
 
 def shown_symbols(symbols: Sequence[str], most: int = 10) -> str:

@@ -34,6 +34,9 @@ class Signals:
         short_entry: shape (n,), bool: open a short position; `None` means never.
         short_exit: shape (n,), bool: close a short position; `None` means never.
         confidence: shape (n,), float64 in 0 to 1, how good the signal at the bar is; `None` means 1.
+        lines: what reports draw over the prices, by name: arrays of shape (n,), NaN where there is nothing,
+            or one number. Decides nothing, and is asked for anew when a report is drawn.
+        panes: the same for panes of their own below the prices, by title: `{"RSI": {"index": ...}}`.
     """
 
     entry: NDArray[np.bool_]
@@ -41,6 +44,8 @@ class Signals:
     short_entry: NDArray[np.bool_] | None = None
     short_exit: NDArray[np.bool_] | None = None
     confidence: NDArray[np.float64] | None = None
+    lines: Mapping[str, NDArray[np.float64] | float] | None = None
+    panes: Mapping[str, Mapping[str, NDArray[np.float64] | float]] | None = None
 
 
 class StrategyParams(BaseModel):

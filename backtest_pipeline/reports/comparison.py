@@ -1,4 +1,4 @@
-"""Several results side by side: curves from the same start, metrics with the best marked, what was asked."""
+"""Several results side by side: what differs, curves from the same start, metrics with the best marked."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def comparison_html(results: Mapping[str, BacktestResult]) -> str:
     body = "\n".join(
         [
             f"<header><h1>{len(results)} backtests compared</h1></header>",
+            f"<section><h2>What differs in the requests</h2>{differences_table(requests)}</section>",
             _curves_section(results),
             f"<section><h2>Metrics</h2>{metrics_table(metrics)}</section>",
-            f"<section><h2>What differs in the requests</h2>{differences_table(requests)}</section>",
         ]
     )
     data = {"charts": embedded(_figures(results)), "palette": {"light": LIGHT, "dark": DARK}}
@@ -90,14 +90,14 @@ def _figures(results: Mapping[str, BacktestResult]) -> dict[str, figure]:
     timeframe = intraday[0] if intraday else "1d"
     timeline = Timeline.of(min(of[0] for of in moments), max(of[-1] for of in moments), timeframe)
     equity = timeline.empty("equity", 380, "0.00", with_times=False)
-    drawdown = timeline.empty("drawdown", 160, "0.[00]%", y_range=DataRange1d(end=0))
+    drawdown = timeline.empty("drawdown", 160, "0.[00]%", y_range=DataRange1d(flipped=True, end=0))
     add_level(equity, 1.0)
     for place, (one, moment) in enumerate(zip(results.values(), moments, strict=True)):
         colour, tip = SERIES[place % len(SERIES)], f"number {place + 1}"
         rebased = one.equity["equity"].to_numpy(dtype=np.float64) / one.request.initial_cash
         line = timeline.add_line(equity, moment, rebased, colour=colour, name=f"equity-{place}")
         timeline.add_tips(equity, line, {tip: "@y{0.0000}"})
-        depth = -one.equity["drawdown_frac"].to_numpy(dtype=np.float64)
+        depth = one.equity["drawdown_frac"].to_numpy(dtype=np.float64)
         line = timeline.add_line(drawdown, moment, depth, colour=colour, name=f"drawdown-{place}")
         timeline.add_tips(drawdown, line, {tip: "@y{0.00%}"})
     return {"equity": equity, "drawdown": drawdown}
@@ -106,7 +106,7 @@ def _figures(results: Mapping[str, BacktestResult]) -> dict[str, figure]:
 def _curves_section(results: Mapping[str, BacktestResult]) -> str:
     buttons = "".join(
         f'<button data-line="{place}" aria-pressed="true">{swatch(place)}'
-        f"{place + 1}. {escaped(name)}</button>"
+        f'<span title="{escaped(name)}">{place + 1}. {escaped(name)}</span></button>'
         for place, name in enumerate(results)
     )
     return (
@@ -119,12 +119,14 @@ def _curves_section(results: Mapping[str, BacktestResult]) -> str:
 def metrics_table(metrics: Mapping[str, Metrics]) -> str:
     """Every metric of each result, the best of it marked."""
     names = list(dict.fromkeys(name for of in metrics.values() for name in of))
+    by_name = {name: {of: one.get(name) for of, one in metrics.items()} for name in names}
+    names.sort(key=lambda name: len({shown(name, value) for value in by_name[name].values()}) == 1)
     rows = []
     for name in names:
-        values = {of: one.get(name) for of, one in metrics.items()}
+        values = by_name[name]
         winners = best(name, values)
         cells = "".join(
-            f'<td class="number {"best" if of in winners else ""} {tone(name, value)}">'
+            f'<td class="number {"best" if of in winners else ""} {tone(name, value, metrics[of])}">'
             f"{escaped(shown(name, value))}</td>"
             for of, value in values.items()
         )
@@ -152,11 +154,11 @@ def differences_table(requests: Mapping[str, Mapping[str, object]]) -> str:
 def columns_table(names: list[str], rows: list[str], side: str) -> str:
     """A table with a column for each result, its colour in its head."""
     heads = "".join(
-        f'<th scope="col" class="{side}">{swatch(place)} {escaped(name)}</th>'
+        f'<th scope="col" class="{side}" title="{escaped(name)}">{swatch(place)} {escaped(name)}</th>'
         for place, name in enumerate(names)
     )
     return (
-        f'<div class="wide"><table><thead><tr><th></th>{heads}</tr></thead>'
+        f'<div class="wide"><table class="columns"><thead><tr><th></th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

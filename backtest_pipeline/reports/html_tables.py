@@ -36,14 +36,39 @@ SIGNED = frozenset(
         "kelly",
     }
 )
+AGAINST_BENCHMARK = frozenset({"total_return", "cagr"})
 STRENGTHS = 5
 
 
-def tone(name: str, value: float | None) -> str:
-    """Class of a metric's colour: gain, loss, or none for metrics without a bad half."""
-    if value is None or value == 0 or name not in SIGNED:
+def tone(name: str, value: float | None, metrics: Metrics | None = None) -> str:
+    """Class of a metric's colour: gain, loss, or none for metrics without a bad half.
+
+    A return is judged by what buying and holding returned in the same time, other metrics by 0.
+
+    Args:
+        name: the metric's.
+        value: what it is.
+        metrics: all of the same account; without `buy_hold_return` the return too is judged by 0.
+    """
+    if value is None or name not in SIGNED:
+        return ""
+    held = (metrics or {}).get("buy_hold_return") if name in AGAINST_BENCHMARK else None
+    if held is not None:
+        # Over the same time, the yearly returns stand to one another as the whole ones do.
+        whole = (metrics or {}).get("total_return")
+        value = (value if whole is None else whole) - held
+    if value == 0:
         return ""
     return "gain" if value > 0 else "loss"
+
+
+def against_benchmark(metrics: Metrics) -> str:
+    """The total return beside buy and hold, in words."""
+    whole, held = metrics.get("total_return"), metrics.get("buy_hold_return")
+    if whole is None or held is None:
+        return f"buy and hold {shown('buy_hold_return', held)}"
+    verdict = "level with" if whole == held else "ahead of" if whole > held else "behind"
+    return f"{verdict} buy and hold, {shown('buy_hold_return', held)}"
 
 
 def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) -> str:
@@ -60,8 +85,8 @@ def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) ->
         remark = f"<small>{escaped(remarks[name])}</small>" if remarks.get(name) else ""
         cells.append(
             f'<div class="tile" title="{escaped(facts.meaning)}"><span>{escaped(facts.title)}</span>'
-            f'<b class="{tone(name, value)}" data-metric="{escaped(name)}">{escaped(shown(name, value))}</b>'
-            f"{remark}</div>"
+            f'<b class="{tone(name, value, metrics)}" data-metric="{escaped(name)}">'
+            f"{escaped(shown(name, value))}</b>{remark}</div>"
         )
     return f'<div class="tiles">{"".join(cells)}</div>'
 
@@ -73,7 +98,8 @@ def metrics_table(metrics: Metrics) -> str:
     for family, names in groupby(ordered, key=lambda name: facts_of(name).family):
         rows = "".join(
             f'<tr><th scope="row">{escaped(facts_of(name).title)}<code>{escaped(name)}</code></th>'
-            f'<td class="number {tone(name, metrics[name])}">{escaped(shown(name, metrics[name]))}</td>'
+            f'<td class="number {tone(name, metrics[name], metrics)}">'
+            f"{escaped(shown(name, metrics[name]))}</td>"
             f"<td>{escaped(facts_of(name).meaning)}</td></tr>"
             for name in names
         )
@@ -96,7 +122,7 @@ def metrics_by(rows: Mapping[str, Metrics], heading: str) -> str:
         for name in names
     )
     body = "".join(
-        f'<tr><th scope="row">{escaped(row)}</th>{"".join(_cell(name, of.get(name)) for name in names)}</tr>'
+        f'<tr><th scope="row">{escaped(row)}</th>{"".join(_cell(name, of) for name in names)}</tr>'
         for row, of in rows.items()
     )
     return (
@@ -105,9 +131,10 @@ def metrics_by(rows: Mapping[str, Metrics], heading: str) -> str:
     )
 
 
-def _cell(name: str, value: float | None) -> str:
+def _cell(name: str, metrics: Metrics) -> str:
+    value = metrics.get(name)
     sort = "" if value is None else f' data-value="{value:.6g}"'
-    return f'<td class="number {tone(name, value)}"{sort}>{escaped(shown(name, value))}</td>'
+    return f'<td class="number {tone(name, value, metrics)}"{sort}>{escaped(shown(name, value))}</td>'
 
 
 def months_table(returns: Mapping[int, Mapping[int, float]]) -> str:
@@ -116,21 +143,23 @@ def months_table(returns: Mapping[int, Mapping[int, float]]) -> str:
     heads = "".join(f'<th scope="col">{month}</th>' for month in (*MONTHS, "Year"))
     rows = []
     for year, months in sorted(returns.items()):
-        cells = "".join(_heat(months.get(month), scale) for month in range(1, 13))
-        total = _heat(compounded(list(months.values())), 3 * scale, "total")
+        cells = "".join(
+            _heat(months.get(month), scale, label=name) for month, name in enumerate(MONTHS, start=1)
+        )
+        total = _heat(compounded(list(months.values())), 3 * scale, "total", "Year")
         rows.append(f'<tr><th scope="row">{year}</th>{cells}{total}</tr>')
     return (
-        f'<div class="wide"><table class="heat"><thead><tr><th></th>{heads}</tr></thead>'
+        f'<div class="wide"><table class="heat months"><thead><tr><th></th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _heat(value: float | None, scale: float, extra: str = "") -> str:
+def _heat(value: float | None, scale: float, extra: str = "", label: str = "") -> str:
     if value is None:
         return "<td></td>"
     strength = min(math.ceil(STRENGTHS * abs(value) / scale), STRENGTHS) if scale > 0.0 else 0
     kind = f"{'gain' if value > 0 else 'loss'}{strength}" if strength else ""
-    return f'<td class="{kind} {extra}">{100 * value:z.1f}</td>'
+    return f'<td class="{kind} {extra}" data-label="{label}">{100 * value:z.1f}</td>'
 
 
 def _scale(values: Sequence[float]) -> float:
@@ -168,12 +197,12 @@ def pairs_table(pairs: Iterable[tuple[str, object]]) -> str:
     return f'<table class="pairs">{rows}</table>'
 
 
-def rows_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A plain table."""
+def rows_table(heads: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "plain") -> str:
+    """A plain table, or one of another class of the page's style."""
     head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escaped(plain(cell))}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table class="plain"><thead><tr>{head}</tr></thead>'
+        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -9,6 +9,7 @@
   const palettes = read("palette");
   const wantsDark = matchMedia("(prefers-color-scheme: dark)");
   let shown = { views: [], model: () => null };
+  let [price, whole, inSight, log] = [null, null, null, false];
   let symbol = null;
 
   const element = (name, text, attributes = {}) => {
@@ -25,14 +26,96 @@
     const names = new Map(Object.entries(palettes.light).map(([name, colour]) => [colour, name]));
     const coloured = (_, value) => (names.has(value) ? palette()[names.get(value)] : value);
     const charts = JSON.parse(find("charts").textContent, coloured);
+    if (log) charts.document.roots.filter((root) => read("log").includes(root.attributes.name)).forEach(toLog);
+    const kept = inSight && shown.model("span");
+    if (kept) inSight = { start: kept.start, end: kept.end };
     for (const view of shown.views) view.clear();
     const item = { docid: "charts", roots: charts.roots, root_ids: Object.keys(charts.roots) };
     const views = await Bokeh.embed.embed_items({ charts: charts.document }, [item]);
     const bokeh = Bokeh.documents[Bokeh.documents.length - 1];
     shown = { views, model: (name) => bokeh.get_model_by_name(name) };
     document.querySelectorAll("[data-line]").forEach(showLine);
-    if (candles && shown.model("candles")) showSymbol(symbol ?? firstSymbol());
+    fitDates();
+    const span = shown.model("span");
+    if (span) {
+      whole ??= { start: span.start, end: span.end };
+      if (inSight) span.setv(inSight);
+      inSight = whole;
+    }
+    if (price && shown.model("candles")) {
+      price.connect();
+      showSymbol(symbol ?? firstSymbol());
+    }
+    span?.change.connect(() => requestAnimationFrame(fitLog));
+    fitLog();
     document.documentElement.dataset.drawn = wantsDark.matches ? "dark" : "light";
+  }
+
+  // Puts a figure's heights on a logarithmic scale, in Bokeh's JSON.
+  function toLog(root) {
+    const scale = root.attributes.y_scale;
+    root.attributes.y_scale = { ...scale, name: "LogScale" };
+    const seen = (value) => {
+      if (value === null || typeof value !== "object") return;
+      if (value.name === "LinearAxis" && value.attributes.ticker) {
+        const { id } = value.attributes.ticker;
+        value.attributes.ticker = { type: "object", name: "FixedTicker", id, attributes: { ticks: [] } };
+      }
+      Object.values(value).forEach(seen);
+    };
+    seen(root.attributes.left);
+  }
+
+  // Round numbers between two others: by powers of ten where they are far apart, else by equal steps.
+  function logTicks(low, high) {
+    const ticks = [];
+    const near = high / low < 3;
+    const power = 10 ** Math.floor(Math.log10(near ? (high - low) / 4 : low));
+    if (near) {
+      const step = [1, 2, 5, 10].map((size) => size * power).find((size) => (high - low) / size <= 7);
+      for (let tick = Math.ceil(low / step); tick * step <= high; tick++) ticks.push(tick * step);
+      return ticks;
+    }
+    const sizes = high / low > 1e4 ? [1] : high / low > 30 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7];
+    for (let from = power; from <= high; from *= 10) ticks.push(...sizes.map((size) => size * from));
+    return ticks.filter((tick) => tick >= low && tick <= high);
+  }
+
+  // Bokeh lets a linear height follow the time in sight, a logarithmic one not.
+  function fitLog() {
+    if (!log) return;
+    const span = shown.model("span");
+    for (const name of read("log")) {
+      let [low, high] = [Infinity, -Infinity];
+      for (const { x, y, l, h } of new Set(shown.model(name)?.renderers.map((one) => one.data_source.data))) {
+        for (const heights of x ? [y, l, h].filter((column) => column) : []) {
+          for (let row = 0; row < x.length; row++) {
+            if (x[row] < span.start || x[row] > span.end || !(heights[row] > 0)) continue;
+            low = Math.min(low, heights[row]);
+            high = Math.max(high, heights[row]);
+          }
+        }
+      }
+      if (low > high) continue;
+      const range = shown.model(name).y_range, room = Math.max((high / low) ** 0.06, 1.01);
+      range.have_updated_interactively = true; // what Bokeh sets when a reader has moved it: it stays as it is
+      range.setv({ start: low / room, end: high * room });
+      shown.model(name).left[0].ticker.ticks = logTicks(low / room, high * room);
+    }
+  }
+
+  function showYears(years) {
+    const span = shown.model("span");
+    const margin = (whole.end - whole.start) / 102; // of `Timeline.of`, a hundredth at both ends
+    const last = whole.end - margin;
+    const start = last - Number(years) * 365.25 * 86400000;
+    span?.setv(years === "all" || start <= whole.start ? whole : { start, end: last + (last - start) / 100 });
+  }
+
+  // As many dates as there is room for.
+  function fitDates() {
+    const dates = shown.model("dates");
+    if (dates) dates.desired_num_ticks = innerWidth < 620 ? 3 : 6;
   }
 
   function showLine(button) {
@@ -48,56 +131,15 @@
   const firstSymbol = () =>
     find("symbol")?.value ?? document.querySelector("[data-symbol]")?.dataset.symbol ?? Object.keys(candles)[0];
 
-  function unpacked(text, kind) {
-    return new kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-  }
-
   function showSymbol(chosen) {
     symbol = chosen;
     for (const tab of document.querySelectorAll("[data-symbol]")) {
       tab.setAttribute("aria-pressed", String(tab.dataset.symbol === chosen));
     }
     if (find("symbol")) find("symbol").value = chosen;
-    const packed = Object.hasOwn(candles, chosen) ? candles[chosen] : null;
-    find("price-gone").hidden = packed !== null;
-    find("candle-note").textContent = packed && packed.bars > 1 ? `each candle is ${packed.bars} bars` : "";
-    shown.model("candles").data = packed ? candleColumns(packed) : emptied("candles");
-    const own = [...(trades.symbol ?? []).keys()].filter((row) => trades.symbol[row] === chosen);
-    shown.model("marks").data = markColumns(own);
-    shown.model("held").data = heldColumns(own);
-  }
-
-  const emptied = (name) =>
-    Object.fromEntries(Object.keys(shown.model(name).data).map((column) => [column, []]));
-
-  function candleColumns(packed) {
-    const columns = { x: unpacked(packed.x, Float64Array) };
-    for (const name of "ohlcv") columns[name] = unpacked(packed[name], Float32Array);
-    columns.w = new Float64Array(columns.x.length).fill(packed.width_ms);
-    columns.colour = Array.from(columns.o, (open, bar) => palette()[columns.c[bar] < open ? "loss" : "gain"]);
-    return columns;
-  }
-
-  const outcome = (row) => palette()[trades.pnl[row] > 0 ? "gain" : "loss"];
-
-  function markColumns(rows) {
-    const long = (row) => trades.side[row] === "long";
-    return {
-      x: [...rows.map((row) => trades.entry_time[row]), ...rows.map((row) => trades.exit_time[row])],
-      y: [...rows.map((row) => trades.entry_price[row]), ...rows.map((row) => trades.exit_price[row])],
-      marker: [...rows.map((row) => (long(row) ? "triangle" : "inverted_triangle")), ...rows.map(() => "circle")],
-      size: [...rows.map(() => 11), ...rows.map(() => 8)],
-      colour: [...rows.map(() => palette().equity), ...rows.map(outcome)],
-      what: [
-        ...rows.map((row) => `${trades.side[row]} entry`),
-        ...rows.map((row) => `${trades.side[row]} exit, ${words(trades.exit_reason[row])}, ${percent(trades.return_frac[row])}`),
-      ],
-    };
-  }
-
-  function heldColumns(rows) {
-    const of = (name) => rows.map((row) => trades[name][row]);
-    return { x0: of("entry_time"), y0: of("entry_price"), x1: of("exit_time"), y1: of("exit_price"), colour: rows.map(outcome) };
+    find("price-gone").hidden = Object.hasOwn(candles, chosen);
+    price.show(chosen);
+    fitLog();
   }
 
   // --- trades ---------------------------------------------------------------------------------------------
@@ -107,7 +149,7 @@
     return (value) => (value === null ? "-" : format.format(value));
   };
   const money = number(2);
-  const price = number(4, 2);
+  const priced = number(4, 2);
   const percent = (value) => (value === null ? "-" : `${money(100 * value)}%`);
   const words = (text) => String(text).replaceAll("_", " ");
   const time = (value) => new Date(value).toISOString().slice(0, 16).replace("T", " ").replace(" 00:00", "");
@@ -115,9 +157,9 @@
     ["symbol", "Symbol", String],
     ["side", "Side", String],
     ["entry_time", "Entry (UTC)", time],
-    ["entry_price", "at", price],
+    ["entry_price", "at", priced],
     ["exit_time", "Exit (UTC)", time],
-    ["exit_price", "at", price],
+    ["exit_price", "at", priced],
     ["quantity", "Quantity", number(4, 0)],
     ["pnl", "Profit", money],
     ["return_frac", "Return", percent],
@@ -127,6 +169,7 @@
     ["fees", "Fees", money],
     ["exit_reason", "Exit by", words],
   ];
+  const LABELS = { entry_price: "Entry at", exit_price: "Exit at" };
   const PAGE_ROWS = 25;
 
   function tradesTable() {
@@ -159,9 +202,10 @@
     };
     const tradeRow = (row) => {
       const line = element("tr", "", { tabindex: "0" });
-      for (const [name, , written] of COLUMNS) {
+      for (const [name, title, written] of COLUMNS) {
         const tone = ["pnl", "return_frac"].includes(name) ? (trades.pnl[row] > 0 ? "gain" : "loss") : "";
-        line.append(element("td", written(trades[name][row]), { class: `${side(name)} ${tone}` }));
+        const label = LABELS[name] ?? title;
+        line.append(element("td", written(trades[name][row]), { class: `${side(name)} ${tone}`, "data-label": label }));
       }
       line.addEventListener("click", () => seek(row));
       line.addEventListener("keydown", (event) => event.key === "Enter" && seek(row));
@@ -192,12 +236,9 @@
   }
 
   function seek(row) {
-    const span = shown.model("span");
-    if (!span) return;
-    const [from, to] = [trades.entry_time[row], trades.exit_time[row]];
-    const room = Math.max(2 * (to - from), 20 * (candles[trades.symbol[row]]?.width_ms ?? 86400000));
+    if (!shown.model("span")) return;
     if (shown.model("candles")) showSymbol(trades.symbol[row]);
-    span.setv({ start: from - room, end: to + room });
+    price.seek(row);
     find("price")?.scrollIntoView({ behavior: "smooth", block: "center" });
   }
 
@@ -240,6 +281,40 @@
       showLine(button);
     });
   }
+  if (trades) {
+    price = priceView({
+      colours: read("line-colours") ?? [],
+      find, candles, trades, palette, element,
+      model: (name) => shown.model(name),
+      viewOf: (name) => shown.views.map((views) => views.find_one(shown.model(name))).find((view) => view),
+      write: { time, price: priced, percent, words, whole: number(0) },
+    });
+  }
+  for (const button of document.querySelectorAll("[data-years]")) {
+    button.addEventListener("click", () => showYears(button.dataset.years));
+  }
+  const logButtons = [...document.querySelectorAll("[data-log]")];
+  for (const button of logButtons) {
+    button.addEventListener("click", () => {
+      log = !log;
+      for (const other of logButtons) other.setAttribute("aria-pressed", String(log));
+      draw();
+    });
+  }
+  const markScrolling = () => {
+    for (const frame of document.querySelectorAll(".wide")) {
+      const scrolls = frame.scrollWidth > frame.clientWidth + 1;
+      frame.classList.toggle("scrolls", scrolls);
+      if (scrolls) frame.tabIndex = 0;
+      else frame.removeAttribute("tabindex");
+    }
+  };
+  markScrolling();
+  document.querySelectorAll("details").forEach((part) => part.addEventListener("toggle", markScrolling));
+  addEventListener("resize", () => {
+    markScrolling();
+    fitDates();
+  });
   wantsDark.addEventListener("change", draw);
   draw();
 })();

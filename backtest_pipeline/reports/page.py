@@ -45,8 +45,10 @@ def page(title: str, body: str, data: Mapping[str, object], more: Sequence[str] 
         data: JSON values by the id under which the page's script finds them.
         more: further scripts and style sheets of this folder that this kind of page needs, by file.
     """
-    scripts = (*_bokeh_scripts(), *(_asset(one) for one in ("page.js", *more) if one.endswith(".js")))
-    style = "".join(_asset(one) for one in ("page.css", *more) if one.endswith(".css"))
+    # What `page.js` calls comes before it.
+    names = ("price.js", "page.js", "page.css", *more)
+    scripts = (*_bokeh_scripts(), *(_asset(one) for one in names if one.endswith(".js")))
+    style = "".join(_asset(one) for one in names if one.endswith(".css"))
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "

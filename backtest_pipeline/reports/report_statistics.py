@@ -1,4 +1,4 @@
-"""Numbers that only pages show: months, rolling Sharpe, the trades' histogram, correlation of symbols."""
+"""Numbers that only pages show: months, histograms of returns, correlation of symbols."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FEWEST_WINDOW_BARS = 20
 MOST_BINS = 40
+FARTHEST_BINS = 2.0
 
 
 def monthly_returns(
@@ -63,36 +63,11 @@ def compounded(returns: Sequence[float]) -> float:
     return math.prod(1.0 + value for value in returns) - 1.0
 
 
-def sharpe_window_bars(periods_per_year: float) -> int:
-    """Bars of the rolling Sharpe ratio: half a year, at least 20."""
-    return max(round(periods_per_year / 2), FEWEST_WINDOW_BARS)
-
-
-def rolling_sharpe(equity: Floats, initial_cash: float, window_bars: int, periods_per_year: float) -> Floats:
-    """Sharpe ratio of each stretch of bars, as the metric `sharpe` has it; the risk-free rate is 0.
-
-    Returns:
-        Shape (n - window_bars + 1,), of the stretch that ends at each bar from `window_bars - 1` on; 0 where
-        its returns are all the same; empty where n is under `window_bars`.
-    """
-    if len(equity) < window_bars:
-        return np.empty(0)
-    before = np.append(initial_cash, equity[:-1])
-    returns = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0.0) - 1.0
-    rolling = pd.Series(returns).rolling(window_bars)
-    mean, deviation = (
-        rolling.mean().to_numpy()[window_bars - 1 :],
-        rolling.std().to_numpy()[window_bars - 1 :],
-    )
-    # A sum that moves along never comes back to exactly 0, so scatter is judged by the returns themselves.
-    changes = np.append(0, np.cumsum(np.diff(returns) != 0.0))
-    scatters = (changes[window_bars - 1 :] > changes[: len(changes) - window_bars + 1]) & (deviation > 0.0)
-    ratio = np.divide(mean, deviation, out=np.zeros(len(mean)), where=scatters)
-    return np.asarray(ratio * math.sqrt(periods_per_year))
-
-
 def return_histogram(returns: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Counts of trades by return, in bins of a round width of which one edge is 0.
+    """Counts of returns in bins of a round width of which one edge is 0.
+
+    What lies farther than twice the middle half's width beyond that half counts in the outermost bins,
+    so that one outlier does not put all others into one bin.
 
     Args:
         returns: shape (m,), at least one.
@@ -100,14 +75,23 @@ def return_histogram(returns: Floats) -> tuple[NDArray[np.int64], Floats]:
     Returns:
         Counts of shape (k,) and edges of shape (k + 1,).
     """
-    low, high = min(float(returns.min()), 0.0), max(float(returns.max()), 0.0)
+    low, high = extremes_of(returns)
+    lower, upper = np.quantile(returns, [0.25, 0.75]).tolist()
+    if reach := FARTHEST_BINS * (upper - lower):
+        low, high = max(low, lower - reach), min(high, upper + reach)
+    low, high = min(low, 0.0), max(high, 0.0)
     width = _round_up((high - low) / min(MOST_BINS, max(2 * math.isqrt(len(returns)), 6))) or 0.01
-    first = math.floor(low / width)
+    first = min(math.floor(low / width), -1 if (returns < 0.0).any() else 0)
     least = 1 if (returns >= 0.0).any() else 0  # a trade that returned exactly 0 lost nothing
     last = max(math.ceil(high / width), least, first + 1)
     place = np.clip(np.floor(returns / width).astype(np.int64), first, last - 1)
     counts = np.bincount(place - first, minlength=last - first).astype(np.int64)
     return counts, np.arange(first, last + 1, dtype=np.float64) * width
+
+
+def extremes_of(returns: Floats) -> tuple[float, float]:
+    """The lowest and the highest return."""
+    return float(returns.min()), float(returns.max())
 
 
 def correlation(candles: Mapping[str, Candles], symbols: Sequence[str]) -> Floats:

@@ -10,23 +10,19 @@ import numpy as np
 from backtest_pipeline.model.metric_catalog import shown, shown_symbols
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
+    against_benchmark,
     correlation_table,
     metrics_by,
     metrics_table,
-    months_table,
     plain,
 )
 from backtest_pipeline.reports.page import escaped
 from backtest_pipeline.reports.page_data import MOST_TRADES
 from backtest_pipeline.reports.report_statistics import (
     correlation,
-    days_of,
-    monthly_returns,
-    sharpe_window_bars,
 )
 
 if TYPE_CHECKING:
-    from bokeh.plotting import figure
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
@@ -35,11 +31,17 @@ if TYPE_CHECKING:
 MOST_TABS = 10
 MOST_CORRELATED = 30
 CANDLES_GONE = "The candles that this task saw are not available; they have changed since."
+SPANS = (
+    '<p class="spans"><button data-years="1">1 y</button><button data-years="3">3 y</button>'
+    '<button data-years="all">all</button><button data-log aria-pressed="false">log scale</button></p>'
+)
 NO_TRADES = '<p class="note">There was no trade.</p>'
 
 
-def header(result: BacktestResult, moment: NDArray[np.datetime64]) -> str:
-    """What was run, on what, and whether it looked ahead."""
+def header(
+    result: BacktestResult, moment: NDArray[np.datetime64], given: Mapping[str, Candles] | None = None
+) -> str:
+    """What was run, on what, in which currency and zone as far as known, and whether it looked ahead."""
     request, manifest = result.request, result.manifest
     first, last = (str(at.astype("datetime64[m]")).replace("T", " ") for at in (moment[0], moment[-1]))
     if request.timeframe in {"1d", "1w"}:
@@ -55,9 +57,19 @@ def header(result: BacktestResult, moment: NDArray[np.datetime64]) -> str:
     return (
         f"<header><h1>{escaped(request.strategy)}</h1><ul>{params}{labels}</ul>"
         f"<p><b>{escaped(listed(request.symbols))}</b><span>{escaped(request.timeframe)}</span>"
-        f"<span>{escaped(first)} to {escaped(last)} UTC</span><span>{len(moment):,} bars</span>{task}"
+        f"<span>{escaped(first)} to {escaped(last)} UTC</span><span>{len(moment):,} bars</span>"
+        f"{_market(given or {})}{task}"
         f'<span class="badge {kind}">{escaped(sentence)}</span></p></header>'
     )
+
+
+def _market(given: Mapping[str, Candles]) -> str:
+    """Quote currency and the market's time zone, as recorded of the symbols."""
+    records = [own.record for own in given.values() if own.record is not None]
+    quotes = sorted({record.quote for record in records if record.quote})
+    zones = sorted({record.timezone for record in records})
+    said = f"<span>amounts in {escaped(', '.join(quotes))}</span>" if quotes else ""
+    return said + (f"<span>market in {escaped(', '.join(zones))}</span>" if zones else "")
 
 
 def listed(symbols: Sequence[str], most: int = 10) -> str:
@@ -80,10 +92,10 @@ def tile_remarks(result: BacktestResult) -> dict[str, str]:
         return f"{text} {shown(name, result.metrics.get(name))}"
 
     return {
-        "total_return": note("buy and hold", "buy_hold_return"),
+        "total_return": against_benchmark(result.metrics),
         "cagr": note("volatility", "annual_volatility"),
         "sharpe": note("Sortino", "sortino"),
-        "max_drawdown": f"longest {shown('max_drawdown_days', result.metrics.get('max_drawdown_days'))} days",
+        "max_drawdown": note("longest", "max_drawdown_days"),
         "win_rate": note("average trade", "avg_trade_return"),
         "profit_factor": note("expectancy", "expectancy"),
         "trades": note("exposure", "exposure"),
@@ -96,13 +108,18 @@ def equity_section(*, with_benchmark: bool) -> str:
     held = '<i class="line benchmark"></i>buy and hold' if with_benchmark else f"({CANDLES_GONE})"
     return (
         '<section><h2>Equity and drawdown</h2><p class="legend"><i class="line equity"></i>equity'
-        f'{held}<i class="line loss"></i>drawdown<span>drag to move, Ctrl and wheel to zoom</span></p>'
-        '<div id="equity"></div><div id="drawdown"></div></section>'
+        f'{held}<i class="line loss"></i>drawdown<span>drag to move, Ctrl and wheel to zoom</span></p>{SPANS}'
+        '<div id="equity"></div><p class="note pane">Drawdown (under water)</p><div id="drawdown"></div>'
+        '<p class="note pane">Exposure</p><div id="exposure"></div></section>'
     )
 
 
-def price_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
-    """Where candles and trades are drawn, and the choice of a symbol."""
+def price_section(result: BacktestResult, given: Mapping[str, Candles], panes: Sequence[str] = ()) -> str:
+    """Where candles, trades and the strategy's lines are drawn, and the choice of a symbol."""
+    below = "".join(
+        f'<p class="note pane">{escaped(title)}</p><div id="pane-{place}"></div>'
+        for place, title in enumerate(panes)
+    )
     symbols = result.request.symbols
     head = "<section><h2>Price and trades</h2>"
     if not given:
@@ -110,10 +127,10 @@ def price_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
     return (
         f'{head}{_symbol_choice(result) if len(symbols) > 1 else ""}<p class="legend">'
         '<i class="mark entry">▲</i>long entry<i class="mark entry">▼</i>short entry'
-        '<i class="mark gain">●</i>exit with a gain<i class="mark loss">●</i>exit with a loss'
-        '<span id="candle-note"></span></p>'
+        '<i class="mark gain">○</i>exit with a gain<i class="mark loss">○</i>exit with a loss'
+        f'<span id="candle-note"></span></p>{SPANS}<p class="readout" id="readout"></p>'
         f'<p class="note" id="price-gone" hidden>{CANDLES_GONE}</p>'
-        '<div id="price"></div><div id="volume"></div></section>'
+        f'<div id="price"></div>{below}<div id="volume"></div></section>'
     )
 
 
@@ -135,24 +152,6 @@ def _symbol_choice(result: BacktestResult) -> str:
         for symbol in symbols
     )
     return f'<label class="tabs">Symbol <select id="symbol">{options}</select></label>'
-
-
-def returns_section(
-    result: BacktestResult, moment: NDArray[np.datetime64], figures: Mapping[str, figure]
-) -> str:
-    """Months, the trades' histogram, the rolling Sharpe ratio."""
-    equity = result.equity["equity"].to_numpy(dtype=np.float64)
-    days = days_of(moment, result.request.timeframe)
-    months = months_table(monthly_returns(days, equity, result.request.initial_cash))
-    window = sharpe_window_bars(result.metrics.get("periods_per_year") or 252.0)
-    short = f'<p class="note">The account has fewer than {window:,} bars.</p>'
-    histogram = '<div id="histogram"></div>' if "histogram" in figures else NO_TRADES
-    sharpe = '<div id="sharpe"></div>' if "sharpe" in figures else short
-    return (
-        f"<section><h2>Monthly returns, percent</h2>{months}</section>"
-        f'<div class="two"><section><h2>Returns of the trades</h2>{histogram}</section>'
-        f"<section><h2>Sharpe ratio over {window:,} bars</h2>{sharpe}</section></div>"
-    )
 
 
 def trades_section(result: BacktestResult) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.html_tables import tone
 from backtest_pipeline.reports.page import escaped
@@ -51,7 +52,8 @@ def best_section(summary: SweepSummary, task_id: str, path_of: Callable[[Mapping
         ]
     )
     return (
-        f'<section><h2>The best {len(rows)} trials</h2><p class="note">A heading sorts; a number opens all '
+        f'<section><h2>The best {counted(len(rows), "trial")}</h2><p class="note">'
+        "A heading sorts; a number opens all "
         "that is known of the trial; the last column runs it as a backtest of its own.</p>"
         '<div class="wide scrolling" tabindex="0">'
         f'<table class="sortable best-trials" id="best-trials"><thead><tr>{heads}'

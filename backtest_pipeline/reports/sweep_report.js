@@ -127,7 +127,7 @@
     const head = element("tr");
     head.append(element("th"));
     const longest = Math.max(...cells.columns.map((text) => text.length));
-    const every = Math.ceil(width / Math.max(2, Math.min(12, Math.floor((table.clientWidth - 100) / (7 * longest + 14)))));
+    const every = Math.ceil(width / Math.max(2, Math.min(12, Math.floor((table.clientWidth - 120) / (7 * longest + 14)))));
     cells.columns.forEach((text, at) => head.append(element("th", at % every ? "" : text, { scope: "col", title: text })));
     const lines = cells.rows.map((text, y) => {
       const line = element("tr");

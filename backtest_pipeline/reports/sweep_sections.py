@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.charts.sweep_svg import distribution_svg, objective_by_name_svg, parallel_svg
 from backtest_pipeline.reports.details import verdict
@@ -32,14 +33,16 @@ def outcome(summary: SweepSummary, request: SweepRequest, counts: Mapping[str, i
     more = "more" if facts_of(request.objective).better == "more" else "less"
     where = f" among those with {' and '.join(request.where)}" if request.where else ""
     ranked = counts.get("ranked", 0)
-    head = f"{summary.survey.trials:,} trials by {request.search}: {', '.join(states[:2])}, {states[2]}."
+    verb = "ranks" if ranked == 1 else "rank"
+    trials = counted(summary.survey.trials, "trial")
+    head = f"{trials} by {request.search}: {', '.join(states)}."
     if summary.survey.winner is None:
         return f"{head} None ranks by {objective}{where}, so there is no winner."
     winner = summary.survey.winner
     value = shown(request.objective, float(winner.objective[0]))
     values = ", ".join(f"{key} {text}" for key, text in values_of(summary.axes, winner, 0).items())
     return (
-        f"{head} {ranked:,} rank by {objective}{where}, {more} being better. "
+        f"{head} {ranked:,} {verb} by {objective}{where}, {more} being better. "
         f"The best is trial {int(winner.trial[0])} with {value}: {values}."
     )
 
@@ -111,7 +114,8 @@ def spread_section(summary: SweepSummary, objective: str) -> str:
         around = f"<section><h2>The winner's neighbourhood</h2>{known}</section>"
     return (
         f'<div class="two"><section><h2>Distribution of the objective</h2><p class="note">'
-        f"{survey.scored:,} trials have a {escaped(facts_of(objective).title)}.{far}</p>"
+        f"{counted(survey.scored, 'trial has', 'trials have')} a "
+        f"{escaped(facts_of(objective).title)}.{far}</p>"
         f"{distribution_svg(survey, objective, winner)}</section>{around}</div>"
     )
 
@@ -127,7 +131,7 @@ def _around(around: Neighbourhood, objective: str) -> str:
     tone_of = {"plateau": "gain", "spike": "loss"}.get(around.shape, "")
     rows = [
         ("the winner", shown(objective, around.winner)),
-        (f"mean of its {around.neighbours:,} neighbours", _or_none(objective, around.mean)),
+        (f"mean of its {counted(around.neighbours, 'neighbour')}", _or_none(objective, around.mean)),
         ("the worst of them", _or_none(objective, around.worst)),
         ("median of all trials", _or_none(objective, around.median)),
         ("of its lead, neighbours keep", kept),
@@ -201,7 +205,7 @@ def parallel_section(summary: SweepSummary, objective: str) -> str:
     }
     chart = parallel_svg(columns, lines, int(batch.trial[rows[-1]]))
     return (
-        f'<section><h2>Parallel coordinates</h2><p class="note">{len(rows):,} ranked trials, evenly '
+        f'<section><h2>Parallel coordinates</h2><p class="note">{counted(len(rows), "ranked trial")}, evenly '
         "of all ranks; the better, the stronger the line. Click a line to see its trial.</p>"
         '<label class="choice">the best <output id="parallel-share">100</output> % of them '
         '<input type="range" id="parallel-range" min="1" max="100" value="100"></label>'

@@ -42,8 +42,8 @@ MOST_CROSSED_NAMES = 8
 MOST_TOP, MOST_SAMPLED = 50, 300
 _METRICS_TIMES_GRIDS = 280
 """Each of them is a sum over all trials."""
-_METRICS_TIMES_CELLS = 240_000
-"""Each of them is a number in the page, and one more of the trial that stands for the cell."""
+_MOST_BYTES, _BYTES_A_METRIC, _BYTES_A_NAME = 4_000_000, 16, 13
+"""Of the page's data; a cell has a mean of each metric, and a trial that stands for it with its values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,8 @@ def summarised(source: TrialSource, request: SweepRequest) -> SweepSummary:
     size_of = dict(zip(crossed, sizes, strict=True))
     cube_sizes = fitting_bins([axes[name] for name in crossed], MOST_BINS, MOST_CUBE_CELLS)
     cells = sum(size_of[one] * size_of[other] for one, other in pairs_of) + math.prod(cube_sizes)
-    most_metrics = min(_METRICS_TIMES_GRIDS // (len(pairs_of) + 1), _METRICS_TIMES_CELLS // cells)
+    room = (_MOST_BYTES // cells - _BYTES_A_NAME * len(axes)) // _BYTES_A_METRIC
+    most_metrics = min(_METRICS_TIMES_GRIDS // (len(pairs_of) + 1), room)
     metrics = _shown_metrics(request.objective, source.metrics, most_metrics)
     pairs = [TrialGrid(pair, [size_of[name] for name in pair], metrics, survey.trials) for pair in pairs_of]
     cube = TrialGrid(crossed, cube_sizes, metrics, survey.trials)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.workflows.strategy_lines import drawings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +20,16 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
 
 
-def rendered_report(data_root: Path, candle_timezone: str, task_id: str) -> tuple[bytes, list[str]]:
+def rendered_report(
+    data_root: Path, candle_timezone: str, task_id: str, *, only_built_in: bool = False
+) -> tuple[bytes, list[str]]:
     """Draws a completed task's report, be it a backtest or a sweep.
+
+    Args:
+        data_root: where candles and results are.
+        candle_timezone: what a `start` or `end` without a zone means.
+        task_id: the task.
+        only_built_in: draw lines of this package's own strategies alone, so that no other code runs here.
 
     Returns:
         The page, and a note for each symbol whose candles the store no longer has as they were.
@@ -36,7 +46,8 @@ def rendered_report(data_root: Path, candle_timezone: str, task_id: str) -> tupl
 
     result = TaskStore(data_root).result(task_id)
     candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
-    return report_html(result, candles).encode(), left_out
+    drawings = drawings_of(result, candles, only_built_in=only_built_in)
+    return report_html(result, candles, drawings).encode(), left_out
 
 
 def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes:
@@ -72,7 +83,10 @@ def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
     from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  as above
 
     results = {task_id: store.result(task_id) for task_id in task_ids}
-    named = {f"{of.request.strategy} {task_id[:8]}": of for task_id, of in results.items()}
+    named = {
+        f"{named_with_checks(of.request.strategy, of.checks)} {task_id[:8]}": of
+        for task_id, of in results.items()
+    }
     return comparison_html(named if len(named) == len(results) else results)
 
 

@@ -57,8 +57,8 @@ def test_shorts_gain_from_falling_prices_and_end_at_their_own_opposites() -> Non
     assert both["complete"].tolist() == [True, False, True]
 
 
-def test_drawdown_is_of_the_running_sum_from_a_start_of_zero() -> None:
-    # returns: -10 %, +20 %, -25 %, +10 %: sums -0.10, 0.10, -0.15, -0.05
+def test_drawdown_is_of_the_compounded_curve_from_a_start_of_one() -> None:
+    # returns: -10 %, +20 %, -25 %, +10 %: 1 becomes 0.9, 1.08, 0.81, 0.891, and 0.81 lies 25 % below 1.08
     result = play(
         flat(100, 90, 100, 120, 100, 75, 100, 110), signals_at(8, entry=[0, 2, 4, 6]), holding_period=1
     )
@@ -66,6 +66,24 @@ def test_drawdown_is_of_the_running_sum_from_a_start_of_zero() -> None:
     assert result.metrics["signal_win_rate"] == 0.5
     first = play(flat(100, 90), signals_at(2, entry=[0]), holding_period=1)
     assert first.metrics["signal_max_drawdown"] == pytest.approx(0.1)
+
+
+def test_a_drawdown_of_signals_is_no_more_than_all_whatever_shorts_lose() -> None:
+    # short from 100 to 250: -150 %; then two that lose half each: a sum would fall by 250 %
+    result = play(
+        flat(100, 250, 100, 150, 100, 150),
+        signals_at(6, short_entry=[0, 2, 4]),
+        holding_period=1,
+        direction="short",
+    )
+    assert result.signals["return_frac"].tolist() == pytest.approx([-1.5, -0.5, -0.5])
+    assert result.metrics["signal_max_drawdown"] == 1.0
+
+
+def test_losses_in_a_row_compound() -> None:
+    # -50 % and -50 %: 1 becomes 0.5, then 0.25
+    result = play(flat(100, 50, 100, 50), signals_at(4, entry=[0, 2]), holding_period=1)
+    assert result.metrics["signal_max_drawdown"] == pytest.approx(0.75)
 
 
 def test_confidence_stands_beside_its_signal() -> None:

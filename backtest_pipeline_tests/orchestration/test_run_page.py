@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from backtest_pipeline import BacktestRequest
+from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.model.metric_catalog import shown as written
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.run_page import (
@@ -75,6 +77,10 @@ def test_the_materialization_links_to_the_report_and_has_the_numbers(tmp_path: P
     assert shown["report"] == f"/tasks/{TASK}/report.html"
     assert shown["equity"] == f"![equity and drawdown](/tasks/{TASK}/equity.png)"
     assert {name: shown[name] for name in HEADLINES} == {name: metrics[name] for name in HEADLINES}
+    assert shown["Total return"] == f"{100 * (metrics['total_return'] or 0.0):,.2f}%"
+    assert {shown[METRICS[name].title] for name in HEADLINES} == {
+        written(name, metrics[name]) for name in HEADLINES
+    }
     assert shown["metrics"].count("\n") == len(metrics) + 1
 
 

@@ -69,6 +69,15 @@ def test_curves_start_from_one(results: dict[str, BacktestResult]) -> None:
     assert any(np.allclose(column, equity / 10_000) for column in columns)
 
 
+def test_what_differs_stands_first(results: dict[str, BacktestResult]) -> None:
+    page = comparison_html({"one": results["quick"], "two": results["slow"]})
+    assert (
+        0 < page.index("What differs in the requests") < page.index('id="equity"') < page.index(">Metrics<")
+    )
+    titles = re.findall(r'<tr title="[^"]*"><th scope="row">([^<]*)</th>', page)
+    assert titles.index("Total return") < titles.index("Buy and hold")  # the same in both
+
+
 def test_names_from_users_are_texts(results: dict[str, BacktestResult]) -> None:
     plain = comparison_html({"one": results["quick"], "two": results["slow"]})
     named = comparison_html({HOSTILE: results["quick"], "two": results["slow"]})

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from backtest_pipeline import BacktestResult, Candles
+from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.model.metric_catalog import METRICS, shown
-from backtest_pipeline.reports.html_tables import plain
+from backtest_pipeline.reports.html_tables import plain, tone
 from backtest_pipeline.reports.page import embedded_json
 from backtest_pipeline.reports.page_data import candles_data, trades_data
 from backtest_pipeline.reports.report import HEADLINES, report_html
@@ -169,6 +170,28 @@ def test_a_result_without_trades_or_of_one_bar_has_a_report() -> None:
     assert "fewer than" in report_html(backtest(single), single)
 
 
+@pytest.mark.parametrize(
+    ("whole", "held", "wanted"),
+    [(0.5, 0.8, "loss"), (0.5, 0.2, "gain"), (-0.1, -0.4, "gain"), (0.5, 0.5, ""), (0.5, None, "gain")],
+)
+def test_a_return_is_judged_by_what_holding_returned(whole: float, held: float | None, wanted: str) -> None:
+    metrics = {"total_return": whole, "cagr": whole / 2, "buy_hold_return": held, "sharpe": 1.0}
+    assert tone("total_return", whole, metrics) == wanted
+    assert tone("cagr", whole / 2, metrics) == wanted
+    assert tone("sharpe", 1.0, metrics) == "gain"
+
+
+def test_the_deepest_drawdowns_are_listed_and_currency_and_zone_stated_where_known() -> None:
+    own = candles_of(walk(150))
+    recorded = replace(own, record=SymbolRecord.of("XKRX"))
+    result = backtest({"AAPL": own})
+    text = _Page(report_html(result, {"AAPL": recorded})).text
+    assert "amounts in KRW" in text
+    assert "market in Asia/Seoul" in text
+    assert f"{result.metrics['max_drawdown']:.2%}" in text.partition("Deepest drawdowns")[2]
+    assert "amounts in" not in _Page(report_html(result, {"AAPL": own})).text
+
+
 def test_the_same_result_yields_the_same_report() -> None:
     candles = _several()
     assert report_html(backtest(candles), candles) == report_html(backtest(candles), candles)
@@ -185,14 +208,24 @@ def test_only_the_trades_that_matter_most_are_embedded() -> None:
 
 
 def test_candles_are_packed_as_the_browser_unpacks_them() -> None:
+    candles = {"AAPL": candles_of(walk(60_000), timeframe="1h")}
+    packed = candles_data(candles, ["AAPL"])["AAPL"]
+    counts, ends = (np.frombuffer(base64.b64decode(packed[name]), "<u4") for name in ("x", "ends"))
+    highs = np.frombuffer(base64.b64decode(packed["h"]), "<f4")
+    assert packed["bars"] == 3  # 60,000 bars in at most 200,000 / 7 candles
+    assert len(counts) == len(ends) == len(highs) == 20_000
+    assert packed["first_ms"] == 1_577_836_800_000  # 2020-01-01
+    assert packed["unit_ms"] == packed["step_ms"] == 3_600_000
+    assert counts[:3].tolist() == [0, 3, 6]
+    assert ends[[0, 1, -1]].tolist() == [2, 5, 59_999]
+    assert highs.max() == np.float32(candles["AAPL"].high.max())
+
+
+def test_bars_that_a_page_has_room_for_are_packed_one_by_one() -> None:
     candles = {"AAPL": candles_of(walk(5_000))}
     packed = candles_data(candles, ["AAPL"])["AAPL"]
-    times = np.frombuffer(base64.b64decode(packed["x"]), "<f8")
-    highs = np.frombuffer(base64.b64decode(packed["h"]), "<f4")
-    assert packed["bars"] == 3  # 5,000 bars in at most 2,000 candles
-    assert len(times) == len(highs) == 1_667
-    assert times[0] == 1_577_836_800_000  # 2020-01-01
-    assert highs.max() == np.float32(candles["AAPL"].high.max())
+    assert packed["bars"] == 1
+    assert len(base64.b64decode(packed["c"])) == 4 * 5_000
 
 
 @pytest.mark.parametrize(("symbols", "bars"), [(1, 100_000), (20, 5_000), (500, 120)])

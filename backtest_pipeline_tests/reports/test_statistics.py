@@ -18,8 +18,6 @@ from backtest_pipeline.reports.report_statistics import (
     days_of,
     monthly_returns,
     return_histogram,
-    rolling_sharpe,
-    sharpe_window_bars,
 )
 from backtest_pipeline_tests.reports.made import backtest, candles_of, moments, walk
 
@@ -56,36 +54,6 @@ def test_an_empty_account_has_no_further_months() -> None:
     assert monthly_returns(days, np.array([50.0, 0.0, 0.0]), 100.0) == {2024: {1: -0.5, 2: -1.0}}
 
 
-def test_the_window_of_the_whole_account_has_the_sharpe_ratio_of_the_metric() -> None:
-    result = backtest({"AAPL": candles_of(walk(90))})
-    equity = result.equity["equity"].to_numpy(dtype=np.float64)
-    periods = result.metrics["periods_per_year"]
-    assert periods is not None
-    rolling = rolling_sharpe(equity, 10_000, 90, periods)
-    assert rolling.tolist() == [pytest.approx(result.metrics["sharpe"])]
-
-
-def test_each_window_has_the_sharpe_ratio_of_its_own_returns() -> None:
-    equity = walk(60, seed=3)
-    returns = np.diff(np.append(100.0, equity)) / np.append(100.0, equity[:-1])
-    rolling = rolling_sharpe(equity, 100.0, 20, 252)
-    assert len(rolling) == 60 - 20 + 1
-    for end in (20, 37, 60):
-        own = returns[end - 20 : end]
-        assert rolling[end - 20] == pytest.approx(own.mean() / own.std(ddof=1) * math.sqrt(252))
-
-
-def test_a_window_in_which_nothing_moves_has_ratio_0_even_after_wild_ones() -> None:
-    equity = np.append(walk(50, step=0.2), np.full(30, 77.0))
-    rolling = rolling_sharpe(equity, 100.0, 20, 252)
-    assert rolling[-10:].tolist() == [0.0] * 10
-    assert rolling_sharpe(np.full(19, 1.0), 1.0, 20, 252).tolist() == []
-
-
-def test_a_window_is_half_a_year_and_at_least_20_bars() -> None:
-    assert [sharpe_window_bars(periods) for periods in (252.0, 365.0, 52.0, 12.0)] == [126, 182, 26, 20]
-
-
 @given(
     returns=npst.arrays(
         np.float64, st.integers(1, 200), elements=st.floats(-1, 50, allow_nan=False, width=32)
@@ -101,6 +69,16 @@ def test_a_histogram_counts_every_trade_once_and_parts_gains_from_losses(
     assert 0.0 in edges.tolist()
     losses = counts[edges[:-1] < 0.0].sum()
     assert losses == np.count_nonzero(returns < 0.0)
+
+
+def test_one_outlier_leaves_the_other_trades_their_bins() -> None:
+    usual = np.linspace(-0.05, 0.05, 100)
+    counts, edges = return_histogram(np.append(usual, 30.0))  # one trade gained 3,000 %
+    plain, _ = return_histogram(usual)
+    assert np.count_nonzero(counts) >= np.count_nonzero(plain) / 2
+    assert edges[-1] == pytest.approx(0.13)  # twice the middle half, 0.05 wide, beyond 0.025, by bins of 0.01
+    assert counts[-1] == 1  # in the outermost bin
+    assert counts.sum() == 101
 
 
 def test_correlation_is_of_daily_returns_over_days_in_common() -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from backtest_pipeline.engine.lookahead import check_look_ahead, measure_warm_up
 from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.drawing import drawing_of
 from backtest_pipeline.model.strategy import Signals, Strategy
 from backtest_pipeline.strategies.builtin.bollinger_reversion import BollingerReversion
 from backtest_pipeline.strategies.builtin.buy_and_hold import BuyAndHold
@@ -69,6 +70,16 @@ def test_every_strategy_forgets_where_the_candles_began(strategy: type[Strategy]
     warm_up = measure_warm_up(strategy(), strategy.Params(), market(), starts=20, seed=1)
     assert warm_up.settled
     assert warm_up.bars_to_settle < 400
+
+
+@every_strategy
+def test_every_strategy_draws_what_it_goes_by(strategy: type[Strategy]) -> None:
+    candles = market()
+    signals = strategy().signals(candles, strategy.Params())
+    drawing = drawing_of(signals, len(candles))
+    given = [*(signals.lines or {}), *(name for pane in (signals.panes or {}).values() for name in pane)]
+    drawn = [*drawing.lines, *(name for pane in drawing.panes.values() for name in pane)]
+    assert drawn == given != []  # all that it gives fits
 
 
 @every_strategy

@@ -140,15 +140,14 @@ def signal_figures(returns: Any, spare: Any, found: Any) -> None:
     found[:] = np.nan
     found[0] = len(returns)
     count = won = 0
-    total = peak = fall = 0.0
+    fall, below_peak = 0.0, 1.0
     for value in returns:
         if not np.isnan(value):
             spare[count] = value
             count += 1
             won += value > 0.0
-            total += value
-            peak = max(peak, total)
-            fall = max(fall, peak - total)
+            below_peak = min(below_peak * max(1.0 + value, 0.0), 1.0)
+            fall = max(fall, 1.0 - below_peak)
     if count > 0:
         found[1] = won / count
         found[2] = _sum(spare[:count]) / count

@@ -23,7 +23,11 @@ class TaskUnknown(TaskError):
 
     def __init__(self, task_id: str, where: str = "") -> None:
         """`where` says which places were looked at, after a comma or a preposition of its own."""
-        short = " (of an id, give eight characters at least)" if len(task_id) < _SHORTEST else ""
+        short = (
+            " (of an id, give eight characters at least)"
+            if len(task_id) < _SHORTEST and task_id.isalnum() and not task_id.isalpha()
+            else ""
+        )
         super().__init__(
             task_id, f"there is no task {task_id!r}{short}{where}; `backtest list` shows the tasks there are"
         )

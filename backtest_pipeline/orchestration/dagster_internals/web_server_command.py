@@ -161,7 +161,9 @@ def _drawn(settings: Settings, task_id: str, name: str) -> bytes | None:
             return render_report.rendered_chart(settings.data_root, settings.candle_timezone, task_id)
         if name == HEATMAP:
             return render_report.rendered_heatmap(settings.data_root, task_id)
-        page, _ = render_report.rendered_report(settings.data_root, settings.candle_timezone, task_id)
+        page, _ = render_report.rendered_report(
+            settings.data_root, settings.candle_timezone, task_id, only_built_in=True
+        )
     except (BacktestError, OSError) as error:
         _log.info("no %s of task %s: %s", name, task_id, error)
         return None

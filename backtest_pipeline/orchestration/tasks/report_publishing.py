@@ -12,6 +12,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.storage.layout import CHART, HEATMAP, REPORT
+from backtest_pipeline.workflows.strategy_lines import drawings_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
@@ -57,7 +58,8 @@ def add_report(
         return
     from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  Bokeh, after the run
 
-    page = report_html(replace(result, manifest=manifest), candles).encode()
+    drawings = drawings_of(result, candles)
+    page = report_html(replace(result, manifest=manifest), candles, drawings).encode()
     _add(store, manifest, REPORT, page, name="report")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -51,12 +51,15 @@ def result_lines(result: BacktestResult) -> list[str]:
 
 
 def materialization(manifest: Manifest, result: BacktestResult, folder: Path) -> dg.AssetMaterialization:
-    """The task's results as an asset `backtests/<strategy>`, whose numbers Dagster plots over time."""
-    numbers = {
-        name: dg.MetadataValue.float(float(value))
-        for name in HEADLINES
-        if (value := result.metrics[name]) is not None
-    }
+    """The task's results as an asset `backtests/<strategy>`, whose numbers Dagster plots over time.
+
+    Beside each raw number, which is what is plotted, it stands rounded and with its unit.
+    """
+    numbers: dict[str, dg.MetadataValue[Any]] = {}
+    for name in HEADLINES:
+        if (value := result.metrics[name]) is not None:
+            numbers[facts_of(name).title] = dg.MetadataValue.text(shown(name, value))
+            numbers[name] = dg.MetadataValue.float(float(value))
     pages = f"/tasks/{manifest.task_id}"
     return dg.AssetMaterialization(
         asset_key=["backtests", manifest.strategy_id],
@@ -90,14 +93,14 @@ def _last_trades(result: BacktestResult) -> dg.TableMetadataValue:
                 "for": f"{trade['exit_price']:,.4f}",
                 "pnl": f"{trade['pnl']:,.2f}",
                 "return": f"{trade['return_frac']:.2%}",
-                "bars": int(trade["bars_held"]),
+                "bars held": int(trade["bars_held"]),
                 "why": trade["exit_reason"],
             }
         )
         for trade in shown_rows.to_dict("records")
     ]
-    kinds = {"bars": "int"}
-    names = ("symbol", "side", "entry", "at", "exit", "for", "pnl", "return", "bars", "why")
+    kinds = {"bars held": "int"}
+    names = ("symbol", "side", "entry", "at", "exit", "for", "pnl", "return", "bars held", "why")
     columns = [dg.TableColumn(name, kinds.get(name, "string")) for name in names]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
 

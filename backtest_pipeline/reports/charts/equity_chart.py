@@ -106,7 +106,7 @@ def equity_figure(result: BacktestResult, benchmark: Floats | None = None) -> Fi
     below.set_xlim(moment[0] - beside, moment[-1] + beside)
 
     _style(above, MaxNLocator(6), FuncFormatter(lambda value, _: compact_money(value)))
-    _style(below, MaxNLocator(3), FuncFormatter(lambda value, _: f"{100.0 * value:zg}%"))
+    _style(below, MaxNLocator(3), FuncFormatter(lambda value, _: f"{-100.0 * value:zg}%"))
     above.tick_params(axis="x", labelbottom=False)
     _write_head(figure, result, remark)
     _write_legend(figure, above, below)
@@ -140,19 +140,18 @@ def _mark_trades(axes: Axes, trades: pd.DataFrame, moment: Moments, equity: Floa
     largest = np.sort(np.argsort(-np.abs(pnl), kind="stable")[:MOST_MARKED_TRADES])
     shown_trades, gained = trades.iloc[largest], pnl[largest] > 0.0
     for label, column, chosen, marker, colour in (
+        ("exit with a gain", "exit_time", gained, "o", "gain"),
+        ("exit with a loss", "exit_time", ~gained, "o", "loss"),
         ("entry", "entry_time", np.ones(len(largest), dtype=np.bool_), "^", "equity"),
-        ("exit with a gain", "exit_time", gained, "v", "gain"),
-        ("exit with a loss", "exit_time", ~gained, "v", "loss"),
     ):
         if chosen.any():
             times = _moments(shown_trades[column])[chosen]
             bars = np.minimum(np.searchsorted(moment, times), len(moment) - 1)
-            style: dict[str, Any] = {
-                "color": LIGHT[colour],
-                "markeredgecolor": LIGHT["panel"],
-                "markeredgewidth": 0.4,
-            }
-            axes.plot(moment[bars], equity[bars], marker, ms=5.0, clip_on=False, label=label, **style)
+            # Exits are rings, in which an entry at the same bar stays in sight.
+            ring = {"ms": 6.5, "markerfacecolor": "none", "markeredgecolor": LIGHT[colour], "mew": 1.2}
+            solid = {"ms": 4.0, "color": LIGHT[colour], "mew": 0.0}
+            style: dict[str, Any] = ring if marker == "o" else solid
+            axes.plot(moment[bars], equity[bars], marker, clip_on=False, label=label, **style)
     all_marked = len(pnl) == len(largest)
     return "" if all_marked else f"the {len(largest)} largest of {len(pnl):,} trades are marked"
 

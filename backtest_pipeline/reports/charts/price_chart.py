@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,24 +23,49 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MONEY, PRICE = "0,0.[00]", "0,0.[0000]"
+# Of the strategy's own lines: none that could be taken for a gain, a loss or an entry.
+LINE_COLOURS = ("#d9601a", "#7a6cf0", "#168aa0", "#a67c00", "#b653c9", "#7b8494")
 _MODEL_ID = re.compile(r"p\d+")
 
 
-def price_figures(timeline: Timeline) -> list[figure]:
-    """Candles with trades, and volume; the page's script fills their sources for the chosen symbol."""
+def price_figures(timeline: Timeline, lines: int = 0, panes: Sequence[int] = ()) -> dict[str, figure]:
+    """Candles with trades, volume, and the strategy's panes; the page's script fills their sources.
+
+    Args:
+        timeline: that of the account.
+        lines: how many lines the strategy draws over the prices.
+        panes: how many lines there are in each of its panes.
+
+    Returns:
+        By the id of the element that each one fills: `price`, `pane-0` and so on, `volume`.
+    """
     price = timeline.empty("price", 360, MONEY, with_times=False)
     volume = timeline.empty("volume", 110, "0.[0]a", y_range=DataRange1d(start=0))
-    _add_candles(timeline, price, volume)
+    _add_candles(price, volume)
+    _add_lines(price, -1, lines)
     _add_trade_marks(timeline, price)
-    return [price, volume]
+    below = {
+        f"pane-{pane}": timeline.empty(f"pane-{pane}", 130, PRICE, with_times=False)
+        for pane in range(len(panes))
+    }
+    for pane, (made, count) in enumerate(zip(below.values(), panes, strict=True)):
+        _add_lines(made, pane, count)
+    return {"price": price, **below, "volume": volume}
 
 
-def _add_candles(timeline: Timeline, price: figure, volume: figure) -> None:
-    candles = _filled_later("candles", "x", "o", "h", "l", "c", "v", "w", "colour")
+def _add_lines(made: figure, pane: int, count: int) -> None:
+    for place in range(count):
+        source = _filled_later(f"line-{pane}-{place}", "x", "y")
+        made.line(x="x", y="y", source=source, line_color=LINE_COLOURS[place], line_width=1.6)
+
+
+def _add_candles(price: figure, volume: figure) -> None:
+    names = ("x", "o", "h", "l", "c", "v", "w", "left", "right", "colour")
+    candles = _filled_later("candles", *names)
     price.segment(x0="x", x1="x", y0="l", y1="h", line_color="colour", source=candles)
-    bodies = price.vbar(
-        x="x", width="w", top="o", bottom="c", fill_color="colour", line_color="colour", source=candles
-    )
+    # Bodies have no outline, which Bokeh would draw at the frame's edge; a line at the close shows flat ones.
+    price.vbar(x="x", width="w", top="o", bottom="c", fill_color="colour", line_color=None, source=candles)
+    price.segment(x0="left", x1="right", y0="c", y1="c", line_color="colour", source=candles)
     volume.vbar(
         x="x",
         width="w",
@@ -50,8 +76,6 @@ def _add_candles(timeline: Timeline, price: figure, volume: figure) -> None:
         line_color=None,
         source=candles,
     )
-    tips = {name: f"@{name[0]}{{{PRICE}}}" for name in ("open", "high", "low", "close")}
-    timeline.add_tips(price, bodies, {**tips, "volume": "@v{0,0}"})
 
 
 def _add_trade_marks(timeline: Timeline, price: figure) -> None:
@@ -66,28 +90,56 @@ def _add_trade_marks(timeline: Timeline, price: figure) -> None:
         line_dash="dashed",
         source=held,
     )
-    marks = _filled_later("marks", "x", "y", "marker", "colour", "what", "size")
+    names = ("x", "y", "moment", "marker", "colour", "edge", "width", "alpha", "what", "size")
     drawn = price.scatter(
         x="x",
         y="y",
         marker="marker",
         size="size",
         fill_color="colour",
-        line_color=LIGHT["panel"],
-        source=marks,
+        fill_alpha="alpha",
+        line_color="edge",
+        line_width="width",
+        source=_filled_later("marks", *names),
     )
-    timeline.add_tips(price, drawn, {"trade": "@what", "at": f"@y{{{PRICE}}}"})
+    tips = {"@what": f"@y{{{PRICE}}}"}
+    timeline.add_tips(price, drawn, tips, colour="@colour", moment="@moment")
 
 
 def _filled_later(name: str, *columns: str) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns}, name=name)
 
 
-def histogram_figure(counts: NDArray[np.int64], edges: Floats) -> figure:
-    """Bars of trades by return, losses and gains in their colours."""
-    made = figure(name="histogram", height=260, tools=[SaveTool()], y_range=DataRange1d(start=0))
+def histogram_figure(
+    counts: NDArray[np.int64], edges: Floats, what: str, extremes: tuple[float, float]
+) -> figure:
+    """Bars of trades or bars by return, losses and gains in their colours.
+
+    Args:
+        counts: shape (k,).
+        edges: shape (k + 1,).
+        what: is counted, for tips.
+        extremes: lowest and highest return; an outermost bar that reaches no farther than them is hatched.
+    """
+    made = figure(height=260, tools=[SaveTool()], y_range=DataRange1d(start=0))
     colours = [LIGHT["loss"] if left < -1e-12 else LIGHT["gain"] for left in edges[:-1]]
-    source = ColumnDataSource({"n": counts, "from": edges[:-1], "to": edges[1:], "colour": colours})
+    labels = [f"{left:z.1%} to {right:z.1%}" for left, right in itertools.pairwise(edges.tolist())]
+    hatched = [" "] * len(labels)
+    slack = 1e-9 * (edges[-1] - edges[0])
+    if extremes[0] < edges[0] - slack:
+        labels[0], hatched[0] = f"{extremes[0]:z.1%} to {edges[1]:z.1%}", "/"
+    if extremes[1] > edges[-1] + slack:
+        labels[-1], hatched[-1] = f"{edges[-2]:z.1%} to {extremes[1]:z.1%}", "/"
+    source = ColumnDataSource(
+        {
+            "n": counts,
+            "from": edges[:-1],
+            "to": edges[1:],
+            "colour": colours,
+            "label": labels,
+            "hatch": hatched,
+        }
+    )
     bars = made.quad(
         left="from",
         right="to",
@@ -95,10 +147,12 @@ def histogram_figure(counts: NDArray[np.int64], edges: Floats) -> figure:
         top="n",
         fill_color="colour",
         fill_alpha=0.8,
+        hatch_pattern="hatch",
+        hatch_color=LIGHT["panel"],
         line_color=LIGHT["panel"],
         source=source,
     )
-    tips = [("return", "@from{0.[00]%} to @to{0.[00]%}"), ("trades", "@n{0,0}")]
+    tips = f'<div class="tip"><b style="color:@colour">@label</b><br>@n{{0,0}} {what}</div>'
     made.add_tools(HoverTool(renderers=[bars], tooltips=tips, visible=False))
     made.xaxis.formatter = NumeralTickFormatter(format="0.[0]%")
     return themed(made, "0,0")
@@ -111,8 +165,9 @@ def embedded(figures: Mapping[str, figure]) -> dict[str, object]:
         figures: by the id of the element that each one fills.
     """
     document = Document()
-    for one in figures.values():
-        document.add_root(one)
+    with document.models.freeze():  # else every root has Bokeh look through all of them again
+        for one in figures.values():
+            document.add_root(one)
     ids: dict[str, str] = {}
     plain = _renamed(document.to_json(deferred=False), ids)
     return {"document": plain, "roots": {ids[one.id]: element for element, one in figures.items()}}

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.charts.palette import LIGHT
 from backtest_pipeline.reports.charts.picture import font, png_of, writable
@@ -74,11 +75,11 @@ def _head(summary: SweepSummary, strategy: str, objective: str) -> str:
     title = facts_of(objective).title
     winner = summary.survey.winner
     if winner is None:
-        text = f"{strategy}: {summary.survey.trials:,} trials, none ranks by {title}"
+        text = f"{strategy}: {counted(summary.survey.trials, 'trial')}, none ranks by {title}"
     else:
         best = shown(objective, float(winner.objective[0]))
         trial = f"trial {int(winner.trial[0])}"
-        text = f"{strategy}: best {title} {best} of {summary.survey.trials:,} trials, {trial}"
+        text = f"{strategy}: best {title} {best} of {counted(summary.survey.trials, 'trial')}, {trial}"
     return text if len(text) <= LONGEST_HEAD else f"{text[: LONGEST_HEAD - 1]}…"
 
 

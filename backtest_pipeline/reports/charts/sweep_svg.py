@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.page import escaped
 
@@ -41,7 +42,8 @@ def distribution_svg(survey: Survey, objective: str, winner: float | None) -> st
 
     bars = "".join(
         f'<rect class="bar" x="{x(low):.1f}" y="{y(count):.1f}" width="{max(x(high) - x(low) - 1, 0.5):.1f}" '
-        f'height="{height - bottom - y(count):.1f}"><title>{_span(objective, low, high)}: {count:,} trials'
+        f'height="{height - bottom - y(count):.1f}"><title>'
+        f"{_span(objective, low, high)}: {counted(count, 'trial')}"
         "</title></rect>"
         for low, high, count in zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
         if count
@@ -57,7 +59,7 @@ def distribution_svg(survey: Survey, objective: str, winner: float | None) -> st
     )
     axis = f'<path class="axis" d="M{left} {height - bottom}H{width - right}"/>'
     scale = f'<text x="{left - 6}" y="{top + 4}" text-anchor="end">{_compact(most)}</text>'
-    label = f"Distribution of the {facts_of(objective).title} of {survey.scored:,} trials"
+    label = f"Distribution of the {facts_of(objective).title} of {counted(survey.scored, 'trial')}"
     return _svg(width, height, label, axis + bars + marks + ticks + scale)
 
 

@@ -11,6 +11,7 @@ from bokeh.models import (
     BasicTicker,
     ColumnDataSource,
     DataRange1d,
+    DatetimeTicker,
     HoverTool,
     PanTool,
     Range1d,
@@ -21,6 +22,7 @@ from bokeh.models import (
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
+from backtest_pipeline.model.timeframe import BAR_SECONDS
 from backtest_pipeline.reports.charts.downsample import kept_points
 from backtest_pipeline.reports.charts.palette import LIGHT
 from backtest_pipeline.reports.charts.theme import themed
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 4_000
 LOW_PX = 200
 HALF_A_DAY_MS = 43_200_000.0
+LEAST_SPAN_BARS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,12 @@ class Timeline:
     Attributes:
         span: the time in sight, the same in all of them.
         date: how moments are written, a format of Bokeh's.
+        ticker: where moments are written; the page's script asks it for fewer on a narrow page.
     """
 
     span: Range1d
     date: str
+    ticker: DatetimeTicker
 
     @classmethod
     def of(cls, first: np.datetime64, last: np.datetime64, timeframe: Timeframe) -> Timeline:
@@ -57,7 +62,9 @@ class Timeline:
         start, end = milliseconds(np.array([first, last]))
         margin = 0.01 * (end - start) or HALF_A_DAY_MS
         date = "%Y-%m-%d" if timeframe in {"1d", "1w"} else "%Y-%m-%d %H:%M"
-        return cls(Range1d(start=float(start - margin), end=float(end + margin), name="span"), date)
+        least = LEAST_SPAN_BARS * 1_000.0 * BAR_SECONDS[timeframe]
+        span = Range1d(start=float(start - margin), end=float(end + margin), min_interval=least, name="span")
+        return cls(span, date, DatetimeTicker(name="dates"))
 
     def empty(
         self, name: str, height_px: int, unit: str, *, with_times: bool = True, **options: Any
@@ -86,6 +93,7 @@ class Timeline:
             window_axis="x",
             **options,
         )
+        made.xaxis.ticker = made.xgrid.ticker = self.ticker
         if height_px < LOW_PX:
             made.yaxis.ticker = BasicTicker(desired_num_ticks=3)
         if not with_times:
@@ -104,6 +112,7 @@ class Timeline:
         name: str = "",
         filled: bool = False,
         beside: Mapping[str, Floats] | None = None,
+        most: int = MOST_POINTS,
     ) -> GlyphRenderer[Any]:
         """Draws a line, thinned without losing extremes.
 
@@ -116,8 +125,9 @@ class Timeline:
             name: by which the page's script finds the line.
             filled: down to 0.
             beside: further values at the same moments, for tips.
+            most: points that are drawn.
         """
-        kept = kept_points(values, MOST_POINTS)
+        kept = kept_points(values, most)
         columns = {"x": milliseconds(moment[kept]), "y": values[kept]}
         columns |= {key: more[kept] for key, more in (beside or {}).items()}
         source = ColumnDataSource({key: np.asarray(column, np.float64) for key, column in columns.items()})
@@ -139,21 +149,36 @@ class Timeline:
         tips: Mapping[str, str],
         *,
         mode: Literal["vline", "mouse"] = "mouse",
+        colour: str | Mapping[str, str] = "",
+        moment: str = "@x",
     ) -> None:
         """Shows the moment and values of what is under the pointer, or with `vline` above or below it.
 
         Args:
             made: the figure.
             drawn: what has tips; its source has the moments as `x`.
-            tips: by their text: `@column{format}`.
+            tips: by their text: `@column{format}`. Texts are ours; those of users come from columns.
             mode: where the pointer has to be.
+            colour: of the tips' texts on a light page, one for all or by text; the line's own unless given.
+            moment: the column of the moment that is shown, where that is not where it is drawn.
         """
-        rows = [("", f"@x{{{self.date}}}"), *tips.items()]
+        own = getattr(drawn.glyph, "line_color", "")
+        lines = []
+        for text, value in tips.items():
+            hue = colour if isinstance(colour, str) else colour.get(text, "")
+            lines.append(f'<div><b style="color:{in_any_theme(hue or own)}">{text}</b>&nbsp; {value}</div>')
+        shown = f'<div class="tip" style="max-width:38vw">{moment}{{{self.date}}}{"".join(lines)}</div>'
         made.add_tools(
             HoverTool(
-                renderers=[drawn], tooltips=rows, formatters={"@x": "datetime"}, mode=mode, visible=False
+                renderers=[drawn], tooltips=shown, formatters={moment: "datetime"}, mode=mode, visible=False
             )
         )
+
+
+def in_any_theme(colour: object) -> str:
+    """A colour of the light palette as the page's style names it, others as they are."""
+    names = {value: name for name, value in LIGHT.items()}
+    return f"var(--{names[colour]})" if colour in names else str(colour)
 
 
 def milliseconds(moments: Moments) -> Floats:

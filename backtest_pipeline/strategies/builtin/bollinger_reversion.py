@@ -32,4 +32,5 @@ class BollingerReversion(Strategy):
             exit=crossed_above(candles.close, middle),
             short_entry=crossed_above(candles.close, upper),
             short_exit=crossed_below(candles.close, middle),
+            lines={"upper": upper, "middle": middle, "lower": lower},
         )

@@ -20,4 +20,4 @@ class BuyAndHold(Strategy):
         """See the class."""
         entry = np.zeros(len(candles), dtype=np.bool_)
         entry[:1] = True
-        return Signals(entry=entry)
+        return Signals(entry=entry, lines={"first close": float(candles.close[0])} if len(candles) else None)

@@ -33,4 +33,5 @@ class DonchianBreakout(Strategy):
             exit=candles.close < exit_low,
             short_entry=candles.close < low,
             short_exit=candles.close > exit_high,
+            lines={"entry high": high, "entry low": low, "exit high": exit_high, "exit low": exit_low},
         )

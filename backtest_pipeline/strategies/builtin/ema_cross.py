@@ -36,4 +36,5 @@ class EmaCross(Strategy):
         """See the class."""
         fast, slow = ema(candles.close, params.fast), ema(candles.close, params.slow)
         up, down = crossings(fast, slow)
-        return Signals(entry=up, exit=down, short_entry=down, short_exit=up)
+        lines = {"fast": fast, "slow": slow}
+        return Signals(entry=up, exit=down, short_entry=down, short_exit=up, lines=lines)

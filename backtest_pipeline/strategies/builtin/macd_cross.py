@@ -38,4 +38,10 @@ class MacdCross(Strategy):
         """See the class."""
         line, signal = macd(candles.close, params.fast, params.slow, params.signal)
         up, down = crossings(line, signal)
-        return Signals(entry=up, exit=down, short_entry=down, short_exit=up)
+        return Signals(
+            entry=up,
+            exit=down,
+            short_entry=down,
+            short_exit=up,
+            panes={"MACD": {"line": line, "signal": signal, "zero": 0.0}},
+        )

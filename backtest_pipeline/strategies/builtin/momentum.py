@@ -33,4 +33,5 @@ class Momentum(Strategy):
             exit=crossed_below(rise, 0.0),
             short_entry=crossed_below(rise, -params.threshold),
             short_exit=crossed_above(rise, 0.0),
+            panes={"Return over the window": {"return": rise, "threshold": params.threshold, "zero": 0.0}},
         )

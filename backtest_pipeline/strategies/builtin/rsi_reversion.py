@@ -45,4 +45,12 @@ class RsiReversion(Strategy):
             exit=crossed_above(index, params.exit_level),
             short_entry=crossed_above(index, params.overbought),
             short_exit=crossed_below(index, params.exit_level),
+            panes={
+                "Relative strength index": {
+                    "index": index,
+                    "oversold": params.oversold,
+                    "exit level": params.exit_level,
+                    "overbought": params.overbought,
+                }
+            },
         )

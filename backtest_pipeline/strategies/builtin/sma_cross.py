@@ -36,4 +36,5 @@ class SmaCross(Strategy):
         """See the class."""
         fast, slow = sma(candles.close, params.fast), sma(candles.close, params.slow)
         up, down = crossings(fast, slow)
-        return Signals(entry=up, exit=down, short_entry=down, short_exit=up)
+        lines = {"fast": fast, "slow": slow}
+        return Signals(entry=up, exit=down, short_entry=down, short_exit=up, lines=lines)

@@ -39,14 +39,16 @@ class VolumeLongCandle(Strategy):
         upper = (candles.high - candles.close) / candles.open
         lower = (candles.open - candles.low) / candles.open
         wick = 2 * params.body_pct
-        surge = candles.volume >= mean * params.vol_multiplier
+        least = mean * params.vol_multiplier
+        surge = candles.volume >= least
         long_candle = (
             (body >= params.body_pct) & (candles.close > candles.open) & (upper < wick) & (lower < wick)
         )
         confidence = np.zeros(len(candles))
         np.divide(candles.volume, mean, out=confidence, where=mean > 0)
         np.minimum(confidence / (2 * params.vol_multiplier), 1.0, out=confidence)
-        return Signals(entry=surge & long_candle, confidence=confidence)
+        panes = {"Volume": {"volume": candles.volume, "mean": mean, "least": least}}
+        return Signals(entry=surge & long_candle, confidence=confidence, panes=panes)
 
     def holding_period_bars(self, params: Params) -> int:
         """Bars from entry to exit."""

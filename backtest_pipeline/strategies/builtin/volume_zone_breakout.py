@@ -50,7 +50,8 @@ class VolumeZoneBreakout(Strategy):
             entry[1:] &= ~above[:-1]
         confidence = np.zeros(len(candles))
         np.minimum(0.5 + (candles.high - level) / level, 1.0, out=confidence, where=above)
-        return Signals(entry=entry, confidence=confidence)
+        lines = {"resistance": resistance, "breakout level": level}
+        return Signals(entry=entry, confidence=confidence, lines=lines)
 
     def holding_period_bars(self, params: Params) -> int:
         """Bars from entry to exit."""

@@ -1,0 +1,94 @@
+"""The parts of a report about returns as HTML: drawdowns, months, years, rolling figures, the tear sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backtest_pipeline.reports.charts.account_figures import ROLLING
+from backtest_pipeline.reports.html_tables import months_table, rows_table
+from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.report_statistics import monthly_returns
+from backtest_pipeline.reports.rolling_statistics import window_bars
+from backtest_pipeline.reports.sections import NO_TRADES
+from backtest_pipeline.reports.tear_sheet import tear_sheet
+
+if TYPE_CHECKING:
+    from bokeh.plotting import figure
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.timeframe import Timeframe
+    from backtest_pipeline.reports.drawdown_list import Drawdown
+
+LEGEND = '<p class="legend"><i class="line equity"></i>equity<i class="line benchmark"></i>buy and hold</p>'
+OUTLIERS = '<p class="note">A hatched bar gathers everything beyond it.</p>'
+
+
+def drawdowns_section(drawdowns: Sequence[Drawdown], timeframe: Timeframe) -> str:
+    """The deepest drawdowns, which are shaded in the chart of the equity."""
+    if not drawdowns:
+        return '<section><h2>Deepest drawdowns</h2><p class="note">There was none.</p></section>'
+    rows = [
+        (
+            f"{one.depth_frac:.2%}",
+            _moment(one.peak, timeframe),
+            _moment(one.trough, timeframe),
+            "not yet" if one.recovery is None else _moment(one.recovery, timeframe),
+            f"{one.days:,.{0 if one.days >= 10 else 1}f} days",
+        )
+        for one in drawdowns
+    ]
+    table = rows_table(("depth", "peak (UTC)", "trough (UTC)", "recovery (UTC)", "length"), rows, "dated")
+    return (
+        '<section><h2>Deepest drawdowns</h2><p class="note">Shaded in the chart of the equity; without a '
+        f"recovery, the length is up to the last bar.</p>{table}</section>"
+    )
+
+
+def _moment(moment: np.datetime64, timeframe: Timeframe) -> str:
+    unit = "D" if timeframe in {"1d", "1w"} else "m"
+    return str(moment.astype(f"datetime64[{unit}]")).replace("T", " ")
+
+
+def returns_section(
+    result: BacktestResult, days: NDArray[np.datetime64], figures: Mapping[str, figure]
+) -> str:
+    """Months, years, and how the returns of bars and trades are spread."""
+    equity = result.equity["equity"].to_numpy(dtype=np.float64)
+    months = months_table(monthly_returns(days, equity, result.request.initial_cash))
+    histogram = f'{OUTLIERS}<div id="histogram"></div>' if "histogram" in figures else NO_TRADES
+    still = '<p class="note">The equity never moved.</p>'
+    spread = f'{OUTLIERS}<div id="spread"></div>' if "spread" in figures else still
+    return (
+        f"<section><h2>Monthly returns, percent</h2>{months}</section>"
+        f'<section><h2>Yearly returns</h2>{LEGEND}<div id="years"></div></section>'
+        f'<div class="two"><section><h2>Returns of the trades</h2>{histogram}</section>'
+        f"<section><h2>Returns of the bars</h2>{spread}</section></div>"
+    )
+
+
+def rolling_section(result: BacktestResult, figures: Mapping[str, figure]) -> str:
+    """Figures over a stretch of bars that moves along."""
+    window = window_bars(result.metrics.get("periods_per_year") or 252.0, len(result.equity))
+    head = f"<section><h2>Over the last {window:,} bars at each time</h2>"
+    drawn = [
+        f'<div><p class="note">{escaped(title)}</p><div id="{name}"></div></div>'
+        for name, (title, _, _) in ROLLING.items()
+        if name in figures
+    ]
+    if not drawn:
+        return f'{head}<p class="note">The account has fewer than {window:,} bars.</p></section>'
+    return f'{head}<div class="two">{"".join(drawn)}</div></section>'
+
+
+def tear_sheet_section(result: BacktestResult, days: NDArray[np.datetime64]) -> str:
+    """Statistics beyond the metrics, which no file of the result has."""
+    rows = "".join(
+        f'<tr><th scope="row">{escaped(one.title)}</th><td class="number">{escaped(one.text)}</td>'
+        f"<td>{escaped(one.meaning)}</td></tr>"
+        for one in tear_sheet(result, days)
+    )
+    return f'<section><h2>Further statistics</h2><table class="metrics">{rows}</table></section>'
