@@ -44,6 +44,7 @@ def main() -> None:
                 )
                 _photograph(page, f"{service.url}/tasks/{task_id}/report.html", "report")
                 _photograph(page, comparison.as_uri(), "comparison")
+                _photograph(page, f"{service.url}/results?label=idea%3Dtrend", "results")
                 _photograph_sweeps(page, client, service.url, comparison.parent, settings)
                 browser.close()
 

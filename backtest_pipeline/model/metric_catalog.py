@@ -244,7 +244,7 @@ def shown(name: str, value: float | None) -> str:
     """Writes a metric for people: the same digits wherever it is shown.
 
     Fractions are percent with two digits, money and ratios have two digits, counts none; days and bars have
-    two where they are not whole, and their unit. Nothing is written as minus zero.
+    two where they are not whole. Nothing is written as minus zero.
     """
     if value is None:
         return MISSING
@@ -254,8 +254,13 @@ def shown(name: str, value: float | None) -> str:
     if abs(value) >= LONGEST_WRITTEN_OUT:
         return f"{value:.2e}"
     whole = unit == "count" or (unit in {"days", "bars"} and float(value).is_integer())
-    text = f"{value:z,.0f}" if whole else f"{value:z,.2f}"
-    if unit not in {"days", "bars"}:
+    return f"{value:z,.0f}" if whole else f"{value:z,.2f}"
+
+
+def shown_with_unit(name: str, value: float | None) -> str:
+    """The same with its unit, where that is days or bars: "31 days", "1 bar"."""
+    text, unit = shown(name, value), facts_of(name).unit
+    if value is None or unit not in {"days", "bars"}:
         return text
     return f"{text} {unit.removesuffix('s') if text == '1' else unit}"
 

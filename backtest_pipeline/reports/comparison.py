@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import DataRange1d
 
-from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.metric_catalog import facts_of, shown_with_unit
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.timeline import Timeline, add_level
@@ -120,14 +120,14 @@ def metrics_table(metrics: Mapping[str, Metrics]) -> str:
     """Every metric of each result, the best of it marked."""
     names = list(dict.fromkeys(name for of in metrics.values() for name in of))
     by_name = {name: {of: one.get(name) for of, one in metrics.items()} for name in names}
-    names.sort(key=lambda name: len({shown(name, value) for value in by_name[name].values()}) == 1)
+    names.sort(key=lambda name: len({shown_with_unit(name, value) for value in by_name[name].values()}) == 1)
     rows = []
     for name in names:
         values = by_name[name]
         winners = best(name, values)
         cells = "".join(
             f'<td class="number {"best" if of in winners else ""} {tone(name, value, metrics[of])}">'
-            f"{escaped(shown(name, value))}</td>"
+            f"{escaped(shown_with_unit(name, value))}</td>"
             for of, value in values.items()
         )
         facts = facts_of(name)

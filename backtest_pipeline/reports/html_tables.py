@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.metric_catalog import facts_of, shown_with_unit
 from backtest_pipeline.reports.page import escaped
 from backtest_pipeline.reports.report_statistics import compounded
 
@@ -66,9 +66,9 @@ def against_benchmark(metrics: Metrics) -> str:
     """The total return beside buy and hold, in words."""
     whole, held = metrics.get("total_return"), metrics.get("buy_hold_return")
     if whole is None or held is None:
-        return f"buy and hold {shown('buy_hold_return', held)}"
+        return f"buy and hold {shown_with_unit('buy_hold_return', held)}"
     verdict = "level with" if whole == held else "ahead of" if whole > held else "behind"
-    return f"{verdict} buy and hold, {shown('buy_hold_return', held)}"
+    return f"{verdict} buy and hold, {shown_with_unit('buy_hold_return', held)}"
 
 
 def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) -> str:
@@ -86,7 +86,7 @@ def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) ->
         cells.append(
             f'<div class="tile" title="{escaped(facts.meaning)}"><span>{escaped(facts.title)}</span>'
             f'<b class="{tone(name, value, metrics)}" data-metric="{escaped(name)}">'
-            f"{escaped(shown(name, value))}</b>{remark}</div>"
+            f"{escaped(shown_with_unit(name, value))}</b>{remark}</div>"
         )
     return f'<div class="tiles">{"".join(cells)}</div>'
 
@@ -99,7 +99,7 @@ def metrics_table(metrics: Metrics) -> str:
         rows = "".join(
             f'<tr><th scope="row">{escaped(facts_of(name).title)}<code>{escaped(name)}</code></th>'
             f'<td class="number {tone(name, metrics[name], metrics)}">'
-            f"{escaped(shown(name, metrics[name]))}</td>"
+            f"{escaped(shown_with_unit(name, metrics[name]))}</td>"
             f"<td>{escaped(facts_of(name).meaning)}</td></tr>"
             for name in names
         )
@@ -134,7 +134,9 @@ def metrics_by(rows: Mapping[str, Metrics], heading: str) -> str:
 def _cell(name: str, metrics: Metrics) -> str:
     value = metrics.get(name)
     sort = "" if value is None else f' data-value="{value:.6g}"'
-    return f'<td class="number {tone(name, value, metrics)}"{sort}>{escaped(shown(name, value))}</td>'
+    return (
+        f'<td class="number {tone(name, value, metrics)}"{sort}>{escaped(shown_with_unit(name, value))}</td>'
+    )
 
 
 def months_table(returns: Mapping[int, Mapping[int, float]]) -> str:

@@ -46,7 +46,7 @@ def page(title: str, body: str, data: Mapping[str, object], more: Sequence[str] 
         more: further scripts and style sheets of this folder that this kind of page needs, by file.
     """
     # What `page.js` calls comes before it.
-    names = ("price.js", "page.js", "page.css", *more)
+    names = ("log_scale.js", "price.js", "page.js", "page.css", *more)
     scripts = (*_bokeh_scripts(), *(_asset(one) for one in names if one.endswith(".js")))
     style = "".join(_asset(one) for one in names if one.endswith(".css"))
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)

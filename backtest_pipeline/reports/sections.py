@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.metric_catalog import shown, shown_symbols
+from backtest_pipeline.model.metric_catalog import shown_symbols, shown_with_unit
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
     against_benchmark,
@@ -89,7 +89,7 @@ def tile_remarks(result: BacktestResult) -> dict[str, str]:
     """What stands small under the headline metrics."""
 
     def note(text: str, name: str) -> str:
-        return f"{text} {shown(name, result.metrics.get(name))}"
+        return f"{text} {shown_with_unit(name, result.metrics.get(name))}"
 
     return {
         "total_return": against_benchmark(result.metrics),
@@ -137,7 +137,7 @@ def price_section(result: BacktestResult, given: Mapping[str, Candles], panes: S
 def _symbol_choice(result: BacktestResult) -> str:
     symbols = result.request.symbols
     returns = {
-        symbol: shown("total_return", result.by_symbol.get(symbol, {}).get("total_return"))
+        symbol: shown_with_unit("total_return", result.by_symbol.get(symbol, {}).get("total_return"))
         for symbol in symbols
     }
     if len(symbols) <= MOST_TABS:

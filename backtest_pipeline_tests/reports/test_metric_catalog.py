@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backtest_pipeline.model.metric_catalog import METRICS, shown
+from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_with_unit
 from backtest_pipeline_tests.reports.made import backtest, candles_of, walk
 
 
@@ -34,10 +34,9 @@ def test_every_metric_has_a_title_of_its_own_and_a_sentence() -> None:
         ("final_equity", 1234567.891, "1,234,567.89"),
         ("final_equity", 10_000.0, "10,000.00"),
         ("trades", 1234, "1,234"),
-        ("max_drawdown_days", 31.0, "31 days"),
-        ("max_drawdown_days", 1.25, "1.25 days"),
-        ("max_drawdown_days", 1.0, "1 day"),
-        ("periods_per_year", 252.0, "252 bars"),
+        ("max_drawdown_days", 31.0, "31"),
+        ("max_drawdown_days", 1.25, "1.25"),
+        ("periods_per_year", 252.0, "252"),
         ("cagr", 3.2e40, "3.20e+42%"),
         ("final_equity", 1e15, "1.00e+15"),
         ("profit_factor", None, "-"),
@@ -46,6 +45,21 @@ def test_every_metric_has_a_title_of_its_own_and_a_sentence() -> None:
 )
 def test_a_metric_is_written_for_people(name: str, value: float | None, text: str) -> None:
     assert shown(name, value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("max_drawdown_days", 31.0, "31 days"),
+        ("max_drawdown_days", 1.0, "1 day"),
+        ("avg_bars_held", 51.27, "51.27 bars"),
+        ("max_drawdown_days", None, "-"),
+        ("total_return", 0.5, "50.00%"),
+        ("trades", 3, "3"),
+    ],
+)
+def test_days_and_bars_have_their_unit_beside_them(name: str, value: float | None, text: str) -> None:
+    assert shown_with_unit(name, value) == text
 
 
 def test_what_costs_or_hurts_is_better_when_it_is_less() -> None:

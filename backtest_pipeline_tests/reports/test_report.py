@@ -16,7 +16,7 @@ import pytest
 
 from backtest_pipeline import BacktestResult, Candles
 from backtest_pipeline.model.market import SymbolRecord
-from backtest_pipeline.model.metric_catalog import METRICS, shown
+from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_with_unit
 from backtest_pipeline.reports.html_tables import plain, tone
 from backtest_pipeline.reports.page import embedded_json
 from backtest_pipeline.reports.page_data import candles_data, trades_data
@@ -66,7 +66,7 @@ def test_a_report_shows_every_metric_as_it_is_shown_everywhere() -> None:
         facts = METRICS[name]
         row = re.search(rf"<code>{name}</code></th>(.*?)</tr>", page)
         assert row, name
-        assert f">{html.escape(shown(name, value))}</td>" in row[1]
+        assert f">{html.escape(shown_with_unit(name, value))}</td>" in row[1]
         assert html.escape(facts.meaning) in row[1]
     for name in HEADLINES:
         assert f'data-metric="{name}">{html.escape(shown(name, result.metrics[name]))}</b>' in page

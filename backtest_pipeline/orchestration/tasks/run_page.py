@@ -10,7 +10,7 @@ import dagster as dg
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.counted import counted
-from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
+from backtest_pipeline.model.metric_catalog import facts_of, shown_symbols, shown_with_unit
 from backtest_pipeline.model.request_tags import descriptive_tags
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.storage.layout import CHART, REPORT
@@ -45,7 +45,7 @@ def candle_lines(loaded: LoadedCandles) -> list[str]:
 def result_lines(result: BacktestResult) -> list[str]:
     """Counts, headline metrics and remarks."""
     headlines = ", ".join(
-        f"{facts_of(name).title.lower()} {shown(name, result.metrics[name])}" for name in HEADLINES
+        f"{facts_of(name).title.lower()} {shown_with_unit(name, result.metrics[name])}" for name in HEADLINES
     )
     return [f"{len(result.signals):,} signals, {len(result.trades):,} trades", headlines, *result.diagnostics]
 
@@ -58,7 +58,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
     numbers: dict[str, dg.MetadataValue[Any]] = {}
     for name in HEADLINES:
         if (value := result.metrics[name]) is not None:
-            numbers[facts_of(name).title] = dg.MetadataValue.text(shown(name, value))
+            numbers[facts_of(name).title] = dg.MetadataValue.text(shown_with_unit(name, value))
             numbers[name] = dg.MetadataValue.float(float(value))
     pages = f"/tasks/{manifest.task_id}"
     return dg.AssetMaterialization(
@@ -119,7 +119,7 @@ def _gap_text(gaps: Gaps) -> str:
 def metrics_table(metrics: Mapping[str, float | None]) -> str:
     """All metrics with what they are, as Markdown."""
     rows = [
-        f"| {facts_of(name).title} | {shown(name, value)} | {facts_of(name).meaning} |"
+        f"| {facts_of(name).title} | {shown_with_unit(name, value)} | {facts_of(name).meaning} |"
         for name, value in metrics.items()
     ]
     return "\n".join(["| metric | value | what it is |", "|---|---:|---|", *rows])
