@@ -38,9 +38,10 @@ const sweepTrials = (() => {
   function shown(metric, value) {
     if (value === null || Number.isNaN(value)) return "-";
     if (metric.unit === "fraction") return `${Math.abs(value) < 1e12 ? fixed(100 * value, 2) : exponent(100 * value)}%`;
-    if (Math.abs(value) >= 1e12) return exponent(value);
-    const isWhole = metric.unit === "count" || (["days", "bars"].includes(metric.unit) && Number.isInteger(value));
-    return fixed(value, isWhole ? 0 : 2);
+    const isSpan = ["days", "bars"].includes(metric.unit);
+    const isWhole = metric.unit === "count" || (isSpan && Number.isInteger(value));
+    const text = Math.abs(value) >= 1e12 ? exponent(value) : fixed(value, isWhole ? 0 : 2);
+    return isSpan ? `${text} ${text === "1" ? metric.unit.slice(0, -1) : metric.unit}` : text;
   }
 
   // --- the trials that are known one by one ----------------------------------------------------------------

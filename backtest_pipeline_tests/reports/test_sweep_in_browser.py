@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from backtest_pipeline import BacktestRequest, FloatRange, IntRange
-from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_with_unit
 from backtest_pipeline.model.run_config import from_run_config
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.workflows.render_sweep_report import sweep_report
@@ -237,14 +237,14 @@ def test_numbers_are_written_as_everywhere_else(page: Page, report: Path) -> Non
         1.5,
         2.5,
     ]
-    values += [-3.0, 12.25, 999.995, 1e12, 3.14e55, -7.5e20, 99999.99999]
+    values += [1.0, -3.0, 12.25, 999.995, 1e12, 3.14e55, -7.5e20, 99999.99999]
     _open(page, report)
     for name in ("sharpe", "total_return", "trades", "final_equity", "max_drawdown_days"):
         unit = {"unit": facts_of(name).unit}
         written = page.evaluate(
             "([unit, values]) => values.map((value) => sweepTrials.shown(unit, value))", [unit, values]
         )
-        assert written == [shown(name, value) for value in values], name
+        assert written == [shown_with_unit(name, value) for value in values], name
 
 
 def test_the_best_sort_by_what_varies(page: Page, report: Path) -> None:
