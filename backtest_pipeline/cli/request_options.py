@@ -13,7 +13,8 @@ import typer
 from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.sdk.sweep_results import completed_sweep, request_of_trial
+from backtest_pipeline.results.completed_sweeps import completed_sweep
+from backtest_pipeline.sdk.sweep_results import request_of_trial
 from backtest_pipeline.strategies.registry import resolve
 
 if TYPE_CHECKING:

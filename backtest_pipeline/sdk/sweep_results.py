@@ -8,14 +8,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtest_pipeline.model.errors import RequestInvalid, ResultDamaged, ResultMissing
+from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.research.trial_requests import request_of_row
+from backtest_pipeline.results.completed_sweeps import completed_sweep, require_whole_sweep
 from backtest_pipeline.results.sweep_tables import best_rows, trial_row
 from backtest_pipeline.results.tables import TABLES, read_table
-from backtest_pipeline.results.verification import file_problem
 from backtest_pipeline.storage.layout import BEST
 
 if TYPE_CHECKING:
@@ -45,36 +45,6 @@ def read_sweep(store: TaskStore, task_id: str) -> SweepResult:
         best_equity=_frame(listed["best_equity"]) if "best_equity" in listed else None,
         manifest=manifest,
     )
-
-
-def completed_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
-    """The manifest and the folder of a completed sweep.
-
-    Raises:
-        TaskUnknown, ResultMissing: there is none, it did not complete, or it is no sweep.
-        ResultDamaged: the manifest is not one of ours.
-    """
-    manifest, folder = store.manifest(task_id), store.layout.task(task_id)
-    if manifest.kind != "sweep":
-        raise ResultMissing(task_id, folder, f"it is a {manifest.kind} and no sweep; see `backtest result`")
-    if manifest.status != "completed":
-        why = manifest.error.message if manifest.error else "no reason is recorded"
-        raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")
-    return manifest, folder
-
-
-def require_whole_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
-    """As `completed_sweep`, every file checked against its checksum.
-
-    Raises:
-        TaskUnknown, ResultMissing: as `completed_sweep`.
-        ResultDamaged: a file is gone or differs from what was published.
-    """
-    manifest, folder = completed_sweep(store, task_id)
-    for file in manifest.result_files:
-        if problem := file_problem(folder, file):
-            raise ResultDamaged(task_id, folder / file.path, problem)
-    return manifest, folder
 
 
 def best_trials(store: TaskStore, task_id: str, count: int) -> list[dict[str, Any]]:

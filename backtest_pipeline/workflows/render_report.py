@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import CandlesError
+from backtest_pipeline.results.completed_sweeps import require_whole_sweep
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
@@ -40,7 +41,7 @@ def rendered_report(
     if TaskStore(data_root).manifest(task_id).kind == "sweep":
         from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as below
 
-        manifest, folder = render_sweep_report.require_sweep(TaskStore(data_root), task_id)
+        manifest, folder = require_whole_sweep(TaskStore(data_root), task_id, render_sweep_report.NEEDED)
         return render_sweep_report.sweep_report(folder, manifest), []
     from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  keeps `backtest --help` quick
 
@@ -94,7 +95,7 @@ def compared_sweeps(store: TaskStore, task_ids: Sequence[str]) -> str:
     """Draws the page that compares completed sweeps.
 
     Raises:
-        TaskUnknown, ResultMissing, ResultDamaged: as for `require_sweep`.
+        TaskUnknown, ResultMissing, ResultDamaged: as for `require_whole_sweep`.
     """
     from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as above
 
@@ -105,11 +106,11 @@ def rendered_heatmap(data_root: Path, task_id: str) -> bytes:
     """Draws the picture of a completed sweep.
 
     Raises:
-        TaskUnknown, ResultMissing, ResultDamaged: as for `require_sweep`.
+        TaskUnknown, ResultMissing, ResultDamaged: as for `require_whole_sweep`.
     """
     from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as above
 
-    manifest, folder = render_sweep_report.require_sweep(TaskStore(data_root), task_id)
+    manifest, folder = require_whole_sweep(TaskStore(data_root), task_id, render_sweep_report.NEEDED)
     return render_sweep_report.sweep_picture(folder, manifest)
 
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
 from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.model.sweep_request import SweepRequest
@@ -22,7 +21,7 @@ from backtest_pipeline.reports.sweep_report import SweepFindings, sweep_report_h
 from backtest_pipeline.reports.sweep_summary import summarised
 from backtest_pipeline.reports.sweep_survey import surveyed
 from backtest_pipeline.research.trial_requests import trial_request
-from backtest_pipeline.results.verification import file_problem
+from backtest_pipeline.results.completed_sweeps import require_whole_sweep
 from backtest_pipeline.workflows.stored_trials import StoredTrials
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from backtest_pipeline.results.task_store import TaskStore
 
 BEST_EQUITY = "best_equity.parquet"
+NEEDED = ("trials", "best_equity")
+"""Names of the files that pages and pictures are drawn from."""
 FIRST_FIELDS = ("strategy", "symbols", "timeframe")
 
 
@@ -74,7 +75,7 @@ def sweep_comparison(store: TaskStore, task_ids: Sequence[str]) -> str:
     """Draws the page that compares completed sweeps.
 
     Raises:
-        TaskUnknown, ResultMissing, ResultDamaged: as `require_sweep`.
+        TaskUnknown, ResultMissing, ResultDamaged: as `require_whole_sweep`.
     """
     compared = {task_id: compared_sweep(store, task_id) for task_id in task_ids}
     named = {f"{one.request.backtest.strategy} {task_id[:8]}": one for task_id, one in compared.items()}
@@ -82,32 +83,13 @@ def sweep_comparison(store: TaskStore, task_ids: Sequence[str]) -> str:
 
 
 def compared_sweep(store: TaskStore, task_id: str) -> ComparedSweep:
-    """What a comparison says of a completed sweep; raises as `require_sweep`."""
-    manifest, folder = require_sweep(store, task_id)
+    """What a comparison says of a completed sweep; raises as `require_whole_sweep`."""
+    manifest, folder = require_whole_sweep(store, task_id, NEEDED)
     request = SweepRequest(**manifest.request)
     axes = [SweepAxis.of(key, values) for key, values in request.space.items()]
     survey = surveyed(StoredTrials(folder, request), axes)
     curves = list(_curves(folder / BEST_EQUITY, most=1).values())
     return ComparedSweep(manifest, request, axes, survey, curves[0] if curves else None)
-
-
-def require_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
-    """The manifest and the folder of a completed sweep, the tables that its report needs being whole.
-
-    Raises:
-        TaskUnknown, ResultMissing: there is none, it is no sweep, or it did not complete.
-        ResultDamaged: a table is gone or differs from what was published.
-    """
-    manifest, folder = store.manifest(task_id), store.layout.task(task_id)
-    if manifest.kind != "sweep":
-        raise ResultMissing(task_id, folder, f"it is a {manifest.kind} and no sweep")
-    if manifest.status != "completed":
-        why = manifest.error.message if manifest.error else "no reason is recorded"
-        raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")
-    for file in manifest.result_files:
-        if file.name in {"trials", "best_equity"} and (problem := file_problem(folder, file)):
-            raise ResultDamaged(task_id, folder / file.path, problem)
-    return manifest, folder
 
 
 def _curves(path: Path, most: int = MOST_CURVES) -> dict[int, Curve]:

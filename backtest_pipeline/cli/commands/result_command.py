@@ -24,8 +24,8 @@ from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid
 from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.results.completed_sweeps import require_whole_sweep
 from backtest_pipeline.results.tables import read_table
-from backtest_pipeline.sdk.sweep_results import require_whole_sweep
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.new_file import new_file
 

@@ -1,0 +1,51 @@
+"""The folder of a completed sweep, and whether its files are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
+from backtest_pipeline.results.verification import file_problem
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.results.task_store import TaskStore
+
+
+def completed_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
+    """The manifest and the folder of a completed sweep.
+
+    Raises:
+        TaskUnknown, ResultMissing: there is none, it did not complete, or it is no sweep.
+        ResultDamaged: the manifest is not one of ours.
+    """
+    manifest, folder = store.manifest(task_id), store.layout.task(task_id)
+    if manifest.kind != "sweep":
+        raise ResultMissing(task_id, folder, f"it is a {manifest.kind} and no sweep; see `backtest result`")
+    if manifest.status != "completed":
+        why = manifest.error.message if manifest.error else "no reason is recorded"
+        raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")
+    return manifest, folder
+
+
+def require_whole_sweep(
+    store: TaskStore, task_id: str, names: Collection[str] | None = None
+) -> tuple[Manifest, Path]:
+    """As `completed_sweep`, the bytes of its files compared with their checksums.
+
+    Args:
+        store: where results lie.
+        task_id: the task.
+        names: of the listed files that are wanted; None: all.
+
+    Raises:
+        TaskUnknown, ResultMissing: as `completed_sweep`.
+        ResultDamaged: a file is gone or differs from what was published.
+    """
+    manifest, folder = completed_sweep(store, task_id)
+    for file in manifest.result_files:
+        if (names is None or file.name in names) and (problem := file_problem(folder, file)):
+            raise ResultDamaged(task_id, folder / file.path, problem)
+    return manifest, folder
