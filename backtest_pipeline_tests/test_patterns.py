@@ -113,7 +113,7 @@ def _worst(pattern: re.Pattern[Any]) -> tuple[float, str]:
 
 @pytest.mark.slow
 def test_patterns_are_found_in_modules_and_in_sources() -> None:
-    assert "backtest_pipeline.storage.layout._TASK_ID" in _in_modules()
+    assert "backtest_pipeline.model.task_names._TASK_ID" in _in_modules()
     assert any(place.startswith("read_options.py:") for place in _in_sources())
     assert any(place.startswith("scratch_service.py:") for place in _in_sources())
 

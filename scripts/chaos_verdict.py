@@ -15,6 +15,7 @@ from backtest_pipeline import BacktestRequest, run_backtest
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
 from backtest_pipeline.model.manifest import Manifest
+from backtest_pipeline.results.publishing import publishing
 
 _RUNS = """
 query Runs($cursor: String) {
@@ -98,7 +99,9 @@ def _of_task(scene: ScratchService, task_id: str, runs: list[dict[str, Any]]) ->
     if status.state != "completed":
         yield f"is {status.state} at attempt {status.attempt}: {status.stage}; {status.error}"
     try:
-        manifest = scene.store.manifest(task_id)
+        with publishing(scene.store.layout):  # its worker may be adding the picture or the report
+            manifest = scene.store.manifest(task_id)
+            of_files = list(_problems_of_files(scene.store.layout.task(task_id), manifest))
     except (ResultMissing, ResultDamaged) as error:
         yield str(error)
         return
@@ -110,7 +113,7 @@ def _of_task(scene: ScratchService, task_id: str, runs: list[dict[str, Any]]) ->
         yield f"the manifest names attempt {manifest.attempt} and runs {manifest.run_ids}, Dagster has {ids}"
     if [run["status"] for run in attempts].count("SUCCESS") > 1:
         yield "two attempts succeeded"
-    yield from _problems_of_files(scene.store.layout.task(task_id), manifest)
+    yield from of_files
 
 
 def _problems_of_files(folder: Path, manifest: Manifest) -> Iterator[str]:

@@ -19,7 +19,7 @@ from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline_tests.acceptance.live import Pipeline, broken_candles
 from backtest_pipeline_tests.sdk.stand_ins import LAUNCH_ERRORS
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 SLOTS = 2
 
 
@@ -122,7 +122,7 @@ def test_tasks_cancelled_right_after_their_submission_never_complete_later(clien
     """Some wait, some start, some run; whatever state the cancellation met, it is final."""
     tasks = client.submit_many([_request(strategy="volume_zone_breakout") for _ in range(6)])
     with ThreadPoolExecutor(6) as pool:
-        ended = list(pool.map(lambda task: client.cancel(task.task_id), tasks))
+        ended = list(pool.map(lambda task: client.cancel(task.task_id, timeout_s=PATIENCE_S), tasks))
     assert {task.state for task in ended} <= {"cancelled", "completed"}
     assert "cancelled" in {task.state for task in ended}
     time.sleep(1.5)  # a worker that was just starting would have gone on by now

@@ -46,7 +46,12 @@ class Troubled:
         return self.client.wait(task_id, timeout_s=PATIENCE_S)
 
     def wait_until_running(self, task_id: str) -> None:
-        until(lambda: self.client.status(task_id).stage == "signals", "the strategy to be at work")
+        def at_work() -> bool:
+            now = self.client.status(task_id)
+            assert not now.final, f"it has ended before it was seen at work: {now}"
+            return now.stage == "signals"
+
+        until(at_work, "the strategy to be at work")
 
     def manifest(self, task_id: str) -> Manifest:
         """The final manifest, which a sensor may write some seconds after the worker's death."""
@@ -169,7 +174,7 @@ def test_a_worker_that_is_stuck_in_native_code_is_killed_at_its_timeout_and_not_
 
 
 def test_a_task_survives_the_death_of_the_code_server(troubled: Troubled) -> None:
-    task_id = troubled.submit("slow", params={"seconds": 1.5})
+    task_id = troubled.submit("slow", params={"seconds": 8})
     troubled.wait_until_running(task_id)
     code = troubled.service.processes["code"]
     code.kill()
@@ -188,7 +193,7 @@ def test_queued_and_running_tasks_survive_the_death_of_the_daemon(troubled: Trou
 
 
 def test_every_task_ends_well_after_all_processes_were_killed_at_once(troubled: Troubled) -> None:
-    tasks = [troubled.submit("slow", params={"seconds": 1.5}) for _ in range(4)]
+    tasks = [troubled.submit("slow", params={"seconds": seconds}) for seconds in (8, 1.5, 1.5, 1.5)]
     troubled.wait_until_running(tasks[0])
     for process in troubled.service.processes.values():
         process.kill()

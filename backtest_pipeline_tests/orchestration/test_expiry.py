@@ -101,7 +101,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(instance: dg.DagsterInstan
         data_root,
         settings={"task_result_ttl_days": 7},
         dry_run=True,
-        tell=lambda verdict: told.append(verdict.name),
+        on_verdict=lambda verdict: told.append(verdict.name),
     )
     assert (told, report.records, report.dry_run) == ([TASK], [TASK], True)
     assert Layout(data_root).manifest(TASK).exists()
