@@ -206,7 +206,7 @@ class CandleStore:
 
     def calendar(self, candles: Candles, asked: str | None = None) -> str | None:
         """Name of the candles' calendar: the one asked for, else the recorded one, or `None`."""
-        return asked or (candles.record.calendar if candles.record else None)
+        return asked or candles.recorded_calendar
 
     def gaps_of(self, timestamp: NDArray[np.datetime64], timeframe: Timeframe, calendar: str | None) -> Gaps:
         """The gaps of bars of a market whose calendar is known, or `None`."""

@@ -45,6 +45,11 @@ class Candles:
     volume: NDArray[np.float64]
     record: SymbolRecord | None = None
 
+    @property
+    def recorded_calendar(self) -> str | None:
+        """The calendar that the store has recorded of the symbol."""
+        return self.record.calendar if self.record else None
+
     @classmethod
     def from_arrays(
         cls, symbol: str, timeframe: Timeframe, columns: dict[str, NDArray[Any]], *, source: str = "arrays"

@@ -10,6 +10,9 @@ import yaml
 
 from backtest_pipeline.model import tags
 
+FIRST_FIELDS = ("strategy", "symbols", "timeframe")
+"""What people look at first in a backtest's run config."""
+
 
 def launchpad_path(job: str, config: str = "") -> str:
     """Path of a job's launchpad on the web server.

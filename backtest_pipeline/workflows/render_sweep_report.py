@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
+from backtest_pipeline.model.launchpad import FIRST_FIELDS, launchpad_path, launchpad_yaml
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.reports.charts.sweep_equity import MOST_CURVES, Curve
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 BEST_EQUITY = "best_equity.parquet"
 NEEDED = ("trials", "best_equity")
 """Names of the files that pages and pictures are drawn from."""
-FIRST_FIELDS = ("strategy", "symbols", "timeframe")
 
 
 def sweep_report(folder: Path, manifest: Manifest) -> bytes:

@@ -134,7 +134,7 @@ def with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candles
     if manifest.calendars is None or manifest.calendars.account.source == "requested":
         return candles, []
     was = manifest.calendars.recorded(candles.symbol)
-    now = candles.record.calendar if candles.record else None
+    now = candles.recorded_calendar
     if was == now:
         return candles, []
     record = SymbolRecord.of(was) if was else None

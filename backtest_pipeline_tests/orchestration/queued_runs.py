@@ -1,6 +1,8 @@
-"""Runs that wait in an instance's queue."""
+"""Runs that are made without a service: on their way into the queue, or waiting in it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import dagster as dg
 from dagster._core.code_pointer import ModuleCodePointer
@@ -28,3 +30,14 @@ def queued_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
         ),
     )
     return run
+
+
+def submitted_run(config: dict[str, Any], **run_tags: str) -> dg.DagsterRun:
+    """A run of the job `backtest` as it is submitted; `__` stands for the `/` in names of tags."""
+    return dg.DagsterRun(
+        job_name="backtest",
+        run_config=config,
+        tags={key.replace("__", "/"): value for key, value in run_tags.items()},
+        root_run_id=run_tags.get("dagster__root_run_id"),
+        parent_run_id=run_tags.get("dagster__root_run_id"),
+    )

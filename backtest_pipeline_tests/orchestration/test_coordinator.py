@@ -6,7 +6,6 @@ import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -19,16 +18,7 @@ from backtest_pipeline.orchestration.dagster_internals.code_location import code
 from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon, _last_written
 from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
-
-
-def _run(config: dict[str, Any], **run_tags: str) -> dg.DagsterRun:
-    return dg.DagsterRun(
-        job_name="backtest",
-        run_config=config,
-        tags={key.replace("__", "/"): value for key, value in run_tags.items()},
-        root_run_id=run_tags.get("dagster__root_run_id"),
-        parent_run_id=run_tags.get("dagster__root_run_id"),
-    )
+from backtest_pipeline_tests.orchestration.queued_runs import submitted_run
 
 
 def _record(run: dg.DagsterRun, *, start_time: float) -> dg.RunRecord:
@@ -38,15 +28,15 @@ def _record(run: dg.DagsterRun, *, start_time: float) -> dg.RunRecord:
 
 @pytest.mark.parametrize("value", ["soon", "nan", "-inf", ""])
 def test_a_tag_that_is_no_number_stops_nobody(value: str) -> None:
-    odd = _run({}, backtest__not_before=value, dagster__max_runtime=value)
-    good = _run({})
+    odd = submitted_run({}, backtest__not_before=value, dagster__max_runtime=value)
+    good = submitted_run({})
     assert PromptQueueDaemon(interval_seconds=1)._priority_sort([odd, good]) == [odd, good]
     assert not timed_out(_record(odd, start_time=0.0), now_s=1e12)
     assert submission_tags(odd, now_s=0.0)[tags.NOT_BEFORE] == ""
 
 
 def test_tasks_of_a_code_server_that_is_away_stay_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [_run({}), _run({})]
+    runs = [submitted_run({}), submitted_run({})]
     monkeypatch.setattr(QueuedRunCoordinatorDaemon, "_get_runs_to_dequeue", lambda *_: runs)
     daemon = PromptQueueDaemon(interval_seconds=1)
     there = False
@@ -79,9 +69,9 @@ def test_the_queue_says_the_same_line_once_a_minute() -> None:
 
 
 def test_the_queue_gives_higher_priorities_first_and_no_retry_before_its_time() -> None:
-    low, high = _run({}, dagster__priority="1"), _run({}, dagster__priority="5")
-    early = _run({}, dagster__priority="9", backtest__not_before="99999999999")
-    late = _run({}, dagster__priority="3", backtest__not_before="1")
+    low, high = submitted_run({}, dagster__priority="1"), submitted_run({}, dagster__priority="5")
+    early = submitted_run({}, dagster__priority="9", backtest__not_before="99999999999")
+    late = submitted_run({}, dagster__priority="3", backtest__not_before="1")
     ordered = PromptQueueDaemon(interval_seconds=1)._priority_sort([low, early, late, high])
     assert [run.run_id for run in ordered] == [high.run_id, late.run_id, low.run_id]
 

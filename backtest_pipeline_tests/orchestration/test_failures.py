@@ -47,7 +47,17 @@ def _run(
     settings: Settings, instance: dg.DagsterInstance, config: dict[str, Any], **run_tags: str
 ) -> dg.DagsterRun:
     """The whole job in this process, as it stands afterwards."""
-    done = backtest.execute_in_process(
+    return _executed(backtest, settings, instance, config, run_tags)
+
+
+def _executed(
+    job: dg.JobDefinition,
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    config: dict[str, Any],
+    run_tags: dict[str, str],
+) -> dg.DagsterRun:
+    done = job.execute_in_process(
         config,
         instance=instance,
         resources={"run_context": RunContext(settings)},
@@ -109,16 +119,7 @@ def _failing(error: BaseException) -> Callable[..., dg.DagsterRun]:
         fails()
 
     def run(settings: Settings, instance: dg.DagsterInstance, **run_tags: str) -> dg.DagsterRun:
-        done = failing.execute_in_process(
-            REQUEST,
-            instance=instance,
-            resources={"run_context": RunContext(settings)},
-            tags={name.replace("__", "/"): value for name, value in run_tags.items()},
-            raise_on_error=False,
-        )
-        ended = instance.get_run_by_id(done.run_id)
-        assert ended is not None
-        return ended
+        return _executed(failing, settings, instance, REQUEST, run_tags)
 
     return run
 

@@ -10,18 +10,9 @@ import pytest
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
+from backtest_pipeline_tests.orchestration.queued_runs import submitted_run
 
 UNKNOWN = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
-
-
-def _run(config: dict[str, Any], **run_tags: str) -> dg.DagsterRun:
-    return dg.DagsterRun(
-        job_name="backtest",
-        run_config=config,
-        tags={key.replace("__", "/"): value for key, value in run_tags.items()},
-        root_run_id=run_tags.get("dagster__root_run_id"),
-        parent_run_id=run_tags.get("dagster__root_run_id"),
-    )
 
 
 def test_what_dagster_reads_from_tags_is_taken_from_the_form_wherever_it_was_filled_in() -> None:
@@ -33,7 +24,7 @@ def test_what_dagster_reads_from_tags_is_taken_from_the_form_wherever_it_was_fil
         "timeout_s": 60,
         "labels": {"desk": "rates"},
     }
-    run_tags = submission_tags(_run(config), now_s=0.0)
+    run_tags = submission_tags(submitted_run(config), now_s=0.0)
     assert run_tags[tags.STRATEGY] == "sma_cross"
     assert run_tags[tags.SYMBOLS] == "AAPL,IBM"
     assert run_tags["dagster/priority"] == "7"
@@ -46,29 +37,29 @@ def test_what_dagster_reads_from_tags_is_taken_from_the_form_wherever_it_was_fil
     "config", [{}, {"strategy": "sma_cross"}, {"labels": 3, "symbols": "AAPL", "priority": "x"}]
 )
 def test_a_form_that_is_wrong_is_left_to_the_first_op(config: dict[str, Any]) -> None:
-    run_tags = submission_tags(_run(config), now_s=0.0)
+    run_tags = submission_tags(submitted_run(config), now_s=0.0)
     assert not {tags.STRATEGY, tags.SYMBOLS, "label/desk"} & set(run_tags)
 
 
 def test_what_a_form_leaves_out_is_as_the_request_has_it() -> None:
     """A launchpad's run would have no time limit otherwise."""
     usual = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
-    run_tags = submission_tags(_run({}), now_s=0.0)
+    run_tags = submission_tags(submitted_run({}), now_s=0.0)
     assert run_tags["dagster/max_runtime"] == str(usual.timeout_s) == "3600"
     assert run_tags["dagster/max_retries"] == str(usual.max_retries) == "2"
     assert run_tags["dagster/priority"] == str(usual.priority) == "0"
-    assert "dagster/priority" not in submission_tags(_run({}, dagster__priority="9"), now_s=0.0)
+    assert "dagster/priority" not in submission_tags(submitted_run({}, dagster__priority="9"), now_s=0.0)
 
 
 def test_all_symbols_are_told() -> None:
     many = [f"S{number}" for number in range(300)]
-    assert submission_tags(_run({"symbols": many}), now_s=0.0)[tags.SYMBOLS].split(",") == many
+    assert submission_tags(submitted_run({"symbols": many}), now_s=0.0)[tags.SYMBOLS].split(",") == many
 
 
 def test_no_tag_is_longer_than_an_index_of_postgres_takes() -> None:
     many = [f"{number:032}" for number in range(500)]
     config = {"symbols": many, "labels": {"about": "길다" * 1_000, "desk": "rates"}}
-    run_tags = submission_tags(_run(config), now_s=0.0)
+    run_tags = submission_tags(submitted_run(config), now_s=0.0)
     assert max(len(value.encode()) for value in run_tags.values()) <= 2_004
     told = run_tags[tags.SYMBOLS].split(",")
     assert told == many[: len(told)]
@@ -81,14 +72,16 @@ def test_no_tag_is_longer_than_an_index_of_postgres_takes() -> None:
 def test_each_retry_waits_twice_as_long_as_the_one_before_up_to_five_minutes(
     number: int, wait_s: int
 ) -> None:
-    retry = _run({}, dagster__retry_number=str(number), dagster__root_run_id="root")
+    retry = submitted_run({}, dagster__retry_number=str(number), dagster__root_run_id="root")
     run_tags = submission_tags(retry, now_s=1_000.0)
     assert float(run_tags[tags.NOT_BEFORE]) == 1_000 + wait_s
     assert run_tags[tags.STAGE] == f"waiting {wait_s} s before attempt {number + 1}"
 
 
 def test_a_retry_forgets_the_failure_of_the_attempt_before() -> None:
-    retry = _run({}, dagster__retry_number="1", dagster__root_run_id="root", backtest__error="disk full")
+    retry = submitted_run(
+        {}, dagster__retry_number="1", dagster__root_run_id="root", backtest__error="disk full"
+    )
     assert submission_tags(retry, now_s=0.0)[tags.ERROR] == ""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
+from backtest_pipeline.model.launchpad import FIRST_FIELDS, launchpad_path, launchpad_yaml
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.run_config import to_run_config
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 OWNER = "team:quants"
 PRESET_SYMBOLS = ("AAPL", "IBM", "MSFT")
-FIRST_FIELDS = ("strategy", "symbols", "timeframe")
 _SHOWN_EMPTY = ("start", "end", "stop_loss_frac", "take_profit_frac", "trailing_stop_frac")
 """Fields that many will fill in: they stand in the launchpad even where they have no value."""
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import dagster as dg
 
-from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import (
     CandleFileUnreadable,
     CandlesInvalid,
@@ -18,15 +17,13 @@ from backtest_pipeline.model.errors import (
     StrategyNotOnServer,
     SymbolsUnknown,
 )
-from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.model.task_kind import strategies_of_config
-from backtest_pipeline.model.task_request import request_of
+from backtest_pipeline.model.task_kind import kind_of, strategies_of_config
+from backtest_pipeline.model.task_request import config_of
 from backtest_pipeline.orchestration.jobs.task_jobs import TASK_JOBS, TaskJob
+from backtest_pipeline.orchestration.tasks.run_context import require_candles
 from backtest_pipeline.orchestration.tasks.same_result import SameResult
-from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.strategies.registry import resolve, strategies
-from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
+from backtest_pipeline.strategies.registry import strategies
 
 GIVES_UP_AFTER_S = 10.0
 """Then nobody waits any longer for an earlier result, whose candles take so long to read."""
@@ -53,30 +50,25 @@ def _resolved(job: TaskJob, config: Mapping[str, Any]) -> dict[str, Any]:
     context = job.new_context(get_settings())
     try:
         _refuse_unknown_strategy(config)
-        filled_in = job.filled_in(config)
-        resolved = context.resolved_config(filled_in)
+        request = context.request(job.filled_in(config))
         with suppress(CandleFileUnreadable, CandlesInvalid):  # which the first op will find and name
-            context.require_candles(filled_in)
+            require_candles(context.candle_store, request)
     except dg.DagsterInvalidConfigError:
         return {}
     except RequestInvalid as error:
         return {"refused": error.as_problems()}
     except (SymbolsUnknown, CandlesMissing) as error:
         return {"refused": [("", str(error))]}
-    return {"config": resolved}
+    return {"config": config_of(request)}
 
 
 def _with_same_result(
     config: Mapping[str, Any], among: Sequence[str], submitted_code: str | None
 ) -> dict[str, Any]:
     give_up_s = time.monotonic() + GIVES_UP_AFTER_S
-    candles = CandleStore(get_settings().data_root, get_settings().candle_timezone)
-    same = SameResult(
-        TaskStore(get_settings().data_root), candles, gives_up=lambda: time.monotonic() > give_up_s
-    )
-    asked = request_of(config)
-    resolved = resolve_sweep(asked) if isinstance(asked, SweepRequest) else resolve(asked)
-    task_id = same.task_id(resolved.request, among, submitted_code)
+    context = TASK_JOBS[kind_of(config)].new_context(get_settings())
+    same = SameResult(context.task_store, context.candle_store, gives_up=lambda: time.monotonic() > give_up_s)
+    task_id = same.task_id(context.request(config), among, submitted_code)
     return {"task_id": task_id} if task_id else {}
 
 

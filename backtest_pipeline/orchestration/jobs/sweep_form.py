@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from backtest_pipeline.model import tags
-from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
+from backtest_pipeline.model.launchpad import FIRST_FIELDS, launchpad_path, launchpad_yaml
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.ranges import FloatRange, IntRange
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_config import to_sweep_config
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.orchestration.jobs.launch_form import DEFAULT_STRATEGY, fields_of, launch_form
-from backtest_pipeline.orchestration.jobs.presets import FIRST_FIELDS, PRESET_SYMBOLS
+from backtest_pipeline.orchestration.jobs.presets import PRESET_SYMBOLS
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.strategy import Strategy

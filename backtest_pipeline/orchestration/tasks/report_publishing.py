@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
@@ -29,11 +28,13 @@ def add_chart(
     home: str | None,
 ) -> None:
     """Adds the picture of the account to a published task; otherwise as `add_report`."""
-    if home is not None and _others_wait(home):
-        return
-    from backtest_pipeline.reports.charts.equity_chart import account_png  # noqa: PLC0415  Matplotlib, after the run
 
-    _add(store, manifest, CHART, account_png(result, candles), name="equity_chart")
+    def draw() -> bytes:
+        from backtest_pipeline.reports.charts.equity_chart import account_png  # noqa: PLC0415  Matplotlib, after the run
+
+        return account_png(result, candles)
+
+    _add(store, manifest, CHART, draw, home, name="equity_chart")
 
 
 def add_report(
@@ -54,42 +55,52 @@ def add_report(
         candles: what the attempt saw.
         home: folder of the Dagster instance whose queue is asked, `None` to ask nobody.
     """
-    if home is not None and _others_wait(home):
-        return
-    from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  Bokeh, after the run
 
-    drawings = drawings_of(result, candles)
-    page = report_html(replace(result, manifest=manifest), candles, drawings).encode()
-    _add(store, manifest, REPORT, page, name="report")
+    def draw() -> bytes:
+        from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  Bokeh, after the run
+
+        drawings = drawings_of(result, candles)
+        return report_html(replace(result, manifest=manifest), candles, drawings).encode()
+
+    _add(store, manifest, REPORT, draw, home, name="report")
 
 
 def add_sweep_picture(store: TaskStore, manifest: Manifest, home: str | None) -> None:
     """Adds the heatmap to a published sweep; otherwise as `add_report`."""
-    if home is not None and _others_wait(home):
-        return
-    from backtest_pipeline.workflows.render_sweep_report import sweep_picture  # noqa: PLC0415  as above
 
-    _add_drawn(store, manifest, HEATMAP, sweep_picture, name="heatmap")
+    def draw() -> bytes:
+        from backtest_pipeline.workflows.render_sweep_report import sweep_picture  # noqa: PLC0415  as above
+
+        return sweep_picture(store.layout.task(manifest.task_id), manifest)
+
+    with suppress(FileNotFoundError):  # the folder that it is drawn from may be gone or replaced
+        _add(store, manifest, HEATMAP, draw, home, name="heatmap")
 
 
 def add_sweep_report(store: TaskStore, manifest: Manifest, home: str | None) -> None:
     """Adds the report to a published sweep, from its tables; otherwise as `add_report`."""
+
+    def draw() -> bytes:
+        from backtest_pipeline.workflows.render_sweep_report import sweep_report  # noqa: PLC0415  as above
+
+        return sweep_report(store.layout.task(manifest.task_id), manifest)
+
+    with suppress(FileNotFoundError):  # as above
+        _add(store, manifest, REPORT, draw, home, name="report")
+
+
+def _add(
+    store: TaskStore,
+    manifest: Manifest,
+    file: str,
+    draw: Callable[[], bytes],
+    home: str | None,
+    *,
+    name: str,
+) -> None:
     if home is not None and _others_wait(home):
         return
-    from backtest_pipeline.workflows.render_sweep_report import sweep_report  # noqa: PLC0415  as above
-
-    _add_drawn(store, manifest, REPORT, sweep_report, name="report")
-
-
-def _add_drawn(
-    store: TaskStore, manifest: Manifest, file: str, draw: Callable[[Path, Manifest], bytes], *, name: str
-) -> None:
-    """Draws from the folder, which may be gone or replaced by now."""
-    with suppress(FileNotFoundError):
-        _add(store, manifest, file, draw(store.layout.task(manifest.task_id), manifest), name=name)
-
-
-def _add(store: TaskStore, manifest: Manifest, file: str, content: bytes, *, name: str) -> None:
+    content = draw()
     with suppress(BacktestError):  # deleted, or published again by a later attempt
         store.add_file(manifest, file, content, name=name)
 

@@ -6,7 +6,7 @@ context empty and fills it again: candles are read and the result is computed on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,14 +16,15 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.gaps import Gaps
 from backtest_pipeline.model.manifest import CandleFingerprint
-from backtest_pipeline.model.request import BacktestRequest, Moment
+from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.run_config import as_asked, from_run_config, to_run_config
+from backtest_pipeline.model.run_config import as_asked, from_run_config
 from backtest_pipeline.model.schedule import Schedule
-from backtest_pipeline.model.timeframe import Timeframe
+from backtest_pipeline.model.task_request import TaskRequest
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import Resolved, resolve
+from backtest_pipeline.workflows.needed_candles import NeededCandles, needed_candles
 from backtest_pipeline.workflows.run_backtest import run_resolved
 
 ProgressCallback = Callable[[float, str], None]
@@ -43,12 +44,21 @@ class TaskContext(Protocol):
     """What is known of a run whatever kind of task it belongs to.
 
     Attributes:
+        candle_store: where candles are read.
         task_store: where results go.
         ttl_days: how long they live.
     """
 
+    candle_store: CandleStore
     task_store: TaskStore
     ttl_days: int
+
+    def request(self, config: Mapping[str, Any]) -> TaskRequest:
+        """The request of a run config, checked, every default written out.
+
+        Raises:
+            RequestInvalid: the config asks for something that cannot be run.
+        """
 
     def asked(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The request's fields for the record, as they were asked where they were refused.
@@ -57,36 +67,25 @@ class TaskContext(Protocol):
             RequestInvalid: nothing can be said of the request.
         """
 
-    def resolved_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The run config with all that its request leaves out written out.
 
-        Raises:
-            RequestInvalid: it asks for something that cannot be run.
-        """
+def require_candles(store: CandleStore, request: TaskRequest) -> None:
+    """Makes sure that the store has a request's candles, without reading them all.
 
-    def require_candles(self, config: Mapping[str, Any]) -> None:
-        """Makes sure that the store has the request's candles, without reading them all.
-
-        Raises:
-            SymbolsUnknown, CandlesMissing: it has not.
-            CandleFileUnreadable, CandlesInvalid: that cannot be found out.
-        """
+    Raises:
+        SymbolsUnknown, CandlesMissing: it has not.
+        CandleFileUnreadable, CandlesInvalid: that cannot be found out.
+    """
+    for needed in needed_candles(request, store.zone):
+        store.require(needed.symbols, needed.timeframe, needed.start, needed.end)
 
 
-def load_candles(
-    store: CandleStore,
-    symbols: Sequence[str],
-    timeframe: Timeframe,
-    start: Moment | None,
-    end: Moment | None,
-    calendar: str,
-) -> LoadedCandles:
+def load_candles(store: CandleStore, needed: NeededCandles, calendar: str) -> LoadedCandles:
     """Loads candles and what is to be known of them.
 
     Raises:
         BacktestError: they cannot be used.
     """
-    candles = store.load(symbols, timeframe, start, end)
+    candles = store.load(needed.symbols, needed.timeframe, needed.start, needed.end)
     asked = None if calendar == AUTO else calendar
     return LoadedCandles(
         candles=candles,
@@ -137,15 +136,6 @@ class RunContext:
         except RequestInvalid:
             return as_asked(config)
 
-    def resolved_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The run config with all that its request leaves out written out; as in `TaskContext`."""
-        return to_run_config(self.request(config))
-
-    def require_candles(self, config: Mapping[str, Any]) -> None:
-        """Makes sure that the store has the request's candles; as in `TaskContext`."""
-        request = self.request(config)
-        self.candle_store.require(request.symbols, request.timeframe, request.start, request.end)
-
     def loaded(self, config: Mapping[str, Any]) -> LoadedCandles:
         """The request's candles.
 
@@ -154,14 +144,8 @@ class RunContext:
         """
         if self._loaded is None:
             request = self.request(config)
-            self._loaded = load_candles(
-                self.candle_store,
-                request.symbols,
-                request.timeframe,
-                request.start,
-                request.end,
-                request.calendar,
-            )
+            [needed] = needed_candles(request, self.candle_store.zone)
+            self._loaded = load_candles(self.candle_store, needed, request.calendar)
         return self._loaded
 
     def result(self, config: Mapping[str, Any], progress: ProgressCallback | None = None) -> BacktestResult:

@@ -12,7 +12,7 @@ from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
 from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.model.task_kind import backtest_of, strategies_of
+from backtest_pipeline.model.task_kind import strategies_of
 from backtest_pipeline.model.task_request import TaskRequest
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import file_problem
@@ -69,11 +69,11 @@ class SameResult:
         except BacktestError:
             return None
         expires_at = manifest.timestamps.expires_at
-        pinned = bool(backtest_of(request.to_dict())["pinned"])
+        asked = request.backtest if isinstance(request, SweepRequest) else request
         answers = (
             manifest.status == "completed"
             and (expires_at is None or expires_at - self.now() > _LEAST_LEFT)
-            and manifest.pinned >= pinned
+            and manifest.pinned >= asked.pinned
             and manifest.request_digest == request.digest()
             and manifest.environment.backtest_pipeline == package_version()
             and manifest.environment.code_sha256 == code
@@ -82,30 +82,29 @@ class SameResult:
 
     def _seen_alike(self, request: TaskRequest, manifests: Sequence[Manifest]) -> list[Manifest]:
         """Those whose candles were the ones that there are now; only one symbol's are kept in memory."""
-        needed = needed_candles(request, self.candles.zone)
-        every = {(of.timeframe, symbol) for of in needed for symbol in of.symbols}
-        left = [one for one in manifests if _facts_by_candles(one).keys() == every]
-        for of in needed:
-            for symbol in of.symbols:
+        all_needed = needed_candles(request, self.candles.zone)
+        every = {(needed.timeframe, symbol) for needed in all_needed for symbol in needed.symbols}
+        seen = [(one, _facts_by_candles(one)) for one in manifests]
+        left = [(one, facts) for one, facts in seen if facts.keys() == every]
+        for needed in all_needed:
+            for symbol in needed.symbols:
                 if not left or self.gives_up():
                     return []
-                now = self.candles.load([symbol], of.timeframe, of.start, of.end)[symbol]
-                facts = self._facts_now(request, now)
-                left = [one for one in left if _facts_by_candles(one)[of.timeframe, symbol] == facts]
-        return left
-
-    def _facts_now(self, request: TaskRequest, candles: Candles) -> _Facts:
-        """What makes candles the same, the calendar that is recorded for them included where it matters."""
-        if isinstance(request, SweepRequest):
-            calendar = candles.record.calendar if candles.record else None
-        else:
-            calendar = self.candles.calendar(candles) if request.calendar == AUTO else None
-        seen = CandleFingerprint.of(candles)
-        return seen.rows, seen.sha256, calendar
+                now = self.candles.load([symbol], needed.timeframe, needed.start, needed.end)[symbol]
+                wanted = _facts_now(request, now)
+                left = [(one, facts) for one, facts in left if facts[needed.timeframe, symbol] == wanted]
+        return [one for one, _ in left]
 
     def _is_whole(self, manifest: Manifest) -> bool:
         folder = self.tasks.layout.task(manifest.task_id)
         return not any(file_problem(folder, file) for file in manifest.result_files)
+
+
+def _facts_now(request: TaskRequest, candles: Candles) -> _Facts:
+    """What makes candles the same, the calendar that is recorded for them included where it matters."""
+    matters = isinstance(request, SweepRequest) or request.calendar == AUTO
+    seen = CandleFingerprint.of(candles)
+    return seen.rows, seen.sha256, candles.recorded_calendar if matters else None
 
 
 def _facts_by_candles(manifest: Manifest) -> dict[tuple[str, str], _Facts]:

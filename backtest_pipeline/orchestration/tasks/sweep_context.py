@@ -17,7 +17,7 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.compute.local_processes import LocalProcesses, cores
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request import SERVICE_FIELDS, canonical_json_of
-from backtest_pipeline.model.sweep_config import from_sweep_config, sweep_as_asked, to_sweep_config
+from backtest_pipeline.model.sweep_config import from_sweep_config, sweep_as_asked
 from backtest_pipeline.orchestration.tasks.run_context import LoadedCandles, load_candles, schedules_of
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.task_store import TaskStore
@@ -28,7 +28,6 @@ from backtest_pipeline.workflows.sweep_chunks import SweepProgress, SweepWork, r
 from backtest_pipeline.workflows.sweep_files import SweepFiles, write_sweep
 
 if TYPE_CHECKING:
-    from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.manifest import CandleFingerprint
     from backtest_pipeline.model.schedule import Schedule
     from backtest_pipeline.model.sweep_request import SweepRequest
@@ -72,15 +71,6 @@ class SweepContext:
         except RequestInvalid:
             return sweep_as_asked(config)
 
-    def resolved_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The run config with all that its sweep leaves out written out; as in `TaskContext`."""
-        return to_sweep_config(self.request(config))
-
-    def require_candles(self, config: Mapping[str, Any]) -> None:
-        """Makes sure that the store has the candles of all trials; as in `TaskContext`."""
-        for of in needed_candles(self.request(config), self.candle_store.zone):
-            self.candle_store.require(of.symbols, of.timeframe, of.start, of.end)
-
     def loaded(self, config: Mapping[str, Any]) -> Mapping[str, LoadedCandles]:
         """The candles of all trials, by timeframe.
 
@@ -90,10 +80,8 @@ class SweepContext:
         if self._loaded is None:
             request = self.request(config)
             self._loaded = {
-                of.timeframe: load_candles(
-                    self.candle_store, of.symbols, of.timeframe, of.start, of.end, request.backtest.calendar
-                )
-                for of in needed_candles(request, self.candle_store.zone)
+                needed.timeframe: load_candles(self.candle_store, needed, request.backtest.calendar)
+                for needed in needed_candles(request, self.candle_store.zone)
             }
         return self._loaded
 
@@ -101,7 +89,7 @@ class SweepContext:
         """What the sweep has seen, by timeframe and symbol."""
         return [
             seen.model_copy(
-                update={"timeframe": timeframe, "calendar": _recorded_calendar(loaded.candles[seen.symbol])}
+                update={"timeframe": timeframe, "calendar": loaded.candles[seen.symbol].recorded_calendar}
             )
             for timeframe, loaded in self.loaded(config).items()
             for seen in loaded.fingerprints
@@ -184,15 +172,9 @@ class SweepContext:
         asked["backtest"] = {
             name: value for name, value in asked["backtest"].items() if name not in SERVICE_FIELDS
         }
-        records = {
-            f"{timeframe} {symbol}": _recorded_calendar(one)
-            for timeframe, loaded in self.loaded(config).items()
-            for symbol, one in loaded.candles.items()
-        }
         facts = {
             "request": asked,
             "candles": [seen.model_dump(mode="json") for seen in self.fingerprints(config)],
-            "calendars": records,
             "timezone": self.candle_store.zone.key,
             "code": code,
             "libraries": {name: version(name) for name in _LIBRARIES},
@@ -202,8 +184,3 @@ class SweepContext:
     def _schedules(self, timeframe: str, calendar: str) -> dict[str, Schedule]:
         loaded = (self._loaded or {})[timeframe]
         return schedules_of(self.candle_store, loaded.candles, calendar)
-
-
-def _recorded_calendar(candles: Candles) -> str | None:
-    """The calendar that is recorded for candles."""
-    return candles.record.calendar if candles.record else None
