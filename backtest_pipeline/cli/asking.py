@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from backtest_pipeline.cli.output import stderr
 from backtest_pipeline.model.status import TaskStatus
 
-TOLD = "told"
+ANSWERED = "answered"
 """Argument of a `KeyboardInterrupt` of which somebody has said already what becomes of the task."""
 _ANSWER_WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.1  # a signal that comes just before a thread begins to wait does not wake it
@@ -69,9 +69,9 @@ def asking() -> Iterator[Asking]:
     try:
         yield own
     except KeyboardInterrupt as interrupt:
-        if interrupt.args != (TOLD,):
+        if interrupt.args != (ANSWERED,):
             _say(f"\n{own.outcome()}")
-        raise KeyboardInterrupt(TOLD) from None
+        raise KeyboardInterrupt(ANSWERED) from None
 
 
 def _say(line: str) -> None:

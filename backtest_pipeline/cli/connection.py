@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from backtest_pipeline.cli.asking import TOLD
+from backtest_pipeline.cli.asking import ANSWERED
 from backtest_pipeline.cli.output import stderr
 from backtest_pipeline.model.errors import ServiceError
 from backtest_pipeline.sdk.client import BacktestClient
@@ -41,4 +41,4 @@ def told_that_they_go_on(task_ids: Sequence[str]) -> Iterator[None]:
             f"task {task_id} {goes} on; cancel it with: backtest cancel {task_id}" for task_id in task_ids
         ]
         stderr.print("\n" + "\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-        raise KeyboardInterrupt(TOLD) from None
+        raise KeyboardInterrupt(ANSWERED) from None

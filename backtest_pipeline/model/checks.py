@@ -16,6 +16,16 @@ def looks_ahead(checks: Mapping[str, Any]) -> bool | None:
     return None if passed is None else not passed
 
 
+def all_passed(checks: Any) -> bool | None:
+    """Whether all checks of a result, as a manifest has them, have passed; None where none was made."""
+    found = [
+        one["passed"]
+        for one in (checks.values() if isinstance(checks, Mapping) else ())
+        if isinstance(one, Mapping) and isinstance(one.get("passed"), bool)
+    ]
+    return all(found) if found else None
+
+
 def named_with_checks(name: str, checks: Mapping[str, Any]) -> str:
     """Return a strategy's name, and what is wrong with its result beside it."""
     return f"{name} ({LOOKS_AHEAD})" if looks_ahead(checks) else name

@@ -12,7 +12,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.launchpad import launchpad_path
 from backtest_pipeline.model.metric_catalog import facts_of
 from backtest_pipeline.model.space_values import values_as_json
-from backtest_pipeline.reports.sweep_trials import STATES
+from backtest_pipeline.model.trial_states import TRIAL_STATES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,7 @@ def sweep_data(
             for name in order
         ],
         "crossed": len(summary.crossed),
-        "states": STATES,
+        "states": TRIAL_STATES,
         "pairs": [
             {"names": [place_of[name] for name in grid.names], **_grid_data(grid, summary)}
             for grid in summary.pairs

@@ -9,6 +9,7 @@ import numpy as np
 
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.trial_states import TRIAL_STATES
 from backtest_pipeline.reports.charts.sweep_svg import distribution_svg, objective_by_name_svg, parallel_svg
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.page import escaped
@@ -28,7 +29,7 @@ MOST_NAME_CHARTS, MOST_COLUMNS = 12, 10
 
 def outcome(summary: SweepSummary, request: SweepRequest, counts: Mapping[str, int]) -> str:
     """In a sentence what came of the sweep: how many trials, by what they rank, who won."""
-    states = [f"{counts.get(state, 0):,} {state}" for state in ("completed", "invalid", "failed")]
+    states = [f"{counts.get(state, 0):,} {state}" for state in TRIAL_STATES]
     objective = facts_of(request.objective).title
     more = "more" if facts_of(request.objective).better == "more" else "less"
     where = f" among those with {' and '.join(request.where)}" if request.where else ""

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from backtest_pipeline.model import trial_states
+from backtest_pipeline.model.trial_states import TRIAL_STATES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
-STATES = ("completed", "invalid", "failed")
-COMPLETED = 0
+COMPLETED = TRIAL_STATES.index(trial_states.COMPLETED)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -25,7 +27,7 @@ class TrialBatch:
     Attributes:
         trial: shape (n,), their numbers.
         rank: shape (n,), from 1; 0 for none.
-        state: shape (n,), places in `STATES`.
+        state: shape (n,), places in `TRIAL_STATES`.
         objective: shape (n,), NaN for none.
         places: by name of the space, shape (n,): places of the values, or the values themselves where a
             range has no steps.

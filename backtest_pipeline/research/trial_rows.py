@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.model.trial_states import FAILED, INVALID
 from backtest_pipeline.research.kernel_arrays import BLOCKS, FIGURES
 from backtest_pipeline.research.trial_table import (
-    FAILED,
-    INVALID,
     TrialChunk,
     blocks_table,
     by_symbol_table,

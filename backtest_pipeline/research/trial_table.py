@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from backtest_pipeline.engine.metrics.account_metrics import METRIC_NAMES
 from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.model.trial_states import COMPLETED
 from backtest_pipeline.research.kernel_arrays import BLOCKS, FIGURES
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Rows = NDArray[np.int64]
-
-COMPLETED, INVALID, FAILED = "completed", "invalid", "failed"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

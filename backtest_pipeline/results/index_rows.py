@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from backtest_pipeline.model.checks import all_passed
 from backtest_pipeline.model.manifest import of_another_system
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.task_kind import backtest_of
@@ -101,23 +102,13 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "finished_at": _utc(manifest["timestamps"]["finished_at"]),
         "duration_ms": manifest["duration_ms"],
         "pinned": int(bool(manifest["pinned"])),
-        "passed": _passed(manifest.get("checks")),
+        "passed": all_passed(manifest.get("checks")),
         **{metric_column(name): metrics.get(name) for name in METRICS},
         "symbols": _joined(manifest["symbols"]),
         "labels": _joined(entries(labels) if isinstance(labels, dict) else []),
         "params": _joined(entries(manifest["params"])),
         "error": _short(str(error.get("message"))) if isinstance(error, dict) else None,
     }
-
-
-def _passed(checks: Any) -> int | None:
-    """Whether all checks that were made have passed; `None` where none was made."""
-    found = [
-        one["passed"]
-        for one in (checks.values() if isinstance(checks, dict) else ())
-        if isinstance(one, dict) and isinstance(one.get("passed"), bool)
-    ]
-    return int(all(found)) if found else None
 
 
 def _utc(moment: str) -> str:

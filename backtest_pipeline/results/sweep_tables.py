@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 TRIALS_FILE = "trials.parquet"
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """A table as pandas has it; whole numbers stay whole where some are missing."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame
 
 
 def best_rows(folder: Path, count: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.model.trial_states import COMPLETED, TRIAL_STATES
 from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 
@@ -52,11 +53,11 @@ def sweep_problems(folder: Path, manifest: Manifest, request: SweepRequest) -> l
             return problems
         own = piece.column("state").to_pylist()
         states.update(own)
-        completed.append(np.array([state == "completed" for state in own], dtype=np.bool_))
+        completed.append(np.array([state == COMPLETED for state in own], dtype=np.bool_))
         ranks.append(piece.column("rank").to_numpy())
         objectives.append(piece.column("objective").to_numpy())
     rank = np.concatenate(ranks)
-    counted = {**dict.fromkeys(("completed", "invalid", "failed"), 0), **states}
+    counted = {**dict.fromkeys(TRIAL_STATES, 0), **states}
     counted["ranked"] = int(np.count_nonzero(~np.isnan(rank)))
     if counted != manifest.summary.trials:
         problems.append(f"trials.parquet: has {counted}, the manifest says {manifest.summary.trials}")

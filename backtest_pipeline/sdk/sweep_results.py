@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.sweep_result import SweepResult
+from backtest_pipeline.model.trial_states import TRIAL_STATES
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.completed_sweeps import completed_sweep, require_whole_sweep
-from backtest_pipeline.results.sweep_tables import best_rows, trial_row
+from backtest_pipeline.results.sweep_tables import best_rows, frame_of, trial_row
 from backtest_pipeline.results.tables import TABLES, read_table
 from backtest_pipeline.storage.layout import BEST
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
+
+    import pandas as pd
 
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.request import BacktestRequest
@@ -37,9 +38,11 @@ def read_sweep(store: TaskStore, task_id: str) -> SweepResult:
     manifest, folder = require_whole_sweep(store, task_id)
     listed = {file.name: folder / file.path for file in manifest.result_files}
     return SweepResult(
-        trials=_frame(listed["trials"]),
-        by_symbol=_frame(listed["trials_by_symbol"]) if "trials_by_symbol" in listed else None,
-        blocks=_frame(listed["blocks"]),
+        trials=frame_of(pq.read_table(listed["trials"])),
+        by_symbol=frame_of(pq.read_table(listed["trials_by_symbol"]))
+        if "trials_by_symbol" in listed
+        else None,
+        blocks=frame_of(pq.read_table(listed["blocks"])),
         best=_best(store, manifest, listed) if f"{BEST}/equity" in listed else None,
         request=SweepRequest(**manifest.request),
         best_equity=_frame(listed["best_equity"]) if "best_equity" in listed else None,
@@ -67,12 +70,9 @@ def request_of_trial(store: TaskStore, task_id: str, trial: int) -> BacktestRequ
     manifest, folder = completed_sweep(store, task_id)
     row = trial_row(folder, trial)
     if not len(row):
-        last = sum((manifest.summary.trials or {}).get(state, 0) for state in _STATES) - 1
+        last = sum((manifest.summary.trials or {}).get(state, 0) for state in TRIAL_STATES) - 1
         raise RequestInvalid([("trial", f"there is no trial {trial:,} in {task_id}; its last is {last:,}")])
     return request_of_row(SweepRequest(**manifest.request), row)
-
-
-_STATES = ("completed", "invalid", "failed")
 
 
 def _best(store: TaskStore, manifest: Manifest, listed: dict[str, Path]) -> BacktestResult:
@@ -91,6 +91,4 @@ def _best(store: TaskStore, manifest: Manifest, listed: dict[str, Path]) -> Back
 
 
 def _frame(path: Path) -> pd.DataFrame:
-    """A table as pandas has it; whole numbers stay whole where some are missing."""
-    frame: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-    return frame
+    return frame_of(pq.read_table(path))

@@ -48,7 +48,7 @@ def place_of(store: TaskStore, task: str, url: str, status: Callable[[str], Task
         return store, here
     folder = store.layout.tasks.absolute()
     try:
-        told = status(here or task)
+        found = status(here or task)
     except TaskUnknown as error:
         if not is_task_id(task):
             raise TaskUnknown(task, f" in {folder}, and none on the server at {url}") from error
@@ -58,7 +58,7 @@ def place_of(store: TaskStore, task: str, url: str, status: Callable[[str], Task
         ) from None
     except ServiceError as error:
         return _without_server(store, task, error)
-    return _as_told(store, told, url)
+    return _where_stated(store, found, url)
 
 
 def _without_server(store: TaskStore, task: str, error: ServiceError) -> Place:
@@ -74,22 +74,22 @@ def _without_server(store: TaskStore, task: str, error: ServiceError) -> Place:
     return store, found
 
 
-def _as_told(store: TaskStore, told: TaskStatus, url: str) -> Place:
-    task_id, folder = told.task_id, store.layout.task(told.task_id).absolute()
+def _where_stated(store: TaskStore, task: TaskStatus, url: str) -> Place:
+    task_id, folder = task.task_id, store.layout.task(task.task_id).absolute()
     if store.layout.manifest(task_id).exists():
         return store, task_id
-    if told.result_path is None or Path(told.result_path) == folder:
-        raise ResultMissing(task_id, folder, _why_missing(told))
-    path = Path(told.result_path)
+    if task.result_path is None or Path(task.result_path) == folder:
+        raise ResultMissing(task_id, folder, _why_missing(task))
+    path = Path(task.result_path)
     theirs = TaskStore(path.parent.parent)
     if path != theirs.layout.task(task_id) or not theirs.layout.manifest(task_id).exists():
-        raise ResultElsewhere(task_id, folder, url, told.result_path)
+        raise ResultElsewhere(task_id, folder, url, task.result_path)
     return theirs, task_id
 
 
-def _why_missing(told: TaskStatus) -> str:
-    if not told.final:
-        return f"it is {told.state} ({told.stage}); wait for it with `backtest wait {told.task_id}`"
-    if told.state == "completed":
+def _why_missing(task: TaskStatus) -> str:
+    if not task.final:
+        return f"it is {task.state} ({task.stage}); wait for it with `backtest wait {task.task_id}`"
+    if task.state == "completed":
         return "it completed, and its results have expired or were deleted; submit it again"
-    return f"it {told.state}: {told.error}" if told.error else f"it was {told.state}"
+    return f"it {task.state}: {task.error}" if task.error else f"it was {task.state}"

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from backtest_pipeline.compute.local_processes import LocalProcesses
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
+from backtest_pipeline.model.trial_states import COMPLETED, FAILED
 from backtest_pipeline.research.ranking import Ranking, with_ranks
 from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import trial_request
-from backtest_pipeline.research.trial_table import COMPLETED, FAILED, TrialChunk
+from backtest_pipeline.research.trial_table import TrialChunk
 from backtest_pipeline.research.trials import TrialRunner
+from backtest_pipeline.results.sweep_tables import frame_of
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 from backtest_pipeline.workflows.given_candles import sweep_candles
 from backtest_pipeline.workflows.run_backtest import run_backtest
@@ -86,8 +87,8 @@ def run_sweep(
     refuse_failed(trials)
     by_symbol = [chunk.by_symbol for chunk in chunks if chunk.by_symbol is not None]
     return SweepResult(
-        trials=_frame(trials),
-        by_symbol=_frame(pa.concat_tables(by_symbol)) if by_symbol else None,
+        trials=frame_of(trials),
+        by_symbol=frame_of(pa.concat_tables(by_symbol)) if by_symbol else None,
         blocks=pa.concat_tables([chunk.blocks for chunk in chunks]).to_pandas(),
         best=best_backtest(given, runner, trials, timezone),
         request=runner.request,
@@ -132,12 +133,6 @@ def best_backtest(
     points = runner.space.points_of(trials.slice(row, 1))
     request = trial_request(runner.request, runner.space.values(points, 0))
     return run_backtest(CandlesByTimeframe(candles).of(request.timeframe), request, timezone=timezone)
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    """A table as pandas has it; whole numbers stay whole where some are missing."""
-    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-    return frame
 
 
 @contextmanager

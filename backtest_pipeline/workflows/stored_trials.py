@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.sweep_request import SweepRequest
-from backtest_pipeline.reports.sweep_trials import STATES, TrialBatch
+from backtest_pipeline.model.trial_states import TRIAL_STATES
+from backtest_pipeline.reports.sweep_trials import TrialBatch
 from backtest_pipeline.research.space import Space
 from backtest_pipeline.results.sweep_tables import TRIALS_FILE
 
@@ -59,7 +60,7 @@ class StoredTrials:
 
     def _batch(self, table: pa.Table, metrics: Sequence[str]) -> TrialBatch:
         state = table.column("state").combine_chunks().dictionary_encode()
-        codes = np.array([STATES.index(one) for one in state.dictionary.to_pylist()], dtype=np.int8)
+        codes = np.array([TRIAL_STATES.index(one) for one in state.dictionary.to_pylist()], dtype=np.int8)
         errors: dict[int, str] = {}
         if "error" in table.column_names:
             own = table.column("error").combine_chunks()

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtest_pipeline.model.errors import TrialsFailed
+from backtest_pipeline.model.trial_states import COMPLETED, FAILED, TRIAL_STATES
 from backtest_pipeline.research.ranking import Ranking, more_is_better, scores_of
-from backtest_pipeline.research.trial_table import COMPLETED, FAILED, INVALID
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class TrialTally:
     """
 
     def __init__(self, request: SweepRequest) -> None:
-        self.states: Counter[str] = Counter({COMPLETED: 0, INVALID: 0, FAILED: 0})
+        self.states: Counter[str] = Counter(dict.fromkeys(TRIAL_STATES, 0))
         self._request = request
         self._ranking = Ranking(request)
         self._best_score = np.nan

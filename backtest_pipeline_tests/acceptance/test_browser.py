@@ -108,13 +108,7 @@ def test_from_a_preset_to_the_report(watched: Watched, sqlite_pipeline: Pipeline
     page.get_by_role("link", name="View Asset").first.click()
     expect(page.get_by_text("final_equity").first).to_be_visible()
     expect(page.get_by_text(str(result.metrics["final_equity"])).first).to_be_visible()
-    picture = page.get_by_alt_text("equity and drawdown").first
-    picture.wait_for()
-    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    page.goto(f"/runs/{task_id}")
-    with page.expect_popup() as opened:
-        page.get_by_role("link", name=f"/tasks/{task_id}/report.html").first.click()
-    report = opened.value
+    report = _report_behind(page, task_id, "equity and drawdown")
     _read_report(report, result)
     assert watched.foreign == []
     assert watched.complaints == []
@@ -143,13 +137,7 @@ def test_from_a_sweep_on_the_launchpad_to_one_of_its_trials_as_a_backtest(
     expect(page.get_by_text("Success", exact=True).first).to_be_visible()
 
     page.get_by_role("link", name="View Asset").first.click()
-    picture = page.get_by_alt_text("best sharpe of the trials").first
-    picture.wait_for()
-    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    page.goto(f"/runs/{task_id}")
-    with page.expect_popup() as opened:
-        page.get_by_role("link", name=f"/tasks/{task_id}/report.html").first.click()
-    report = opened.value
+    report = _report_behind(page, task_id, "best sharpe of the trials")
     best = result.trials.nsmallest(1, "rank").iloc[0]
     _read_sweep_report(report, best)
 
@@ -173,6 +161,17 @@ def _read_sweep_report(page: Page, best: pd.Series[Any]) -> None:
     page.locator("#best-trials .pick").first.click()
     values = page.locator("#cell td.value").all_inner_texts()
     assert sorted(values, key=int) == sorted([str(best["params.fast"]), str(best["params.slow"])], key=int)
+
+
+def _report_behind(page: Page, task_id: str, picture_of: str) -> Page:
+    """The report that a run's page links to, once the asset's page has shown the picture."""
+    picture = page.get_by_alt_text(picture_of).first
+    picture.wait_for()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    page.goto(f"/runs/{task_id}")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name=f"/tasks/{task_id}/report.html").first.click()
+    return opened.value
 
 
 def _launched(page: Page) -> str:

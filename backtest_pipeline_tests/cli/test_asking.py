@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from backtest_pipeline.cli import asking as module
-from backtest_pipeline.cli.asking import TOLD, asking
+from backtest_pipeline.cli.asking import ANSWERED, asking
 from backtest_pipeline.model.errors import ServerUnreachable
 from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.sdk.states import status_of
@@ -49,7 +49,7 @@ def _interrupt() -> None:
 
 
 def test_before_anything_was_sent_there_is_no_task(said: Callable[[], str]) -> None:
-    assert _interrupted(None, _interrupt).args == (TOLD,)
+    assert _interrupted(None, _interrupt).args == (ANSWERED,)
     assert said().strip() == "no task was submitted"
 
 
@@ -97,7 +97,7 @@ def test_an_error_of_the_submission_comes_through(said: Callable[[], str]) -> No
 
 def test_who_was_told_already_is_not_told_twice(said: Callable[[], str]) -> None:
     def told() -> None:
-        raise KeyboardInterrupt(TOLD)
+        raise KeyboardInterrupt(ANSWERED)
 
     _interrupted(lambda: STATUS, told)
     assert said() == ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.model.checks import all_passed
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.charts.palette import SERIES
 from backtest_pipeline.reports.comparison import best, request_differences
@@ -56,9 +57,7 @@ def comparison_page(
 
 def believed(result: BacktestResult) -> bool:
     """Whether no check of a result has failed; one that has is never the best."""
-    return not any(
-        isinstance(check, Mapping) and check.get("passed") is False for check in result.checks.values()
-    )
+    return all_passed(result.checks) is not False
 
 
 def _heads(results: Mapping[str, BacktestResult], words: Wording, prefix: str) -> str:
