@@ -38,6 +38,13 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory, demo_candles: Path) -> 
         subprocess.run([str(shutil.which("umount")), "--lazy", str(folder)], check=True)
 
 
+@pytest.fixture
+def filler(small_disk: Path) -> Iterator[Path]:
+    """A file to fill the disk with, that is gone for the next test."""
+    yield small_disk / "filler"
+    (small_disk / "filler").unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="module")
 def service(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
     home = tmp_path_factory.mktemp("home")
@@ -59,12 +66,10 @@ def _ended(client: BacktestClient, request: BacktestRequest = REQUEST) -> TaskSt
 
 
 def test_a_disk_without_room_for_the_result_fails_the_task_before_the_work(
-    client: BacktestClient, small_disk: Path
+    client: BacktestClient, small_disk: Path, filler: Path
 ) -> None:
-    filler = small_disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 1_000_000))
     ended = _ended(client)
-    filler.unlink()
     assert (ended.state, ended.attempt) == ("failed", 2)
     assert ended.error is not None
     assert "the result may take 4.8 MB" in ended.error  # 4.5 MB + 3,270 candles x 100 bytes
@@ -72,9 +77,8 @@ def test_a_disk_without_room_for_the_result_fails_the_task_before_the_work(
 
 
 def test_a_disk_that_fills_up_meanwhile_fails_the_task_and_leaves_nothing_half_written(
-    client: BacktestClient, small_disk: Path
+    client: BacktestClient, small_disk: Path, filler: Path
 ) -> None:
-    filler = small_disk / "filler"
     filling = BacktestRequest(
         strategy="fills_disk", params={"mark": str(filler)}, symbols=["AAPL"], max_retries=0
     )

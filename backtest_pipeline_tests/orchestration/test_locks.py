@@ -16,7 +16,6 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
-from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 import backtest_pipeline
@@ -27,7 +26,7 @@ from backtest_pipeline.model.errors import BacktestError, LockNotAcquired, Servi
 from backtest_pipeline.orchestration.dagster_internals import coordinator
 from backtest_pipeline.orchestration.dagster_internals.coordinator import BacktestRunCoordinator
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
-from backtest_pipeline.orchestration.dagster_internals.retry_daemon import LastingRetryDaemon
+from backtest_pipeline.orchestration.dagster_internals.retry_daemon import FailuresInSight, LastingRetryDaemon
 from backtest_pipeline.orchestration.tasks import launch_locks as launch_lock
 from backtest_pipeline.orchestration.tasks.repeated_submissions import drop_duplicates
 from backtest_pipeline.results.publishing import publishing
@@ -130,12 +129,11 @@ def test_retries_go_on_while_repeated_submissions_cannot_be_removed(
     both = _submitted_twice(instance)
     monkeypatch.setattr("backtest_pipeline.orchestration.tasks.repeated_submissions.IN_FLIGHT_S", -60.0)
     looked: list[str] = []
-
-    def look(*_: object) -> Iterator[None]:
-        looked.append("failures")
-        yield
-
-    monkeypatch.setattr(EventLogConsumerDaemon, "run_iteration", look)
+    monkeypatch.setattr(
+        FailuresInSight,
+        "look",
+        lambda *_: looked.append("failures") or [],  # type: ignore[func-returns-value]
+    )
     daemon = LastingRetryDaemon()
     daemon._logger = logging.getLogger("retries")
     with _held_elsewhere(instance.root_directory, ".launch.lock"):
