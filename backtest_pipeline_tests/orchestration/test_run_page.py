@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from backtest_pipeline import BacktestRequest
@@ -64,7 +65,11 @@ def _shown(tmp_path: Path) -> dict[str, Any]:
     assert result.manifest is not None
     shown = materialization(result.manifest, result, tmp_path / "tasks" / TASK)
     assert shown.asset_key.path == ["backtests", "sma_cross"]
-    assert shown.description == "sma_cross on ACME"
+    assert shown.description == "sma_cross on ACME, 1d, 2020-01-01 to 2020-07-18"
+    numeric = (dg.FloatMetadataValue, dg.IntMetadataValue)
+    assert not [name for name, value in shown.metadata.items() if isinstance(value, numeric)], (
+        "joined to a line"
+    )
     return {name: value.value for name, value in shown.metadata.items() if hasattr(value, "value")} | {
         "last trades": shown.metadata["last trades"]
     }
@@ -76,7 +81,7 @@ def test_the_materialization_links_to_the_report_and_has_the_numbers(tmp_path: P
     metrics = TaskStore(tmp_path).manifest(TASK).metrics
     assert shown["report"] == f"/tasks/{TASK}/report.html"
     assert shown["equity"] == f"![equity and drawdown](/tasks/{TASK}/equity.png)"
-    assert {name: shown[name] for name in HEADLINES} == {name: metrics[name] for name in HEADLINES}
+    assert {name: float(shown[name]) for name in HEADLINES} == {name: metrics[name] for name in HEADLINES}
     assert shown["Total return"] == f"{100 * (metrics['total_return'] or 0.0):,.2f}%"
     assert {shown[METRICS[name].title] for name in HEADLINES} == {
         written(name, metrics[name]) for name in HEADLINES

@@ -123,7 +123,7 @@ def test_the_run_page_links_the_report_and_shows_the_heatmap(published: tuple[Ta
     shown = sweep_materialization(manifest, REQUEST, store.layout.task(TASK)).metadata
     assert shown["report"].value == f"/tasks/{TASK}/report.html"
     assert shown["heatmap"].value == f"![best sharpe of the trials](/tasks/{TASK}/heatmap.png)"
-    assert shown["sharpe"].value == manifest.metrics["sharpe"]
+    assert float(str(shown["sharpe"].value)) == manifest.metrics["sharpe"]
     table = shown["best trials"]
     assert isinstance(table, dg.TableMetadataValue)
     assert table.records[0].data["trial"] == manifest.summary.best_trial

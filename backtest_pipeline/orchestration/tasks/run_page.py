@@ -51,24 +51,16 @@ def result_lines(result: BacktestResult) -> list[str]:
 
 
 def materialization(manifest: Manifest, result: BacktestResult, folder: Path) -> dg.AssetMaterialization:
-    """The task's results as an asset `backtests/<strategy>`, whose numbers Dagster plots over time.
-
-    Beside each raw number, which is what is plotted, it stands rounded and with its unit.
-    """
-    numbers: dict[str, dg.MetadataValue[Any]] = {}
-    for name in HEADLINES:
-        if (value := result.metrics[name]) is not None:
-            numbers[facts_of(name).title] = dg.MetadataValue.text(shown_with_unit(name, value))
-            numbers[name] = dg.MetadataValue.float(float(value))
+    """The task's results as an asset `backtests/<strategy>`."""
     pages = f"/tasks/{manifest.task_id}"
     return dg.AssetMaterialization(
         asset_key=["backtests", manifest.strategy_id],
-        description=f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}",
+        description=what_was_run(manifest),
         metadata={
             "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
             "result": dg.MetadataValue.url(f"{RESULTS}/{manifest.task_id}"),
             "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
-            **numbers,
+            **headline_entries(result.metrics),
             "metrics": dg.MetadataValue.md(metrics_table(result.metrics)),
             "last trades": _last_trades(result),
             "warnings": dg.MetadataValue.md(_warnings(result)),
@@ -77,6 +69,30 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
             "task": manifest.task_id,
         },
     )
+
+
+def what_was_run(manifest: Manifest) -> str:
+    """Strategy, symbols, timeframe and the days of the candles, which tell a materialization from others."""
+    words = [f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}", manifest.timeframe]
+    if manifest.candles:  # a sweep none of whose trials found candles has none
+        first = min(seen.first for seen in manifest.candles)
+        last = max(seen.last for seen in manifest.candles)
+        words.append(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}")
+    return ", ".join(words)
+
+
+def headline_entries(metrics: Mapping[str, float | None]) -> dict[str, dg.MetadataValue[Any]]:
+    """The headline metrics, each rounded with its unit and as it is.
+
+    All of it is text: Dagster joins the numbers of an asset's materializations to one line over time, and an
+    asset's materializations are backtests of different symbols and spans. `/results` compares them.
+    """
+    entries: dict[str, dg.MetadataValue[Any]] = {}
+    for name in HEADLINES:
+        if (value := metrics.get(name)) is not None:
+            entries[facts_of(name).title] = dg.MetadataValue.text(shown_with_unit(name, value))
+            entries[name] = dg.MetadataValue.text(repr(float(value)))
+    return entries
 
 
 def _last_trades(result: BacktestResult) -> dg.TableMetadataValue:

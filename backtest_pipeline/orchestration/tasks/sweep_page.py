@@ -11,9 +11,14 @@ import dagster as dg
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.counted import counted
-from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
+from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.model.task_kind import strategies_of
-from backtest_pipeline.orchestration.tasks.run_page import HEADLINES, metrics_table
+from backtest_pipeline.orchestration.tasks.run_page import (
+    HEADLINES,
+    headline_entries,
+    metrics_table,
+    what_was_run,
+)
 from backtest_pipeline.results.sweep_tables import best_rows
 from backtest_pipeline.storage.layout import HEATMAP, REPORT
 
@@ -81,19 +86,14 @@ def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
 
 def sweep_materialization(manifest: Manifest, request: SweepRequest, folder: Path) -> dg.AssetMaterialization:
     """The sweep's results as an asset `sweeps/<strategy>`: the best trial's numbers, and the best rows."""
-    numbers = {
-        name: dg.MetadataValue.float(float(value))
-        for name in HEADLINES
-        if (value := manifest.metrics.get(name)) is not None
-    }
     pages = f"/tasks/{manifest.task_id}"
     return dg.AssetMaterialization(
         asset_key=["sweeps", manifest.strategy_id],
-        description=f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}, by {request.objective}",
+        description=f"{what_was_run(manifest)}, by {request.objective}",
         metadata={
             "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
             "heatmap": dg.MetadataValue.md(f"![best {request.objective} of the trials]({pages}/{HEATMAP})"),
-            **numbers,
+            **headline_entries(manifest.metrics),
             "trials": dg.MetadataValue.json(manifest.summary.trials or {}),
             "best trials": _best_trials(request, best_rows(folder, _ROWS_SHOWN)),
             "metrics of the best": dg.MetadataValue.md(metrics_table(manifest.metrics)),
