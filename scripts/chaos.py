@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 2  # max_concurrent_runs of dagster.yaml
 VICTIMS = {"worker": 8, "code": 2, "daemon": 2, "web": 1, "forkserver": 1}
 LOOK_EVERY_S = 0.05
+DRAWS_FOR_S = 30.0  # a worker draws its report once its run has ended
 
 
 @dataclass
@@ -209,10 +210,12 @@ def _end_well(scene: ScratchService, story: Story) -> None:
     if ended.state != "completed" or ended.attempt > 1:
         story.problems.append(f"a task after the trouble {ended.state}: {ended.error}")
     say(f"a task after the trouble took {time.monotonic() - started:.2f} s")
-    time.sleep(1)
-    story.problems += [
-        f"worker {pid} outlived its run" for pid in sorted(story.workers_seen) if proc.alive(pid)
-    ]
+    done_by_s = time.monotonic() + DRAWS_FOR_S
+    while (alive := [pid for pid in sorted(story.workers_seen) if proc.alive(pid)]) and (
+        time.monotonic() < done_by_s
+    ):
+        time.sleep(0.2)
+    story.problems += [f"worker {pid} outlived its run" for pid in alive]
 
 
 def _rows(scene: ScratchService, story: Story) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ _STAYS = {  # what this server itself runs on
     "backtest_pipeline.orchestration.dagster_internals.code_server_command",
     "backtest_pipeline.orchestration.dagster_internals.compat",
     "backtest_pipeline.orchestration.dagster_internals.pooled_postgres",
+    "backtest_pipeline.orchestration.dagster_internals.run_storage",
+    "backtest_pipeline.orchestration.dagster_internals.run_writes",
     "backtest_pipeline.orchestration.dagster_internals.submission_channel",
     "backtest_pipeline.orchestration.dagster_internals.warm_server",
     "backtest_pipeline.orchestration.dagster_internals.warm_workers",

@@ -15,6 +15,7 @@ from backtest_pipeline.orchestration.dagster_internals.instance_databases import
 from backtest_pipeline.orchestration.dagster_internals.pooled_postgres import keep_connections
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.dagster_internals.retry_daemon import LastingRetryDaemon
+from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
 
 _LOOP = "dagster-daemon-"
 _create_daemon_of_type = controller.create_daemon_of_type
@@ -51,6 +52,7 @@ def prepare() -> None:
     """
     install()
     keep_connections()
+    write_one_at_a_time()
     check_all()
 
 

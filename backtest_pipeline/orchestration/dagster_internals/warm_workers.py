@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 
-from backtest_pipeline.orchestration.dagster_internals import pooled_postgres, worker_generations
+from backtest_pipeline.orchestration.dagster_internals import pooled_postgres, run_writes, worker_generations
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced
 from backtest_pipeline.orchestration.dagster_internals.worker_generations import PRELOAD
 from backtest_pipeline.orchestration.tasks import deferred
@@ -59,6 +59,7 @@ class _Worker(BaseProcess):
         threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
         deferred.defer_until_finish()
         pooled_postgres.keep_connections()
+        run_writes.write_one_at_a_time()
         super().run()
         deferred.finish()
 

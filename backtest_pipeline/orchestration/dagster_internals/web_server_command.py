@@ -18,6 +18,7 @@ from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.orchestration.dagster_internals import form_gate, launch_gate
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
 from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
+from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
 from backtest_pipeline.orchestration.tasks.running_tasks import running_tasks
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
@@ -199,6 +200,7 @@ def prepare() -> None:
         InternalsChanged: Dagster is not as this package knows it.
     """
     install()
+    write_one_at_a_time()
     check_all()
 
 

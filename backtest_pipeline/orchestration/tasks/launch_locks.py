@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dagster import DagsterInstance
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from backtest_pipeline.model.errors import LockNotAcquired
-from backtest_pipeline.orchestration.dagster_internals.run_storage import is_postgres, run_storage_of
-from backtest_pipeline.storage.locks import LOOK_EVERY_S, file_lock
+from backtest_pipeline.orchestration.dagster_internals.run_storage import (
+    advisory_lock,
+    is_postgres,
+    run_storage_of,
+)
+from backtest_pipeline.storage.locks import file_lock
 
 PATIENCE_S = 60.0
 
@@ -72,29 +73,10 @@ def _held(lock: _Lock, instance: DagsterInstance, patience_s: float) -> Iterator
     try:
         storage, left_s = run_storage_of(instance), max(give_up_s - time.monotonic(), 0.0)
         with (
-            _advisory_lock(storage, lock, left_s)
+            advisory_lock(storage, lock.advisory_key, lock.purpose, patience_s=left_s)
             if is_postgres(storage)
             else file_lock(Path(instance.root_directory) / lock.file, lock.purpose, patience_s=left_s)
         ):
             yield
     finally:
         lock.in_process.release()
-
-
-@contextmanager
-def _advisory_lock(storage: Any, lock: _Lock, patience_s: float) -> Iterator[None]:
-    """Asks again and again: a question that waits would run into the web server's limit for them."""
-    give_up_s = time.monotonic() + patience_s
-    key = {"key": lock.advisory_key}
-    with storage.connect() as connection:
-        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar():
-            if time.monotonic() >= give_up_s:
-                raise LockNotAcquired(lock.purpose, patience_s)
-            time.sleep(LOOK_EVERY_S)
-        try:
-            yield
-        finally:
-            try:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
-            except SQLAlchemyError:
-                connection.invalidate()  # the lock goes with its session
