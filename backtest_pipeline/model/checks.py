@@ -27,5 +27,5 @@ def all_passed(checks: Any) -> bool | None:
 
 
 def named_with_checks(name: str, checks: Mapping[str, Any]) -> str:
-    """Return a strategy's name, and what is wrong with its result beside it."""
+    """Return what a result is called, and what is wrong with the result beside it."""
     return f"{name} ({LOOKS_AHEAD})" if looks_ahead(checks) else name

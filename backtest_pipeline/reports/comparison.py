@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from bokeh.models import DataRange1d
 
+from backtest_pipeline.model.checks import all_passed
 from backtest_pipeline.model.metric_catalog import facts_of, shown_with_unit
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
@@ -31,23 +32,30 @@ def comparison_html(results: Mapping[str, BacktestResult]) -> str:
         results: by the name under which each is shown, at least one.
     """
     metrics = {name: one.metrics for name, one in results.items()}
+    doubted = {name for name, one in results.items() if all_passed(one.checks) is False}
     requests = {name: one.request.to_dict() for name, one in results.items()}
     body = "\n".join(
         [
             f"<header><h1>{len(results)} backtests compared</h1></header>",
             f"<section><h2>What differs in the requests</h2>{differences_table(requests)}</section>",
             _curves_section(results),
-            f"<section><h2>Metrics</h2>{metrics_table(metrics)}</section>",
+            f"<section><h2>Metrics</h2>{metrics_table(metrics, doubted)}</section>",
         ]
     )
     data = {"charts": embedded(_figures(results)), "palette": {"light": LIGHT, "dark": DARK}}
     return page(f"{len(results)} backtests compared", body, data)
 
 
-def best(name: str, values: Mapping[str, float | None]) -> set[str]:
-    """Whose value of a metric is the best: all that share it, none where all are equal or none is better."""
+def best(name: str, values: Mapping[str, float | None], doubted: Collection[str] = ()) -> set[str]:
+    """Whose value of a metric is the best: all that share it, none where all are equal or none is better.
+
+    Args:
+        name: the metric.
+        values: by result.
+        doubted: results with a check that failed, none of which is the best.
+    """
     better = facts_of(name).better
-    known = {of: value for of, value in values.items() if value is not None}
+    known = {of: value for of, value in values.items() if value is not None and of not in doubted}
     if better == "neither" or len(set(known.values())) < 2:
         return set()
     top = max(known.values()) if better == "more" else min(known.values())
@@ -116,15 +124,15 @@ def _curves_section(results: Mapping[str, BacktestResult]) -> str:
     )
 
 
-def metrics_table(metrics: Mapping[str, Metrics]) -> str:
-    """Every metric of each result, the best of it marked."""
+def metrics_table(metrics: Mapping[str, Metrics], doubted: Collection[str]) -> str:
+    """Every metric of each result, the best of those without a failed check marked."""
     names = list(dict.fromkeys(name for of in metrics.values() for name in of))
     by_name = {name: {of: one.get(name) for of, one in metrics.items()} for name in names}
     names.sort(key=lambda name: len({shown_with_unit(name, value) for value in by_name[name].values()}) == 1)
     rows = []
     for name in names:
         values = by_name[name]
-        winners = best(name, values)
+        winners = best(name, values, doubted)
         cells = "".join(
             f'<td class="number {"best" if of in winners else ""} {tone(name, value, metrics[of])}">'
             f"{escaped(shown_with_unit(name, value))}</td>"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.model.checks import all_passed, named_with_checks
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
@@ -67,6 +68,7 @@ def sweep_comparison_html(sweeps: Mapping[str, ComparedSweep]) -> str:
     """
     requests = {name: one.request.to_dict() for name, one in sweeps.items()}
     metrics = {name: one.manifest.metrics for name, one in sweeps.items()}
+    doubted = {name for name, one in sweeps.items() if all_passed(one.manifest.checks) is False}
     known = {name: of for name, of in metrics.items() if of}
     with_curve = {name: one for name, one in sweeps.items() if one.curve is not None}
     body = "\n".join(
@@ -76,7 +78,9 @@ def sweep_comparison_html(sweeps: Mapping[str, ComparedSweep]) -> str:
             f"<section><h2>The best of each</h2>{_winners(sweeps)}</section>",
             _distributions(sweeps),
             _curves(sweeps, drawn=bool(with_curve)),
-            f"<section><h2>Metrics of the winners</h2>{metrics_table(metrics)}</section>" if known else "",
+            f"<section><h2>Metrics of the winners</h2>{metrics_table(metrics, doubted)}</section>"
+            if known
+            else "",
         ]
     )
     figures = {"equity": _equity_figure(sweeps)} if with_curve else {}
@@ -110,7 +114,9 @@ def _winners(sweeps: Mapping[str, ComparedSweep]) -> str:
 
 
 def _best(one: ComparedSweep) -> str:
-    return "-" if one.survey.winner is None else _shown(one, float(one.survey.winner.objective[0]))
+    if one.survey.winner is None:
+        return "-"
+    return named_with_checks(_shown(one, float(one.survey.winner.objective[0])), one.manifest.checks)
 
 
 def _shown(one: ComparedSweep, value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,12 @@ def test_the_best_value_is_by_the_metric_s_own_direction(
     name: str, values: dict[str, float | None], winners: set[str]
 ) -> None:
     assert best(name, values) == winners
+
+
+def test_a_doubted_value_is_not_the_best() -> None:
+    values = {"a": 3.0, "b": 2.0, "c": 1.0}
+    assert best("sharpe", values, {"a"}) == {"b"}
+    assert best("sharpe", values, {"a", "b"}) == set(), "nothing to be better than"
 
 
 def _requests(results: dict[str, BacktestResult]) -> dict[str, dict[str, Any]]:
@@ -85,9 +92,19 @@ def test_names_from_users_are_texts(results: dict[str, BacktestResult]) -> None:
         assert named.count(tag) == plain.count(tag)
 
 
-def test_the_best_of_each_metric_is_marked(results: dict[str, BacktestResult]) -> None:
-    page = comparison_html(results)
-    row = re.search(r'<th scope="row">Fees paid</th>(.*?)</tr>', page)
+def _marked(results: dict[str, BacktestResult]) -> list[bool]:
+    """Which results have the best of what was paid."""
+    row = re.search(r'<th scope="row">Fees paid</th>(.*?)</tr>', comparison_html(results))
     assert row
-    marked = ["best" in cell for cell in re.findall(r'<td class="([^"]*)"', row[1])]
-    assert marked == [False, True, False]  # the slow one was asked for without fees
+    return ["best" in cell for cell in re.findall(r'<td class="([^"]*)"', row[1])]
+
+
+def test_the_best_of_each_metric_is_marked(results: dict[str, BacktestResult]) -> None:
+    assert _marked(results) == [False, True, False]  # the slow one was asked for without fees
+
+
+def test_a_result_that_looks_ahead_is_the_best_in_nothing(results: dict[str, BacktestResult]) -> None:
+    looking = replace(results["slow"], checks={"look_ahead": {"passed": False}})
+    quick, held = (results[name].metrics["fees_paid"] or 0.0 for name in ("quick", "held"))
+    assert quick > held
+    assert _marked({**results, "slow": looking}) == [False, False, True]

@@ -57,6 +57,23 @@ def test_what_differs_in_the_requests_stands_first(store: TaskStore) -> None:
         assert f">{shown('sharpe', store.manifest(task_id).metrics['sharpe'])}<" in page
 
 
+def test_a_winner_that_looks_ahead_is_named_so_and_the_best_in_nothing(store: TaskStore) -> None:
+    table = table_of(ONE, noise(1))
+    with store.staging(TASK) as staged:
+        manifest = stored(staged, ONE, table).model_copy(
+            update={"task_id": TASK, "run_ids": [TASK], "checks": {"look_ahead": {"passed": False}}}
+        )
+        store.publish(manifest, staged)
+    page = sweep_comparison(store, [TASK, OTHER_TASK])
+    rows = re.findall(r'<tr title="[^"]*"><th scope="row">[^<]*</th>(.*?)</tr>', page)
+    marked = [["best" in cell for cell in re.findall(r'<td class="([^"]*)"', row)] for row in rows]
+    assert marked
+    assert not any(any(cells) for cells in marked), (
+        "one is doubted, and the other has nothing to be better than"
+    )
+    assert f"{shown('sharpe', manifest.metrics['sharpe'])} (looks ahead)" in page
+
+
 def test_ranges_are_one_difference() -> None:
     found = request_differences({"one": ONE.to_dict(), "other": OTHER.to_dict()})
     assert found == {

@@ -99,12 +99,11 @@ def _differences(results: Mapping[str, BacktestResult], heads: str, words: Wordi
 
 def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
     names = list(dict.fromkeys(name for one in results.values() for name in one.metrics))
+    doubted = {task_id for task_id, one in results.items() if not believed(one)}
     rows = []
     for name in names:
         values = {task_id: one.metrics.get(name) for task_id, one in results.items()}
-        winners = best(
-            name, {task_id: value for task_id, value in values.items() if believed(results[task_id])}
-        )
+        winners = best(name, values, doubted)
         cells = "".join(
             f'<td class="number {tone(name, value)}{" best" if task_id in winners else ""}">'
             f"{'★ ' if task_id in winners else ''}{outside(shown(name, value))}</td>"
