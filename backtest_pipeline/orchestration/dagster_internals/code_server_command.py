@@ -8,9 +8,10 @@ from dagster._cli.api import grpc_command
 from dagster._grpc import server as dagster_server
 
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
-from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
-from backtest_pipeline.orchestration.dagster_internals.pooled_postgres import keep_connections
-from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
+from backtest_pipeline.orchestration.dagster_internals.instance_databases import (
+    create_databases,
+    use_databases_well,
+)
 from backtest_pipeline.orchestration.dagster_internals.warm_server import WarmApiServer
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.web.monitoring.liveness import sign_file
@@ -53,8 +54,7 @@ def prepare(*, answered_by: str = "") -> None:
     """
     WarmApiServer.answer_by(answered_by)
     install()
-    keep_connections()
-    write_one_at_a_time()
+    use_databases_well()
     check_all()
 
 

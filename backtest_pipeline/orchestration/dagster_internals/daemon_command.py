@@ -11,11 +11,12 @@ from dagster._daemon.daemon import DagsterDaemon
 
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace
 from backtest_pipeline.orchestration.dagster_internals.daemon_loops import attended
-from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
-from backtest_pipeline.orchestration.dagster_internals.pooled_postgres import keep_connections
+from backtest_pipeline.orchestration.dagster_internals.instance_databases import (
+    create_databases,
+    use_databases_well,
+)
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.dagster_internals.retry_daemon import LastingRetryDaemon
-from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
 
 _LOOP = "dagster-daemon-"
 _create_daemon_of_type = controller.create_daemon_of_type
@@ -51,8 +52,7 @@ def prepare() -> None:
         InternalsChanged: Dagster is not as this package knows it.
     """
     install()
-    keep_connections()
-    write_one_at_a_time()
+    use_databases_well()
     check_all()
 
 

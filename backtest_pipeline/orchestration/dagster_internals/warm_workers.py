@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 
-from backtest_pipeline.orchestration.dagster_internals import pooled_postgres, run_writes, worker_generations
+from backtest_pipeline.orchestration.dagster_internals import worker_generations
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced
+from backtest_pipeline.orchestration.dagster_internals.instance_databases import use_databases_well
 from backtest_pipeline.orchestration.dagster_internals.worker_generations import PRELOAD
 from backtest_pipeline.orchestration.tasks import deferred
 from backtest_pipeline.settings import forget_secrets
@@ -58,8 +59,7 @@ class _Worker(BaseProcess):
         forget_secrets()  # which a cold worker inherits
         threading.Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
         deferred.defer_until_finish()
-        pooled_postgres.keep_connections()
-        run_writes.write_one_at_a_time()
+        use_databases_well(each_commit_lasts=False)
         super().run()
         deferred.finish()
 

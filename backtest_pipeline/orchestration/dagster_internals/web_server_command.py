@@ -15,9 +15,11 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.orchestration.dagster_internals import form_gate, launch_gate
+from backtest_pipeline.orchestration.dagster_internals import form_gate, launch_gate, pooled_sqlite
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
-from backtest_pipeline.orchestration.dagster_internals.instance_databases import create_databases
+from backtest_pipeline.orchestration.dagster_internals.instance_databases import (
+    create_databases,
+)
 from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
 from backtest_pipeline.orchestration.tasks.running_tasks import running_tasks
@@ -200,6 +202,7 @@ def prepare() -> None:
         InternalsChanged: Dagster is not as this package knows it.
     """
     install()
+    pooled_sqlite.keep_connections()  # of PostgreSQL, Dagster's web server keeps some itself, with a limit
     write_one_at_a_time()
     check_all()
 
