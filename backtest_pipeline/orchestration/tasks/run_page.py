@@ -69,7 +69,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
             "result": dg.MetadataValue.url(f"{RESULTS}/{manifest.task_id}"),
             "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
             **numbers,
-            "metrics": dg.MetadataValue.md(metrics_table(result.metrics)),
+            "metrics": dg.MetadataValue.md(metrics_table(result.metrics, result.request.benchmark)),
             "last trades": _last_trades(result),
             "warnings": dg.MetadataValue.md(_warnings(result)),
             "look-ahead check": dg.MetadataValue.json(result.checks.get("look_ahead", {})),
@@ -116,10 +116,11 @@ def _gap_text(gaps: Gaps) -> str:
     return f"{counted(gaps.count, 'gap')}, the largest of about {gaps.largest_bars:,} bars after {after}"
 
 
-def metrics_table(metrics: Mapping[str, float | None]) -> str:
+def metrics_table(metrics: Mapping[str, float | None], benchmark: str | None = None) -> str:
     """All metrics with what they are, as Markdown."""
     rows = [
-        f"| {facts_of(name).title} | {shown_with_unit(name, value)} | {facts_of(name).meaning} |"
+        f"| {facts.title} | {shown_with_unit(name, value)} | {facts.meaning} |"
         for name, value in metrics.items()
+        for facts in (facts_of(name, benchmark),)
     ]
     return "\n".join(["| metric | value | what it is |", "|---|---:|---|", *rows])
