@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles, run_backtest
 from backtest_pipeline.model.errors import CandlesMissing, RequestInvalid
@@ -17,7 +18,9 @@ MONDAY = np.datetime64("2024-01-01T00:00", "us")
 DAY = np.timedelta64(1, "D")
 
 
-def _candles(symbol: str, closes: Sequence[float], days: Sequence[int], hour: int = 0) -> Candles:
+def _candles(
+    symbol: str, closes: Sequence[float] | NDArray[np.floating[Any]], days: Sequence[int], hour: int = 0
+) -> Candles:
     close = np.array(closes, dtype=np.float64)
     stamps = MONDAY + np.array(days) * DAY + np.timedelta64(hour, "h")
     columns: dict[str, Any] = {"timestamp": stamps, "volume": np.ones(len(close))}
@@ -46,7 +49,7 @@ def _curve(result: BacktestResult, *candles: Candles) -> list[float]:
     moment = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     curve = benchmark_curve(result.request, {own.symbol: own for own in candles}, moment)
     assert curve is not None
-    return curve.tolist()
+    return [float(value) for value in curve]
 
 
 def test_all_the_cash_is_in_the_benchmark_from_the_accounts_first_bar() -> None:
