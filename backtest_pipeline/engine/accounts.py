@@ -32,7 +32,7 @@ class Curve:
         cash: shape (n,).
         gross: shape (n,), market value of the positions, shorts counted positive.
         spare: shape (n,), memory for whoever measures the curve; large arrays are cheaper in one piece.
-        benchmark: shape (n,), value of what was bought at the first close and held.
+        benchmark: shape (n,), value of what was bought before the first bar and held, on any scale.
         initial_cash: cash before the first bar.
         initial_benchmark: value of the benchmark before the first bar.
         grid_us: shape (n,), the moments between which time is measured, microseconds since 1970.
@@ -49,6 +49,16 @@ class Curve:
     initial_benchmark: float
     grid_us: NDArray[np.int64]
     elapsed_us: int
+
+    def against(self, benchmark: Candles | None) -> Curve:
+        """The same account, measured against another symbol; `None` leaves it against its own.
+
+        A bar sees the newest close of the benchmark that is known then, and until its first bar stands still.
+        """
+        if benchmark is None:
+            return self
+        closes = benchmark.closes_known_at(self.timestamp)
+        return replace(self, benchmark=closes, initial_benchmark=float(closes[0]))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

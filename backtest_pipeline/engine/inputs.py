@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from operator import index
@@ -48,12 +48,37 @@ def chosen_candles(
         CandlesInvalid: a symbol's candles are empty.
         CandlesMissing: a symbol has no candle in the request's range.
     """
+    return _chosen(candles, request, "symbols", request.symbols, timezone)
+
+
+def benchmark_candles(
+    candles: Mapping[str, Candles], request: BacktestRequest, timezone: str = "UTC"
+) -> Candles | None:
+    """The candles of the request's benchmark, from its `start` to its `end`; `None` where it names none.
+
+    Raises:
+        RequestInvalid, CandlesInvalid, CandlesMissing: as `chosen_candles`, of the benchmark.
+    """
+    if request.benchmark is None:
+        return None
+    [own] = _chosen(candles, request, "benchmark", [request.benchmark], timezone)
+    return own
+
+
+def _chosen(
+    candles: Mapping[str, Candles],
+    request: BacktestRequest,
+    field: str,
+    symbols: Sequence[str],
+    timezone: str,
+) -> list[Candles]:
+    """The candles of the symbols that a field of the request names, within its span."""
     zone = zone_of(timezone)
-    missing = [symbol for symbol in request.symbols if symbol not in candles]
+    missing = [symbol for symbol in symbols if symbol not in candles]
     if missing:
         given = ", ".join(sorted(candles)) or "none"
-        raise RequestInvalid([("symbols", f"no candles were given for {', '.join(missing)}; given: {given}")])
-    for symbol in request.symbols:
+        raise RequestInvalid([(field, f"no candles were given for {', '.join(missing)}; given: {given}")])
+    for symbol in symbols:
         timeframe = candles[symbol].timeframe
         if timeframe != request.timeframe:
             raise RequestInvalid(
@@ -61,7 +86,7 @@ def chosen_candles(
             )
         if not len(candles[symbol]):
             raise CandlesInvalid(symbol, "there are no candles", source="the candles given")
-    return [_within_span(candles[symbol], request, zone) for symbol in request.symbols]
+    return [_within_span(candles[symbol], request, zone) for symbol in symbols]
 
 
 def _within_span(candles: Candles, request: BacktestRequest, zone: ZoneInfo) -> Candles:

@@ -10,7 +10,7 @@ from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_sy
 from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
 from backtest_pipeline.engine.diagnostics import about_years, diagnose
 from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
-from backtest_pipeline.engine.inputs import chosen_candles, holding_period_of, signals_of
+from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles, holding_period_of, signals_of
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
 from backtest_pipeline.engine.metrics.account_metrics import account_metrics
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
@@ -50,7 +50,7 @@ def run(
     """Runs a strategy over the request's symbols, each with an equal share of the cash.
 
     Args:
-        candles: by symbol, at least the request's.
+        candles: by symbol, at least the request's and its benchmark's.
         request: checked, with every default written out.
         strategy: the request's strategy.
         params: an instance of the strategy's own `Params`.
@@ -67,13 +67,14 @@ def run(
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
     chosen = chosen_candles(candles, request, timezone)
+    benchmark = benchmark_candles(candles, request, timezone)
     progress = Progress(progress_callback, sum(len(own) for own in chosen))
     joint = JointAccount(chosen)
     symbols = [
-        _run_symbol(own, request, strategy, params, progress, joint, is_only_one=len(chosen) == 1)
+        _run_symbol(own, request, strategy, params, progress, joint, benchmark, is_only_one=len(chosen) == 1)
         for own in chosen
     ]
-    result = _result(request, symbols, joint, schedules or {})
+    result = _result(request, symbols, joint, benchmark, schedules or {})
     signal_bars = [one.study.bar for one in symbols]
     verdict, remarks = look_ahead_of_run(
         strategy,
@@ -97,6 +98,7 @@ def _run_symbol(
     params: StrategyParams,
     progress: Progress,
     joint: JointAccount,
+    benchmark: Candles | None,
     *,
     is_only_one: bool,
 ) -> _Symbol:
@@ -117,7 +119,11 @@ def _run_symbol(
     if is_only_one:
         return _Symbol(candles, calendar, signals, study, outcome, {})
     metrics, _, _ = account_metrics(
-        curve, calendar.periods_per_year, outcome.trades, study.timestamp, study.return_frac
+        curve.against(benchmark),
+        calendar.periods_per_year,
+        outcome.trades,
+        study.timestamp,
+        study.return_frac,
     )
     return _Symbol(candles, calendar, signals, study, outcome, metrics)
 
@@ -126,12 +132,13 @@ def _result(
     request: BacktestRequest,
     symbols: Sequence[_Symbol],
     joint: JointAccount,
+    benchmark: Candles | None,
     schedules: Mapping[str, Schedule],
 ) -> BacktestResult:
     candles = [one.candles for one in symbols]
     studies = [one.study for one in symbols]
     trades = [one.outcome.trades for one in symbols]
-    curve = joint.curve()
+    curve = joint.curve().against(benchmark)
     calendars = {one.candles.symbol: one.calendar for one in symbols}
     calendar, calendar_note = account_calendar(calendars, curve.timestamp, request.timeframe)
     metrics, exposure_frac, drawdown_frac = account_metrics(

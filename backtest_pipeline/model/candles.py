@@ -118,6 +118,20 @@ class Candles:
             self.record,
         )
 
+    def closes_known_at(self, timestamp: NDArray[np.datetime64]) -> NDArray[np.float64]:
+        """At each moment, the close of the newest bar that opened then or before; the first close until then.
+
+        Of bars of one length, such a bar has ended by the time that a bar which opens at the moment has.
+
+        Args:
+            timestamp: shape (n,), `datetime64[us]`, UTC.
+
+        Returns:
+            Shape (n,).
+        """
+        newest = np.searchsorted(self.timestamp, timestamp, side="right") - 1
+        return self.close[np.maximum(newest, 0)]
+
     def to_frame(self) -> pd.DataFrame:
         """A frame with the six columns; `timestamp` is in UTC."""
         frame = pd.DataFrame({name: getattr(self, name) for name in CANDLE_COLUMNS})

@@ -45,7 +45,7 @@ class ResultFile(_Record):
 
 
 class CandleFingerprint(_Record):
-    """The candles of one symbol that the backtest saw."""
+    """The candles of one symbol that the backtest saw, traded or as its benchmark."""
 
     symbol: str
     rows: int = Field(ge=1)
@@ -164,6 +164,17 @@ class Manifest(_Record):
     pinned: bool
     environment: Environment
     error: TaskErrorRecord | None
+
+    @property
+    def benchmark(self) -> str | None:
+        """The symbol that the account is measured against; `None`: buy and hold of its own."""
+        asked = self.request.get("benchmark")
+        return asked if isinstance(asked, str) else None
+
+    @property
+    def traded_candles(self) -> list[CandleFingerprint]:
+        """The candles of the symbols that were traded; `candles` has those of the benchmark as well."""
+        return [seen for seen in self.candles if seen.symbol in self.symbols]
 
     def to_json(self) -> str:
         """The manifest as it stands in `manifest.json`."""

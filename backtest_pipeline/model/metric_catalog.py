@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Unit = Literal["fraction", "ratio", "count", "money", "days", "bars"]
@@ -11,6 +11,7 @@ Better = Literal["more", "less", "neither"]
 Family = Literal["Return", "Risk", "Trades", "Benchmark", "Signals by themselves", "Calendar"]
 
 MISSING = "-"
+BUY_AND_HOLD = "buy and hold"
 
 # Beyond this, a number is only longer, not more informative; annualising a single good bar gets there.
 LONGEST_WRITTEN_OUT = 1e12
@@ -235,9 +236,32 @@ METRICS: dict[str, MetricFacts] = {
 }
 
 
-def facts_of(name: str) -> MetricFacts:
-    """A metric's facts; those of a metric that this version does not know are its name alone."""
-    return METRICS.get(name) or MetricFacts(name, "", "ratio", "neither", "Return")
+def facts_of(name: str, benchmark: str | None = None) -> MetricFacts:
+    """A metric's facts; those of a metric that this version does not know are its name alone.
+
+    Args:
+        name: the metric's.
+        benchmark: the request's, after which metrics against it are called.
+    """
+    facts = METRICS.get(name) or MetricFacts(name, "", "ratio", "neither", "Return")
+    if benchmark is None or facts.family != "Benchmark":
+        return facts
+    if name != "buy_hold_return":
+        return replace(facts, meaning=facts.meaning.replace(BUY_AND_HOLD, benchmark))
+    title = f"{benchmark[0].upper()}{benchmark[1:]}, bought and held"
+    meaning = f"Return of buying {benchmark} at the close known at the first bar and holding it; no fees."
+    return replace(facts, title=title, meaning=meaning)
+
+
+def benchmark_name(benchmark: str | None) -> str:
+    """What people read where an account is measured against a request's `benchmark`."""
+    return benchmark or BUY_AND_HOLD
+
+
+def common_benchmark(benchmarks: Iterable[str | None]) -> str | None:
+    """What several requests' metrics are called after: the benchmark of all, or that each has its own."""
+    found = set(benchmarks)
+    return found.pop() if len(found) == 1 else "the benchmark"
 
 
 def shown(name: str, value: float | None) -> str:

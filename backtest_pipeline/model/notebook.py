@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backtest_pipeline.model.checks import LOOKS_AHEAD, looks_ahead, named_with_checks
-from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_symbols
+from backtest_pipeline.model.metric_catalog import facts_of, shown, shown_symbols
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
@@ -60,9 +60,10 @@ def result_html(result: BacktestResult) -> str:
     title = f"{name} on {shown_symbols(request.symbols)}, {request.timeframe}, {span}"
     params = ", ".join(f"{name} {value}" for name, value in request.params.items())
     rows = "".join(
-        f'<tr title="{escape(METRICS[name].meaning)}"><th>{escape(METRICS[name].title)}</th>'
+        f'<tr title="{escape(facts.meaning)}"><th>{escape(facts.title)}</th>'
         f"<td>{escape(shown(name, result.metrics.get(name)))}</td></tr>"
         for name in HEADLINES
+        for facts in (facts_of(name, request.benchmark),)
     )
     return f"<div><b>{escape(title)}</b><br>{escape(params)}<table>{rows}</table>{_remarks(result)}</div>"
 

@@ -90,6 +90,16 @@ def _checked_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
     return symbols
 
 
+def _checked_symbol(symbol: str) -> str:
+    if problem := symbol_problem(symbol):
+        raise ValueError(problem)
+    return symbol
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 def _parsed_moment(value: object) -> object:
     """Reads ISO text: `2024-05-01` is a date, anything longer a datetime."""
     if not isinstance(value, str):
@@ -121,6 +131,7 @@ Symbols = Annotated[
     AfterValidator(_checked_symbols),
     BeforeValidator(_few_symbols),
 ]
+Symbol = Annotated[str, AfterValidator(_checked_symbol)]
 Labels = Annotated[Mapping[str, str], AfterValidator(_storable), AfterValidator(_checked_labels)]
 Name = Annotated[str, AfterValidator(_storable)]
 OptionalMoment = Annotated[Moment | None, BeforeValidator(_parsed_moment)]
@@ -132,7 +143,7 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, defaults written out, as JSON values."""
+        """All fields, defaults written out, as JSON values; no `benchmark` where there is none."""
         return self.model_dump(mode="json")
 
     def canonical_json(self) -> str:
@@ -191,6 +202,11 @@ class BacktestRequest(RequestModel):
     calendar: CalendarName = Field(
         AUTO, description="auto, 24/7 or an exchange's MIC (XKRX): by which bars a year are counted"
     )
+    benchmark: Symbol | None = Field(
+        None,
+        exclude_if=_is_none,  # so that a request without one keeps the digest that it had before the field
+        description="symbol that the account is measured against; none: buy and hold of its own symbols",
+    )
     seed: int = Field(0, ge=-LARGEST_WHOLE, le=LARGEST_WHOLE, description="seed of everything random")
     timeout_s: int = Field(
         3_600, ge=1, le=31_536_000, description="an attempt that runs longer fails, in seconds"
@@ -207,6 +223,11 @@ class BacktestRequest(RequestModel):
                 super().__init__(**fields)
             except ValidationError as error:
                 raise RequestInvalid(problems_of(error, type(self).model_fields)) from None
+
+    @property
+    def symbols_read(self) -> tuple[str, ...]:
+        """All symbols whose candles are needed: those that are traded, then the benchmark."""
+        return tuple(dict.fromkeys([*self.symbols, *([self.benchmark] if self.benchmark else [])]))
 
     @field_validator(*_LEVELS_BELOW)
     @classmethod

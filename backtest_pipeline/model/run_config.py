@@ -13,7 +13,7 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.plain_data import plain_data_problem
 from backtest_pipeline.model.request import MOST_SYMBOLS, BacktestRequest
 
-MAY_BE_BLANK = ("start", "end")
+MAY_BE_BLANK = ("start", "end", "benchmark")
 """Fields that a form shows as empty texts, which mean none: Dagster leaves what is null out of a form."""
 
 

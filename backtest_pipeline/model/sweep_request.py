@@ -16,6 +16,7 @@ from backtest_pipeline.model.plain_data import LARGEST_WHOLE, shortened
 from backtest_pipeline.model.ranges import FloatRange, IntRange
 from backtest_pipeline.model.request import BacktestRequest, RequestModel, problems_of
 from backtest_pipeline.model.space_values import (
+    NO_BENCHMARK,
     PARAM,
     Problems,
     Values,
@@ -153,6 +154,8 @@ def _is_reported(field: str, problems: Problems) -> bool:
 
 def _search_problems(request: SweepRequest) -> Problems:
     """What is wrong between the search, its trials and the space."""
+    if request.backtest.benchmark is not None:
+        return [("backtest.benchmark", NO_BENCHMARK)]
     if request.search != "grid":
         return _trials_problems(request)
     if request.trials is not None:

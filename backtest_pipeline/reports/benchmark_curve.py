@@ -1,4 +1,4 @@
-"""Buy and hold, bar by bar: what the account is measured against."""
+"""The benchmark, bar by bar: what the account is measured against."""
 
 from __future__ import annotations
 
@@ -12,6 +12,32 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
+
+
+def benchmark_curve(
+    request: BacktestRequest, candles: Mapping[str, Candles], timestamp: NDArray[np.datetime64]
+) -> NDArray[np.float64] | None:
+    """Value of all the cash in the request's benchmark, or in its own symbols where it names none.
+
+    As the metric `buy_hold_return` has it. A benchmark is bought at the close that is known at the account's
+    first bar, see `Candles.closes_known_at`.
+
+    Args:
+        request: what was asked.
+        candles: by symbol, none empty; a benchmark's bars need not be the account's.
+        timestamp: shape (n,), `datetime64[us]`, the account's bars.
+
+    Returns:
+        Shape (n,), in quote currency; `None` where candles of what is held are lacking.
+    """
+    if request.benchmark is None:
+        whole = all(symbol in candles for symbol in request.symbols)
+        return buy_and_hold(request, candles, timestamp) if whole else None
+    if request.benchmark not in candles:
+        return None
+    closes = candles[request.benchmark].closes_known_at(timestamp)
+    held: NDArray[np.float64] = request.initial_cash * (closes / closes[0])
+    return held
 
 
 def buy_and_hold(

@@ -9,7 +9,7 @@ import numpy as np
 from bokeh.models import DataRange1d
 
 from backtest_pipeline.model.checks import all_passed
-from backtest_pipeline.model.metric_catalog import facts_of, shown_with_unit
+from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown_with_unit
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.timeline import Timeline, add_level
@@ -33,13 +33,14 @@ def comparison_html(results: Mapping[str, BacktestResult]) -> str:
     """
     metrics = {name: one.metrics for name, one in results.items()}
     doubted = {name for name, one in results.items() if all_passed(one.checks) is False}
+    benchmark = common_benchmark(one.request.benchmark for one in results.values())
     requests = {name: one.request.to_dict() for name, one in results.items()}
     body = "\n".join(
         [
             f"<header><h1>{len(results)} backtests compared</h1></header>",
             f"<section><h2>What differs in the requests</h2>{differences_table(requests)}</section>",
             _curves_section(results),
-            f"<section><h2>Metrics</h2>{metrics_table(metrics, doubted)}</section>",
+            f"<section><h2>Metrics</h2>{metrics_table(metrics, doubted, benchmark)}</section>",
         ]
     )
     data = {"charts": embedded(_figures(results)), "palette": {"light": LIGHT, "dark": DARK}}
@@ -124,7 +125,9 @@ def _curves_section(results: Mapping[str, BacktestResult]) -> str:
     )
 
 
-def metrics_table(metrics: Mapping[str, Metrics], doubted: Collection[str]) -> str:
+def metrics_table(
+    metrics: Mapping[str, Metrics], doubted: Collection[str], benchmark: str | None = None
+) -> str:
     """Every metric of each result, the best of those without a failed check marked."""
     names = list(dict.fromkeys(name for of in metrics.values() for name in of))
     by_name = {name: {of: one.get(name) for of, one in metrics.items()} for name in names}
@@ -138,7 +141,7 @@ def metrics_table(metrics: Mapping[str, Metrics], doubted: Collection[str]) -> s
             f"{escaped(shown_with_unit(name, value))}</td>"
             for of, value in values.items()
         )
-        facts = facts_of(name)
+        facts = facts_of(name, benchmark)
         rows.append(
             f'<tr title="{escaped(facts.meaning)}"><th scope="row">{escaped(facts.title)}</th>{cells}</tr>'
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.model.metric_catalog import facts_of, shown_with_unit
+from backtest_pipeline.model.metric_catalog import benchmark_name, facts_of, shown_with_unit
 from backtest_pipeline.reports.page import escaped
 from backtest_pipeline.reports.report_statistics import compounded
 
@@ -62,13 +62,13 @@ def tone(name: str, value: float | None, metrics: Metrics | None = None) -> str:
     return "gain" if value > 0 else "loss"
 
 
-def against_benchmark(metrics: Metrics) -> str:
-    """The total return beside buy and hold, in words."""
+def against_benchmark(metrics: Metrics, benchmark: str | None = None) -> str:
+    """The total return beside the benchmark's, in words."""
     whole, held = metrics.get("total_return"), metrics.get("buy_hold_return")
     if whole is None or held is None:
-        return f"buy and hold {shown_with_unit('buy_hold_return', held)}"
+        return f"{benchmark_name(benchmark)} {shown_with_unit('buy_hold_return', held)}"
     verdict = "level with" if whole == held else "ahead of" if whole > held else "behind"
-    return f"{verdict} buy and hold, {shown_with_unit('buy_hold_return', held)}"
+    return f"{verdict} {benchmark_name(benchmark)}, {shown_with_unit('buy_hold_return', held)}"
 
 
 def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) -> str:
@@ -91,16 +91,16 @@ def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) ->
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 
-def metrics_table(metrics: Metrics) -> str:
+def metrics_table(metrics: Metrics, benchmark: str | None = None) -> str:
     """Every metric with its value and what it means, by family."""
     ordered = sorted(metrics, key=lambda name: _family_order(metrics, name))
     parts = []
     for family, names in groupby(ordered, key=lambda name: facts_of(name).family):
         rows = "".join(
-            f'<tr><th scope="row">{escaped(facts_of(name).title)}<code>{escaped(name)}</code></th>'
+            f'<tr><th scope="row">{escaped(facts_of(name, benchmark).title)}<code>{escaped(name)}</code></th>'
             f'<td class="number {tone(name, metrics[name], metrics)}">'
             f"{escaped(shown_with_unit(name, metrics[name]))}</td>"
-            f"<td>{escaped(facts_of(name).meaning)}</td></tr>"
+            f"<td>{escaped(facts_of(name, benchmark).meaning)}</td></tr>"
             for name in names
         )
         parts.append(f'<tbody><tr><th colspan="3" class="family">{escaped(family)}</th></tr>{rows}</tbody>')
@@ -113,12 +113,12 @@ def _family_order(metrics: Metrics, name: str) -> int:
     return next(place for place, other in enumerate(metrics) if facts_of(other).family == family)
 
 
-def metrics_by(rows: Mapping[str, Metrics], heading: str) -> str:
+def metrics_by(rows: Mapping[str, Metrics], heading: str, benchmark: str | None = None) -> str:
     """A sortable table with a row for each symbol and a column for each metric."""
     names = list(dict.fromkeys(name for metrics in rows.values() for name in metrics))
     heads = "".join(
-        f'<th scope="col" class="number" title="{escaped(facts_of(name).meaning)}">'
-        f"<button>{escaped(facts_of(name).title)}</button></th>"
+        f'<th scope="col" class="number" title="{escaped(facts_of(name, benchmark).meaning)}">'
+        f"<button>{escaped(facts_of(name, benchmark).title)}</button></th>"
         for name in names
     )
     body = "".join(

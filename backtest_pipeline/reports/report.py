@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.reports.benchmark_curve import buy_and_hold
+from backtest_pipeline.reports.benchmark_curve import benchmark_curve
 from backtest_pipeline.reports.charts.account_figures import account_figures, rolling_figures, spread_figures
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
 from backtest_pipeline.reports.charts.price_chart import LINE_COLOURS, embedded, price_figures
@@ -63,18 +63,19 @@ def report_html(
 
     Args:
         result: with or without a manifest.
-        candles: those that the backtest saw, by symbol; a symbol that is lacking, or all of them, the page
-            calls changed since. `None`: there are none.
+        candles: those that the backtest saw, by symbol, the benchmark among them; a symbol that
+            is lacking, or all of them, the page calls changed since. `None`: there are none.
         drawings: the strategy's own lines, by symbol, as long as its candles.
 
     Returns:
         A whole HTML file. The same result and candles yield the same text.
     """
-    request, given = result.request, candles or {}
+    request = result.request
+    given = {symbol: own for symbol, own in (candles or {}).items() if symbol in request.symbols}
     moment = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     timeline = Timeline.of(moment[0], moment[-1], request.timeframe)
     whole = all(symbol in given for symbol in request.symbols)
-    held = buy_and_hold(request, given, moment) if whole else None
+    held = benchmark_curve(request, candles or {}, moment)
     days = days_of(moment, request.timeframe)
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
     drawdowns = deepest_drawdowns(moment, equity, request.initial_cash)
@@ -87,7 +88,7 @@ def report_html(
             header(result, moment, given),
             remarks(result),
             tiles(result.metrics, HEADLINES, tile_remarks(result)),
-            equity_section(with_benchmark=held is not None),
+            equity_section(request.benchmark, with_benchmark=held is not None),
             price_section(result, given, _pane_titles(drawings or {})),
             drawdowns_section(drawdowns, request.timeframe),
             returns_section(result, days, figures),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.reports.charts.account_figures import ROLLING
+from backtest_pipeline.reports.charts.account_figures import ROLLING, rolling_title
 from backtest_pipeline.reports.html_tables import months_table, rows_table
 from backtest_pipeline.reports.page import escaped
 from backtest_pipeline.reports.report_statistics import monthly_returns
 from backtest_pipeline.reports.rolling_statistics import window_bars
-from backtest_pipeline.reports.sections import NO_TRADES
+from backtest_pipeline.reports.sections import NO_TRADES, benchmark_legend
 from backtest_pipeline.reports.tear_sheet import tear_sheet
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.timeframe import Timeframe
     from backtest_pipeline.reports.drawdown_list import Drawdown
 
-LEGEND = '<p class="legend"><i class="line equity"></i>equity<i class="line benchmark"></i>buy and hold</p>'
 OUTLIERS = '<p class="note">A hatched bar gathers everything beyond it.</p>'
 
 
@@ -58,13 +57,16 @@ def returns_section(
 ) -> str:
     """Months, years, and how the returns of bars and trades are spread."""
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
+    legend = (
+        f'<p class="legend"><i class="line equity"></i>equity{benchmark_legend(result.request.benchmark)}</p>'
+    )
     months = months_table(monthly_returns(days, equity, result.request.initial_cash))
     histogram = f'{OUTLIERS}<div id="histogram"></div>' if "histogram" in figures else NO_TRADES
     still = '<p class="note">The equity never moved.</p>'
     spread = f'{OUTLIERS}<div id="spread"></div>' if "spread" in figures else still
     return (
         f"<section><h2>Monthly returns, percent</h2>{months}</section>"
-        f'<section><h2>Yearly returns</h2>{LEGEND}<div id="years"></div></section>'
+        f'<section><h2>Yearly returns</h2>{legend}<div id="years"></div></section>'
         f'<div class="two"><section><h2>Returns of the trades</h2>{histogram}</section>'
         f"<section><h2>Returns of the bars</h2>{spread}</section></div>"
     )
@@ -74,10 +76,10 @@ def rolling_section(result: BacktestResult, figures: Mapping[str, figure]) -> st
     """Figures over a stretch of bars that moves along."""
     window = window_bars(result.metrics.get("periods_per_year") or 252.0, len(result.equity))
     head = f"<section><h2>Over the last {window:,} bars at each time</h2>"
+    titles = {name: rolling_title(name, result.request.benchmark) for name in ROLLING if name in figures}
     drawn = [
         f'<div><p class="note">{escaped(title)}</p><div id="{name}"></div></div>'
-        for name, (title, _, _) in ROLLING.items()
-        if name in figures
+        for name, title in titles.items()
     ]
     if not drawn:
         return f'{head}<p class="note">The account has fewer than {window:,} bars.</p></section>'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.metric_catalog import shown_symbols, shown_with_unit
+from backtest_pipeline.model.metric_catalog import benchmark_name, shown_symbols, shown_with_unit
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
     against_benchmark,
@@ -92,7 +92,7 @@ def tile_remarks(result: BacktestResult) -> dict[str, str]:
         return f"{text} {shown_with_unit(name, result.metrics.get(name))}"
 
     return {
-        "total_return": against_benchmark(result.metrics),
+        "total_return": against_benchmark(result.metrics, result.request.benchmark),
         "cagr": note("volatility", "annual_volatility"),
         "sharpe": note("Sortino", "sortino"),
         "max_drawdown": note("longest", "max_drawdown_days"),
@@ -103,9 +103,14 @@ def tile_remarks(result: BacktestResult) -> dict[str, str]:
     }
 
 
-def equity_section(*, with_benchmark: bool) -> str:
+def benchmark_legend(benchmark: str | None) -> str:
+    """The line of what the account is measured against, with its name."""
+    return f'<i class="line benchmark"></i>{escaped(benchmark_name(benchmark))}'
+
+
+def equity_section(benchmark: str | None, *, with_benchmark: bool) -> str:
     """Where equity and drawdown are drawn."""
-    held = '<i class="line benchmark"></i>buy and hold' if with_benchmark else f"({CANDLES_GONE})"
+    held = benchmark_legend(benchmark) if with_benchmark else f"({CANDLES_GONE})"
     return (
         '<section><h2>Equity and drawdown</h2><p class="legend"><i class="line equity"></i>equity'
         f'{held}<i class="line loss"></i>drawdown<span>drag to move, Ctrl and wheel to zoom</span></p>{SPANS}'
@@ -171,13 +176,11 @@ def trades_section(result: BacktestResult) -> str:
 
 def metrics_section(result: BacktestResult) -> str:
     """All metrics with their meaning, and each symbol's beside them."""
-    by_symbol = ""
+    benchmark, by_symbol = result.request.benchmark, ""
     if len(result.by_symbol) > 1:
-        by_symbol = (
-            "<section><h2>Symbol by symbol</h2>"
-            f"{metrics_by({'account': result.metrics, **result.by_symbol}, 'symbol')}</section>"
-        )
-    return f"{by_symbol}<section><h2>All metrics</h2>{metrics_table(result.metrics)}</section>"
+        rows = {"account": result.metrics, **result.by_symbol}
+        by_symbol = f"<section><h2>Symbol by symbol</h2>{metrics_by(rows, 'symbol', benchmark)}</section>"
+    return f"{by_symbol}<section><h2>All metrics</h2>{metrics_table(result.metrics, benchmark)}</section>"
 
 
 def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:

@@ -91,7 +91,8 @@ def _differing(where: str, stated: Metrics, found: dict[str, float]) -> list[str
 
 def _years(manifest: Manifest) -> float | None:
     """Years of 365.25 days from the first open to the last bar's end, or `None` for one that counted bars."""
-    if manifest.calendars is None or not manifest.candles:
+    candles = manifest.traded_candles
+    if manifest.calendars is None or not candles:
         return None
-    first, last = min(seen.first for seen in manifest.candles), max(seen.last for seen in manifest.candles)
+    first, last = min(seen.first for seen in candles), max(seen.last for seen in candles)
     return (pd.Timestamp(last) + bar_length(manifest) - pd.Timestamp(first)) / pd.Timedelta(days=365.25)

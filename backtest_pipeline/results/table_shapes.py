@@ -34,9 +34,9 @@ def shape_problems(
             for column in needed
             if not np.isfinite(table[column].to_numpy(np.float64)).all()
         ]
-    symbols = [seen.symbol for seen in manifest.candles]
-    if sorted(symbols) != sorted(manifest.symbols):
-        problems.append("manifest.json: candles are not those of symbols")
+    read = {*manifest.symbols, *([manifest.benchmark] if manifest.benchmark else [])}
+    if sorted(seen.symbol for seen in manifest.candles) != sorted(read):
+        problems.append("manifest.json: candles are not those of symbols and benchmark")
     for name, table in (("signals", signals), ("trades", trades)):
         strange = sorted(set(table["symbol"]) - set(manifest.symbols))
         problems += [f"{name}.parquet: {symbol} was not asked for" for symbol in strange]
@@ -48,7 +48,7 @@ def shape_problems(
     times = equity["timestamp"]
     if not times.is_monotonic_increasing or times.duplicated().any():
         problems.append("equity.parquet: bars are not in order")
-    if manifest.candles and not problems:
+    if manifest.traded_candles and not problems:
         problems += _bar_problems(manifest, equity)
     counts = {"total_signals": len(signals), "total_trades": len(trades)}
     stated = manifest.summary.model_dump(include=set(counts))
@@ -60,15 +60,16 @@ def shape_problems(
 
 
 def _bar_problems(manifest: Manifest, equity: pd.DataFrame) -> list[str]:
-    rows = [seen.rows for seen in manifest.candles]
-    first, last = min(seen.first for seen in manifest.candles), max(seen.last for seen in manifest.candles)
+    candles = manifest.traded_candles
+    rows = [seen.rows for seen in candles]
+    first, last = min(seen.first for seen in candles), max(seen.last for seen in candles)
     times = equity["timestamp"].dt.floor("ms")  # as exact as a manifest is
     if not max(rows) <= len(equity) <= sum(rows):
         return [
             f"equity.parquet: {len(equity):,} bars cannot come of candles of {', '.join(map(str, rows))} rows"
         ]
     # A row of several symbols stands at the latest of their opens, which lies within the bar of the earliest.
-    late = bar_length(manifest) if len(manifest.candles) > 1 else pd.Timedelta(0)
+    late = bar_length(manifest) if len(candles) > 1 else pd.Timedelta(0)
     begins = pd.Timestamp(first).floor("ms")
     if not begins <= times.iloc[0] <= begins + late or times.iloc[-1] != pd.Timestamp(last).floor("ms"):
         return [

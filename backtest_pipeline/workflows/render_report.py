@@ -66,13 +66,11 @@ def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes
 
 def benchmark_of(data_root: Path, candle_timezone: str, result: BacktestResult) -> NDArray[np.float64] | None:
     """Value of a result's benchmark at each moment of its equity; `None` where its candles are gone."""
-    from backtest_pipeline.reports.benchmark_curve import buy_and_hold  # noqa: PLC0415  as above
+    from backtest_pipeline.reports.benchmark_curve import benchmark_curve  # noqa: PLC0415  as above
 
-    candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
-    if left_out:
-        return None
+    candles, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
     moments = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    return buy_and_hold(result.request, candles, moments)
+    return benchmark_curve(result.request, candles, moments)
 
 
 def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
@@ -119,7 +117,7 @@ def _candles_seen(store: CandleStore, result: BacktestResult) -> tuple[dict[str,
     request = result.request
     seen = {one.symbol: one.sha256 for one in result.manifest.candles} if result.manifest else {}
     candles, left_out = {}, []
-    for symbol in request.symbols:
+    for symbol in request.symbols_read:
         try:
             own = store.load([symbol], request.timeframe, request.start, request.end)[symbol]
         except CandlesError as error:

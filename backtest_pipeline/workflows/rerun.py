@@ -131,6 +131,8 @@ def _candles_of_then(
 
 def with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candles, list[str]]:
     """The candles with the calendar that was recorded then, and a remark where it has changed since."""
+    if candles.symbol not in manifest.symbols:
+        return candles, []  # of the benchmark's, no calendar is used
     if manifest.calendars is None or manifest.calendars.account.source == "requested":
         return candles, []
     was = manifest.calendars.recorded(candles.symbol)

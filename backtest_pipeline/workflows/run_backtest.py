@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.engine.inputs import chosen_candles
+from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.strategies.registry import Resolved, resolve
 from backtest_pipeline.workflows.given_candles import given_candles
@@ -34,10 +34,10 @@ def run_backtest(
     say how the service queues, watches and keeps a task.
 
     Args:
-        candles: by symbol, at least the request's, in the request's timeframe: `Candles`, or pandas frames
-            with a time and the five columns under their usual names. Where the request has one symbol, its
-            candles or frame alone will do. What lies before the request's `start` or after its `end` is left
-            out, as `CandleStore.load` would have done.
+        candles: by symbol, at least the request's and its benchmark's, in the request's timeframe: `Candles`,
+            or pandas frames with a time and the five columns under their usual names. Where the request has
+            one symbol and no benchmark, its candles or frame alone will do. What lies before the request's
+            `start` or after its `end` is left out, as `CandleStore.load` would have done.
         request: what to run.
         progress_callback: called with a fraction that rises from 0 to 1 and a stage, about a hundred times
             at most; whatever it raises stops the run and passes through.
@@ -52,13 +52,14 @@ def run_backtest(
     Raises:
         StrategyUnknown: nothing is registered under the request's strategy.
         ParamsInvalid: the parameters break the strategy's own model.
-        RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
+        RequestInvalid: a symbol or the benchmark has no candles among those given, or candles of another
+            timeframe.
         CandlesInvalid: a symbol's candles are empty, or a frame holds no candles of this timeframe.
         CandlesMissing: a symbol has no candle from the request's `start` to its `end`.
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
     resolved = resolve(request)
-    given = given_candles(candles, request.symbols, request.timeframe, timezone)
+    given = given_candles(candles, request.symbols_read, request.timeframe, timezone)
     result = run_resolved(given, resolved, progress_callback, timezone=timezone, schedules=schedules)
     return replace(result, drawn=partial(_page, given, timezone))
 
@@ -67,8 +68,10 @@ def _page(candles: Mapping[str, Candles], timezone: str, result: BacktestResult)
     """The report of a result, with the candles that the engine saw."""
     from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  loads the charts
 
-    seen = chosen_candles(candles, result.request, timezone)
-    return report_html(result, {own.symbol: own for own in seen})
+    seen = {own.symbol: own for own in chosen_candles(candles, result.request, timezone)}
+    if benchmark := benchmark_candles(candles, result.request, timezone):
+        seen[benchmark.symbol] = benchmark
+    return report_html(result, seen)
 
 
 def run_resolved(

@@ -115,11 +115,36 @@ def test_an_end_on_the_day_of_the_start_is_fine_because_a_date_includes_the_whol
 
 
 def test_the_digest_is_the_sha256_of_sorted_compact_json_with_every_default() -> None:
-    request = _request(params={"slow": 20, "fast": 10})
+    request = _request(params={"slow": 20, "fast": 10}, benchmark="SPY")
     fields = request.to_dict()
     assert set(fields) == set(BacktestRequest.model_fields)
     text = json.dumps(fields, sort_keys=True).replace(", ", ",").replace(": ", ":")
     assert request.digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_request_without_a_benchmark_has_the_digest_that_it_had_before_there_were_any() -> None:
+    request = BacktestRequest(strategy="sma_cross", params={"fast": 10, "slow": 20}, symbols=["AAPL"])
+    written = (
+        '{"calendar":"auto","direction":"long","end":null,"fee_bps":10.0,"fee_fixed":0.0,"fill":"next_open",'
+        '"initial_cash":10000.0,"labels":{},"max_hold_bars":null,"max_retries":2,"params":{"fast":10,"slow":20},'
+        '"pinned":false,"position_frac":1.0,"priority":0,"quantity_step":0.0,"seed":0,"slippage_bps":0.0,'
+        '"start":null,"stop_loss_frac":null,"strategy":"sma_cross","symbols":["AAPL"],"take_profit_frac":null,'
+        '"timeframe":"1d","timeout_s":3600,"trailing_stop_frac":null}'
+    )
+    assert request.canonical_json() == written
+    assert request.digest() != request.model_copy(update={"benchmark": "SPY"}).digest()
+
+
+@pytest.mark.parametrize("wrong", ["spy", "", "../SPY", "A" * 40])
+def test_a_benchmark_is_a_symbol(wrong: str) -> None:
+    with pytest.raises(RequestInvalid, match="benchmark: "):
+        _request(benchmark=wrong)
+
+
+def test_candles_are_read_of_the_symbols_and_once_of_the_benchmark() -> None:
+    assert _request(symbols=["A", "B"], benchmark="SPY").symbols_read == ("A", "B", "SPY")
+    assert _request(symbols=["A", "B"], benchmark="A").symbols_read == ("A", "B")
+    assert _request(symbols=["A", "B"]).symbols_read == ("A", "B")
 
 
 def test_the_order_of_parameters_does_not_change_the_digest_but_their_values_do() -> None:

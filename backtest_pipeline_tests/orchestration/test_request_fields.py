@@ -60,6 +60,7 @@ FIELDS: dict[str, tuple[Any, Effect]] = {
     "trailing_stop_frac": (0.02, "result"),
     "max_hold_bars": (2, "result"),
     "calendar": ("XKRX", "result"),
+    "benchmark": ("BETA", "result"),
     "seed": (7, "chance"),
     "timeout_s": (60, "service"),
     "max_retries": (0, "service"),
@@ -97,7 +98,7 @@ def test_every_field_is_decided_upon() -> None:
     assert set(FIELDS) == set(BacktestRequest.model_fields)
     assert {name for name, (_, effect) in FIELDS.items() if effect == "service"} == set(SERVICE_FIELDS)
     base = BacktestRequest(**BASE).to_dict()
-    assert all(_asked(name).to_dict()[name] != base[name] for name in FIELDS)
+    assert all(_asked(name).to_dict()[name] != base.get(name) for name in FIELDS)
 
 
 @BY_FIELD
@@ -123,7 +124,7 @@ def test_a_second_run_of_a_stored_result(name: str, data_root: Path) -> None:
     if FIELDS[name][1] == "refused":
         return  # no such result was ever stored
     request = _asked(name)
-    seen = CandleStore(data_root).load(request.symbols, request.timeframe, request.start, request.end)
+    seen = CandleStore(data_root).load(request.symbols_read, request.timeframe, request.start, request.end)
     publish(data_root, *seen.values(), request=request.to_dict())
     stored = TaskStore(data_root).result(TASK)
     assert stored.manifest is not None
@@ -159,7 +160,7 @@ def test_the_form_of_the_launchpad(name: str) -> None:
     fields = to_run_config(_asked(name))
     base = to_run_config(BacktestRequest(**BASE))
     kept = {"strategy", "symbols"}
-    filled_in = {key: value for key, value in fields.items() if value != base[key] or key in kept}
+    filled_in = {key: value for key, value in fields.items() if value != base.get(key) or key in kept}
     looking.execute_in_process(run_config={"ops": {"look": {"config": filled_in}}})
     assert from_run_config(received[0]) == _asked(name)
 

@@ -68,6 +68,19 @@ def test_another_request_has_another_result_whatever_it_is_compared_with(
     assert _found(data_root, **changes) is None
 
 
+def test_another_benchmark_or_changed_candles_of_it_have_another_result(data_root: Path) -> None:
+    other = wandering("BETA", seed=2)
+    store_candles(data_root, other)
+    Layout(data_root).symbol_record("BETA").write_text(
+        '{"calendar": "XNYS", "quote": "USD", "timezone": "America/New_York"}'
+    )
+    publish(data_root, wandering(), other, task_id=OTHER, request={"symbols": ["ACME"], "benchmark": "BETA"})
+    assert _found(data_root, (TASK, OTHER), benchmark="BETA") == OTHER
+    assert _found(data_root, (OTHER, TASK)) == TASK
+    store_candles(data_root, wandering("BETA", seed=3))
+    assert _found(data_root, (TASK, OTHER), benchmark="BETA") is None
+
+
 def _more_candles(data_root: Path) -> None:
     store_candles(data_root, wandering(bars=201))
 

@@ -47,6 +47,11 @@ def test_what_is_resolved_stays_as_it_is() -> None:
     assert _resolved(**once["config"]) == once
 
 
+def test_a_form_with_an_empty_benchmark_asks_for_none() -> None:
+    assert "benchmark" not in _resolved(benchmark="")["config"]
+    assert _resolved(benchmark="ACME")["config"]["benchmark"] == "ACME"
+
+
 @pytest.mark.parametrize(
     ("config", "field", "says"),
     [
@@ -65,6 +70,8 @@ def test_what_is_resolved_stays_as_it_is() -> None:
         ({"symbols": ["aapl"]}, "symbols", "'aapl' is not a symbol (did you mean AAPL?)"),
         ({"symbols": ["APPL"]}, "", "no 1d candles of APPL (did you mean AAPL?); it has AAPL, ACME"),
         ({"symbols": ["ACME", "TSLA", "NVDA"]}, "", "no 1d candles of TSLA, NVDA; it has AAPL, ACME"),
+        ({"benchmark": "ACMA"}, "", "no 1d candles of ACMA (did you mean ACME?); it has AAPL, ACME"),
+        ({"benchmark": "acme"}, "benchmark", "'acme' is not a symbol (did you mean ACME?)"),
         ({"timeframe": "1h"}, "", "no 1h candles of AAPL; it has candles of 1d only"),
         (
             {"start": "2021-01-01"},

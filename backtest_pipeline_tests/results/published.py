@@ -77,7 +77,7 @@ def manifest_of(
         "summary": Summary(
             total_signals=len(result.signals),
             total_trades=len(result.trades),
-            symbols_processed=len(candles),
+            symbols_processed=len(request.symbols),
             symbols_failed=0,
         ),
         "metrics": result.metrics,

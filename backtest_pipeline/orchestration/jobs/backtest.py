@@ -74,7 +74,9 @@ def run_engine(context: dg.OpExecutionContext) -> None:
     run_context: RunContext = context.resources.run_context
     with reported(context, "running the engine"):
         progress = ProgressTags(context.instance, context.run_id)
-        bars = sum(seen.rows for seen in run_context.loaded(context.op_config).fingerprints)
+        traded = run_context.request(context.op_config).symbols
+        fingerprints = run_context.loaded(context.op_config).fingerprints
+        bars = sum(seen.rows for seen in fingerprints if seen.symbol in traded)
         result = run_context.result(context.op_config, progress.part(0.1, 0.9, bars))
         for line in result_lines(result):
             context.log.info(line)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OWNER = "team:quants"
 PRESET_SYMBOLS = ("AAPL", "IBM", "MSFT")
-_SHOWN_EMPTY = ("start", "end", "stop_loss_frac", "take_profit_frac", "trailing_stop_frac")
+_SHOWN_EMPTY = ("start", "end", "benchmark", "stop_loss_frac", "take_profit_frac", "trailing_stop_frac")
 """Fields that many will fill in: they stand in the launchpad even where they have no value."""
 
 
@@ -51,4 +51,6 @@ def preset(strategy: type[Strategy], symbols: Sequence[str] = PRESET_SYMBOLS) ->
     """A launchpad's YAML for a strategy, every default written out."""
     params = strategy.Params().model_dump(mode="json")
     request = BacktestRequest(strategy=strategy.name, params=params, symbols=list(symbols))
-    return launchpad_yaml(to_run_config(request), FIRST_FIELDS, empty=_SHOWN_EMPTY)
+    return launchpad_yaml(
+        {**dict.fromkeys(_SHOWN_EMPTY), **to_run_config(request)}, FIRST_FIELDS, empty=_SHOWN_EMPTY
+    )

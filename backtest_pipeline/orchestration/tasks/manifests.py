@@ -51,7 +51,7 @@ def completed_manifest(
         summary=Summary(
             total_signals=len(result.signals),
             total_trades=len(result.trades),
-            symbols_processed=len(candles),
+            symbols_processed=len(result.request.symbols),
             symbols_failed=0,
         ),
         metrics=result.metrics,

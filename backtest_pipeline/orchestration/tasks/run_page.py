@@ -61,7 +61,7 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
             "result": dg.MetadataValue.url(f"{RESULTS}/{manifest.task_id}"),
             "equity": dg.MetadataValue.md(f"![equity and drawdown]({pages}/{CHART})"),
             **headline_entries(result.metrics),
-            "metrics": dg.MetadataValue.md(metrics_table(result.metrics)),
+            "metrics": dg.MetadataValue.md(metrics_table(result.metrics, result.request.benchmark)),
             "last trades": _last_trades(result),
             "warnings": dg.MetadataValue.md(_warnings(result)),
             "look-ahead check": dg.MetadataValue.json(result.checks.get("look_ahead", {})),
@@ -74,9 +74,9 @@ def materialization(manifest: Manifest, result: BacktestResult, folder: Path) ->
 def what_was_run(manifest: Manifest) -> str:
     """Strategy, symbols, timeframe and the days of the candles, which tell a materialization from others."""
     words = [f"{manifest.strategy_id} on {shown_symbols(manifest.symbols)}", manifest.timeframe]
-    if manifest.candles:  # a sweep none of whose trials found candles has none
-        first = min(seen.first for seen in manifest.candles)
-        last = max(seen.last for seen in manifest.candles)
+    if traded := manifest.traded_candles:  # a sweep none of whose trials found candles has none
+        first = min(seen.first for seen in traded)
+        last = max(seen.last for seen in traded)
         words.append(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}")
     return ", ".join(words)
 
@@ -132,10 +132,11 @@ def _gap_text(gaps: Gaps) -> str:
     return f"{counted(gaps.count, 'gap')}, the largest of about {gaps.largest_bars:,} bars after {after}"
 
 
-def metrics_table(metrics: Mapping[str, float | None]) -> str:
+def metrics_table(metrics: Mapping[str, float | None], benchmark: str | None = None) -> str:
     """All metrics with what they are, as Markdown."""
     rows = [
-        f"| {facts_of(name).title} | {shown_with_unit(name, value)} | {facts_of(name).meaning} |"
+        f"| {facts.title} | {shown_with_unit(name, value)} | {facts.meaning} |"
         for name, value in metrics.items()
+        for facts in (facts_of(name, benchmark),)
     ]
     return "\n".join(["| metric | value | what it is |", "|---|---:|---|", *rows])

@@ -102,7 +102,9 @@ class SameResult:
 
 def _facts_now(request: TaskRequest, candles: Candles) -> _Facts:
     """What makes candles the same, the calendar that is recorded for them included where it matters."""
-    matters = isinstance(request, SweepRequest) or request.calendar == AUTO
+    matters = isinstance(request, SweepRequest) or (
+        request.calendar == AUTO and candles.symbol in request.symbols
+    )
     seen = CandleFingerprint.of(candles)
     return seen.rows, seen.sha256, candles.recorded_calendar if matters else None
 

@@ -16,6 +16,7 @@ from bokeh.models import (
 from bokeh.models.annotations import BoxAnnotation
 from bokeh.plotting import figure
 
+from backtest_pipeline.model.metric_catalog import BUY_AND_HOLD, benchmark_name
 from backtest_pipeline.reports.charts.palette import LIGHT
 from backtest_pipeline.reports.charts.price_chart import MONEY, histogram_figure
 from backtest_pipeline.reports.charts.theme import themed
@@ -48,9 +49,14 @@ ROLLING = {
     "rolling-return": ("Return", "0.[00]%", "@y{0.00%}"),
     "rolling-volatility": ("Annual volatility", "0.[00]%", "@y{0.00%}"),
     "sharpe": ("Sharpe ratio", "0.00", "@y{0.00}"),
-    "rolling-beta": ("Beta to buy and hold", "0.00", "@y{0.00}"),
+    "rolling-beta": (f"Beta to {BUY_AND_HOLD}", "0.00", "@y{0.00}"),
 }
 """By the id of the element: title, how the axis is written, how a tip is."""
+
+
+def rolling_title(name: str, benchmark: str | None) -> str:
+    """Title of one of `ROLLING` where the request has a benchmark, or none."""
+    return ROLLING[name][0].replace(BUY_AND_HOLD, benchmark_name(benchmark))
 
 
 def account_figures(
@@ -71,11 +77,12 @@ def account_figures(
         equity.add_layout(shade)
     values = result.equity["equity"].to_numpy(dtype=np.float64)
     tips, beside = {"equity": "@y{0,0.00}"}, {}
+    against = benchmark_name(result.request.benchmark)
     if held is not None:
         timeline.add_line(equity, moment, held, colour=LIGHT["benchmark"], width=1.4)
-        tips["buy and hold"], beside["held"] = "@held{0,0.00}", held
+        tips[against], beside["held"] = "@held{0,0.00}", held
     line = timeline.add_line(equity, moment, values, colour=LIGHT["equity"], width=2.2, beside=beside)
-    colours = {"buy and hold": LIGHT["benchmark"]}
+    colours = {against: LIGHT["benchmark"]}
     timeline.add_tips(equity, line, tips, mode="vline", colour=colours)
     below = DataRange1d(flipped=True, end=0)
     drawdown = timeline.empty("drawdown", 130, "0.[00]%", with_times=False, y_range=below)
@@ -94,7 +101,7 @@ def account_figures(
 def rolling_figures(
     result: BacktestResult, moment: Moments, timeline: Timeline, held: Floats | None
 ) -> dict[str, figure]:
-    """The figures of `ROLLING`; none where there are too few bars, no beta without buy and hold."""
+    """The figures of `ROLLING`; none where there are too few bars, no beta without a benchmark."""
     periods = result.metrics.get("periods_per_year") or 252.0
     equity, cash = result.equity["equity"].to_numpy(dtype=np.float64), result.request.initial_cash
     window = window_bars(periods, len(equity))
@@ -110,7 +117,7 @@ def rolling_figures(
         series["rolling-beta"] = rolling_beta(returns, bar_returns(held, held[0]), window)
     figures = {}
     for name, values in series.items():
-        title, unit, tip = ROLLING[name]
+        title, (_, unit, tip) = rolling_title(name, result.request.benchmark), ROLLING[name]
         made = figures[name] = timeline.empty(name, 210, unit)
         add_level(made, 0.0)
         line = timeline.add_line(
@@ -123,9 +130,9 @@ def rolling_figures(
 def spread_figures(
     result: BacktestResult, days: NDArray[np.datetime64], held: Floats | None
 ) -> dict[str, figure]:
-    """Years as bars beside those of buy and hold, and histograms of the bars' and of the trades' returns."""
+    """Years as bars beside those of the benchmark, and histograms of the bars' and of the trades' returns."""
     equity, cash = result.equity["equity"].to_numpy(dtype=np.float64), result.request.initial_cash
-    figures = {"years": _years_figure(days, equity, held, cash)}
+    figures = {"years": _years_figure(days, equity, held, cash, benchmark_name(result.request.benchmark))}
     returns = bar_returns(equity, cash)
     for name, what, values in (
         ("spread", "bars", returns[returns != 0.0]),
@@ -136,12 +143,14 @@ def spread_figures(
     return figures
 
 
-def _years_figure(days: NDArray[np.datetime64], equity: Floats, held: Floats | None, cash: float) -> figure:
+def _years_figure(
+    days: NDArray[np.datetime64], equity: Floats, held: Floats | None, cash: float, against: str
+) -> figure:
     made = figure(name="years", height=230, tools=[SaveTool()])
     years = days.astype("datetime64[Y]")
     for title, colour, values, shift in (
         ("equity", LIGHT["equity"], equity, -0.2),
-        ("buy and hold", LIGHT["benchmark"], held, 0.2),
+        (against, LIGHT["benchmark"], held, 0.2),
     ):
         if values is None:
             continue

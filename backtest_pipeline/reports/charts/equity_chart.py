@@ -11,8 +11,8 @@ from matplotlib.dates import MINUTELY, SECONDLY, AutoDateLocator, ConciseDateFor
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from backtest_pipeline.model.metric_catalog import shown, shown_symbols
-from backtest_pipeline.reports.benchmark_curve import buy_and_hold
+from backtest_pipeline.model.metric_catalog import benchmark_name, shown, shown_symbols
+from backtest_pipeline.reports.benchmark_curve import benchmark_curve
 from backtest_pipeline.reports.charts.downsample import kept_points
 from backtest_pipeline.reports.charts.palette import LIGHT
 from backtest_pipeline.reports.charts.picture import font, png_of, writable
@@ -52,15 +52,13 @@ _DATE_FORMATS = {
 
 
 def account_png(result: BacktestResult, candles: Mapping[str, Candles]) -> bytes:
-    """Draws the account beside buying and holding what it traded, or alone where candles are missing.
+    """Draws the account beside its benchmark, or alone where candles are missing.
 
     Args:
         result: what came out.
         candles: what the backtest saw, by symbol, as far as they are known.
     """
-    if not all(symbol in candles for symbol in result.request.symbols):
-        return equity_png(result)
-    return equity_png(result, buy_and_hold(result.request, candles, _moments(result.equity["timestamp"])))
+    return equity_png(result, benchmark_curve(result.request, candles, _moments(result.equity["timestamp"])))
 
 
 def equity_png(result: BacktestResult, benchmark: Floats | None = None) -> bytes:
@@ -71,7 +69,7 @@ def equity_png(result: BacktestResult, benchmark: Floats | None = None) -> bytes
 
     Args:
         result: its equity has n bars, at least one.
-        benchmark: shape (n,), of `buy_and_hold`; `None` draws the account alone.
+        benchmark: shape (n,), of `benchmark_curve`; `None` draws the account alone.
     """
     return png_of(equity_figure(result, benchmark))
 
@@ -90,7 +88,7 @@ def equity_figure(result: BacktestResult, benchmark: Floats | None = None) -> Fi
     above = figure.add_axes(EQUITY, sharex=below)
 
     if benchmark is not None:
-        _draw_line(above, moment, benchmark, "buy and hold", "benchmark", 1.1)
+        _draw_line(above, moment, benchmark, benchmark_name(result.request.benchmark), "benchmark", 1.1)
     _draw_line(above, moment, equity, "equity", "equity", 1.5)
     remark = _mark_trades(above, result.trades, moment, equity)
     kept = kept_points(drawdown, MOST_POINTS)
@@ -109,7 +107,7 @@ def equity_figure(result: BacktestResult, benchmark: Floats | None = None) -> Fi
     _style(below, MaxNLocator(3), FuncFormatter(lambda value, _: f"{-100.0 * value:zg}%"))
     above.tick_params(axis="x", labelbottom=False)
     _write_head(figure, result, remark)
-    _write_legend(figure, above, below)
+    _write_legend(figure, above, below, benchmark_name(result.request.benchmark))
     return figure
 
 
@@ -208,9 +206,9 @@ def _write(figure: Figure, x: float, y: float, text: str, size_pt: float, colour
     )
 
 
-def _write_legend(figure: Figure, above: Axes, below: Axes) -> None:
+def _write_legend(figure: Figure, above: Axes, below: Axes, benchmark: str) -> None:
     handles = {line.get_label(): line for axes in (above, below) for line in axes.get_lines()}
-    names = ("equity", "buy and hold", "drawdown", "entry", "exit with a gain", "exit with a loss")
+    names = ("equity", benchmark, "drawdown", "entry", "exit with a gain", "exit with a loss")
     drawn = [name for name in names if name in handles]
     figure.legend(
         [handles[name] for name in drawn],

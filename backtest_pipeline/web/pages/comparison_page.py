@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.model.checks import all_passed
-from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown
 from backtest_pipeline.reports.charts.palette import SERIES
 from backtest_pipeline.reports.comparison import best, request_differences
 from backtest_pipeline.reports.html_tables import plain, tone
@@ -100,6 +100,7 @@ def _differences(results: Mapping[str, BacktestResult], heads: str, words: Wordi
 def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
     names = list(dict.fromkeys(name for one in results.values() for name in one.metrics))
     doubted = {task_id for task_id, one in results.items() if not believed(one)}
+    benchmark = common_benchmark(one.request.benchmark for one in results.values())
     rows = []
     for name in names:
         values = {task_id: one.metrics.get(name) for task_id, one in results.items()}
@@ -109,7 +110,7 @@ def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) 
             f"{'★ ' if task_id in winners else ''}{outside(shown(name, value))}</td>"
             for task_id, value in values.items()
         )
-        facts = facts_of(name)
+        facts = facts_of(name, benchmark)
         rows.append(
             f'<tr title="{outside(facts.meaning)}"><th scope="row">{outside(facts.title)}</th>{cells}</tr>'
         )
@@ -150,7 +151,10 @@ def _curves(
         for moments, values, attributes in lines
     )
     days = [str(np.datetime64(int(moment), "us").astype("datetime64[D]")) for moment in (first, last)]
-    dashed = f" · - - - {words('benchmark')}" if benchmarks else ""
+    named = ", ".join(
+        dict.fromkeys(one.request.benchmark for one in results.values() if one.request.benchmark)
+    )
+    dashed = f" · - - - {words('benchmark')}{f' ({outside(named)})' if named else ''}" if benchmarks else ""
     return (
         f'<svg class="curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="{words("Equity, from 1.0")}">{drawn}</svg>'

@@ -100,10 +100,12 @@ def _button(address: str, title: str) -> str:
 
 
 def _metrics(manifest: Manifest, words: Wording) -> str:
+    benchmark = manifest.benchmark
     rows = "".join(
-        f'<tr title="{outside(facts_of(name).meaning)}"><th scope="row">{outside(facts_of(name).title)}</th>'
+        f'<tr title="{outside(facts.meaning)}"><th scope="row">{outside(facts.title)}</th>'
         f'<td class="number {tone(name, value)}">{outside(shown(name, value))}</td></tr>'
         for name, value in manifest.metrics.items()
+        for facts in (facts_of(name, benchmark),)
     )
     return f"<section><h2>{words('Metrics')}</h2><table>{rows}</table></section>" if rows else ""
 
