@@ -101,7 +101,8 @@ def _button(address: str, title: str) -> str:
 
 def _metrics(manifest: Manifest, words: Wording) -> str:
     rows = "".join(
-        f'<tr title="{outside(facts_of(name).meaning)}"><th scope="row">{outside(facts_of(name).title)}</th>'
+        f'<tr title="{outside(words.of_metric(facts_of(name).meaning))}">'
+        f'<th scope="row">{outside(words.of_metric(facts_of(name).title))}</th>'
         f'<td class="number {tone(name, value)}">{outside(shown(name, value))}</td></tr>'
         for name, value in manifest.metrics.items()
     )
