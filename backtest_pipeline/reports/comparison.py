@@ -10,11 +10,13 @@ from bokeh.models import DataRange1d
 
 from backtest_pipeline.model.checks import all_passed
 from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown_with_unit
+from backtest_pipeline.reports.bilingual import mark_of_metric, said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.timeline import Timeline, add_level
 from backtest_pipeline.reports.html_tables import plain, tone
-from backtest_pipeline.reports.page import escaped, page
+from backtest_pipeline.reports.markup import escaped
+from backtest_pipeline.reports.page import page
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -37,10 +39,13 @@ def comparison_html(results: Mapping[str, BacktestResult]) -> str:
     requests = {name: one.request.to_dict() for name, one in results.items()}
     body = "\n".join(
         [
-            f"<header><h1>{len(results)} backtests compared</h1></header>",
-            f"<section><h2>What differs in the requests</h2>{differences_table(requests)}</section>",
+            f"<header>{said('{0} backtests compared', len(results), element='h1')}</header>",
+            (
+                "<section><h2 data-said>What differs in the requests</h2>"
+                f"{differences_table(requests)}</section>"
+            ),
             _curves_section(results),
-            f"<section><h2>Metrics</h2>{metrics_table(metrics, doubted, benchmark)}</section>",
+            f"<section><h2 data-said>Metrics</h2>{metrics_table(metrics, doubted, benchmark)}</section>",
         ]
     )
     data = {"charts": embedded(_figures(results)), "palette": {"light": LIGHT, "dark": DARK}}
@@ -119,8 +124,9 @@ def _curves_section(results: Mapping[str, BacktestResult]) -> str:
         for place, name in enumerate(results)
     )
     return (
-        '<section><h2>Equity, from 1.0, and drawdown</h2><p class="note">Click a name to hide its curves; '
-        f'drag to move, Ctrl and wheel to zoom.</p><p class="lines">{buttons}</p>'
+        '<section><h2 data-said>Equity, from 1.0, and drawdown</h2><p class="note" data-said>'
+        "Click a name to hide its curves; drag to move, Ctrl and wheel to zoom.</p>"
+        f'<p class="lines">{buttons}</p>'
         '<div id="equity"></div><div id="drawdown"></div></section>'
     )
 
@@ -137,13 +143,15 @@ def metrics_table(
         values = by_name[name]
         winners = best(name, values, doubted)
         cells = "".join(
-            f'<td class="number {"best" if of in winners else ""} {tone(name, value, metrics[of])}">'
+            f'<td class="number {"best" if of in winners else ""} {tone(name, value, metrics[of])}"'
+            f"{mark_of_metric(name, value)}>"
             f"{escaped(shown_with_unit(name, value))}</td>"
             for of, value in values.items()
         )
         facts = facts_of(name, benchmark)
         rows.append(
-            f'<tr title="{escaped(facts.meaning)}"><th scope="row">{escaped(facts.title)}</th>{cells}</tr>'
+            f'<tr title="{escaped(facts.meaning)}" data-said-title>'
+            f'<th scope="row" data-said>{escaped(facts.title)}</th>{cells}</tr>'
         )
     return columns_table(list(metrics), rows, "number")
 
@@ -152,7 +160,7 @@ def differences_table(requests: Mapping[str, Mapping[str, object]]) -> str:
     """What differs in the requests, a row a field."""
     differences = request_differences(requests)
     if not differences:
-        return '<p class="note">Nothing: all ask for the same.</p>'
+        return '<p class="note" data-said>Nothing: all ask for the same.</p>'
     rows = [
         f'<tr><th scope="row">{escaped(field)}</th>'
         + "".join(f"<td>{escaped(plain(values.get(name)))}</td>" for name in requests)

@@ -46,7 +46,7 @@ def _checks(found: Mapping[str, object]) -> list[str]:
 
 
 def _fine_print(parts: list[str]) -> str:
-    return f'<section class="details"><h2>Fine print</h2>{"".join(parts)}</section>'
+    return f'<section class="details"><h2 data-said>Fine print</h2>{"".join(parts)}</section>'
 
 
 def _of_manifest(manifest: Manifest) -> list[str]:
@@ -87,4 +87,4 @@ def _items(found: object) -> list[tuple[str, object]]:
 
 
 def _folded(title: str, table: str) -> str:
-    return f"<details><summary>{title}</summary>{table}</details>"
+    return f"<details><summary data-said>{title}</summary>{table}</details>"

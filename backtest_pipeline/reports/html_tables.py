@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.model.metric_catalog import benchmark_name, facts_of, shown_with_unit
-from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.bilingual import mark_of_metric, said
+from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.report_statistics import compounded
 
 if TYPE_CHECKING:
@@ -63,12 +64,13 @@ def tone(name: str, value: float | None, metrics: Metrics | None = None) -> str:
 
 
 def against_benchmark(metrics: Metrics, benchmark: str | None = None) -> str:
-    """The total return beside the benchmark's, in words."""
+    """The total return beside the benchmark's, in words, as HTML."""
     whole, held = metrics.get("total_return"), metrics.get("buy_hold_return")
+    texts = shown_with_unit("buy_hold_return", held), benchmark_name(benchmark)
     if whole is None or held is None:
-        return f"{benchmark_name(benchmark)} {shown_with_unit('buy_hold_return', held)}"
+        return said("{1} {0}", *texts, element="small")
     verdict = "level with" if whole == held else "ahead of" if whole > held else "behind"
-    return f"{verdict} {benchmark_name(benchmark)}, {shown_with_unit('buy_hold_return', held)}"
+    return said(f"{verdict} {{1}}, {{0}}", *texts, element="small")
 
 
 def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) -> str:
@@ -77,15 +79,16 @@ def tiles(metrics: Metrics, names: Sequence[str], remarks: Mapping[str, str]) ->
     Args:
         metrics: by name.
         names: which to show.
-        remarks: a plain text under some of them.
+        remarks: an element under some of them.
     """
     cells = []
     for name in names:
         facts, value = facts_of(name), metrics.get(name)
-        remark = f"<small>{escaped(remarks[name])}</small>" if remarks.get(name) else ""
+        remark = remarks.get(name, "")
         cells.append(
-            f'<div class="tile" title="{escaped(facts.meaning)}"><span>{escaped(facts.title)}</span>'
-            f'<b class="{tone(name, value, metrics)}" data-metric="{escaped(name)}">'
+            f'<div class="tile" title="{escaped(facts.meaning)}" data-said-title>{said(facts.title)}'
+            f'<b class="{tone(name, value, metrics)}"{mark_of_metric(name, value)}'
+            f' data-metric="{escaped(name)}">'
             f"{escaped(shown_with_unit(name, value))}</b>{remark}</div>"
         )
     return f'<div class="tiles">{"".join(cells)}</div>'
@@ -97,13 +100,15 @@ def metrics_table(metrics: Metrics, benchmark: str | None = None) -> str:
     parts = []
     for family, names in groupby(ordered, key=lambda name: facts_of(name).family):
         rows = "".join(
-            f'<tr><th scope="row">{escaped(facts_of(name, benchmark).title)}<code>{escaped(name)}</code></th>'
-            f'<td class="number {tone(name, metrics[name], metrics)}">'
+            f'<tr><th scope="row">{said(facts_of(name, benchmark).title)}<code>{escaped(name)}</code></th>'
+            f'<td class="number {tone(name, metrics[name], metrics)}"{mark_of_metric(name, metrics[name])}>'
             f"{escaped(shown_with_unit(name, metrics[name]))}</td>"
-            f"<td>{escaped(facts_of(name, benchmark).meaning)}</td></tr>"
+            f"{said(facts_of(name, benchmark).meaning, element='td')}</tr>"
             for name in names
         )
-        parts.append(f'<tbody><tr><th colspan="3" class="family">{escaped(family)}</th></tr>{rows}</tbody>')
+        parts.append(
+            f'<tbody><tr><th colspan="3" class="family" data-said>{escaped(family)}</th></tr>{rows}</tbody>'
+        )
     return f'<table class="metrics">{"".join(parts)}</table>'
 
 
@@ -117,16 +122,17 @@ def metrics_by(rows: Mapping[str, Metrics], heading: str, benchmark: str | None 
     """A sortable table with a row for each symbol and a column for each metric."""
     names = list(dict.fromkeys(name for metrics in rows.values() for name in metrics))
     heads = "".join(
-        f'<th scope="col" class="number" title="{escaped(facts_of(name, benchmark).meaning)}">'
-        f"<button>{escaped(facts_of(name, benchmark).title)}</button></th>"
-        for name in names
+        f'<th scope="col" class="number" title="{escaped(facts.meaning)}" data-said-title>'
+        f"<button data-said>{escaped(facts.title)}</button></th>"
+        for facts in (facts_of(name, benchmark) for name in names)
     )
     body = "".join(
         f'<tr><th scope="row">{escaped(row)}</th>{"".join(_cell(name, of) for name in names)}</tr>'
         for row, of in rows.items()
     )
     return (
-        f'<div class="wide"><table class="sortable"><thead><tr><th scope="col"><button>{escaped(heading)}'
+        f'<div class="wide"><table class="sortable"><thead><tr>'
+        f'<th scope="col"><button data-said>{escaped(heading)}'
         f"</button></th>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -134,15 +140,14 @@ def metrics_by(rows: Mapping[str, Metrics], heading: str, benchmark: str | None 
 def _cell(name: str, metrics: Metrics) -> str:
     value = metrics.get(name)
     sort = "" if value is None else f' data-value="{value:.6g}"'
-    return (
-        f'<td class="number {tone(name, value, metrics)}"{sort}>{escaped(shown_with_unit(name, value))}</td>'
-    )
+    attributes = f'class="number {tone(name, value, metrics)}"{sort}{mark_of_metric(name, value)}'
+    return f"<td {attributes}>{escaped(shown_with_unit(name, value))}</td>"
 
 
 def months_table(returns: Mapping[int, Mapping[int, float]]) -> str:
     """A heatmap: a row for each year, a column for each month and one for the year."""
     scale = _scale([value for months in returns.values() for value in months.values()])
-    heads = "".join(f'<th scope="col">{month}</th>' for month in (*MONTHS, "Year"))
+    heads = "".join(f'<th scope="col" data-said>{month}</th>' for month in (*MONTHS, "Year"))
     rows = []
     for year, months in sorted(returns.items()):
         cells = "".join(
@@ -201,7 +206,7 @@ def pairs_table(pairs: Iterable[tuple[str, object]]) -> str:
 
 def rows_table(heads: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "plain") -> str:
     """A plain table, or one of another class of the page's style."""
-    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in heads)
+    head = "".join(f'<th scope="col" data-said>{escaped(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escaped(plain(cell))}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'

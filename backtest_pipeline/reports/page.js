@@ -3,6 +3,7 @@
 // text only. Bokeh's own callbacks are not used: they would need scripts made from text.
 (() => {
   const find = (id) => document.getElementById(id);
+  const { say } = language;
   const read = (id) => find(id) && JSON.parse(find(id).textContent);
   const trades = read("trades");
   const candles = read("candles");
@@ -24,7 +25,10 @@
 
   async function draw() {
     const names = new Map(Object.entries(palettes.light).map(([name, colour]) => [colour, name]));
-    const coloured = (_, value) => (names.has(value) ? palette()[names.get(value)] : value);
+    // Tips are HTML of ours; texts of users come into them from columns.
+    const translated = (tip) => tip.replace(/(>|\} )([A-Za-z][A-Za-z ]*)(?=<)/g, (_, before, text) => before + say(text));
+    const coloured = (key, value) =>
+      key === "tooltips" && typeof value === "string" ? translated(value) : names.has(value) ? palette()[names.get(value)] : value;
     const charts = JSON.parse(find("charts").textContent, coloured);
     if (log) charts.document.roots.filter((root) => read("log").includes(root.attributes.name)).forEach(toLog);
     const kept = inSight && shown.model("span");
@@ -153,7 +157,7 @@
     const side = (name) => (isText(name) || name.endsWith("_time") ? "" : "number");
     const headings = COLUMNS.map(([name, title, , meaning]) => {
       const heading = element("th", "", { scope: "col", "data-column": name, class: side(name) });
-      heading.append(element("button", title, meaning ? { title: meaning } : {}));
+      heading.append(element("button", say(title), { "data-said": title, ...(meaning && { title: say(meaning) }) }));
       heading.firstChild.addEventListener("click", () => {
         [by, down, first] = [name, name === by ? !down : !isText(name), 0];
         show();
@@ -175,7 +179,7 @@
       for (const [name, title, written] of COLUMNS) {
         const tone = ["pnl", "return_frac"].includes(name) ? (trades.pnl[row] > 0 ? "gain" : "loss") : "";
         const label = LABELS[name] ?? title;
-        line.append(element("td", written(trades[name][row]), { class: `${side(name)} ${tone}`, "data-label": label }));
+        line.append(element("td", written(trades[name][row]), { class: `${side(name)} ${tone}`, "data-label": say(label) }));
       }
       line.addEventListener("click", () => seek(row));
       line.addEventListener("keydown", (event) => event.key === "Enter" && seek(row));
@@ -185,13 +189,14 @@
     top.append(head);
     table.append(top, body);
     show();
+    language.follow(show);
   }
 
   function pager(count, first, go) {
     const place = find("trades-pager");
     if (count <= PAGE_ROWS) return;
     const step = (text, to) => {
-      const button = element("button", text);
+      const button = element("button", say(text));
       button.disabled = to < 0 || to >= count;
       button.addEventListener("click", () => go(to));
       return button;
@@ -200,7 +205,7 @@
     const whole = number(0);
     place.replaceChildren(
       step("Previous", first - PAGE_ROWS),
-      element("span", `${whole(first + 1)} to ${whole(last)} of ${whole(count)}`),
+      element("span", say("{0} to {1} of {2}", whole(first + 1), whole(last), whole(count))),
       step("Next", first + PAGE_ROWS),
     );
   }
@@ -284,6 +289,10 @@
   addEventListener("resize", () => {
     markScrolling();
     fitDates();
+  });
+  language.follow(() => {
+    markScrolling();
+    draw();
   });
   wantsDark.addEventListener("change", draw);
   draw();

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,12 +11,9 @@ from importlib.resources import files
 
 from bokeh.resources import Resources
 
+from backtest_pipeline.reports.bilingual import SWITCH, texts_for
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
-
-
-def escaped(text: object) -> str:
-    """Text for HTML, in elements and in quoted attributes."""
-    return html.escape(str(text), quote=True)
+from backtest_pipeline.reports.markup import escaped
 
 
 def embedded_json(element_id: str, value: object) -> str:
@@ -46,15 +42,18 @@ def page(title: str, body: str, data: Mapping[str, object], more: Sequence[str] 
         more: further scripts and style sheets of this folder that this kind of page needs, by file.
     """
     # What `page.js` calls comes before it.
-    names = ("log_scale.js", "price.js", "page.js", "page.css", *more)
-    scripts = (*_bokeh_scripts(), *(_asset(one) for one in names if one.endswith(".js")))
+    names = ("language.js", "log_scale.js", "price.js", "page.js", "page.css", *more)
+    own = [_asset(one) for one in names if one.endswith(".js")]
+    scripts = (*_bokeh_scripts(), *own)
     style = "".join(_asset(one) for one in names if one.endswith(".css"))
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-    blocks = "\n".join(embedded_json(name, value) for name, value in data.items())
+    blocks = "\n".join(
+        embedded_json(name, value) for name, value in [*data.items(), ("korean", texts_for(body, own))]
+    )
     tags = "\n".join(f"<script>{script}</script>" for script in scripts)
     text = f"""<!doctype html>
 <html lang="en">
@@ -68,7 +67,8 @@ def page(title: str, body: str, data: Mapping[str, object], more: Sequence[str] 
 </head>
 <body>
 {body}
-<noscript><p class="note">Some charts and tables need JavaScript; the numbers do not.</p></noscript>
+{SWITCH}
+<noscript><p class="note" data-said>Some charts and tables need JavaScript; the numbers do not.</p></noscript>
 {blocks}
 {tags}
 </body>

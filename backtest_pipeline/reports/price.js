@@ -90,7 +90,7 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
     if (size !== level) {
       level = size;
       const bars = size * base.bars;
-      find("candle-note").textContent = bars > 1 ? `each candle is ${write.whole(bars)} bars` : "each candle is one bar";
+      find("candle-note").textContent = bars > 1 ? language.say("each candle is {0} bars", write.whole(bars)) : language.say("each candle is one bar");
       showTrades();
     }
     read(null);
@@ -171,9 +171,9 @@ const priceView = ({ find, candles, trades, palette, model, viewOf, element, wri
     const colour = group.c[row] < group.o[row] ? "loss" : "gain";
     const parts = [element("b", from === to ? from : `${from} to ${to}`)];
     for (const [name, title] of [["o", "open"], ["h", "high"], ["l", "low"], ["c", "close"]]) {
-      parts.push(pair(title, write.price(group[name][row]), colour));
+      parts.push(pair(language.say(title), write.price(group[name][row]), colour));
     }
-    parts.push(pair("volume", write.whole(group.v[row]), ""));
+    parts.push(pair(language.say("volume"), write.whole(group.v[row]), ""));
     for (const line of base.lines) {
       const value = line.at(group.end[row]);
       const made = pair(line.name, Number.isFinite(value) ? write.price(value) : "-", "");

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.account_figures import ROLLING, rolling_title
 from backtest_pipeline.reports.html_tables import months_table, rows_table
-from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.report_statistics import monthly_returns
 from backtest_pipeline.reports.rolling_statistics import window_bars
 from backtest_pipeline.reports.sections import NO_TRADES, benchmark_legend
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.timeframe import Timeframe
     from backtest_pipeline.reports.drawdown_list import Drawdown
 
-OUTLIERS = '<p class="note">A hatched bar gathers everything beyond it.</p>'
+OUTLIERS = '<p class="note" data-said>A hatched bar gathers everything beyond it.</p>'
 
 
 def drawdowns_section(drawdowns: Sequence[Drawdown], timeframe: Timeframe) -> str:
     """The deepest drawdowns, which are shaded in the chart of the equity."""
     if not drawdowns:
-        return '<section><h2>Deepest drawdowns</h2><p class="note">There was none.</p></section>'
+        none = '<p class="note" data-said>There was none.</p>'
+        return f"<section><h2 data-said>Deepest drawdowns</h2>{none}</section>"
     rows = [
         (
             f"{one.depth_frac:.2%}",
@@ -42,8 +44,9 @@ def drawdowns_section(drawdowns: Sequence[Drawdown], timeframe: Timeframe) -> st
     ]
     table = rows_table(("depth", "peak (UTC)", "trough (UTC)", "recovery (UTC)", "length"), rows, "dated")
     return (
-        '<section><h2>Deepest drawdowns</h2><p class="note">Shaded in the chart of the equity; without a '
-        f"recovery, the length is up to the last bar.</p>{table}</section>"
+        '<section><h2 data-said>Deepest drawdowns</h2><p class="note" data-said>'
+        "Shaded in the chart of the equity; without a recovery, the length is up to the last bar.</p>"
+        f"{table}</section>"
     )
 
 
@@ -58,39 +61,41 @@ def returns_section(
     """Months, years, and how the returns of bars and trades are spread."""
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
     legend = (
-        f'<p class="legend"><i class="line equity"></i>equity{benchmark_legend(result.request.benchmark)}</p>'
+        '<p class="legend"><i class="line equity"></i><span data-said>equity</span>'
+        f"{benchmark_legend(result.request.benchmark)}</p>"
     )
     months = months_table(monthly_returns(days, equity, result.request.initial_cash))
     histogram = f'{OUTLIERS}<div id="histogram"></div>' if "histogram" in figures else NO_TRADES
-    still = '<p class="note">The equity never moved.</p>'
+    still = '<p class="note" data-said>The equity never moved.</p>'
     spread = f'{OUTLIERS}<div id="spread"></div>' if "spread" in figures else still
     return (
-        f"<section><h2>Monthly returns, percent</h2>{months}</section>"
-        f'<section><h2>Yearly returns</h2>{legend}<div id="years"></div></section>'
-        f'<div class="two"><section><h2>Returns of the trades</h2>{histogram}</section>'
-        f"<section><h2>Returns of the bars</h2>{spread}</section></div>"
+        f"<section><h2 data-said>Monthly returns, percent</h2>{months}</section>"
+        f'<section><h2 data-said>Yearly returns</h2>{legend}<div id="years"></div></section>'
+        f'<div class="two"><section><h2 data-said>Returns of the trades</h2>{histogram}</section>'
+        f"<section><h2 data-said>Returns of the bars</h2>{spread}</section></div>"
     )
 
 
 def rolling_section(result: BacktestResult, figures: Mapping[str, figure]) -> str:
     """Figures over a stretch of bars that moves along."""
     window = window_bars(result.metrics.get("periods_per_year") or 252.0, len(result.equity))
-    head = f"<section><h2>Over the last {window:,} bars at each time</h2>"
+    head = f"<section>{said('Over the last {0} bars at each time', f'{window:,}', element='h2')}"
     titles = {name: rolling_title(name, result.request.benchmark) for name in ROLLING if name in figures}
     drawn = [
-        f'<div><p class="note">{escaped(title)}</p><div id="{name}"></div></div>'
+        f'<div><p class="note" data-said>{escaped(title)}</p><div id="{name}"></div></div>'
         for name, title in titles.items()
     ]
     if not drawn:
-        return f'{head}<p class="note">The account has fewer than {window:,} bars.</p></section>'
+        few = said("The account has fewer than {0} bars.", f"{window:,}")
+        return f'{head}<p class="note">{few}</p></section>'
     return f'{head}<div class="two">{"".join(drawn)}</div></section>'
 
 
 def tear_sheet_section(result: BacktestResult, days: NDArray[np.datetime64]) -> str:
     """Statistics beyond the metrics, which no file of the result has."""
     rows = "".join(
-        f'<tr><th scope="row">{escaped(one.title)}</th><td class="number">{escaped(one.text)}</td>'
-        f"<td>{escaped(one.meaning)}</td></tr>"
+        f'<tr>{said(one.title, element="th")}<td class="number">{escaped(one.text)}</td>'
+        f"{said(one.meaning, element='td')}</tr>"
         for one in tear_sheet(result, days)
     )
-    return f'<section><h2>Further statistics</h2><table class="metrics">{rows}</table></section>'
+    return f'<section><h2 data-said>Further statistics</h2><table class="metrics">{rows}</table></section>'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.model.metric_catalog import benchmark_name, shown_symbols, shown_with_unit
+from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
     against_benchmark,
@@ -16,7 +17,7 @@ from backtest_pipeline.reports.html_tables import (
     metrics_table,
     plain,
 )
-from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.page_data import MOST_TRADES
 from backtest_pipeline.reports.report_statistics import (
     correlation,
@@ -32,10 +33,12 @@ MOST_TABS = 10
 MOST_CORRELATED = 30
 CANDLES_GONE = "The candles that this task saw are not available; they have changed since."
 SPANS = (
-    '<p class="spans"><button data-years="1">1 y</button><button data-years="3">3 y</button>'
-    '<button data-years="all">all</button><button data-log aria-pressed="false">log scale</button></p>'
+    '<p class="spans"><button data-years="1" data-said>1 y</button>'
+    '<button data-years="3" data-said>3 y</button>'
+    '<button data-years="all" data-said>all</button>'
+    '<button data-log aria-pressed="false" data-said>log scale</button></p>'
 )
-NO_TRADES = '<p class="note">There was no trade.</p>'
+NO_TRADES = '<p class="note" data-said>There was no trade.</p>'
 
 
 def header(
@@ -52,14 +55,18 @@ def header(
     labels = "".join(
         f'<li class="label">{escaped(name)}: {escaped(value)}</li>' for name, value in request.labels.items()
     )
-    task = f"<span>task <code>{escaped(manifest.task_id)}</code></span>" if manifest else ""
+    task = (
+        f"<span><span data-said>task</span> <code>{escaped(manifest.task_id)}</code></span>"
+        if manifest
+        else ""
+    )
     kind, sentence = verdict(result.checks.get("look_ahead"))
     return (
         f"<header><h1>{escaped(request.strategy)}</h1><ul>{params}{labels}</ul>"
         f"<p><b>{escaped(listed(request.symbols))}</b><span>{escaped(request.timeframe)}</span>"
         f"<span>{escaped(first)} to {escaped(last)} UTC</span><span>{len(moment):,} bars</span>"
         f"{_market(given or {})}{task}"
-        f'<span class="badge {kind}">{escaped(sentence)}</span></p></header>'
+        f'<span class="badge {kind}" data-said>{escaped(sentence)}</span></p></header>'
     )
 
 
@@ -81,15 +88,17 @@ def remarks(result: BacktestResult) -> str:
     """The diagnostics, if any."""
     lines = "".join(f"<li>{escaped(remark)}</li>" for remark in result.diagnostics)
     return (
-        f'<section class="remarks"><h2>Before you trust this</h2><ul>{lines}</ul></section>' if lines else ""
+        f'<section class="remarks"><h2 data-said>Before you trust this</h2><ul>{lines}</ul></section>'
+        if lines
+        else ""
     )
 
 
 def tile_remarks(result: BacktestResult) -> dict[str, str]:
-    """What stands small under the headline metrics."""
+    """What stands small under the headline metrics, as HTML."""
 
     def note(text: str, name: str) -> str:
-        return f"{text} {shown_with_unit(name, result.metrics.get(name))}"
+        return said(f"{text} {{0}}", shown_with_unit(name, result.metrics.get(name)), element="small")
 
     return {
         "total_return": against_benchmark(result.metrics, result.request.benchmark),
@@ -105,17 +114,21 @@ def tile_remarks(result: BacktestResult) -> dict[str, str]:
 
 def benchmark_legend(benchmark: str | None) -> str:
     """The line of what the account is measured against, with its name."""
-    return f'<i class="line benchmark"></i>{escaped(benchmark_name(benchmark))}'
+    name = escaped(benchmark_name(benchmark))
+    return f'<i class="line benchmark"></i><span{"" if benchmark else " data-said"}>{name}</span>'
 
 
 def equity_section(benchmark: str | None, *, with_benchmark: bool) -> str:
     """Where equity and drawdown are drawn."""
-    held = benchmark_legend(benchmark) if with_benchmark else f"({CANDLES_GONE})"
+    held = benchmark_legend(benchmark) if with_benchmark else f"(<span data-said>{CANDLES_GONE}</span>)"
     return (
-        '<section><h2>Equity and drawdown</h2><p class="legend"><i class="line equity"></i>equity'
-        f'{held}<i class="line loss"></i>drawdown<span>drag to move, Ctrl and wheel to zoom</span></p>{SPANS}'
-        '<div id="equity"></div><p class="note pane">Drawdown (under water)</p><div id="drawdown"></div>'
-        '<p class="note pane">Exposure</p><div id="exposure"></div></section>'
+        '<section><h2 data-said>Equity and drawdown</h2><p class="legend">'
+        '<i class="line equity"></i><span data-said>equity</span>'
+        f'{held}<i class="line loss"></i><span data-said>drawdown</span>'
+        f'<span class="hint" data-said>drag to move, Ctrl and wheel to zoom</span></p>{SPANS}'
+        '<div id="equity"></div><p class="note pane" data-said>Drawdown (under water)</p>'
+        '<div id="drawdown"></div>'
+        '<p class="note pane" data-said>Exposure</p><div id="exposure"></div></section>'
     )
 
 
@@ -126,15 +139,17 @@ def price_section(result: BacktestResult, given: Mapping[str, Candles], panes: S
         for place, title in enumerate(panes)
     )
     symbols = result.request.symbols
-    head = "<section><h2>Price and trades</h2>"
+    head = "<section><h2 data-said>Price and trades</h2>"
     if not given:
-        return f'{head}<p class="note" id="price">{CANDLES_GONE}</p></section>'
+        return f'{head}<p class="note" id="price" data-said>{CANDLES_GONE}</p></section>'
     return (
         f'{head}{_symbol_choice(result) if len(symbols) > 1 else ""}<p class="legend">'
-        '<i class="mark entry">▲</i>long entry<i class="mark entry">▼</i>short entry'
-        '<i class="mark gain">○</i>exit with a gain<i class="mark loss">○</i>exit with a loss'
-        f'<span id="candle-note"></span></p>{SPANS}<p class="readout" id="readout"></p>'
-        f'<p class="note" id="price-gone" hidden>{CANDLES_GONE}</p>'
+        '<i class="mark entry">▲</i><span data-said>long entry</span>'
+        '<i class="mark entry">▼</i><span data-said>short entry</span>'
+        '<i class="mark gain">○</i><span data-said>exit with a gain</span>'
+        '<i class="mark loss">○</i><span data-said>exit with a loss</span>'
+        f'<span class="hint" id="candle-note"></span></p>{SPANS}<p class="readout" id="readout"></p>'
+        f'<p class="note" id="price-gone" data-said hidden>{CANDLES_GONE}</p>'
         f'<div id="price"></div>{below}<div id="volume"></div></section>'
     )
 
@@ -156,19 +171,20 @@ def _symbol_choice(result: BacktestResult) -> str:
         f'<option value="{escaped(symbol)}">{escaped(symbol)} ({returns[symbol]})</option>'
         for symbol in symbols
     )
-    return f'<label class="tabs">Symbol <select id="symbol">{options}</select></label>'
+    return f'<label class="tabs"><span data-said>Symbol</span> <select id="symbol">{options}</select></label>'
 
 
 def trades_section(result: BacktestResult) -> str:
     """Where the page's script writes the trades."""
     count = len(result.trades)
     if not count:
-        return f"<section><h2>Trades</h2>{NO_TRADES}</section>"
-    hint = "Click a heading to sort, a row to see the trade in the chart."
+        return f"<section><h2 data-said>Trades</h2>{NO_TRADES}</section>"
+    hint = said("Click a heading to sort, a row to see the trade in the chart.")
     if count > MOST_TRADES:
-        hint = f"The {MOST_TRADES:,} with the largest profit or loss; trades.parquet has all. {hint}"
+        most = "The {0} with the largest profit or loss; trades.parquet has all."
+        hint = f"{said(most, f'{MOST_TRADES:,}')} {hint}"
     return (
-        f'<section><h2>{count:,} trades</h2><p class="note">{hint}</p>'
+        f'<section>{said("{0} trades", f"{count:,}", element="h2")}<p class="note">{hint}</p>'
         '<div class="wide"><table class="trades" id="trades-table"></table></div>'
         '<p class="pager" id="trades-pager"></p></section>'
     )
@@ -179,8 +195,11 @@ def metrics_section(result: BacktestResult) -> str:
     benchmark, by_symbol = result.request.benchmark, ""
     if len(result.by_symbol) > 1:
         rows = {"account": result.metrics, **result.by_symbol}
-        by_symbol = f"<section><h2>Symbol by symbol</h2>{metrics_by(rows, 'symbol', benchmark)}</section>"
-    return f"{by_symbol}<section><h2>All metrics</h2>{metrics_table(result.metrics, benchmark)}</section>"
+        by_symbol = (
+            f"<section><h2 data-said>Symbol by symbol</h2>{metrics_by(rows, 'symbol', benchmark)}</section>"
+        )
+    table = metrics_table(result.metrics, benchmark)
+    return f"{by_symbol}<section><h2 data-said>All metrics</h2>{table}</section>"
 
 
 def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
@@ -193,6 +212,6 @@ def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) ->
     hint = f"Of the symbols' own returns from {steps}, whatever the strategy did."
     hint += f" The first {len(symbols)} of them; {more} more are left out." if more else ""
     return (
-        f'<section><h2>Correlation of the symbols</h2><p class="note">{hint}</p>'
+        f'<section><h2 data-said>Correlation of the symbols</h2><p class="note">{hint}</p>'
         f"{correlation_table(symbols, correlation(given, symbols))}</section>"
     )

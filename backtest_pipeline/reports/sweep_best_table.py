@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.html_tables import tone
-from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.sweep_axes import value_text
 from backtest_pipeline.reports.sweep_summary import MAIN_METRICS, MOST_TOP
 
@@ -31,7 +30,8 @@ def best_section(summary: SweepSummary, task_id: str, path_of: Callable[[Mapping
     rows = np.flatnonzero((batch.rank > 0) & (batch.rank <= MOST_TOP))
     rows = rows[np.argsort(batch.rank[rows], kind="stable")]
     if not len(rows):
-        return '<section><h2>The best trials</h2><p class="note">No trial ranks.</p></section>'
+        none = '<p class="note" data-said>No trial ranks.</p>'
+        return f"<section><h2 data-said>The best trials</h2>{none}</section>"
     metrics = list(
         dict.fromkeys([summary.metrics[0], *(one for one in MAIN_METRICS if one in summary.metrics)])
     )
@@ -43,21 +43,22 @@ def best_section(summary: SweepSummary, task_id: str, path_of: Callable[[Mapping
         for row in rows.tolist()
     )
     heads = "".join(
-        f'<th scope="col" class="{side}" title="{escaped(title)}"><button>{escaped(text)}</button></th>'
-        for text, side, title in [
-            ("rank", "number", ""),
-            ("trial", "", "press to see all of it"),
-            *((axis.key, "number" if axis.is_ordered else "", "") for axis in summary.axes),
-            *((facts_of(name).title, "number", facts_of(name).meaning) for name in metrics),
+        f'<th scope="col" class="{side}" title="{escaped(title)}" data-said-title>'
+        f"<button{' data-said' if ours else ''}>{escaped(text)}</button></th>"
+        for text, side, title, ours in [
+            ("rank", "number", "", True),
+            ("trial", "", "press to see all of it", True),
+            *((axis.key, "number" if axis.is_ordered else "", "", False) for axis in summary.axes),
+            *((facts_of(name).title, "number", facts_of(name).meaning, True) for name in metrics),
         ]
     )
     return (
-        f'<section><h2>The best {counted(len(rows), "trial")}</h2><p class="note">'
+        f'<section><h2 data-said>The best trials</h2><p class="note" data-said>'
         "A heading sorts; a number opens all "
         "that is known of the trial; the last column runs it as a backtest of its own.</p>"
         '<div class="wide scrolling" tabindex="0">'
         f'<table class="sortable best-trials" id="best-trials"><thead><tr>{heads}'
-        f'<th scope="col">run it</th></tr></thead><tbody>{body}</tbody></table></div></section>'
+        f'<th scope="col" data-said>run it</th></tr></thead><tbody>{body}</tbody></table></div></section>'
     )
 
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from backtest_pipeline.model.checks import all_passed, named_with_checks
 from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.sweep_svg import overlaid_svg
 from backtest_pipeline.reports.charts.timeline import Timeline, add_level
 from backtest_pipeline.reports.comparison import columns_table, differences_table, metrics_table, swatch
-from backtest_pipeline.reports.page import escaped, page
+from backtest_pipeline.reports.markup import escaped
+from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.sweep_sections import values_of
 
 if TYPE_CHECKING:
@@ -73,12 +75,15 @@ def sweep_comparison_html(sweeps: Mapping[str, ComparedSweep]) -> str:
     with_curve = {name: one for name, one in sweeps.items() if one.curve is not None}
     body = "\n".join(
         [
-            f"<header><h1>{len(sweeps)} sweeps compared</h1></header>",
-            f"<section><h2>What differs in the requests</h2>{differences_table(requests)}</section>",
-            f"<section><h2>The best of each</h2>{_winners(sweeps)}</section>",
+            f"<header>{said('{0} sweeps compared', len(sweeps), element='h1')}</header>",
+            (
+                "<section><h2 data-said>What differs in the requests</h2>"
+                f"{differences_table(requests)}</section>"
+            ),
+            f"<section><h2 data-said>The best of each</h2>{_winners(sweeps)}</section>",
             _distributions(sweeps),
             _curves(sweeps, drawn=bool(with_curve)),
-            f"<section><h2>Metrics of the winners</h2>{metrics_table(metrics, doubted)}</section>"
+            f"<section><h2 data-said>Metrics of the winners</h2>{metrics_table(metrics, doubted)}</section>"
             if known
             else "",
         ]
@@ -102,10 +107,11 @@ def _winners(sweeps: Mapping[str, ComparedSweep]) -> str:
     winners = [
         values_of(one.axes, one.survey.winner, 0) if one.survey.winner else {} for one in sweeps.values()
     ]
+    ours = set(rows)
     for key in dict.fromkeys(key for values in winners for key in values):
         rows[key] = [values.get(key, "not varied") for values in winners]
     lines = [
-        f'<tr><th scope="row">{escaped(name)}</th>'
+        f'<tr><th scope="row"{" data-said" if name in ours else ""}>{escaped(name)}</th>'
         + "".join(f"<td>{escaped(text)}</td>" for text in texts)
         + "</tr>"
         for name, texts in rows.items()
@@ -128,12 +134,13 @@ def _distributions(sweeps: Mapping[str, ComparedSweep]) -> str:
     objectives = {one.request.objective for one in sweeps.values()}
     if len(objectives) > 1:
         why = "They rank by different metrics, so their distributions cannot be laid over one another."
-        return f'<section><h2>Distribution of the objective</h2><p class="note">{why}</p></section>'
+        head = "<section><h2 data-said>Distribution of the objective</h2>"
+        return f'{head}<p class="note" data-said>{why}</p></section>'
     [objective] = objectives
     scored = {place: one.survey for place, one in enumerate(sweeps.values()) if one.survey.scored}
     if not scored:
-        why = f"No trial has a {escaped(facts_of(objective).title)}."
-        return f'<section><h2>Distribution of the objective</h2><p class="note">{why}</p></section>'
+        why = said("No trial has a {0}.", facts_of(objective).title)
+        return f'<section><h2 data-said>Distribution of the objective</h2><p class="note">{why}</p></section>'
     low = min(float(survey.edges[0]) for survey in scored.values())
     high = max(float(survey.edges[-1]) for survey in scored.values())
     edges = np.linspace(low, high, LEVELS + 1)
@@ -147,8 +154,9 @@ def _distributions(sweeps: Mapping[str, ComparedSweep]) -> str:
         if place in scored
     )
     return (
-        f'<section><h2>Distribution of the {escaped(facts_of(objective).title)}</h2><p class="note">Share of '
-        "the trials that have one, each sweep by itself; the upright lines are the winners.</p>"
+        f"<section>{said('Distribution of the {0}', facts_of(objective).title, element='h2')}"
+        '<p class="note" data-said>'
+        "Share of the trials that have one, each sweep by itself; the upright lines are the winners.</p>"
         f'<p class="lines">{legend}</p>{overlaid_svg(lines, edges, objective)}</section>'
     )
 
@@ -170,7 +178,8 @@ def _winner_of(survey: Survey) -> float | None:
 
 def _curves(sweeps: Mapping[str, ComparedSweep], *, drawn: bool) -> str:
     if not drawn:
-        return '<section><h2>Equity of the winners</h2><p class="note">None has a winner.</p></section>'
+        none = '<p class="note" data-said>None has a winner.</p>'
+        return f"<section><h2 data-said>Equity of the winners</h2>{none}</section>"
     buttons = "".join(
         f'<button data-line="{place}" aria-pressed="true">{swatch(place)}'
         f"{place + 1}. {escaped(name)}</button>"
@@ -178,8 +187,9 @@ def _curves(sweeps: Mapping[str, ComparedSweep], *, drawn: bool) -> str:
         if one.curve is not None
     )
     return (
-        '<section><h2>Equity of the winners, from 1.0</h2><p class="note">Click a name to hide its curve; '
-        f'drag to move, Ctrl and wheel to zoom.</p><p class="lines">{buttons}</p>'
+        '<section><h2 data-said>Equity of the winners, from 1.0</h2><p class="note" data-said>'
+        "Click a name to hide its curve; drag to move, Ctrl and wheel to zoom.</p>"
+        f'<p class="lines">{buttons}</p>'
         '<div id="equity"></div></section>'
     )
 

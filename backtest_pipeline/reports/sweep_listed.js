@@ -41,7 +41,7 @@ const sweepTrials = (() => {
     const isSpan = ["days", "bars"].includes(metric.unit);
     const isWhole = metric.unit === "count" || (isSpan && Number.isInteger(value));
     const text = Math.abs(value) >= 1e12 ? exponent(value) : fixed(value, isWhole ? 0 : 2);
-    return isSpan ? `${text} ${text === "1" ? metric.unit.slice(0, -1) : metric.unit}` : text;
+    return isSpan ? language.say(`{0} ${text === "1" ? metric.unit.slice(0, -1) : metric.unit}`, text) : text;
   }
 
   // --- the trials that are known one by one ----------------------------------------------------------------
@@ -100,19 +100,19 @@ const sweepTrials = (() => {
     if (head) {
       const beside = (texts) => (means ? ["", ...texts] : texts);
       const top = element("tr");
-      top.append(element("th"), ...(means ? [element("th", "mean of the cell", { scope: "col", class: "number" })] : []));
+      top.append(element("th"), ...(means ? [element("th", language.say("mean of the cell"), { scope: "col", class: "number" })] : []));
       for (const row of rows) top.append(element("th", `trial ${listed.trial[row]}`, { scope: "col", class: "number" }));
       table.append(top);
-      line("rank", beside(rows.map((row) => (listed.rank[row] ? whole(listed.rank[row]) : "none"))));
+      line(language.say("rank"), beside(rows.map((row) => (listed.rank[row] ? whole(listed.rank[row]) : "none"))));
       sweep.names.forEach(({ key }, at) => line(key, beside(rows.map((row) => written(valueOf(row, at)))), "number value"));
       if (rows.some((row) => listed.state[row])) {
-        line("state", beside(rows.map((row) => sweep.states[listed.state[row]])));
-        line("why", beside(rows.map((row) => packed.errors[packed.error_of[row]] ?? "")), "number value");
+        line(language.say("state"), beside(rows.map((row) => sweep.states[listed.state[row]])));
+        line(language.say("why"), beside(rows.map((row) => packed.errors[packed.error_of[row]] ?? "")), "number value");
       }
     }
     for (const at of metrics) {
       const texts = rows.map((row) => shown(sweep.metrics[at], metricOf(row, at)));
-      line(sweep.metrics[at].title, means ? [shown(sweep.metrics[at], means[at]), ...texts] : texts);
+      line(language.say(sweep.metrics[at].title), means ? [shown(sweep.metrics[at], means[at]), ...texts] : texts);
     }
     const wide = element("div", "", { class: "wide" });
     wide.append(table);
@@ -125,7 +125,7 @@ const sweepTrials = (() => {
     const parts = [element("h3", title), tableOf(rows, means, all.slice(0, MAIN_METRICS), true)];
     if (all.length > MAIN_METRICS) {
       const more = element("details");
-      more.append(element("summary", "All metrics"), tableOf(rows, means, all.slice(MAIN_METRICS), false));
+      more.append(element("summary", language.say("All metrics")), tableOf(rows, means, all.slice(MAIN_METRICS), false));
       parts.push(more);
     }
     for (const row of rows.filter((one) => listed.state[one] !== 1)) {

@@ -85,7 +85,7 @@
     const place = find("heat-choices");
     const names = sweep.names.slice(0, sweep.crossed).map(({ key }, at) => [at, key]);
     const select = (id, text, options, now, change) => {
-      const label = element("label", text);
+      const label = element("label", language.say(text));
       const list = element("select", "", { id });
       for (const [value, name] of options) list.append(element("option", name, { value }));
       list.value = String(now);
@@ -101,13 +101,13 @@
     const parts = [select("heat-x", "across", names, choice.x, axis("x", "y"))];
     if (choice.y !== NONE) parts.push(select("heat-y", "down", names, choice.y, axis("y", "x")));
     parts.push(
-      select("heat-metric", "metric", sweep.metrics.map(({ title }, at) => [at, title]), choice.metric, (at) => { choice.metric = at; }),
-      select("heat-which", "a cell shows", [[0, "its best trial"], [1, "the mean of its trials"]], Number(choice.mean), (at) => { choice.mean = at === 1; }),
+      select("heat-metric", "metric", sweep.metrics.map(({ title }, at) => [at, language.say(title)]), choice.metric, (at) => { choice.metric = at; }),
+      select("heat-which", "a cell shows", [[0, language.say("its best trial")], [1, language.say("the mean of its trials")]], Number(choice.mean), (at) => { choice.mean = at === 1; }),
     );
     names.forEach(([at, key]) => {
       if (at === choice.x || at === choice.y) return;
       const labels = sweep.names[at].coarse ?? sweep.names[at].labels;
-      const options = [[NONE, "any"], ...labels.map((text, bin) => [bin, text])];
+      const options = [[NONE, language.say("any")], ...labels.map((text, bin) => [bin, text])];
       parts.push(select(`heat-fixed-${at}`, `${key} is`, options, choice.fixed[at], (bin) => { choice.fixed[at] = bin; }));
     });
     place.replaceChildren(...parts);
@@ -145,7 +145,7 @@
             cell.style.color = 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] > 130 ? "#000" : "#fff";
           } else cell.className = "unranked";
           cell.setAttribute("aria-label", `${described(at)}: ${shown(metric, values[at])}`);
-          cell.title = `${described(at)}\n${metric.title} ${shown(metric, values[at])}\n${counted(at)}`;
+          cell.title = `${described(at)}\n${language.say(metric.title)} ${shown(metric, values[at])}\n${counted(at)}`;
         }
         if (at === winners) cell.classList.add("winner");
         line.append(cell);
@@ -189,8 +189,8 @@
     bar.style.background = `linear-gradient(90deg, ${RAMP.map((colour) => `rgb(${colour})`).join(", ")})`;
     const ends = metric.better === "less" ? [high, low] : [low, high];
     place.replaceChildren(
-      element("b", metric.title), element("i", shown(metric, ends[0])), bar, element("i", shown(metric, ends[1])),
-      element("span", "★ the winner; hatched: no trial that ranks. Arrow keys move, Enter opens a cell."),
+      element("b", language.say(metric.title)), element("i", shown(metric, ends[0])), bar, element("i", shown(metric, ends[1])),
+      element("span", language.say("★ the winner; hatched: no trial that ranks. Arrow keys move, Enter opens a cell.")),
     );
   }
 
@@ -270,7 +270,11 @@
     find("parallel-share").textContent = event.target.value;
   });
   if (location.protocol === "file:") for (const link of document.querySelectorAll("a.launch")) link.hidden = true;
-  choices();
-  show();
+  const draw = () => {
+    choices();
+    show();
+  };
+  language.follow(draw);
+  draw();
   document.documentElement.dataset.swept = "yes";
 })();

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.sweep_equity import curve_buttons, equity_figure_of
 from backtest_pipeline.reports.details import details_of_manifest
 from backtest_pipeline.reports.html_tables import tiles
-from backtest_pipeline.reports.page import escaped, page
+from backtest_pipeline.reports.markup import escaped
+from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.sections import listed
 from backtest_pipeline.reports.sweep_best_table import best_section
 from backtest_pipeline.reports.sweep_page_data import sweep_data
@@ -97,7 +99,10 @@ def _winner_tiles(manifest: Manifest) -> str:
     return tiles(
         manifest.metrics,
         [name for name in HEADLINES if name in manifest.metrics],
-        {"sharpe": "of the winner", "total_return": f"buy and hold {_shown(manifest, 'buy_hold_return')}"},
+        {
+            "sharpe": said("of the winner", element="small"),
+            "total_return": said("buy and hold {0}", _shown(manifest, "buy_hold_return"), element="small"),
+        },
     )
 
 
@@ -108,13 +113,16 @@ def _shown(manifest: Manifest, name: str) -> str:
 def _remarks(manifest: Manifest) -> str:
     lines = "".join(f"<li>{escaped(remark)}</li>" for remark in manifest.diagnostics)
     return (
-        f'<section class="remarks"><h2>Before you trust this</h2><ul>{lines}</ul></section>' if lines else ""
+        f'<section class="remarks"><h2 data-said>Before you trust this</h2><ul>{lines}</ul></section>'
+        if lines
+        else ""
     )
 
 
 def _equity_section(names: Mapping[str, str]) -> str:
     return (
-        '<section><h2>Equity of the best</h2><p class="note">Click a trial to hide its curve; drag to move, '
-        f'Ctrl and wheel to zoom.</p><p class="lines">{curve_buttons(names)}</p>'
+        '<section><h2 data-said>Equity of the best</h2><p class="note" data-said>'
+        "Click a trial to hide its curve; drag to move, Ctrl and wheel to zoom.</p>"
+        f'<p class="lines">{curve_buttons(names)}</p>'
         '<div id="equity"></div></section>'
     )

@@ -10,9 +10,10 @@ import numpy as np
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.model.trial_states import TRIAL_STATES
+from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.sweep_svg import distribution_svg, objective_by_name_svg, parallel_svg
 from backtest_pipeline.reports.details import verdict
-from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.sections import listed
 from backtest_pipeline.reports.sweep_axes import value_text
 
@@ -70,16 +71,20 @@ def sweep_header(
     warning = ""
     if kind == "loss":
         warning = (
-            '<section class="remarks alarm"><h2>The winner looks ahead</h2><p>Its signals know bars that had '
-            "not closed yet, so its numbers, and likely those of all trials, cannot be had in trading. See "
-            "<code>look_ahead</code> in the fine print.</p></section>"
+            '<section class="remarks alarm"><h2 data-said>The winner looks ahead</h2>'
+            "<p>Its signals know bars that had not closed yet, so its numbers, and likely those of all "
+            "trials, cannot be had in trading. See <code>look_ahead</code> in the fine print.</p></section>"
         )
-    badge = f'<span class="badge {kind}">{escaped(sentence)}</span>' if summary.survey.winner else ""
+    badge = (
+        f'<span class="badge {kind}" data-said>{escaped(sentence)}</span>' if summary.survey.winner else ""
+    )
     return (
-        f'{warning}<header><h1>Sweep of {escaped(backtest.strategy)}</h1><p class="outcome" id="outcome">'
+        f"{warning}<header><h1><span data-said>Sweep of</span> {escaped(backtest.strategy)}</h1>"
+        '<p class="outcome" id="outcome">'
         f"{escaped(outcome(summary, request, counts))}</p><ul>{names}{labels}</ul>"
         f"<p>{''.join(fixed)}"
-        f"<span>task <code>{escaped(manifest.task_id)}</code></span>{badge}</p></header>"
+        f"<span><span data-said>task</span> <code>{escaped(manifest.task_id)}</code></span>"
+        f"{badge}</p></header>"
     )
 
 
@@ -92,7 +97,7 @@ def _range_text(axis: SweepAxis) -> str:
 
 
 HEATMAP = (
-    '<section><h2>Heatmap of two names</h2><div class="choices" id="heat-choices"></div>'
+    '<section><h2 data-said>Heatmap of two names</h2><div class="choices" id="heat-choices"></div>'
     '<div class="wide"><table class="cells" id="heat"></table></div>'
     '<p class="legend" id="heat-legend"></p><p class="note" id="heat-note" aria-live="polite"></p>'
     '<div id="cell" tabindex="-1" aria-live="polite"></div></section>'
@@ -104,17 +109,17 @@ def spread_section(summary: SweepSummary, objective: str) -> str:
     """How the objective is distributed, and what surrounds the winner."""
     survey = summary.survey
     if not survey.scored:
-        why = f"No trial has a {escaped(facts_of(objective).title)}, so there is nothing to draw."
-        return f'<section><h2>Distribution of the objective</h2><p class="note">{why}</p></section>'
+        why = said("No trial has a {0}, so there is nothing to draw.", facts_of(objective).title)
+        return f'<section><h2 data-said>Distribution of the objective</h2><p class="note">{why}</p></section>'
     winner = None if survey.winner is None else float(survey.winner.objective[0])
     below, above = survey.beyond
     far = f" {below + above:,} that lie far out count in the outermost bars." if below + above else ""
     around = ""
     if summary.neighbourhood is not None:
         known = _around(summary.neighbourhood, objective)
-        around = f"<section><h2>The winner's neighbourhood</h2>{known}</section>"
+        around = f"<section><h2 data-said>The winner's neighbourhood</h2>{known}</section>"
     return (
-        f'<div class="two"><section><h2>Distribution of the objective</h2><p class="note">'
+        f'<div class="two"><section><h2 data-said>Distribution of the objective</h2><p class="note">'
         f"{counted(survey.scored, 'trial has', 'trials have')} a "
         f"{escaped(facts_of(objective).title)}.{far}</p>"
         f"{distribution_svg(survey, objective, winner)}</section>{around}</div>"
@@ -132,7 +137,7 @@ def _around(around: Neighbourhood, objective: str) -> str:
     tone_of = {"plateau": "gain", "spike": "loss"}.get(around.shape, "")
     rows = [
         ("the winner", shown(objective, around.winner)),
-        (f"mean of its {counted(around.neighbours, 'neighbour')}", _or_none(objective, around.mean)),
+        ("mean of its neighbours", _or_none(objective, around.mean)),
         ("the worst of them", _or_none(objective, around.worst)),
         ("median of all trials", _or_none(objective, around.median)),
         ("of its lead, neighbours keep", kept),
@@ -140,12 +145,12 @@ def _around(around: Neighbourhood, objective: str) -> str:
     if around.others:
         rows.append(("around it without a value", f"{around.others:,}"))
     body = "".join(
-        f'<tr><th scope="row">{escaped(name)}</th><td class="number">{escaped(value)}</td></tr>'
+        f'<tr><th scope="row" data-said>{escaped(name)}</th><td class="number">{escaped(value)}</td></tr>'
         for name, value in rows
     )
     return (
-        f'<p class="{tone_of}" id="neighbourhood">{sentence}</p><table class="pairs">{body}</table>'
-        '<p class="note">Neighbours are at most one step away in each name that has an order, '
+        f'<p class="{tone_of}" id="neighbourhood" data-said>{sentence}</p><table class="pairs">{body}</table>'
+        '<p class="note" data-said>Neighbours are at most one step away in each name that has an order, '
         "and equal in all others; where the search draws, within a twentieth of the range.</p>"
     )
 
@@ -176,10 +181,11 @@ def names_section(summary: SweepSummary, objective: str) -> str:
     more = len(order) - len(charts)
     left_out = f" The {more} that move it least are left out." if more else ""
     return (
-        f"<section><h2>{escaped(facts_of(objective).title)} against each name</h2>"
-        '<p class="legend"><i class="line equity"></i>best that ranks<i class="line benchmark"></i>mean'
-        '<i class="line through"></i>through the winner, all else as it has it'
-        '<i class="mark winner">●</i>winner'
+        f"<section>{said('{0} against each name', facts_of(objective).title, element='h2')}"
+        '<p class="legend"><i class="line equity"></i><span data-said>best that ranks</span>'
+        '<i class="line benchmark"></i><span data-said>mean</span>'
+        '<i class="line through"></i><span data-said>through the winner, all else as it has it</span>'
+        '<i class="mark winner">●</i><span data-said>winner</span>'
         f'</p><p class="note">Shades say how many trials there are.{left_out}</p>'
         f'<div class="charts">{"".join(charts)}</div></section>'
     )
@@ -206,9 +212,11 @@ def parallel_section(summary: SweepSummary, objective: str) -> str:
     }
     chart = parallel_svg(columns, lines, int(batch.trial[rows[-1]]))
     return (
-        f'<section><h2>Parallel coordinates</h2><p class="note">{counted(len(rows), "ranked trial")}, evenly '
+        f'<section><h2 data-said>Parallel coordinates</h2><p class="note">'
+        f"{counted(len(rows), 'ranked trial')}, evenly "
         "of all ranks; the better, the stronger the line. Click a line to see its trial.</p>"
-        '<label class="choice">the best <output id="parallel-share">100</output> % of them '
+        '<label class="choice"><span data-said>the best</span> <output id="parallel-share">100'
+        "</output> <span data-said>% of them</span> "
         '<input type="range" id="parallel-range" min="1" max="100" value="100"></label>'
         f'<div class="wide" id="parallel">{chart}</div></section>'
     )

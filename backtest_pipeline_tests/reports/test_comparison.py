@@ -81,7 +81,7 @@ def test_what_differs_stands_first(results: dict[str, BacktestResult]) -> None:
     assert (
         0 < page.index("What differs in the requests") < page.index('id="equity"') < page.index(">Metrics<")
     )
-    titles = re.findall(r'<tr title="[^"]*"><th scope="row">([^<]*)</th>', page)
+    titles = re.findall(r'<tr title="[^"]*" data-said-title><th scope="row" data-said>([^<]*)</th>', page)
     assert titles.index("Total return") < titles.index("Buy and hold")  # the same in both
 
 
@@ -94,7 +94,7 @@ def test_names_from_users_are_texts(results: dict[str, BacktestResult]) -> None:
 
 def _marked(results: dict[str, BacktestResult]) -> list[bool]:
     """Which results have the best of what was paid."""
-    row = re.search(r'<th scope="row">Fees paid</th>(.*?)</tr>', comparison_html(results))
+    row = re.search(r'<th scope="row" data-said>Fees paid</th>(.*?)</tr>', comparison_html(results))
     assert row
     return ["best" in cell for cell in re.findall(r'<td class="([^"]*)"', row[1])]
 

@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> TaskStore:
 
 def test_what_differs_in_the_requests_stands_first(store: TaskStore) -> None:
     page = sweep_comparison(store, [TASK, OTHER_TASK])
-    heads = re.findall(r"<h2>(.*?)</h2>", page)
+    heads = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
     assert heads == [
         "What differs in the requests", "The best of each", "Distribution of the Sharpe ratio",
         "Equity of the winners, from 1.0", "Metrics of the winners",
@@ -65,7 +65,7 @@ def test_a_winner_that_looks_ahead_is_named_so_and_the_best_in_nothing(store: Ta
         )
         store.publish(manifest, staged)
     page = sweep_comparison(store, [TASK, OTHER_TASK])
-    rows = re.findall(r'<tr title="[^"]*"><th scope="row">[^<]*</th>(.*?)</tr>', page)
+    rows = re.findall(r'<tr title="[^"]*"><th scope="row"[^>]*>[^<]*</th>(.*?)</tr>', page)
     marked = [["best" in cell for cell in re.findall(r'<td class="([^"]*)"', row)] for row in rows]
     assert marked
     assert not any(any(cells) for cells in marked), (
@@ -140,7 +140,7 @@ def test_the_command_draws_the_report_of_a_sweep(
     drawn = CliRunner().invoke(app, ["report", TASK, "--no-open", "--out", str(out)])
     get_settings.cache_clear()
     assert drawn.exit_code == 0, drawn.output
-    assert "<h1>Sweep of sma_cross</h1>" in out.read_text()
+    assert "Sweep of sma_cross" in re.sub(r"<[^>]+>", "", out.read_text())
 
 
 def test_the_command_compares_sweeps_and_refuses_to_mix_kinds(

@@ -68,7 +68,7 @@ def test_the_outcome_is_said_in_a_sentence(tmp_path: Path) -> None:
 def test_a_winner_that_looks_ahead_is_named_before_anything_else(tmp_path: Path) -> None:
     page = _page(tmp_path, REQUEST, table_of(REQUEST), checks={"look_ahead": {"passed": False}})
     body = page.split("<body>")[1].lstrip()
-    assert body.startswith('<section class="remarks alarm"><h2>The winner looks ahead')
+    assert body.startswith('<section class="remarks alarm"><h2 data-said>The winner looks ahead')
     assert "looks ahead" not in _page(tmp_path, REQUEST, table_of(REQUEST)).split("<script")[0]
 
 

@@ -12,7 +12,7 @@ from backtest_pipeline.reports.charts.downsample import kept_points
 from backtest_pipeline.reports.charts.palette import LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import MONEY
 from backtest_pipeline.reports.charts.timeline import Timeline
-from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.markup import escaped
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

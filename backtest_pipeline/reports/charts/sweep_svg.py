@@ -10,7 +10,7 @@ import numpy as np
 
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
-from backtest_pipeline.reports.page import escaped
+from backtest_pipeline.reports.markup import escaped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -112,7 +112,8 @@ def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) 
         )
         facts = facts_of(name, benchmark)
         rows.append(
-            f'<tr title="{outside(facts.meaning)}"><th scope="row">{outside(facts.title)}</th>{cells}</tr>'
+            f'<tr title="{outside(words.of_metric(facts.meaning))}">'
+            f'<th scope="row">{outside(words.of_metric(facts.title))}</th>{cells}</tr>'
         )
     return (
         f'<p class="note">★ {words("best")}</p>'

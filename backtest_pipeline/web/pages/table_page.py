@@ -112,7 +112,7 @@ def _table(query: TableQuery, found: TaskRows, sparklines: Sparklines, words: Wo
             _head("symbols", words("symbols"), query),
             _head("state", words("state"), query),
             f'<th scope="col">{words("equity")}</th>',
-            *(_head(name, facts_of(name).title, query, "number") for name in METRICS_SHOWN),
+            *(_head(name, words.of_metric(facts_of(name).title), query, "number") for name in METRICS_SHOWN),
             f'<th scope="col">{words("parameters")}</th><th scope="col">{words("labels")}</th>',
             _head("kind", words("kind"), query),
             _head("submitted_at", words("submitted"), query),

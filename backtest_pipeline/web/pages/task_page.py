@@ -102,7 +102,8 @@ def _button(address: str, title: str) -> str:
 def _metrics(manifest: Manifest, words: Wording) -> str:
     benchmark = manifest.benchmark
     rows = "".join(
-        f'<tr title="{outside(facts.meaning)}"><th scope="row">{outside(facts.title)}</th>'
+        f'<tr title="{outside(words.of_metric(facts.meaning))}">'
+        f'<th scope="row">{outside(words.of_metric(facts.title))}</th>'
         f'<td class="number {tone(name, value)}">{outside(shown(name, value))}</td></tr>'
         for name, value in manifest.metrics.items()
         for facts in (facts_of(name, benchmark),)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from backtest_pipeline.reports.bilingual import korean_texts
+
 Language = Literal["en", "ko"]
 
+# What reports say too, and the metrics, stand in `korean_texts`.
 _KOREAN: dict[str, str] = {
     "Results": "결과",
     "All results": "모든 결과",
@@ -15,18 +18,13 @@ _KOREAN: dict[str, str] = {
     "Show": "보기",
     "Clear": "초기화",
     "strategy": "전략",
-    "symbol": "종목",
     "symbols": "종목",
-    "state": "상태",
-    "kind": "종류",
-    "any": "전체",
     "from": "시작일",
     "to": "종료일",
     "label (name=value)": "라벨 (이름=값)",
     "parameter (name=value)": "매개변수 (이름=값)",
     "metric (sharpe > 1)": "지표 (sharpe > 1)",
     "only pinned": "고정된 것만",
-    "equity": "자산",
     "submitted": "제출",
     "parameters": "매개변수",
     "labels": "라벨",
@@ -59,13 +57,8 @@ _KOREAN: dict[str, str] = {
     "Open in launchpad with this request": "이 요청으로 런치패드 열기",
     "Report": "보고서",
     "Dagster run": "Dagster 실행",
-    "Files": "파일",
-    "Metrics": "지표",
     "Error": "오류",
-    "Request": "요청",
     "You may look only.": "보기 권한만 있습니다.",
-    "What differs in the requests": "요청의 차이",
-    "Nothing: all ask for the same.": "차이가 없습니다. 요청이 모두 같습니다.",
     "Equity, from 1.0": "자산 (1.0에서 시작)",
     "benchmark": "벤치마크",
     "Monthly returns": "월별 수익률",
@@ -74,7 +67,6 @@ _KOREAN: dict[str, str] = {
     "Tick two to eight completed backtests to compare them.": ("비교할 완료된 백테스트를 2~8개 선택하세요."),
     "There is no such task, or its results are gone.": "그런 작업이 없거나 결과가 삭제되었습니다.",
     "Those that could not be read are left out:": "읽을 수 없어 제외된 작업:",
-    "best": "최고",
 }
 
 
@@ -87,7 +79,13 @@ class Wording:
 
     def __call__(self, english: str) -> str:
         """The words in the reader's language; what is a name, such as a strategy's, is not asked for."""
-        return _KOREAN[english] if self.language == "ko" else english
+        if self.language == "en":
+            return english
+        return _KOREAN[english] if english in _KOREAN else korean_texts()[english]
+
+    def of_metric(self, english: str) -> str:
+        """A metric's title or explanation; of a metric of another version, the name that it has."""
+        return korean_texts().get(english, english) if self.language == "ko" else english
 
 
 def _preferred(accept_language: str) -> Language:
