@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.model.metric_catalog import BUY_AND_HOLD, shown
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
 from backtest_pipeline.reports.charts.price_chart import embedded
@@ -101,7 +101,7 @@ def _winner_tiles(manifest: Manifest) -> str:
         [name for name in HEADLINES if name in manifest.metrics],
         {
             "sharpe": said("of the winner", element="small"),
-            "total_return": said("buy and hold {0}", _shown(manifest, "buy_hold_return"), element="small"),
+            "total_return": said("{1} {0}", _shown(manifest, "buy_hold_return"), BUY_AND_HOLD, element="small"),
         },
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,3 +110,8 @@ def manifest_of(
         environment=Environment(**dict.fromkeys(Environment.model_fields, "1")),
         error=None,
     )
+
+
+def without_translations(page: str) -> str:
+    """A report's HTML without what its script translates by."""
+    return re.sub(r'<script[^>]* id="korean">.*?</script>', "", page, flags=re.DOTALL)

@@ -65,7 +65,7 @@ def test_a_winner_that_looks_ahead_is_named_so_and_the_best_in_nothing(store: Ta
         )
         store.publish(manifest, staged)
     page = sweep_comparison(store, [TASK, OTHER_TASK])
-    rows = re.findall(r'<tr title="[^"]*"><th scope="row"[^>]*>[^<]*</th>(.*?)</tr>', page)
+    rows = re.findall(r'<tr title="[^"]*"[^>]*><th scope="row"[^>]*>[^<]*</th>(.*?)</tr>', page)
     marked = [["best" in cell for cell in re.findall(r'<td class="([^"]*)"', row)] for row in rows]
     assert marked
     assert not any(any(cells) for cells in marked), (
