@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backtest_pipeline.model.checks import looks_ahead, named_with_checks
-from backtest_pipeline.model.metric_catalog import shown
+from backtest_pipeline.model.metric_catalog import shown, unit_of
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.status import TaskStatus
 
@@ -112,10 +112,15 @@ def print_metrics(result: BacktestResult) -> None:
         stderr.print(line, style="bold red", highlight=False, markup=False, soft_wrap=True)
     by_symbol = result.by_symbol if len(result.by_symbol) > 1 else {}
     rows: list[tuple[Cell, ...]] = [
-        (name, coloured_metric(name, value), *(coloured_metric(name, of[name]) for of in by_symbol.values()))
+        (
+            name,
+            coloured_metric(name, value),
+            *(coloured_metric(name, of[name]) for of in by_symbol.values()),
+            unit_of(name),
+        )
         for name, value in result.metrics.items()
     ]
-    print_table(("metric", "account", *by_symbol), rows, right=["account", *by_symbol])
+    print_table(("metric", "account", *by_symbol, "unit"), rows, right=["account", *by_symbol])
     for remark in result.diagnostics:
         console.print(f"note: {remark}", highlight=False, markup=False)
 

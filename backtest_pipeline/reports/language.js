@@ -18,7 +18,11 @@ const language = (() => {
   let chosen = ["en", "ko"].includes(kept()) ? kept() : wanted();
 
   const of = (text) => (chosen === "ko" && Object.hasOwn(korean, text) ? korean[text] : text);
-  const say = (text, ...values) => of(text).replace(/\{(\d)\}/g, (_, place) => of(String(values[place])));
+  const withUnit = (value) => {
+    const [, number, unit] = /^(\S+) (days?|bars?)$/.exec(value) ?? [];
+    return unit ? of(`{0} ${unit}`).replace("{0}", number) : of(value);
+  };
+  const say = (text, ...values) => of(text).replace(/\{(\d)\}/g, (_, place) => withUnit(String(values[place])));
   const first = (memory, element, read) => {
     if (!memory.has(element)) memory.set(element, read());
     return memory.get(element);

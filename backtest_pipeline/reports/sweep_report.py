@@ -101,7 +101,9 @@ def _winner_tiles(manifest: Manifest) -> str:
         [name for name in HEADLINES if name in manifest.metrics],
         {
             "sharpe": said("of the winner", element="small"),
-            "total_return": said("{1} {0}", _shown(manifest, "buy_hold_return"), BUY_AND_HOLD, element="small"),
+            "total_return": said(
+                "{1} {0}", _shown(manifest, "buy_hold_return"), BUY_AND_HOLD, element="small"
+            ),
         },
     )
 

@@ -16,6 +16,7 @@ from backtest_pipeline.model.status import TaskState, TaskStatus
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
+from backtest_pipeline.sdk.first_contact import LoggedOnce
 from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
 from backtest_pipeline.sdk.server_strategies import server_strategies
 from backtest_pipeline.sdk.states import may_have_successors, status_of, task_of
@@ -58,7 +59,7 @@ class BacktestClient(StoredResults):
             token: bearer token; BACKTEST_TOKEN by default.
             patience_s: how long to go on trying after a first failure, in seconds.
             first_patience_s: the same as long as the server has not answered once; by default no different.
-            on_retry: called with what went wrong before each further try.
+            on_retry: called with what went wrong before each further try; by default the first is logged.
             transport: another way to send, for tests.
             clock: another clock, for tests.
         """
@@ -71,7 +72,7 @@ class BacktestClient(StoredResults):
             patience_s=patience_s,
             first_patience_s=first_patience_s,
             clock=self._clock,
-            on_retry=on_retry,
+            on_retry=on_retry or LoggedOnce(),
         )
         self._task_runs = TaskRuns(self._graphql)
         super().__init__(data_root or settings.data_root)

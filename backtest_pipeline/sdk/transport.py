@@ -17,9 +17,13 @@ from backtest_pipeline.model.errors import (
     ServiceError,
 )
 from backtest_pipeline.sdk.clock import Clock
+from backtest_pipeline.sdk.first_contact import send_once_connected
 from backtest_pipeline.sdk.refusals import refusal_of_answer, sentence_of
 
 _TIMEOUT_S, _CONNECT_S, _LEAST_CONNECT_S = 30.0, 5.0, 1.5
+FIRST_CONTACT_S = 1.0
+"""How long the first connection may take: with a command's start, two seconds until its message."""
+
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _NOBODY_BEHIND = {502, 503, 504}
@@ -121,14 +125,20 @@ class GraphQL:
             ServerRefused: the answer is another error, or no GraphQL at all.
         """
         try:
-            response = self._http.post(
-                f"{self.url}/graphql", json={"query": document, "variables": dict(variables)}
-            )
+            response = self._send({"query": document, "variables": dict(variables)})
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise AddressInvalid(self.url, str(error)) from error
         except httpx.TransportError as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
         return self._data(response)
+
+    def _send(self, body: dict[str, Any]) -> httpx.Response:
+        address = f"{self.url}/graphql"
+        if self._answered:
+            return self._http.post(address, json=body)
+        return send_once_connected(
+            lambda trace: self._http.post(address, json=body, extensions={"trace": trace}), FIRST_CONTACT_S
+        )
 
     def _data(self, response: httpx.Response) -> dict[str, Any]:
         status = response.status_code

@@ -28,9 +28,10 @@ def test_run_shows_progress_prints_the_metrics_and_says_where_the_results_are(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     table = {line.split("\t")[0]: line.split("\t")[1:] for line in done.stdout.splitlines() if "\t" in line}
-    assert table["metric"] == ["account", "AAPL", "MSFT"]
-    counts = [int(cell.replace(",", "")) for cell in table["trades"]]
+    assert table["metric"] == ["account", "AAPL", "MSFT", "unit"]
+    counts = [int(cell.replace(",", "")) for cell in table["trades"][:-1]]
     assert counts[0] == counts[1] + counts[2]
+    assert table["max_drawdown_days"][-1] == "days"
     assert re.search(r"^completed 100% completed$", done.stderr, re.MULTILINE)
     assert re.search(rf"results in {re.escape(str(sqlite_pipeline.data_root))}/tasks/{UUID}", done.stderr)
 

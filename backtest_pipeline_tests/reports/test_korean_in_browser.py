@@ -50,6 +50,7 @@ def test_the_switch_changes_headings_metrics_and_trades_and_is_kept(browser: Bro
     expect(page.locator("[data-metric=sharpe]").locator("..").locator("span")).to_have_text("샤프 지수")
     expect(page.locator("#trades-table th[data-column=pnl]")).to_have_text("손익")
     expect(page.locator("table.months thead th").nth(1)).to_have_text("1월")
+    expect(page.locator("[data-metric=max_drawdown]").locator("..").locator("small")).to_contain_text("일")
     page.reload()
     expect(page.locator("html")).to_have_attribute("lang", "ko")
     page.get_by_role("button", name="English").click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,14 @@ from backtest_pipeline.model.manifest import ResultFile
 from backtest_pipeline.reports.sections import CANDLES_GONE
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline_tests.reports.made import OTHER_TASK, TASK, candles_of, manifest_of, walk
+from backtest_pipeline_tests.reports.made import (
+    OTHER_TASK,
+    TASK,
+    candles_of,
+    manifest_of,
+    walk,
+    without_translations,
+)
 
 UNKNOWN = "2f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
 

@@ -22,7 +22,7 @@ from backtest_pipeline.cli.space_options import parsed_space
 from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.checks import looks_ahead
 from backtest_pipeline.model.counted import counted
-from backtest_pipeline.model.metric_catalog import METRICS, shown
+from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_with_unit, unit_of
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.sdk.sweep_results import best_trials
@@ -123,8 +123,8 @@ def print_sweep(manifest: Manifest) -> None:
     """Prints the best trial's metrics, and tells of the others."""
     title = "first trial (looks ahead)" if looks_ahead(manifest.checks) else "best trial"
     print_table(
-        ("metric", title),
-        [(name, shown(name, value)) for name, value in manifest.metrics.items()],
+        ("metric", title, "unit"),
+        [(name, shown(name, value), unit_of(name)) for name, value in manifest.metrics.items()],
         right=[title],
     )
     tell_of_sweep(manifest)
@@ -155,7 +155,7 @@ def _print_best(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
             f"{row['rank']:,}",
             str(row["trial"]),
             *("none" if row[key] is None else _plain(row[key]) for key in keys),
-            *(shown(name, row[name]) for name in metrics),
+            *(shown_with_unit(name, row[name]) for name in metrics),
         )
         for row in rows
     ]
