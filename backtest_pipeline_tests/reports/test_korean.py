@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from backtest_pipeline import IntRange
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.metric_korean import KOREAN_FAMILIES, KOREAN_METRICS
 from backtest_pipeline.reports.bilingual import korean_texts, mark_of_metric, said
 from backtest_pipeline.reports.comparison import comparison_html
 from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.report import report_html
+from backtest_pipeline.workflows.render_sweep_report import sweep_report
 from backtest_pipeline_tests.reports.made import backtest, candles_of, walk
+from backtest_pipeline_tests.reports.made_sweep import stored, sweep_of, table_of
 
 HANGUL = re.compile("[가-힣]")
 
@@ -67,6 +71,14 @@ def test_every_metric_and_family_has_a_korean_name_and_explanation() -> None:
 @pytest.mark.parametrize("kind", ["report", "without candles", "comparison"])
 def test_every_heading_and_marked_text_has_a_korean_one(kind: str) -> None:
     found = _Said(_reports()[kind])
+    assert found.unmarked_headings == []
+    assert [text for text in found.marked if text and text not in korean_texts()] == []
+    assert len(found.marked) > 40
+
+
+def test_every_heading_and_marked_text_of_a_sweep_s_report_has_a_korean_one(tmp_path: Path) -> None:
+    asked = sweep_of({"params.fast": IntRange(2, 6), "params.slow": [10, 20]})
+    found = _Said(sweep_report(tmp_path, stored(tmp_path, asked, table_of(asked))).decode())
     assert found.unmarked_headings == []
     assert [text for text in found.marked if text and text not in korean_texts()] == []
     assert len(found.marked) > 40
