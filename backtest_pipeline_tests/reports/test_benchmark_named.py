@@ -87,11 +87,13 @@ def test_a_stored_result_is_drawn_with_its_benchmark_unless_those_candles_have_c
 ) -> None:
     page, left_out = rendered_report(data_root, "UTC", TASK)
     assert left_out == []
-    assert "<span>BETA</span>" in page.decode()
+    assert '<span>BETA</span><i class="line loss">' in page.decode()
     store_candles(data_root, wandering("BETA", seed=3))
     page, left_out = rendered_report(data_root, "UTC", TASK)
     assert [note.partition(" ")[0] for note in left_out] == ["BETA"]
-    assert "<span>BETA</span>" not in page.decode()
+    assert '<span>BETA</span><i class="line loss">' not in page.decode(), (
+        "its line is not drawn beside the equity"
+    )
 
 
 def test_the_curve_of_a_stored_benchmark_ends_where_the_metric_says(data_root: Path) -> None:
