@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from backtest_pipeline.orchestration.dagster_internals import pooled_sqlite
 from backtest_pipeline.orchestration.dagster_internals.pooled_sqlite import keep_connections
+from backtest_pipeline_tests.polling import until
 
 _ONE_EVENT_LOG = """
 event_log_storage:
@@ -134,6 +136,18 @@ def test_what_another_process_writes_is_seen(instance: dg.DagsterInstance) -> No
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_who_follows_a_run_hears_of_its_events_at_once(instance: dg.DagsterInstance) -> None:
+    run = create_run_for_test(instance, job_name="backtest")
+    _ask_all(instance, run)
+    heard: list[str] = []
+    instance.watch_event_logs(
+        run.run_id, None, lambda entry, _cursor: heard.append(entry.get_dagster_event().message or "")
+    )
+    for number in range(10):
+        instance.report_engine_event(f"number {number}", run)
+        until(partial(heard.__contains__, f"number {number}"), "the event")
 
 
 def test_a_database_that_was_put_back_is_the_one_that_is_asked(

@@ -3,11 +3,15 @@
 Dagster makes an engine and opens the file anew for each question. SQLAlchemy then compiles every statement
 again, and whoever closes the last connection writes SQLite's log back into the file and waits for the disk:
 more than the question itself takes.
+
+Where a connection is kept, a commit writes to the log alone. Dagster's pages follow a run by watching the
+file, so it is touched after a commit.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +31,7 @@ _STORAGES = {
     ),
     "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage": ("SqliteScheduleStorage", "connect"),
 }
-_FILE = "file"
+_FILE, _CHANGES = "file", "changes"
 _has_run_stats_index_cols = SqlRunStorage.has_run_stats_index_cols
 
 
@@ -60,7 +64,7 @@ def _engine(_process: int, url: str, timeout_s: float | None, each_commit_lasts:
 
     @event.listens_for(engine, "connect")
     def opened(connection: Any, record: Any) -> None:
-        record.info[_FILE] = _identity(file)
+        record.info.update({_FILE: _identity(file), _CHANGES: 0})
         if not each_commit_lasts:
             connection.execute("PRAGMA synchronous=NORMAL")
 
@@ -69,6 +73,14 @@ def _engine(_process: int, url: str, timeout_s: float | None, each_commit_lasts:
         """Has SQLAlchemy open the file that is there now, where another was put in its place."""
         if record.info.get(_FILE) != _identity(file):
             raise DisconnectionError
+
+    @event.listens_for(engine, "checkin")
+    def given_back(connection: Any, record: Any) -> None:
+        changes = connection.total_changes if connection is not None else 0
+        if changes > record.info.get(_CHANGES, 0):
+            record.info[_CHANGES] = changes
+            with suppress(FileNotFoundError):
+                os.utime(file)
 
     return engine
 
