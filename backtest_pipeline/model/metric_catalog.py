@@ -289,13 +289,9 @@ def shown_with_unit(name: str, value: float | None) -> str:
     return f"{text} {unit.removesuffix('s') if text == '1' else unit}"
 
 
-UNIT_NAMES: dict[Unit, str] = {"money": "quote currency", "days": "days", "bars": "bars"}
-"""What stands in a table's column of units; percent signs stand in the cells, ratios and counts have none."""
-
-
 def unit_of(name: str) -> str:
     """What a metric is counted in, for a column of its own; empty where the number itself says it."""
-    return UNIT_NAMES.get(facts_of(name).unit, "")
+    return {"money": "quote currency", "days": "days", "bars": "bars"}.get(facts_of(name).unit, "")
 
 
 def shown_symbols(symbols: Sequence[str], most: int = 10) -> str:

@@ -170,6 +170,7 @@ def test_an_import_in_any_split_and_order_gives_the_same_store(
 @settings(max_examples=60, deadline=None)
 @given(volumes(), st.lists(HOURS, min_size=1, max_size=40, unique=True))
 def test_an_import_into_any_volume_keeps_what_it_does_not_replace(volume: Volume, hours: list[int]) -> None:
+    hours = list({*hours, hours[0] + 1})  # two bars an hour apart; others would be bars of another length
     imported = _candles(hours).assign(volume=1.0)
     both = pd.concat([volume.candles, imported]).drop_duplicates("timestamp", keep="last")
     with tempfile.TemporaryDirectory() as folder:

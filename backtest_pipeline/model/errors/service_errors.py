@@ -91,8 +91,8 @@ class LockNotAcquired(ServiceError):
         self.lock = lock
         self.waited_s = waited_s
         super().__init__(
-            f"the lock for {lock} is held by somebody else, waited {waited_s:.3g} s; try again, and where "
-            "that goes on, restart the web server and the daemon: one of them hangs"
+            f"the lock for {lock} is held by somebody else, waited {round(waited_s, 2):g} s; try again, and "
+            "where that goes on, restart the web server and the daemon: one of them hangs"
         )
 
 
