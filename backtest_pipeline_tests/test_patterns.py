@@ -22,8 +22,8 @@ MEBIBYTE = 1_048_576
 _LENGTHS = (*range(8, 32, 4), 32, 128, 512, 4_096, 32_768, MEBIBYTE)
 _SHORT = 512
 _LEEWAY, _NOTICED_S, _TICK_S = 3.0, 0.005, 0.000_2
-MOST_S = 5.0
-"""CPU time for a mebibyte on a slow machine; what is linear takes some hundredths, quadratic hours."""
+MOST_S = 2.0
+"""CPU time for a mebibyte; what is linear takes some hundredths."""
 
 _FUNCTIONS = {"compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn"}
 

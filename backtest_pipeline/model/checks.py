@@ -26,6 +26,11 @@ def all_passed(checks: Any) -> bool | None:
     return all(found) if found else None
 
 
+def any_failed(checks: Any) -> bool:
+    """Whether a check of a result has failed; such a result is the best in nothing."""
+    return all_passed(checks) is False
+
+
 def named_with_checks(name: str, checks: Mapping[str, Any]) -> str:
     """Return what a result is called, and what is wrong with the result beside it."""
     return f"{name} ({LOOKS_AHEAD})" if looks_ahead(checks) else name

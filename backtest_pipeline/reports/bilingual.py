@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 
-from backtest_pipeline.model.metric_catalog import METRICS, facts_of, shown
+from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_with_unit
 from backtest_pipeline.model.metric_korean import korean_of_metrics
 from backtest_pipeline.reports.korean import KOREAN_TEXTS
 from backtest_pipeline.reports.markup import escaped
@@ -54,7 +54,6 @@ def mark(template: str, *values: object) -> str:
 
 def mark_of_metric(name: str, value: float | None) -> str:
     """The attributes of an element that shows a metric with its unit; none for units that are signs."""
-    text, unit = shown(name, value), facts_of(name).unit
-    if value is None or unit not in {"days", "bars"}:
-        return ""
-    return mark(f"{{0}} {unit.removesuffix('s') if text == '1' else unit}", text)
+    text = shown(name, value)
+    unit = shown_with_unit(name, value).removeprefix(text)
+    return mark(f"{{0}}{unit}", text) if unit else ""

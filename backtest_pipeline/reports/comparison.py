@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import DataRange1d
 
-from backtest_pipeline.model.checks import all_passed
+from backtest_pipeline.model.checks import any_failed
 from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown_with_unit
 from backtest_pipeline.reports.bilingual import mark_of_metric, said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
@@ -34,7 +34,7 @@ def comparison_html(results: Mapping[str, BacktestResult]) -> str:
         results: by the name under which each is shown, at least one.
     """
     metrics = {name: one.metrics for name, one in results.items()}
-    doubted = {name for name, one in results.items() if all_passed(one.checks) is False}
+    doubted = {name for name, one in results.items() if any_failed(one.checks)}
     benchmark = common_benchmark(one.request.benchmark for one in results.values())
     requests = {name: one.request.to_dict() for name, one in results.items()}
     body = "\n".join(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.checks import all_passed, named_with_checks
+from backtest_pipeline.model.checks import any_failed, named_with_checks
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
@@ -70,7 +70,7 @@ def sweep_comparison_html(sweeps: Mapping[str, ComparedSweep]) -> str:
     """
     requests = {name: one.request.to_dict() for name, one in sweeps.items()}
     metrics = {name: one.manifest.metrics for name, one in sweeps.items()}
-    doubted = {name for name, one in sweeps.items() if all_passed(one.manifest.checks) is False}
+    doubted = {name for name, one in sweeps.items() if any_failed(one.manifest.checks)}
     known = {name: of for name, of in metrics.items() if of}
     with_curve = {name: one for name, one in sweeps.items() if one.curve is not None}
     body = "\n".join(

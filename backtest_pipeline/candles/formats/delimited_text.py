@@ -20,7 +20,7 @@ BLANK_LINES = re.compile(rb"^[ \t,;|\"]*\n", re.MULTILINE)
 BLANK_STARTS = (b"\n", b" ", b"\t", b",", b";", b"|", b'"')
 BLANK = b' \t,;|"'
 SUMMARY_WORDS = {"total", "totals", "sum", "average", "avg", "mean", "합계", "평균", "合計", "平均", "合计"}
-LABEL = re.compile(r"[^\W\d]{3,20}( [^\W\d]{1,20}){0,3} ?:")
+LABEL = re.compile(r"\b[^\W\d]{3,20}( [^\W\d]{1,20}){0,3} ?:")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # Arrow wants a row inside one block.
 LONGEST_LINE_BYTES = 100_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.checks import all_passed
+from backtest_pipeline.model.checks import any_failed
 from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown
 from backtest_pipeline.reports.charts.palette import SERIES
 from backtest_pipeline.reports.comparison import best, request_differences
@@ -55,18 +55,13 @@ def comparison_page(
     )
 
 
-def believed(result: BacktestResult) -> bool:
-    """Whether no check of a result has failed; one that has is never the best."""
-    return all_passed(result.checks) is not False
-
-
 def _heads(results: Mapping[str, BacktestResult], words: Wording, prefix: str) -> str:
     cells = []
     for place, (task_id, one) in enumerate(results.items()):
         why = words("Look-ahead was found: do not believe these numbers.")
         mark = (
             ""
-            if believed(one)
+            if not any_failed(one.checks)
             else f'<br><span class="warning" title="{why}">⚠ {words("a check failed")}</span>'
         )
         cells.append(
@@ -99,7 +94,7 @@ def _differences(results: Mapping[str, BacktestResult], heads: str, words: Wordi
 
 def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
     names = list(dict.fromkeys(name for one in results.values() for name in one.metrics))
-    doubted = {task_id for task_id, one in results.items() if not believed(one)}
+    doubted = {task_id for task_id, one in results.items() if any_failed(one.checks)}
     benchmark = common_benchmark(one.request.benchmark for one in results.values())
     rows = []
     for name in names:
