@@ -9,8 +9,7 @@ from backtest_pipeline.cli.asking import ANSWERED
 from backtest_pipeline.cli.output import stderr
 from backtest_pipeline.model.errors import ServiceError
 from backtest_pipeline.sdk.client import BacktestClient
-
-FIRST_PATIENCE_S = 1.0
+from backtest_pipeline.sdk.transport import FIRST_CONTACT_S
 
 
 def connected(*, patience_s: float = 10.0) -> BacktestClient:
@@ -26,7 +25,7 @@ def connected(*, patience_s: float = 10.0) -> BacktestClient:
             stderr.print(f"trying again: {error}", highlight=False, markup=False, soft_wrap=True)
 
     return BacktestClient(
-        on_retry=report, patience_s=patience_s, first_patience_s=min(patience_s, FIRST_PATIENCE_S)
+        on_retry=report, patience_s=patience_s, first_patience_s=min(patience_s, FIRST_CONTACT_S)
     )
 
 

@@ -91,7 +91,7 @@ def report_html(
             equity_section(request.benchmark, with_benchmark=held is not None),
             price_section(result, given, _pane_titles(drawings or {})),
             drawdowns_section(drawdowns, request.timeframe),
-            returns_section(result, days, figures),
+            returns_section(result, days, figures, with_benchmark=held is not None),
             rolling_section(result, figures),
             trades_section(result),
             metrics_section(result),

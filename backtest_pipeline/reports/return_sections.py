@@ -56,14 +56,16 @@ def _moment(moment: np.datetime64, timeframe: Timeframe) -> str:
 
 
 def returns_section(
-    result: BacktestResult, days: NDArray[np.datetime64], figures: Mapping[str, figure]
+    result: BacktestResult,
+    days: NDArray[np.datetime64],
+    figures: Mapping[str, figure],
+    *,
+    with_benchmark: bool,
 ) -> str:
     """Months, years, and how the returns of bars and trades are spread."""
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
-    legend = (
-        '<p class="legend"><i class="line equity"></i><span data-said>equity</span>'
-        f"{benchmark_legend(result.request.benchmark)}</p>"
-    )
+    held = benchmark_legend(result.request.benchmark) if with_benchmark else ""
+    legend = f'<p class="legend"><i class="line equity"></i><span data-said>equity</span>{held}</p>'
     months = months_table(monthly_returns(days, equity, result.request.initial_cash))
     histogram = f'{OUTLIERS}<div id="histogram"></div>' if "histogram" in figures else NO_TRADES
     still = '<p class="note" data-said>The equity never moved.</p>'

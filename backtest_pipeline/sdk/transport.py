@@ -22,7 +22,7 @@ from backtest_pipeline.sdk.refusals import refusal_of_answer, sentence_of
 
 _TIMEOUT_S, _CONNECT_S, _LEAST_CONNECT_S = 30.0, 5.0, 1.5
 FIRST_CONTACT_S = 1.0
-"""How long the first connection may take: with a command's start, two seconds until its message."""
+"""How long a server that has never answered is waited for: two seconds with a command's start."""
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0

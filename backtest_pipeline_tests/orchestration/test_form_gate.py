@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dagster._core.definitions.selector import JobSubsetSelector
 
-from backtest_pipeline.orchestration.dagster_internals import form_gate
+from backtest_pipeline.orchestration.dagster_internals import form_gate, submission_channel
 
 FORM: dict[str, Any] = {"symbols": ["TSLA"], "start": "2020-13-01", "strategy": {"sma_cross": {}}}
 
@@ -23,7 +23,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def check(answer: dict[str, Any], job: str = "backtest") -> Any:
         monkeypatch.setattr(form_gate, "validate_pipeline_config", valid)
-        monkeypatch.setattr(form_gate, "ask", lambda *_, within_s: answer)
+        monkeypatch.setattr(submission_channel, "ask", lambda *_, within_s: answer)
         selector = JobSubsetSelector(
             location_name="ours", repository_name="__repository__", job_name=job, op_selection=None
         )

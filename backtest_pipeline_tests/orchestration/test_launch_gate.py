@@ -10,7 +10,7 @@ from dagster._core.definitions.selector import JobSubsetSelector
 from dagster_graphql.implementation.utils import ExecutionMetadata, ExecutionParams
 
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.orchestration.dagster_internals import launch_gate
+from backtest_pipeline.orchestration.dagster_internals import launch_gate, submission_channel
 
 ASKED: dict[str, Any] = {"strategy": {"sma_cross": {}}}
 RESOLVED = {"strategy": {"sma_cross": {"fast": 10, "slow": 20}}}
@@ -31,7 +31,7 @@ def _created_from(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], launc
         asked.append((location, question))
         return answer
 
-    monkeypatch.setattr(launch_gate, "ask", ask)
+    monkeypatch.setattr(submission_channel, "ask", ask)
     monkeypatch.setattr(launch_gate, "create_valid_pipeline_run", lambda _context, _job, given: given)
     created = launch_gate._created(SimpleNamespace(), SimpleNamespace(), launch)  # type: ignore[arg-type]
     job = launch.selector.job_name

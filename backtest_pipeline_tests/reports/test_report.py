@@ -143,6 +143,7 @@ def test_without_candles_the_report_says_so_and_keeps_the_rest() -> None:
     page = report_html(result, None)
     assert CANDLES_GONE in page
     assert _Page(page).data("candles") == {}
+    assert 'class="line benchmark"' not in page  # nothing is drawn that it would explain
     assert "Monthly returns" in page
     assert shown("sharpe", result.metrics["sharpe"]) in page
 

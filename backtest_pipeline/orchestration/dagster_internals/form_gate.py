@@ -20,13 +20,11 @@ from dagster_graphql.schema.roots import query
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.dagster_internals.compat import replace, uses
-from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask
+from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask_to_resolve
 
 if TYPE_CHECKING:
     from dagster._core.definitions.selector import JobSubsetSelector
     from dagster._core.remote_representation.external import RemoteJob
-
-ANSWERS_WITHIN_S = 5
 
 uses(GrapheneRunConfigValidationInvalid, "for_validation_errors")
 
@@ -45,11 +43,7 @@ async def _validated(graphene_info: Any, selector: JobSubsetSelector, run_config
     valid = await validate_pipeline_config(graphene_info, selector, run_config)
     if selector.job_name not in tags.TASK_JOBS or not isinstance(run_config, Mapping):
         return valid
-    question = {"resolve": dict(run_config), "job": selector.job_name}
-    workspace = graphene_info.context
-    answer = await asyncio.to_thread(
-        ask, selector.location_name, workspace, question, within_s=ANSWERS_WITHIN_S
-    )
+    answer = await asyncio.to_thread(ask_to_resolve, selector, graphene_info.context, run_config)
     if not answer.get("refused"):
         return valid
     job = await get_remote_job_or_raise(graphene_info, selector)

@@ -11,14 +11,12 @@ from dagster_graphql.implementation.utils import ExecutionParams
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.orchestration.dagster_internals.compat import replace
-from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask
+from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask_to_resolve
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
     from dagster._core.remote_representation.external import RemoteJob
     from dagster._core.workspace.context import BaseWorkspaceRequestContext
-
-ANSWERS_WITHIN_S = 5
 
 
 def install() -> None:
@@ -48,8 +46,7 @@ def resolved(workspace: BaseWorkspaceRequestContext, asked: ExecutionParams) -> 
     Raises:
         RequestInvalid: the request cannot be run.
     """
-    question = {"resolve": dict(asked.run_config), "job": asked.selector.job_name}
-    answer = ask(asked.selector.location_name, workspace, question, within_s=ANSWERS_WITHIN_S)
+    answer = ask_to_resolve(asked.selector, workspace, asked.run_config)
     if answer.get("refused"):
         raise RequestInvalid([(str(field), str(problem)) for field, problem in answer["refused"]])
     config = answer.get("config")

@@ -18,9 +18,12 @@ from dagster._grpc.client import DagsterGrpcClient
 from backtest_pipeline.orchestration.dagster_internals.compat import uses
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.selector import JobSubsetSelector
     from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
 Answers: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+_RESOLVED_WITHIN_S = 5
 
 _QUESTION, _ANSWER = "backtest_pipeline asks: ", "backtest_pipeline answers: "
 _log = logging.getLogger(__name__)
@@ -53,6 +56,20 @@ def ask(
         _log.info("the code server of %s has not answered about a submission: %s", location, reason)
         return {}
     return dict(answer)
+
+
+def ask_to_resolve(
+    selector: JobSubsetSelector, workspace: BaseWorkspaceRequestContext, run_config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the code server says of a request: `config`, the request resolved, or `refused`, its problems.
+
+    Args:
+        selector: the job that is to run it, and its code location.
+        workspace: where this process finds that.
+        run_config: the request, as the job's configuration has it.
+    """
+    question = {"resolve": dict(run_config), "job": selector.job_name}
+    return ask(selector.location_name, workspace, question, within_s=_RESOLVED_WITHIN_S)
 
 
 def answers_of(module: str) -> Answers | None:
