@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.model.checks import any_failed
-from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown
+from backtest_pipeline.model.metric_catalog import common_benchmark
 from backtest_pipeline.reports.charts.palette import SERIES
-from backtest_pipeline.reports.comparison import best, request_differences
-from backtest_pipeline.reports.html_tables import plain, tone
+from backtest_pipeline.reports.compared_metrics import metric_rows
+from backtest_pipeline.reports.comparison import request_differences
+from backtest_pipeline.reports.html_tables import plain
 from backtest_pipeline.reports.report_statistics import days_of, monthly_returns
-from backtest_pipeline.web.pages.html_document import name_of, outside
+from backtest_pipeline.web.pages.html_document import name_of, outside, wide
 from backtest_pipeline.web.pages.svg_curves import polyline, thinned
 from backtest_pipeline.web.pages.wording import Wording
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.result import BacktestResult
 
-MOST_COMPARED = 8
 _POINTS, _WIDTH, _HEIGHT = 600, 1_000, 320
 _MOST_MONTHS = 240
 
@@ -89,31 +89,26 @@ def _differences(results: Mapping[str, BacktestResult], heads: str, words: Wordi
         + "</tr>"
         for field, values in ordered
     )
-    return f'<div class="wide"><table>{heads}<tbody>{rows}</tbody></table></div>'
+    return wide(f"<table>{heads}<tbody>{rows}</tbody></table>", words)
 
 
 def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
-    names = list(dict.fromkeys(name for one in results.values() for name in one.metrics))
+    metrics = {task_id: one.metrics for task_id, one in results.items()}
     doubted = {task_id for task_id, one in results.items() if any_failed(one.checks)}
     benchmark = common_benchmark(one.request.benchmark for one in results.values())
     rows = []
-    for name in names:
-        values = {task_id: one.metrics.get(name) for task_id, one in results.items()}
-        winners = best(name, values, doubted)
+    for row in metric_rows(metrics, doubted, benchmark):
         cells = "".join(
-            f'<td class="number {tone(name, value)}{" best" if task_id in winners else ""}">'
-            f"{'★ ' if task_id in winners else ''}{outside(shown(name, value))}</td>"
-            for task_id, value in values.items()
+            f'<td class="number {cell.tone}{" best" if cell.is_best else ""}">'
+            f"{'★ ' if cell.is_best else ''}{outside(words.value(row.name, cell.value))}</td>"
+            for cell in row.cells
         )
-        facts = facts_of(name, benchmark)
         rows.append(
-            f'<tr title="{outside(words.of_metric(facts.meaning))}">'
-            f'<th scope="row">{outside(words.of_metric(facts.title))}</th>{cells}</tr>'
+            f'<tr title="{outside(words.of_metric(row.facts.meaning))}">'
+            f'<th scope="row">{outside(words.of_metric(row.facts.title))}</th>{cells}</tr>'
         )
-    return (
-        f'<p class="note">★ {words("best")}</p>'
-        f'<div class="wide"><table>{heads}<tbody>{"".join(rows)}</tbody></table></div>'
-    )
+    table = f"<table>{heads}<tbody>{''.join(rows)}</tbody></table>"
+    return f'<p class="note">★ {words("best")}</p>{wide(table, words)}'
 
 
 def _curves(
@@ -176,10 +171,8 @@ def _months(results: Mapping[str, BacktestResult], heads: str, words: Wording) -
             kind = "" if not value else ("gain" if value > 0 else "loss")
             cells.append(f'<td class="number {kind}">{"-" if value is None else f"{value:z.2%}"}{apart}</td>')
         rows.append(f'<tr><th scope="row">{month[0]}-{month[1]:02d}</th>{"".join(cells)}</tr>')
-    return (
-        f'<p class="note">({words("difference to the first")})</p>'
-        f'<div class="wide"><table>{heads}<tbody>{"".join(rows)}</tbody></table></div>'
-    )
+    table = f"<table>{heads}<tbody>{''.join(rows)}</tbody></table>"
+    return f'<p class="note">({words("difference to the first")})</p>{wide(table, words)}'
 
 
 def _by_month(result: BacktestResult) -> dict[tuple[int, int], float]:
