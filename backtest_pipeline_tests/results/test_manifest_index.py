@@ -21,7 +21,7 @@ from backtest_pipeline.results.manifest_index import ManifestIndex
 from backtest_pipeline.results.task_filter import Order, TaskFilter
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline_tests.results.published import TASK, publish, rewrite, wandering
+from backtest_pipeline_tests.results.published import TASK, publish, wandering
 
 SYMBOLS = ("AAPL", "AAPLX", "BTC-USD", "IBM")
 
@@ -235,34 +235,6 @@ def test_a_manifest_that_cannot_be_read_is_passed_over(data_root: Path) -> None:
     assert len(found) == 299
 
 
-def test_the_span_is_what_was_asked_for_as_far_as_there_were_candles(tmp_path: Path) -> None:
-    wandering_200_days = wandering(start="2020-01-01", bars=200)  # the last one opens on 2020-07-18
-    publish(tmp_path, wandering_200_days, request={"start": "2020-03-01", "end": "2031-01-01"})
-    index = ManifestIndex(Layout(tmp_path))
-    [row] = index.find(TaskFilter(), Order()).rows
-    assert (row["first_day"], row["last_day"]) == ("2020-03-01", "2020-07-18")
-    assert _found(index, TaskFilter(first_day="2020-03-01", last_day="2020-07-18"), Order()) == [TASK]
-    assert _found(index, TaskFilter(first_day="2020-03-02"), Order()) == []
-    assert _found(index, TaskFilter(last_day="2020-07-17"), Order()) == []
-
-
-def test_a_sweep_says_how_many_trials_it_had_and_how_good_its_best_is(data_root: Path) -> None:
-    task_id = next(iter(read_catalog(Layout(data_root)).manifests))
-
-    def searched(manifest: dict[str, Any]) -> None:
-        manifest |= {"kind": "sweep", "metrics": {"sharpe": 9.0}}
-        manifest["request"]["objective"] = "sharpe"
-        manifest["summary"] = {"trials": {"completed": 70, "invalid": 20, "failed": 10, "ranked": 65}}
-
-    rewrite(data_root, searched, task_id)
-    index = ManifestIndex(Layout(data_root))
-    first = index.find(TaskFilter(kind="sweep"), Order("best_objective")).rows[0]
-    assert first["task_id"] == task_id
-    assert (first["trials"], first["ranked"]) == (100, 65)  # 70 + 20 + 10 were tried
-    assert (first["objective"], first["best_objective"]) == ("sharpe", 9.0)
-    assert index.find(TaskFilter(), Order("trials")).rows[0]["task_id"] == task_id
-
-
 def test_the_first_look_blocks_nobody_and_says_how_far_it_is(
     data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,22 +259,3 @@ def test_the_first_look_blocks_nobody_and_says_how_far_it_is(
     while not page.complete:
         page = index.find(TaskFilter(), Order())
     assert page.total == 300
-
-
-@pytest.mark.parametrize(
-    "spoiled",
-    [
-        {"kind": "<b>"},
-        {"status": "<b>"},
-        {"timeframe": {"of": 1}},
-        {"user": ["x"]},
-        {"duration_ms": 2**80},
-        {"metrics": {"sharpe": 10**400}},
-        {"summary": {"trials": {"completed": "many"}}},
-        {"candles": [{"symbol": "AAPL"}]},
-    ],
-)
-def test_one_manifest_that_nobody_expects_stops_no_other(data_root: Path, spoiled: dict[str, Any]) -> None:
-    task_id = next(iter(read_catalog(Layout(data_root)).manifests))
-    rewrite(data_root, lambda manifest: manifest.update(spoiled), task_id)
-    assert len(_found(ManifestIndex(Layout(data_root)), TaskFilter(), Order())) in {299, 300}
