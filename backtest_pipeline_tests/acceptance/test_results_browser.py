@@ -115,7 +115,7 @@ def test_results_are_found_and_compared_by_keyboard(
         page.keyboard.press("Space")
     page.get_by_role("button", name=compare).focus()
     page.keyboard.press("Enter")
-    expect(page.locator("svg.curves polyline")).to_have_count(6)  # each with its benchmark
+    expect(page.locator("svg.curves polyline")).to_have_count(4)  # three and their benchmark
     expect(page.locator(".best").first).to_be_visible()
     _fits(page, width)
     _picture(page, f"comparison-{name}")
@@ -217,6 +217,7 @@ def test_sweeps_are_listed_compared_with_one_another_and_not_with_backtests(
     expect(rows).to_have_count(2)
     expect(rows.nth(0)).to_contain_text("26 ")  # fast from 5 to 30
     expect(rows.nth(1)).to_contain_text("16 ")  # from 5 to 20
+    expect(page.locator("svg.spark")).to_have_count(2)
     _picture(page, f"sweeps-{name}")
     for tick in page.locator('input[name="task"]').all():
         tick.check()

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -166,6 +167,13 @@ def test_a_comparison_says_first_what_differs_and_draws_the_benchmark(data_root:
     months = text[text.index("Monthly returns") :]
     assert "difference to the first" in months
     assert get(app, "/results/compare").status == 400
+
+
+def test_a_benchmark_that_all_have_is_drawn_once(data_root: Path) -> None:
+    app = server(data_root, benchmark=lambda result: 2.0 * np.arange(1, len(result.equity) + 1))
+    text = get(app, f"/results/compare?task={TASK}&task={OTHER}").body.decode()
+    assert text.count("<polyline") == 3
+    assert text.count('class="dashed shared"') == 1
 
 
 def test_pinning_keeps_a_task_and_is_refused_to_viewers_and_foreign_pages(data_root: Path) -> None:

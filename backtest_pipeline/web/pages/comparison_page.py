@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.result import BacktestResult
+
+    _Line = tuple[NDArray[np.float64], NDArray[np.float64], str]  # moments, values, attributes
 
 _POINTS, _WIDTH, _HEIGHT = 600, 1_000, 320
 _MOST_MONTHS = 240
@@ -114,19 +116,20 @@ def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) 
 def _curves(
     results: Mapping[str, BacktestResult], benchmarks: Mapping[str, NDArray[np.float64]], words: Wording
 ) -> str:
-    lines: list[tuple[NDArray[np.float64], NDArray[np.float64], str]] = []
+    lines: list[_Line] = []
+    dashed: list[_Line] = []
     for place, (task_id, one) in enumerate(results.items()):
         colour = SERIES[place % len(SERIES)]
         stamps = one.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
         moments = stamps.astype(np.int64).astype(np.float64)  # exact until the year 2255
-        curves = [("", one.equity["equity"].to_numpy(dtype=np.float64))]
+        near = thinned(moments, _POINTS)
+        cash = one.request.initial_cash
+        equity = one.equity["equity"].to_numpy(dtype=np.float64)
+        lines.append((near, thinned(equity, _POINTS) / cash, f'stroke="{colour}"'))
         if task_id in benchmarks:
-            curves.append((' class="dashed"', benchmarks[task_id]))
-        for kind, values in curves:
-            attributes = f'stroke="{colour}"{kind}'
-            lines.append(
-                (thinned(moments, _POINTS), thinned(values, _POINTS) / one.request.initial_cash, attributes)
-            )
+            held = thinned(benchmarks[task_id], _POINTS) / cash
+            dashed.append((near, held, f'class="dashed" stroke="{colour}"'))
+    lines += _each_once(dashed)
     first, last = min(of[0][0] for of in lines), max(of[0][-1] for of in lines)
     low, high = min(float(of[1].min()) for of in lines), max(float(of[1].max()) for of in lines)
     drawn = "".join(
@@ -145,12 +148,20 @@ def _curves(
     named = ", ".join(
         dict.fromkeys(one.request.benchmark for one in results.values() if one.request.benchmark)
     )
-    dashed = f" · - - - {words('benchmark')}{f' ({outside(named)})' if named else ''}" if benchmarks else ""
+    legend = f" · - - - {words('benchmark')}{f' ({outside(named)})' if named else ''}" if benchmarks else ""
     return (
         f'<svg class="curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="{words("Equity, from 1.0")}">{drawn}</svg>'
-        f'<p class="note">{days[0]} … {days[1]} · {low:.2f} … {high:.2f}{dashed}</p>'
+        f'<p class="note">{days[0]} … {days[1]} · {low:.2f} … {high:.2f}{legend}</p>'
     )
+
+
+def _each_once(lines: Sequence[_Line]) -> list[_Line]:
+    """Benchmarks, of which one that several results have is drawn once, in grey."""
+    alike: dict[tuple[bytes, bytes], list[_Line]] = {}
+    for line in lines:
+        alike.setdefault((line[0].tobytes(), line[1].tobytes()), []).append(line)
+    return [of[0] if len(of) == 1 else (*of[0][:2], 'class="dashed shared"') for of in alike.values()]
 
 
 def _months(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:

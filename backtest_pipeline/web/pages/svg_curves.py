@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
-from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.storage.layout import BEST, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 _SPARK_POINTS, _SPARK_WIDTH, _SPARK_HEIGHT = 60, 110, 28
 _MOST_KEPT = 5_000
+_EQUITY = "equity.parquet"
 
 
 class Sparklines:
-    """Small curves of the equity, kept while the manifest is the same."""
+    """Small curves of the equity, of a sweep that of its best trial, kept while the manifest is the same."""
 
     def __init__(self, layout: Layout) -> None:
         """Reads from the tasks' folders."""
@@ -45,13 +46,14 @@ class Sparklines:
         return drawn
 
     def _drawn(self, task_id: str, title: str) -> str:
-        path = self._layout.task(task_id) / "equity.parquet"
+        folder = self._layout.task(task_id)
         try:
+            path = next(path for path in (folder / _EQUITY, folder / BEST / _EQUITY) if path.exists())
             with path.open("rb") as file:
                 column = pq.read_table(file, columns=["equity"], use_threads=False, pre_buffer=False)[
                     "equity"
                 ]
-        except (OSError, KeyError, ValueError):  # pyarrow's errors are such
+        except (StopIteration, OSError, KeyError, ValueError):  # pyarrow's errors are such
             return ""
         values = thinned(column.to_numpy().astype(np.float64), _SPARK_POINTS)
         if len(values) < 2 or not np.isfinite(values).all():

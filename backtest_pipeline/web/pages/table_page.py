@@ -74,11 +74,13 @@ def _finished(query: TableQuery, found: TaskRows, sparklines: Sparklines, words:
         metrics.insert(0, query.order.by)
     columns = [
         f'<th scope="col">{words("choose")}</th>',
-        *(_head(name, query, words) for name in ("strategy", "symbols", "state")),
+        *(_head(name, query, words) for name in ("strategy", "kind", "symbols")),
+        f'<th scope="col">{words("parameters")}</th>',
+        _head("state", query, words),
         f'<th scope="col">{words("equity")}</th>',
         *(_head(name, query, words, "number") for name in metrics),
-        f'<th scope="col">{words("parameters")}</th><th scope="col">{words("labels")}</th>',
-        *(_head(name, query, words) for name in ("kind", "first_day", "last_day", "user", "submitted_at")),
+        f'<th scope="col">{words("labels")}</th>',
+        *(_head(name, query, words) for name in ("first_day", "last_day", "user", "submitted_at")),
     ]
     rows = "".join(_row(row, metrics, sparklines, words, prefix) for row in found.rows)
     table = f"<table><thead><tr>{''.join(columns)}</tr></thead><tbody>{rows}</tbody></table>"
@@ -114,13 +116,13 @@ def _row(row: Row, metrics: Sequence[str], sparklines: Sparklines, words: Wordin
     return (
         f'<tr data-task="{outside(row["task_id"])}"><td>{tick}</td>'
         f'<th scope="row">{name_cell(row, words, prefix)}</th>'
+        f"<td>{words(row['kind'])}{_search(row, words)}</td>"
         f'<td class="long">{name_of(", ".join(symbols[:_MOST_SYMBOLS]))}{more} '
         f"{outside(row['timeframe'])}</td>"
+        f'<td class="long">{name_of(", ".join(listed(row["params"])))}</td>'
         f'<td class="long {outside(row["state"])}">{words(row["state"])}{error}</td><td>{spark}</td>'
         + "".join(_metric(name, metrics_of(row), words) for name in metrics)
-        + f'<td class="long">{name_of(", ".join(listed(row["params"])))}</td>'
-        f'<td class="long">{name_of(", ".join(listed(row["labels"])))}</td>'
-        f"<td>{words(row['kind'])}{_search(row, words)}</td>"
+        + f'<td class="long">{name_of(", ".join(listed(row["labels"])))}</td>'
         f"<td>{outside(row['first_day'] or '-')}</td><td>{outside(row['last_day'] or '-')}</td>"
         f"<td>{name_of(row['user'])}</td>"
         f"<td>{outside(row['submitted_at'][:16].replace('T', ' '))}</td></tr>"
