@@ -15,7 +15,7 @@ from backtest_pipeline.reports.comparison import request_differences
 from backtest_pipeline.reports.html_tables import plain
 from backtest_pipeline.reports.report_statistics import days_of, monthly_returns
 from backtest_pipeline.web.pages.html_document import name_of, outside, wide
-from backtest_pipeline.web.pages.svg_curves import polyline, thinned
+from backtest_pipeline.web.pages.svg_curves import level_lines, polyline, thinned
 from backtest_pipeline.web.pages.wording import Wording
 
 if TYPE_CHECKING:
@@ -150,8 +150,9 @@ def _curves(
     )
     legend = f" · - - - {words('benchmark')}{f' ({outside(named)})' if named else ''}" if benchmarks else ""
     return (
-        f'<svg class="curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{words("Equity, from 1.0")}">{drawn}</svg>'
+        f'<svg class="curves" role="img" aria-label="{words("Equity, from 1.0")}">'
+        f'<svg width="100%" height="100%" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none">'
+        f"{drawn}</svg>{level_lines(low, high, _HEIGHT)}</svg>"
         f'<p class="note">{days[0]} … {days[1]} · {low:.2f} … {high:.2f}{legend}</p>'
     )
 
