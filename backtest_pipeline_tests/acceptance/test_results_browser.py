@@ -234,6 +234,21 @@ def test_sweeps_are_listed_compared_with_one_another_and_not_with_backtests(
     page.context.close()
 
 
+def test_dagsters_pages_lead_to_the_results(
+    browser: Browser, sqlite_pipeline: Pipeline, task_ids: list[str], sweep_ids: list[str]
+) -> None:
+    page, _ = _page(browser, sqlite_pipeline.url)
+    page.set_viewport_size({"width": 1400, "height": 900})
+    for job, task_id in (("backtest", task_ids[0]), ("sweep", sweep_ids[0])):
+        page.goto(f"/locations/backtest_pipeline/jobs/{job}")
+        expect(page.locator('a[href="/results"]').first).to_be_visible()
+        page.goto(f"/runs/{task_id}")
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name=f"/results/{task_id}").first.click()
+        expect(opened.value.locator("h1")).to_contain_text("sma_cross")
+    page.context.close()
+
+
 def test_what_runs_is_shown_and_cancelled(browser: Browser, sqlite_pipeline: Pipeline) -> None:
     page, complaints = _page(browser, sqlite_pipeline.url)
     endless = _sweep(
