@@ -14,7 +14,7 @@ from pathlib import Path
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.metric_condition import MetricCondition
 from backtest_pipeline.results.manifest_index import ManifestIndex
-from backtest_pipeline.results.task_filter import Order, TaskFilter
+from backtest_pipeline.results.task_filter import FACTS, Order, TaskFilter
 from backtest_pipeline.storage.layout import Layout
 
 
@@ -36,7 +36,10 @@ def _make(layout: Layout, count: int) -> None:
             "start": None,
             "end": None,
             "request": {"strategy": strategy, "labels": {"team": chance.choice("abc")}},
+            "user": chance.choice(["ann", "bob", None]),
             "timestamps": {"submitted_at": moment, "finished_at": moment},
+            "summary": {},
+            "candles": [],
             "duration_ms": chance.randrange(5_000),
             "attempt": 1,
             "metrics": {name: chance.gauss(0, 1) for name in METRICS},
@@ -60,12 +63,45 @@ def _timed(what: str, work: Callable[[], object], times: int = 5) -> None:
     print(f"{what:<40} {middle:8.1f} ms, of which processor {processor:8.1f} ms")  # noqa: T201  whoever measures reads this
 
 
+def _first_look(index: ManifestIndex, count: int) -> None:
+    """Asks for the table again and again while the manifests are read for the first time."""
+    began, waited = time.perf_counter(), list[float]()
+    while True:
+        asked = time.perf_counter()
+        page = index.find(TaskFilter(), Order())
+        waited.append(1000 * (time.perf_counter() - asked))
+        if page.complete:
+            break
+        time.sleep(0.2)
+    print(f"first look at {count:,} manifests: {time.perf_counter() - began:.1f} s")  # noqa: T201  as above
+    print(  # noqa: T201  as above
+        f"the table asked meanwhile: first {waited[0]:.0f} ms, then middle "
+        f"{sorted(waited)[len(waited) // 2]:.0f} ms, slowest {max(waited[1:], default=0.0):.0f} ms"
+    )
+
+
+def _slowest(index: ManifestIndex, what: str, wanted: TaskFilter) -> None:
+    """Sorts by every column there is, up and down, and names the slowest."""
+    took = {}
+    for by in (*FACTS, *METRICS):
+        for descending in (False, True):
+            began = time.perf_counter()
+            index.find(wanted, Order(by, descending=descending))
+            took[by, "down" if descending else "up"] = 1000 * (time.perf_counter() - began)
+    slowest = max(took, key=lambda one: took[one])
+    middle = sorted(took.values())[len(took) // 2]
+    print(  # noqa: T201  as above
+        f"{what}, by each of {len(took) // 2} columns: middle {middle:.1f} ms, "
+        f"slowest {' '.join(slowest)} {took[slowest]:.1f} ms"
+    )
+
+
 def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout(Path(folder))
         _make(layout, count)
         index = ManifestIndex(layout)
-        _timed(f"first look at {count:,} manifests", index.look, times=1)
+        _first_look(index, count)
         _timed("look, nothing changed", index.look, times=3)
         newest, one = Order(), TaskFilter(strategy="sma_cross")
         good = TaskFilter(conditions=(MetricCondition("sharpe", ">", 1.0),))
@@ -79,6 +115,15 @@ def main(count: int) -> None:
         )
         _timed("a bound on a metric, last page", lambda: index.find(good, Order("symbols"), offset=15_000))
         _timed("last page of all", lambda: index.find(TaskFilter(), newest, offset=count - 50))
+        for what, wanted in {
+            "all": TaskFilter(),
+            "of one symbol": TaskFilter(symbol="SYM7"),
+            "of a symbol nobody has": TaskFilter(symbol="NONE"),
+            "of one user, above a metric": TaskFilter(
+                user="ann", conditions=(MetricCondition("kurtosis", ">", 1.0),)
+            ),
+        }.items():
+            _slowest(index, what, wanted)
         size = (layout.data_root / ".catalog" / "tasks.sqlite").stat().st_size
         print(f"file of {size / 1e6:.0f} MB")  # noqa: T201  whoever measures reads this
         index.close()

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from backtest_pipeline import BacktestClient, BacktestRequest, IntRange, SweepRequest
 from backtest_pipeline.candles.demo import import_demo
@@ -44,8 +44,8 @@ def main() -> None:
                 )
                 _photograph(page, f"{service.url}/tasks/{task_id}/report.html", "report")
                 _photograph(page, comparison.as_uri(), "comparison")
-                _photograph(page, f"{service.url}/results?label=idea%3Dtrend", "results")
                 _photograph_sweeps(page, client, service.url, comparison.parent, settings)
+                _photograph_results(browser, service.url, [task_id, *others])
                 browser.close()
 
 
@@ -62,6 +62,18 @@ def _requests() -> list[BacktestRequest]:
         )
         for strategy, params in ideas.items()
     ]
+
+
+def _photograph_results(browser: Browser, url: str, task_ids: list[str]) -> None:
+    """The table of results, some of them compared, and the table on a telephone that is dark and Korean."""
+    page = browser.new_page(viewport={"width": 1400, "height": 860})
+    _photograph(page, f"{url}/results?label=idea%3Dtrend", "results")
+    ticked = "&".join(f"task={task_id}" for task_id in task_ids)
+    _photograph(page, f"{url}/results/compare?{ticked}", "results-comparison")
+    small = browser.new_page(
+        viewport={"width": 400, "height": 860}, color_scheme="dark", locale="ko-KR", device_scale_factor=1
+    )
+    _photograph(small, f"{url}/results?label=idea%3Dtrend&kind=backtest", "results-narrow")
 
 
 def _photograph_sweeps(

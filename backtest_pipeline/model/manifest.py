@@ -136,6 +136,9 @@ class Manifest(_Record):
     schema_version: Literal[1] = 1
     kind: TaskKind = "backtest"
     task_id: str
+    user: str | None = Field(
+        None, description="who submitted the task; null: nobody had to say, or the version did not record it"
+    )
     status: FinalState
     strategy_id: str
     params: dict[str, JsonValue]

@@ -9,12 +9,13 @@ import numpy as np
 from bokeh.models import DataRange1d
 
 from backtest_pipeline.model.checks import any_failed
-from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown_with_unit
+from backtest_pipeline.model.metric_catalog import common_benchmark, shown_with_unit
 from backtest_pipeline.reports.bilingual import mark_of_metric, said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.timeline import Timeline, add_level
-from backtest_pipeline.reports.html_tables import plain, tone
+from backtest_pipeline.reports.compared_metrics import metric_rows
+from backtest_pipeline.reports.html_tables import plain
 from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.page import page
 
@@ -50,22 +51,6 @@ def comparison_html(results: Mapping[str, BacktestResult]) -> str:
     )
     data = {"charts": embedded(_figures(results)), "palette": {"light": LIGHT, "dark": DARK}}
     return page(f"{len(results)} backtests compared", body, data)
-
-
-def best(name: str, values: Mapping[str, float | None], doubted: Collection[str] = ()) -> set[str]:
-    """Whose value of a metric is the best: all that share it, none where all are equal or none is better.
-
-    Args:
-        name: the metric.
-        values: by result.
-        doubted: results with a check that failed, none of which is the best.
-    """
-    better = facts_of(name).better
-    known = {of: value for of, value in values.items() if value is not None and of not in doubted}
-    if better == "neither" or len(set(known.values())) < 2:
-        return set()
-    top = max(known.values()) if better == "more" else min(known.values())
-    return {of for of, value in known.items() if value == top}
 
 
 def request_differences(requests: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
@@ -135,23 +120,17 @@ def metrics_table(
     metrics: Mapping[str, Metrics], doubted: Collection[str], benchmark: str | None = None
 ) -> str:
     """Every metric of each result, the best of those without a failed check marked."""
-    names = list(dict.fromkeys(name for of in metrics.values() for name in of))
-    by_name = {name: {of: one.get(name) for of, one in metrics.items()} for name in names}
-    names.sort(key=lambda name: len({shown_with_unit(name, value) for value in by_name[name].values()}) == 1)
     rows = []
-    for name in names:
-        values = by_name[name]
-        winners = best(name, values, doubted)
+    for row in metric_rows(metrics, doubted, benchmark):
         cells = "".join(
-            f'<td class="number {"best" if of in winners else ""} {tone(name, value, metrics[of])}"'
-            f"{mark_of_metric(name, value)}>"
-            f"{escaped(shown_with_unit(name, value))}</td>"
-            for of, value in values.items()
+            f'<td class="number {"best" if cell.is_best else ""} {cell.tone}"'
+            f"{mark_of_metric(row.name, cell.value)}>"
+            f"{escaped(shown_with_unit(row.name, cell.value))}</td>"
+            for cell in row.cells
         )
-        facts = facts_of(name, benchmark)
         rows.append(
-            f'<tr title="{escaped(facts.meaning)}" data-said-title>'
-            f'<th scope="row" data-said>{escaped(facts.title)}</th>{cells}</tr>'
+            f'<tr title="{escaped(row.facts.meaning)}" data-said-title>'
+            f'<th scope="row" data-said>{escaped(row.facts.title)}</th>{cells}</tr>'
         )
     return columns_table(list(metrics), rows, "number")
 

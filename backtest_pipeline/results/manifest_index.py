@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from backtest_pipeline.results.index_rows import COLUMNS, INDEXES, TABLE, VERSION, Look, row_of
+from backtest_pipeline.results.index_rows import COLUMNS, TABLE, VERSION, Look, row_of
 from backtest_pipeline.results.task_filter import Order, TaskFilter
 from backtest_pipeline.storage.layout import Layout
 
@@ -24,8 +24,10 @@ Row = Mapping[str, Any]
 _BATCH = 500
 _LOOK_AGAIN_S = 30.0
 _WAIT_S = 0.05
-_FIRST_WAIT_S = 5.0
+_FIRST_WAIT_S = 1.0
 _BUSY_S = 5.0
+_PAGE_BYTES = 16_384
+"""Rows have about 700 bytes; a look at all of them is three times as quick as with SQLite's own 4,096."""
 _UPSERT = f"INSERT OR REPLACE INTO tasks ({','.join(COLUMNS)}) VALUES ({','.join('?' * len(COLUMNS))})"  # noqa: S608  names of ours
 _log = logging.getLogger(__name__)
 
@@ -38,11 +40,15 @@ class TaskRows:
         rows: the tasks of the page.
         total: how many tasks the filter lets through.
         complete: whether every manifest has been read once; `False` while the first look goes on.
+        read: manifests of that first look that have been read.
+        to_read: how many there are.
     """
 
     rows: list[Row]
     total: int
     complete: bool
+    read: int = 0
+    to_read: int = 0
 
 
 class ManifestIndex:
@@ -65,6 +71,8 @@ class ManifestIndex:
         self._signature: object = None
         self._looked_s = float("-inf")
         self._complete = False
+        self._read, self._to_read = 0, 0
+        self._names: dict[str, list[str]] = {}
 
     def find(self, wanted: TaskFilter, order: Order, *, offset: int = 0, limit: int = 50) -> TaskRows:
         """One page of the tasks that a filter lets through.
@@ -80,7 +88,7 @@ class ManifestIndex:
                 f"SELECT * FROM tasks WHERE task_id IN ({chosen}) ORDER BY {order.clause()}",  # noqa: S608  as above
                 [*values, limit, offset],
             )
-        return TaskRows([dict(row) for row in rows], total, self._complete)
+        return TaskRows([dict(row) for row in rows], total, self._complete, self._read, self._to_read)
 
     def rows_of(self, task_ids: Iterable[str]) -> dict[str, Row]:
         """Rows of some tasks, by id, in the order asked; what is unknown is left out."""
@@ -92,15 +100,13 @@ class ManifestIndex:
                     found[task_id] = dict(row)
         return found
 
-    def strategies(self) -> list[str]:
-        """The strategies that tasks have, sorted."""
+    def names(self, column: Literal["strategy", "user"]) -> list[str]:
+        """The strategies that tasks have, or the users who submitted them, sorted."""
+        statement = f"SELECT DISTINCT {column} FROM tasks WHERE problem IS NULL AND {column} > '' ORDER BY 1"  # noqa: S608  names of ours
         with self._lock:
-            return [
-                row[0]
-                for row in self._ask(
-                    "SELECT DISTINCT strategy FROM tasks WHERE problem IS NULL ORDER BY 1", []
-                )
-            ]
+            if column not in self._names:
+                self._names[column] = [row[0] for row in self._ask(statement, [])]
+            return self._names[column]
 
     def look_if_needed(self) -> None:
         """Begins to look at the folders where something may have changed; waits for a moment only."""
@@ -128,7 +134,9 @@ class ManifestIndex:
                 }
             looks = dict(_manifests(self._layout))
             changed = [task_id for task_id, look in looks.items() if known.get(task_id) != look]
+            self._to_read = len(looks)
             for first in range(0, len(changed), _BATCH):
+                self._read = len(looks) - len(changed) + first
                 batch = changed[first : first + _BATCH]
                 rows = [row for task_id in batch if (row := row_of(self._layout, task_id, looks[task_id]))]
                 self._write(_UPSERT, rows)
@@ -136,6 +144,7 @@ class ManifestIndex:
                 "DELETE FROM tasks WHERE task_id = ?", [(one,) for one in known.keys() - looks.keys()]
             )
             self._signature, self._looked_s, self._complete = signature, self._clock(), True
+            self._names.clear()
         except (
             sqlite3.Error
         ) as error:  # another process writes, or the disk is full; the next look tries again
@@ -195,6 +204,7 @@ class ManifestIndex:
             self._database.close()
         self._database, self._inode = None, None
         self._signature, self._complete = None, False
+        self._names.clear()
 
     def _now_signature(self) -> object:
         """Changes whenever a task is published or deleted, or its results are pinned."""
@@ -205,14 +215,13 @@ def _database(path: Path | None) -> sqlite3.Connection:
     database = sqlite3.connect(path or ":memory:", timeout=_BUSY_S, check_same_thread=False)
     try:
         database.row_factory = sqlite3.Row
+        database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a file that is made now
         database.execute("PRAGMA cache_size = -131072")  # kilobytes: 100,000 tasks whole
         database.execute("PRAGMA synchronous = OFF")  # what a crash takes is read again from the manifests
         if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             with database:
                 database.execute("DROP TABLE IF EXISTS tasks")
                 database.execute(TABLE)
-                for statement in INDEXES:
-                    database.execute(statement)
                 database.execute(f"PRAGMA user_version = {VERSION}")
         database.execute("SELECT count(*) FROM tasks WHERE task_id = ''")
     except sqlite3.Error:

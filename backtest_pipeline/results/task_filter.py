@@ -17,6 +17,11 @@ FACTS = (
     "symbols",
     "kind",
     "timeframe",
+    "user",
+    "first_day",
+    "last_day",
+    "trials",
+    "best_objective",
     "submitted_at",
     "finished_at",
     "duration_ms",
@@ -34,6 +39,9 @@ class TaskFilter:
         kind: `backtest` or `sweep`.
         strategy: the strategy's name.
         symbol: a symbol among the task's.
+        user: who submitted it.
+        first_day: nothing before that day was backtested, `2026-01-31`.
+        last_day: nothing after that day was.
         since: submitted on that day or later, `2026-01-31`, in UTC.
         until: submitted on that day or earlier.
         labels: entries `name=value` that the task has.
@@ -46,6 +54,9 @@ class TaskFilter:
     kind: str = ""
     strategy: str = ""
     symbol: str = ""
+    user: str = ""
+    first_day: str = ""
+    last_day: str = ""
     since: str = ""
     until: str = ""
     labels: tuple[str, ...] = ()
@@ -55,32 +66,35 @@ class TaskFilter:
 
     def where(self) -> tuple[str, list[Any]]:
         """The condition and its values."""
-        parts, values = ["problem IS NULL"], list[Any]()
-        for column in ("state", "kind", "strategy"):
-            if wanted := getattr(self, column):
-                parts.append(f"{column} = ?")
-                values.append(wanted)
-        entries = [
-            ("symbols", [self.symbol] if self.symbol else []),
-            ("labels", self.labels),
-            ("params", self.params),
+        single = [
+            (f"{column} {comparison} ?", wanted)
+            for column, comparison, wanted in (
+                ("state", "=", self.state),
+                ("kind", "=", self.kind),
+                ("strategy", "=", self.strategy),
+                ("user", "=", self.user),
+                ("first_day", ">=", self.first_day),
+                ("last_day", "<=", self.last_day),
+                ("submitted_at", ">=", self.since),
+                ("substr(submitted_at, 1, 10)", "<=", self.until),
+                ("pinned", "=", int(self.pinned)),
+            )
+            if wanted
         ]
-        for column, wanted_entries in entries:
-            for entry in wanted_entries:
-                parts.append(f"instr({column}, ?) > 0")
-                values.append(f"{SEPARATOR}{entry}{SEPARATOR}")
-        if self.since:
-            parts.append("submitted_at >= ?")
-            values.append(self.since)
-        if self.until:
-            parts.append("substr(submitted_at, 1, 10) <= ?")
-            values.append(self.until)
-        for one in self.conditions:  # a metric that is none is NULL and meets none of them
-            parts.append(f"{metric_column(one.metric)} {one.comparison} ?")
-            values.append(one.number)
-        if self.pinned:
-            parts.append("pinned = 1")
-        return " AND ".join(parts), values
+        within = [
+            (f"instr({column}, ?) > 0", f"{SEPARATOR}{entry}{SEPARATOR}")
+            for column, entries in (
+                ("symbols", (self.symbol,) if self.symbol else ()),
+                ("labels", self.labels),
+                ("params", self.params),
+            )
+            for entry in entries
+        ]
+        bounds = [  # a metric that is none is NULL and meets none of them
+            (f"{metric_column(one.metric)} {one.comparison} ?", one.number) for one in self.conditions
+        ]
+        wanted: list[tuple[str, Any]] = [*single, *within, *bounds]
+        return " AND ".join(["problem IS NULL", *(text for text, _ in wanted)]), [one for _, one in wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +107,7 @@ class Order:
     def clause(self) -> str:
         """The SQL behind `ORDER BY`; ties are in the order of the tasks' ids."""
         direction = "DESC" if self.descending else "ASC"
-        if self.by in FACTS:  # which every task has
-            return f"{self.by} {direction}, task_id ASC"
-        column = metric_column(self.by)
+        column = self.by if self.by in FACTS else metric_column(self.by)
         return f"{column} {direction} NULLS LAST, task_id ASC"
 
 

@@ -82,6 +82,14 @@ def test_an_attempt_knows_the_ones_before_it_and_when_its_task_was_submitted(
     )
 
 
+def test_a_task_is_the_users_who_submitted_it_whoever_runs_it_again(instance: dg.DagsterInstance) -> None:
+    first = _add(instance)
+    second = _add(instance, first)
+    instance.add_run_tags(first.run_id, {tags.USER: "ann"})
+    instance.add_run_tags(second.run_id, {tags.USER: "bob"})
+    assert Attempt.of(instance, second.run_id).user == "ann"
+
+
 def test_an_attempt_whose_root_is_gone_is_still_one_of_its_task(instance: dg.DagsterInstance) -> None:
     first = _add(instance)
     second = _add(instance, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -57,6 +58,8 @@ def test_a_completed_tasks_manifest_says_what_was_asked_on_what_by_what_and_what
 def test_times_and_attempts_are_the_tasks_and_the_duration_is_the_attempts() -> None:
     manifest, _ = _completed()
     assert (manifest.task_id, manifest.attempt, manifest.run_ids) == (TASK, 2, [TASK, OTHER])
+    assert manifest.user is None
+    assert _completed(replace(SECOND, user="ann"))[0].user == "ann"
     assert manifest.timestamps.submitted_at == NOON
     assert manifest.timestamps.started_at == NOON + timedelta(seconds=88.5)
     assert manifest.duration_ms == 1_500, "90 s - 88.5 s"

@@ -122,6 +122,7 @@ def test_the_run_page_links_the_report_and_shows_the_heatmap(published: tuple[Ta
     store, manifest = published
     shown = sweep_materialization(manifest, REQUEST, store.layout.task(TASK)).metadata
     assert shown["report"].value == f"/tasks/{TASK}/report.html"
+    assert shown["result"].value == f"/results/{TASK}"
     assert shown["heatmap"].value == f"![best sharpe of the trials](/tasks/{TASK}/heatmap.png)"
     assert float(str(shown["sharpe"].value)) == manifest.metrics["sharpe"]
     table = shown["best trials"]

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from backtest_pipeline import BacktestResult
-from backtest_pipeline.reports.comparison import best, comparison_html, request_differences
+from backtest_pipeline.reports.compared_metrics import best
+from backtest_pipeline.reports.comparison import comparison_html, request_differences
 from backtest_pipeline_tests.reports.made import backtest, candles_of, walk
 from backtest_pipeline_tests.reports.test_report import HOSTILE
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import sqlite3
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from backtest_pipeline.model.metric_condition import COMPARISONS, MetricCondition
 from backtest_pipeline.results.catalog import read_catalog
+from backtest_pipeline.results.index_rows import Look, row_of
 from backtest_pipeline.results.manifest_index import ManifestIndex
 from backtest_pipeline.results.task_filter import Order, TaskFilter
 from backtest_pipeline.results.task_store import TaskStore
@@ -34,15 +37,18 @@ def _manifest(chance: random.Random, task_id: str) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "kind": chance.choice(["backtest", "sweep"]),
+        "user": chance.choice([None, "ann", "b'; --"]),
         "task_id": task_id,
         "status": chance.choice(["completed", "failed", "cancelled"]),
         "strategy_id": strategy,
         "params": params,
         "symbols": chance.sample(SYMBOLS, chance.randrange(1, 3)),
         "timeframe": "1d",
-        "start": None,
-        "end": None,
+        "start": chance.choice([None, "2005-01-03", "2010-06-01T09:00:00Z"]),
+        "end": chance.choice([None, "2012-12-31"]),
         "request": {"strategy": strategy, "labels": labels},
+        "candles": [],
+        "summary": {},
         "timestamps": {
             "submitted_at": f"2026-01-{day:02d}T{chance.randrange(24):02d}:00:00.000Z",
             "finished_at": "2026-02-01T00:00:00.000Z",
@@ -86,6 +92,9 @@ def _slowly(manifests: list[dict[str, Any]], wanted: TaskFilter, order: Order) -
             wanted.state in {"", one["status"]}
             and wanted.kind in {"", one["kind"]}
             and wanted.strategy in {"", one["strategy_id"]}
+            and wanted.user in {"", one["user"]}
+            and (not wanted.first_day or (one["start"] or "")[:10] >= wanted.first_day)
+            and (not wanted.last_day or "" < (one["end"] or "") <= wanted.last_day)
             and (not wanted.symbol or wanted.symbol in one["symbols"])
             and (not wanted.since or day >= wanted.since)
             and (not wanted.until or day <= wanted.until)
@@ -102,6 +111,8 @@ def _slowly(manifests: list[dict[str, Any]], wanted: TaskFilter, order: Order) -
     def value(one: dict[str, Any]) -> Any:
         if order.by in one["metrics"]:
             return one["metrics"][order.by]
+        if order.by == "first_day":
+            return one["start"] and one["start"][:10]
         names = {"state": "status", "strategy": "strategy_id"}
         found = {**one, **one["timestamps"]}[names.get(order.by, order.by)]
         return f"\x1f{chr(31).join(found)}\x1f" if order.by == "symbols" else found
@@ -131,6 +142,9 @@ def test_every_filter_and_order_finds_what_reading_everything_finds(data_root: P
         "kind": ["", "", "sweep"],
         "strategy": ["", "sma_cross", "<b>", "nothing' OR 1=1 --"],
         "symbol": ["", "", *SYMBOLS],
+        "user": ["", "", "ann", "b'; --"],
+        "first_day": ["", "", "2005-01-03", "2010-01-01"],
+        "last_day": ["", "", "2012-12-31", "2012-12-30"],
         "since": ["", "2026-01-10"],
         "until": ["", "2026-01-20"],
         "labels": [(), (), ("team=x",), ("team='; DROP TABLE tasks; --",)],
@@ -138,7 +152,7 @@ def test_every_filter_and_order_finds_what_reading_everything_finds(data_root: P
         "conditions": [(), (MetricCondition("sharpe", ">", 0.0),), (MetricCondition("trades", "<=", 25.0),)],
         "pinned": [False, False, True],
     }
-    orders = ["submitted_at", "strategy", "symbols", "state", "duration_ms", "sharpe", "trades"]
+    orders = ["submitted_at", "first_day", "strategy", "symbols", "state", "duration_ms", "sharpe", "trades"]
     sizes = set()
     for _ in range(400):
         wanted = TaskFilter(**{name: chance.choice(values) for name, values in fields.items()})  # type: ignore[arg-type]  # values as the fields have them
@@ -219,3 +233,29 @@ def test_a_manifest_that_cannot_be_read_is_passed_over(data_root: Path) -> None:
     found = _found(ManifestIndex(Layout(data_root)), TaskFilter(), Order())
     assert task_id not in found
     assert len(found) == 299
+
+
+def test_the_first_look_blocks_nobody_and_says_how_far_it_is(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on, reads = threading.Event(), itertools.count()
+
+    def waits_after_120(layout: Layout, task_id: str, look: Look) -> Any:
+        if next(reads) == 120:
+            may_go_on.wait()
+        return row_of(layout, task_id, look)
+
+    monkeypatch.setattr("backtest_pipeline.results.manifest_index.row_of", waits_after_120)
+    monkeypatch.setattr("backtest_pipeline.results.manifest_index._BATCH", 50)
+    monkeypatch.setattr("backtest_pipeline.results.manifest_index._FIRST_WAIT_S", 0.0)
+    index = ManifestIndex(Layout(data_root))
+    try:
+        page = index.find(TaskFilter(), Order())
+        while page.read < 100:
+            page = index.find(TaskFilter(), Order())
+        assert (page.complete, page.total, page.to_read) == (False, 100, 300)  # two batches of 50
+    finally:
+        may_go_on.set()
+    while not page.complete:
+        page = index.find(TaskFilter(), Order())
+    assert page.total == 300

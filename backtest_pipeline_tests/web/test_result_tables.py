@@ -4,68 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.web.access.guard import Guard
-from backtest_pipeline.web.access.hosts import AllowedHosts
-from backtest_pipeline.web.access.identity import Access, parsed_tokens
 from backtest_pipeline.web.pages.live_rows import LiveTask
-from backtest_pipeline.web.pages.own_pages import OwnPages
-from backtest_pipeline.web.pages.result_pages import ResultPages
 from backtest_pipeline.web.pages.results_app import ResultsApp
 from backtest_pipeline.web.pages.wording import Wording
 from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, wandering
-from backtest_pipeline_tests.web.asgi import HOST, JSON, Answer, Recorder, ask, post
-
-FULL = ("authorization", "Bearer full-token-of-the-tests")
-VIEWER = ("authorization", "Bearer viewer-token-of-tests")
-TOKENS = "ann:full:full-token-of-the-tests,vic:viewer:viewer-token-of-tests"
-HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202egnp.\u2066"
-RUNNING = LiveTask(
-    "t", "r", "backtest", "running", 0.42, "computing", "momentum", ["AAPL"], "ann", "2026-01-01"
-)
-
-
-def _server(
-    data_root: Path, *, prefix: str = "", live: Callable[[], list[LiveTask]] = list, benchmark: Any = None
-) -> Guard:
-    layout = Layout(data_root)
-    pages = OwnPages(
-        Recorder(answer=b"behind"),
-        prefix=prefix,
-        results=ResultPages(layout),
-        tables=ResultsApp(layout, prefix=prefix, ttl_days=7, live=live, benchmark=benchmark),
-        checks=list,
-        figures=lambda _: pytest.fail("nobody asked for metrics"),
-    )
-    return Guard(
-        pages, hosts=AllowedHosts("localhost"), access=Access(parsed_tokens(TOKENS)), requests_per_second=0
-    )
-
-
-def _get(app: Any, path: str, *headers: tuple[str, str], as_: tuple[str, str] = FULL) -> Answer:
-    path, _, query = path.partition("?")
-    return ask(app, "GET", path, headers=(HOST, as_, *headers), query=query.encode())
-
-
-class _Elements(HTMLParser):
-    """What a browser would make of a page: tags and attributes."""
-
-    def __init__(self, page: bytes) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page.decode())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+from backtest_pipeline_tests.web.asgi import HOST, JSON, ask, post
+from backtest_pipeline_tests.web.served_results import FULL, HOSTILE, RUNNING, VIEWER, Elements, get, server
 
 
 @pytest.fixture
@@ -76,7 +29,7 @@ def data_root(tmp_path: Path) -> Path:
 
 
 def test_the_table_shows_every_task_with_a_curve_and_a_link(data_root: Path) -> None:
-    page = _get(_server(data_root), "/results")
+    page = get(server(data_root), "/results")
     assert page.status == 200
     text = page.body.decode()
     assert text.count('class="spark"') == 2
@@ -87,7 +40,7 @@ def test_the_table_shows_every_task_with_a_curve_and_a_link(data_root: Path) -> 
 
 
 def test_filters_in_the_address_choose_tasks_and_are_kept_in_every_link(data_root: Path) -> None:
-    text = _get(_server(data_root), "/results?param=fast%3D5&sort=sharpe").body.decode()
+    text = get(server(data_root), "/results?param=fast%3D5&sort=sharpe").body.decode()
     assert OTHER in text
     assert TASK not in text
     heads = re.findall(r'<th scope="col"[^>]*><a href="\?([^"]+)"', text)
@@ -107,34 +60,34 @@ def test_filters_in_the_address_choose_tasks_and_are_kept_in_every_link(data_roo
     ],
 )
 def test_an_address_that_makes_no_sense_is_answered_in_words(data_root: Path, query: str, said: str) -> None:
-    page = _get(_server(data_root), f"/results?{query}")
+    page = get(server(data_root), f"/results?{query}")
     assert page.status == 200
     assert said in page.body.decode() or "0 tasks" in page.body.decode()
 
 
 def test_what_runs_is_shown_with_its_progress_and_only_who_may_launch_can_cancel_it(data_root: Path) -> None:
-    app = _server(data_root, live=lambda: [RUNNING])
-    full, viewer = (_get(app, "/results/live", as_=one).body.decode() for one in (FULL, VIEWER))
+    app = server(data_root, live=lambda: [RUNNING])
+    full, viewer = (get(app, "/results/live", as_=one).body.decode() for one in (FULL, VIEWER))
     assert "42%" in full
     assert 'data-run="r"' in full
     assert "42%" in viewer
     assert "data-action" not in viewer
-    assert "momentum" not in _get(app, "/results/live?strategy=sma_cross").body.decode()
+    assert "momentum" not in get(app, "/results/live?strategy=sma_cross").body.decode()
 
 
 def test_every_page_has_one_strict_policy_and_no_script_or_style_of_its_own(data_root: Path) -> None:
-    app = _server(data_root)
+    app = server(data_root)
     for path in (
         "/results",
         f"/results/{TASK}",
         f"/results/compare?task={TASK}&task={OTHER}",
         "/results/none",
     ):
-        page = _get(app, path)
+        page = get(app, path)
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        elements = _Elements(page.body).tags
+        elements = Elements(page.body).tags
         assert [attributes for tag, attributes in elements if tag == "script"] == [
             {"src": "/results/results.js", "defer": None}
         ]
@@ -142,7 +95,7 @@ def test_every_page_has_one_strict_policy_and_no_script_or_style_of_its_own(data
             assert tag != "style"
             assert not [name for name in attributes if name.startswith("on") or name == "style"]
     for name in ("results.css", "results.js"):
-        assert _get(app, f"/results/{name}").status == 200
+        assert get(app, f"/results/{name}").status == 200
 
 
 def test_hostile_text_is_inert_on_every_page(data_root: Path) -> None:
@@ -156,7 +109,7 @@ def test_hostile_text_is_inert_on_every_page(data_root: Path) -> None:
     live = LiveTask(
         HOSTILE, HOSTILE, "backtest", "running", 0.0, HOSTILE, HOSTILE, [HOSTILE], HOSTILE, HOSTILE
     )
-    app = _server(data_root, live=lambda: [live])
+    app = server(data_root, live=lambda: [live])
     paths = (
         "/results",
         f"/results/{TASK}",
@@ -164,23 +117,23 @@ def test_hostile_text_is_inert_on_every_page(data_root: Path) -> None:
         "/results/live",
     )
     for path in paths:
-        page = _get(app, path)
+        page = get(app, path)
         text = page.body.decode()
         assert "alert(1)" in text or "compare" in path, path
-        tags = _Elements(page.body).tags
+        tags = Elements(page.body).tags
         assert not [one for one in tags if one[0] == "img" or (one[0] == "script" and "src" not in one[1])], (
             path
         )
         assert not [attributes for _, attributes in tags if any(name.startswith("on") for name in attributes)]
         assert "\u202e" not in text
         assert "\u2066" not in text
-    echoed = _get(
+    echoed = get(
         app, "/results?strategy=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&metric=%3Cimg%20src%3Dx%3E"
     ).body
     assert [
-        tag for tag, attributes in _Elements(echoed).tags if tag == "script" and "src" not in attributes
+        tag for tag, attributes in Elements(echoed).tags if tag == "script" and "src" not in attributes
     ] == []
-    assert [tag for tag, _ in _Elements(echoed).tags if tag == "img"] == []
+    assert [tag for tag, _ in Elements(echoed).tags if tag == "img"] == []
 
 
 def test_a_result_whose_check_failed_is_marked_and_never_the_best(data_root: Path) -> None:
@@ -189,12 +142,12 @@ def test_a_result_whose_check_failed_is_marked_and_never_the_best(data_root: Pat
         manifest["metrics"]["sharpe"] = 99.0
 
     rewrite(data_root, looks_ahead)
-    app = _server(data_root)
-    assert _get(app, "/results").body.decode().count("a check failed") == 1
-    assert "a check failed" in _get(app, f"/results/{TASK}").body.decode()
+    app = server(data_root)
+    assert get(app, "/results").body.decode().count("a check failed") == 1
+    assert "a check failed" in get(app, f"/results/{TASK}").body.decode()
     third = "2f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
     publish(data_root, wandering(seed=3), task_id=third)
-    text = _get(app, f"/results/compare?task={TASK}&task={OTHER}&task={third}").body.decode()
+    text = get(app, f"/results/compare?task={TASK}&task={OTHER}&task={third}").body.decode()
     sharpe = re.search(r'<th scope="row">Sharpe ratio</th>(.*?)</tr>', text)
     assert sharpe is not None
     cells = re.findall(r"<td class=\"([^\"]*)\">(.*?)</td>", sharpe[1])
@@ -204,8 +157,8 @@ def test_a_result_whose_check_failed_is_marked_and_never_the_best(data_root: Pat
 
 
 def test_a_comparison_says_first_what_differs_and_draws_the_benchmark(data_root: Path) -> None:
-    app = _server(data_root, benchmark=lambda result: result.equity["equity"].to_numpy() * 1.1)
-    text = _get(app, f"/results/compare?task={TASK}&task={OTHER}").body.decode()
+    app = server(data_root, benchmark=lambda result: result.equity["equity"].to_numpy() * 1.1)
+    text = get(app, f"/results/compare?task={TASK}&task={OTHER}").body.decode()
     differences = text.index("What differs")
     assert differences < text.index("params.fast") < text.index("<h2>Metrics")
     assert text.count("<polyline") == 4
@@ -213,11 +166,18 @@ def test_a_comparison_says_first_what_differs_and_draws_the_benchmark(data_root:
     assert "2020-03" in text
     months = text[text.index("Monthly returns") :]
     assert "difference to the first" in months
-    assert _get(app, "/results/compare").status == 400
+    assert get(app, "/results/compare").status == 400
+
+
+def test_a_benchmark_that_all_have_is_drawn_once(data_root: Path) -> None:
+    app = server(data_root, benchmark=lambda result: 2.0 * np.arange(1, len(result.equity) + 1))
+    text = get(app, f"/results/compare?task={TASK}&task={OTHER}").body.decode()
+    assert text.count("<polyline") == 3
+    assert text.count('class="dashed shared"') == 1
 
 
 def test_pinning_keeps_a_task_and_is_refused_to_viewers_and_foreign_pages(data_root: Path) -> None:
-    app, asked = _server(data_root), {"task_id": TASK, "pinned": True}
+    app, asked = server(data_root), {"task_id": TASK, "pinned": True}
     store = TaskStore(data_root)
     for headers, status in [
         ((HOST, JSON, VIEWER), 403),
@@ -246,37 +206,37 @@ def test_pins_need_a_user_even_where_no_guard_stands_before(data_root: Path) -> 
 
 
 def test_a_task_can_be_launched_again_and_opened_in_the_launchpad(data_root: Path) -> None:
-    full, viewer = (_get(_server(data_root), f"/results/{TASK}", as_=one).body for one in (FULL, VIEWER))
-    [button] = [one for tag, one in _Elements(full).tags if one.get("data-action") == "rerun"]
+    full, viewer = (get(server(data_root), f"/results/{TASK}", as_=one).body for one in (FULL, VIEWER))
+    [button] = [one for tag, one in Elements(full).tags if one.get("data-action") == "rerun"]
     launch = json.loads(button["data-launch"] or "")
     assert launch["selector"]["jobName"] == "backtest"
     assert launch["runConfigData"]["strategy"] == {"sma_cross": {"fast": 3, "slow": 8}}
     assert "/jobs/backtest/playground/setup?config=strategy" in full.decode()
-    assert [one for _, one in _Elements(viewer).tags if "data-action" in one] == []
+    assert [one for _, one in Elements(viewer).tags if "data-action" in one] == []
     assert "You may look only." in viewer.decode()
 
 
 def test_every_listed_file_can_be_taken_and_nothing_else(data_root: Path) -> None:
-    app = _server(data_root)
-    links = re.findall(r'href="([^"]+)" download', _get(app, f"/results/{TASK}").body.decode())
+    app = server(data_root)
+    links = re.findall(r'href="([^"]+)" download', get(app, f"/results/{TASK}").body.decode())
     assert [link.rpartition("/")[2] for link in links] == [
         "signals.parquet", "trades.parquet", "equity.parquet", "manifest.json",
     ]  # fmt: skip
     for link in links:
-        answer = _get(app, link)
+        answer = get(app, link)
         assert answer.status == 200
         assert answer.body == (Layout(data_root).task(TASK) / link.rpartition("/")[2]).read_bytes()
         assert answer.headers["content-disposition"].startswith("attachment")
         assert "sandbox" in answer.headers["content-security-policy"]
     (Layout(data_root).task(TASK) / "private.txt").write_text("secret")
     for name in ("private.txt", "../../../etc/passwd", ".hidden", "", "%2e%2e/x"):
-        assert _get(app, f"/results/{TASK}/files/{name}").status == 404
+        assert get(app, f"/results/{TASK}/files/{name}").status == 404
 
 
 def test_links_keep_the_prefix_of_the_server(data_root: Path) -> None:
-    page = _get(_server(data_root, prefix="/lab"), "/lab/results").body
+    page = get(server(data_root, prefix="/lab"), "/lab/results").body
     addresses = [
-        one[name] for _, one in _Elements(page).tags for name in ("href", "action", "src") if one.get(name)
+        one[name] for _, one in Elements(page).tags for name in ("href", "action", "src") if one.get(name)
     ]
     assert addresses
     assert all(str(one).startswith(("/lab/", "?")) for one in addresses)
@@ -294,16 +254,16 @@ def test_links_keep_the_prefix_of_the_server(data_root: Path) -> None:
 )
 def test_pages_speak_korean_to_who_prefers_it(data_root: Path, accepted: str, language: str) -> None:
     assert Wording(accepted).language == language
-    page = _get(_server(data_root), f"/results/{TASK}", ("accept-language", accepted)).body.decode()
+    page = get(server(data_root), f"/results/{TASK}", ("accept-language", accepted)).body.decode()
     assert f'<html lang="{language}">' in page
     assert ("다시 실행" in page) == (language == "ko")
 
 
 def test_every_page_has_all_its_words_in_korean(data_root: Path) -> None:
-    app = _server(data_root, live=lambda: [RUNNING])
+    app = server(data_root, live=lambda: [RUNNING])
     korean = ("accept-language", "ko")
     for query in ("", "?page=2", "?strategy=nothing", "?since=x"):
-        assert _get(app, f"/results{query}", korean).status == 200
-    assert "월별 수익률" in _get(app, f"/results/compare?task={TASK}&task={OTHER}", korean).body.decode()
-    assert _get(app, "/results/compare", korean).status == 400
-    assert _get(app, "/results/nothing", korean, as_=VIEWER).status == 404
+        assert get(app, f"/results{query}", korean).status == 200
+    assert "월별 수익률" in get(app, f"/results/compare?task={TASK}&task={OTHER}", korean).body.decode()
+    assert get(app, "/results/compare", korean).status == 400
+    assert get(app, "/results/nothing", korean, as_=VIEWER).status == 404

@@ -36,6 +36,8 @@ from backtest_pipeline.web.pages.result_pages import RenderMissing, ResultPages
 from backtest_pipeline.web.pages.results_app import ResultsApp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -92,6 +94,7 @@ def guarded_app(
             ttl_days=settings.task_result_ttl_days,
             live=partial(running_tasks, context.instance),
             benchmark=partial(_benchmark, settings),
+            compare_sweeps=partial(_compared_sweeps, settings),
         ),
         checks=Health(context, settings).checks,
         figures=Counter(context.instance, layout, time.time).figures,
@@ -153,6 +156,13 @@ def _benchmark(settings: Settings, result: BacktestResult) -> NDArray[np.float64
     from backtest_pipeline.workflows import render_report  # noqa: PLC0415  as below
 
     return render_report.benchmark_of(settings.data_root, settings.candle_timezone, result)
+
+
+def _compared_sweeps(settings: Settings, task_ids: Sequence[str]) -> str:
+    from backtest_pipeline.results.task_store import TaskStore  # noqa: PLC0415  as below
+    from backtest_pipeline.workflows.render_sweep_report import sweep_comparison  # noqa: PLC0415  as below
+
+    return sweep_comparison(TaskStore(settings.data_root), task_ids)
 
 
 def _drawn(settings: Settings, task_id: str, name: str) -> bytes | None:

@@ -35,6 +35,7 @@ from backtest_pipeline.orchestration.tasks.sweep_page import (
 from backtest_pipeline.results.disk_usage import require_sweep_room
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.web.addresses import RESULTS
 
 _STRATEGIES = strategies()
 _FORM = sweep_form(_STRATEGIES)
@@ -155,8 +156,8 @@ def _code_key(context: dg.OpExecutionContext) -> str:
     description=(
         "Searches over combinations of parameters and fields of a backtest. Say what to vary, how to search "
         "and which metric tells the best; every trial is a row of `trials.parquet` in the task's folder. "
-        "A sweep that is cancelled or interrupted goes on where it was when the same is launched again.\n\n"
-        + sweep_presets_text(_STRATEGIES)
+        "A sweep that is cancelled or interrupted goes on where it was when the same is launched again. "
+        f"[All results]({RESULTS}) are in a table.\n\n" + sweep_presets_text(_STRATEGIES)
     ),
     metadata={"owner": OWNER},
     config=dg.ConfigMapping(

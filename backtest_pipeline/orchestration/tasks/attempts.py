@@ -67,12 +67,14 @@ class Attempt:
         run_ids: the task's runs up to this one, oldest first.
         submitted_at: creation of the root run.
         started_at: start of this run.
+        user: who submitted the root run; `None` where nobody had to say.
     """
 
     task_id: str
     run_ids: list[str]
     submitted_at: datetime
     started_at: datetime | None
+    user: str | None = None
 
     @classmethod
     def of(cls, instance: DagsterInstance, run_id: str) -> Attempt:
@@ -89,6 +91,7 @@ class Attempt:
             run_ids=ids[: here + 1],
             submitted_at=records[0].create_timestamp.replace(tzinfo=UTC),
             started_at=None if started is None else datetime.fromtimestamp(started, UTC),
+            user=records[0].dagster_run.tags.get(tags.USER),
         )
 
     def refuse_given_up(self, instance: DagsterInstance) -> None:

@@ -153,6 +153,7 @@ def _ran(attempt: Attempt, finished_at: datetime, ttl_days: int | None) -> dict[
     started = attempt.started_at or finished_at
     return {
         "task_id": attempt.task_id,
+        "user": attempt.user,
         "timestamps": Timestamps(
             submitted_at=attempt.submitted_at,
             started_at=attempt.started_at,

@@ -21,6 +21,7 @@ from backtest_pipeline.orchestration.tasks.run_page import (
 )
 from backtest_pipeline.results.sweep_tables import best_rows
 from backtest_pipeline.storage.layout import HEATMAP, REPORT
+from backtest_pipeline.web.addresses import RESULTS
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -92,6 +93,7 @@ def sweep_materialization(manifest: Manifest, request: SweepRequest, folder: Pat
         description=f"{what_was_run(manifest)}, by {request.objective}",
         metadata={
             "report": dg.MetadataValue.url(f"{pages}/{REPORT}"),
+            "result": dg.MetadataValue.url(f"{RESULTS}/{manifest.task_id}"),
             "heatmap": dg.MetadataValue.md(f"![best {request.objective} of the trials]({pages}/{HEATMAP})"),
             **headline_entries(manifest.metrics),
             "trials": dg.MetadataValue.json(manifest.summary.trials or {}),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backtest_pipeline.model.checks import any_failed
-from backtest_pipeline.model.metric_catalog import common_benchmark, facts_of, shown
+from backtest_pipeline.model.metric_catalog import common_benchmark
 from backtest_pipeline.reports.charts.palette import SERIES
-from backtest_pipeline.reports.comparison import best, request_differences
-from backtest_pipeline.reports.html_tables import plain, tone
+from backtest_pipeline.reports.compared_metrics import metric_rows
+from backtest_pipeline.reports.comparison import request_differences
+from backtest_pipeline.reports.html_tables import plain
 from backtest_pipeline.reports.report_statistics import days_of, monthly_returns
-from backtest_pipeline.web.pages.html_document import name_of, outside
-from backtest_pipeline.web.pages.svg_curves import polyline, thinned
+from backtest_pipeline.web.pages.html_document import name_of, outside, wide
+from backtest_pipeline.web.pages.svg_curves import level_lines, polyline, thinned
 from backtest_pipeline.web.pages.wording import Wording
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.result import BacktestResult
 
-MOST_COMPARED = 8
+    _Line = tuple[NDArray[np.float64], NDArray[np.float64], str]  # moments, values, attributes
+
 _POINTS, _WIDTH, _HEIGHT = 600, 1_000, 320
 _MOST_MONTHS = 240
 
@@ -89,49 +91,45 @@ def _differences(results: Mapping[str, BacktestResult], heads: str, words: Wordi
         + "</tr>"
         for field, values in ordered
     )
-    return f'<div class="wide"><table>{heads}<tbody>{rows}</tbody></table></div>'
+    return wide(f"<table>{heads}<tbody>{rows}</tbody></table>", words)
 
 
 def _metrics(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
-    names = list(dict.fromkeys(name for one in results.values() for name in one.metrics))
+    metrics = {task_id: one.metrics for task_id, one in results.items()}
     doubted = {task_id for task_id, one in results.items() if any_failed(one.checks)}
     benchmark = common_benchmark(one.request.benchmark for one in results.values())
     rows = []
-    for name in names:
-        values = {task_id: one.metrics.get(name) for task_id, one in results.items()}
-        winners = best(name, values, doubted)
+    for row in metric_rows(metrics, doubted, benchmark):
         cells = "".join(
-            f'<td class="number {tone(name, value)}{" best" if task_id in winners else ""}">'
-            f"{'★ ' if task_id in winners else ''}{outside(shown(name, value))}</td>"
-            for task_id, value in values.items()
+            f'<td class="number {cell.tone}{" best" if cell.is_best else ""}">'
+            f"{'★ ' if cell.is_best else ''}{outside(words.value(row.name, cell.value))}</td>"
+            for cell in row.cells
         )
-        facts = facts_of(name, benchmark)
         rows.append(
-            f'<tr title="{outside(words.of_metric(facts.meaning))}">'
-            f'<th scope="row">{outside(words.of_metric(facts.title))}</th>{cells}</tr>'
+            f'<tr title="{outside(words.of_metric(row.facts.meaning))}">'
+            f'<th scope="row">{outside(words.of_metric(row.facts.title))}</th>{cells}</tr>'
         )
-    return (
-        f'<p class="note">★ {words("best")}</p>'
-        f'<div class="wide"><table>{heads}<tbody>{"".join(rows)}</tbody></table></div>'
-    )
+    table = f"<table>{heads}<tbody>{''.join(rows)}</tbody></table>"
+    return f'<p class="note">★ {words("best")}</p>{wide(table, words)}'
 
 
 def _curves(
     results: Mapping[str, BacktestResult], benchmarks: Mapping[str, NDArray[np.float64]], words: Wording
 ) -> str:
-    lines: list[tuple[NDArray[np.float64], NDArray[np.float64], str]] = []
+    lines: list[_Line] = []
+    dashed: list[_Line] = []
     for place, (task_id, one) in enumerate(results.items()):
         colour = SERIES[place % len(SERIES)]
         stamps = one.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
         moments = stamps.astype(np.int64).astype(np.float64)  # exact until the year 2255
-        curves = [("", one.equity["equity"].to_numpy(dtype=np.float64))]
+        near = thinned(moments, _POINTS)
+        cash = one.request.initial_cash
+        equity = one.equity["equity"].to_numpy(dtype=np.float64)
+        lines.append((near, thinned(equity, _POINTS) / cash, f'stroke="{colour}"'))
         if task_id in benchmarks:
-            curves.append((' class="dashed"', benchmarks[task_id]))
-        for kind, values in curves:
-            attributes = f'stroke="{colour}"{kind}'
-            lines.append(
-                (thinned(moments, _POINTS), thinned(values, _POINTS) / one.request.initial_cash, attributes)
-            )
+            held = thinned(benchmarks[task_id], _POINTS) / cash
+            dashed.append((near, held, f'class="dashed" stroke="{colour}"'))
+    lines += _each_once(dashed)
     first, last = min(of[0][0] for of in lines), max(of[0][-1] for of in lines)
     low, high = min(float(of[1].min()) for of in lines), max(float(of[1].max()) for of in lines)
     drawn = "".join(
@@ -150,12 +148,21 @@ def _curves(
     named = ", ".join(
         dict.fromkeys(one.request.benchmark for one in results.values() if one.request.benchmark)
     )
-    dashed = f" · - - - {words('benchmark')}{f' ({outside(named)})' if named else ''}" if benchmarks else ""
+    legend = f" · - - - {words('benchmark')}{f' ({outside(named)})' if named else ''}" if benchmarks else ""
     return (
-        f'<svg class="curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{words("Equity, from 1.0")}">{drawn}</svg>'
-        f'<p class="note">{days[0]} … {days[1]} · {low:.2f} … {high:.2f}{dashed}</p>'
+        f'<svg class="curves" role="img" aria-label="{words("Equity, from 1.0")}">'
+        f'<svg width="100%" height="100%" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none">'
+        f"{drawn}</svg>{level_lines(low, high, _HEIGHT)}</svg>"
+        f'<p class="note">{days[0]} … {days[1]} · {low:.2f} … {high:.2f}{legend}</p>'
     )
+
+
+def _each_once(lines: Sequence[_Line]) -> list[_Line]:
+    """Benchmarks, of which one that several results have is drawn once, in grey."""
+    alike: dict[tuple[bytes, bytes], list[_Line]] = {}
+    for line in lines:
+        alike.setdefault((line[0].tobytes(), line[1].tobytes()), []).append(line)
+    return [of[0] if len(of) == 1 else (*of[0][:2], 'class="dashed shared"') for of in alike.values()]
 
 
 def _months(results: Mapping[str, BacktestResult], heads: str, words: Wording) -> str:
@@ -176,10 +183,8 @@ def _months(results: Mapping[str, BacktestResult], heads: str, words: Wording) -
             kind = "" if not value else ("gain" if value > 0 else "loss")
             cells.append(f'<td class="number {kind}">{"-" if value is None else f"{value:z.2%}"}{apart}</td>')
         rows.append(f'<tr><th scope="row">{month[0]}-{month[1]:02d}</th>{"".join(cells)}</tr>')
-    return (
-        f'<p class="note">({words("difference to the first")})</p>'
-        f'<div class="wide"><table>{heads}<tbody>{"".join(rows)}</tbody></table></div>'
-    )
+    table = f"<table>{heads}<tbody>{''.join(rows)}</tbody></table>"
+    return f'<p class="note">({words("difference to the first")})</p>{wide(table, words)}'
 
 
 def _by_month(result: BacktestResult) -> dict[tuple[int, int], float]:

@@ -33,6 +33,12 @@ def name_of(text: object) -> str:
     return f"<bdi>{outside(text)}</bdi>"
 
 
+def wide(table: str, words: Wording) -> str:
+    """A table that scrolls by itself where it is wider than the page; the page's script then says so."""
+    hint = words("wider than the page: scroll sideways →")
+    return f'<div class="wide" data-hint="{hint}">{table}</div>'
+
+
 def document(title: str, body: str, words: Wording, prefix: str, status: int = 200) -> Response:
     """A whole page.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from backtest_pipeline.results.task_filter import TaskFilter
-from backtest_pipeline.web.pages.html_document import name_of, outside
+from backtest_pipeline.web.pages.html_document import name_of, outside, wide
 from backtest_pipeline.web.pages.wording import Wording
 
 
@@ -46,6 +46,10 @@ class LiveTask:
             wanted.kind in {"", self.kind}
             and wanted.strategy in {"", self.strategy}
             and (not wanted.symbol or wanted.symbol in self.symbols)
+            and wanted.user in {"", self.user}
+            and wanted.state in {"", self.state}
+            and (not wanted.since or self.submitted_at[:10] >= wanted.since)
+            and (not wanted.until or self.submitted_at[:10] <= wanted.until)
             and set(wanted.labels) <= entries
         )
 
@@ -55,7 +59,7 @@ def live_rows(tasks: list[LiveTask], words: Wording, prefix: str, *, may_act: bo
     if not tasks:
         return f'<p class="note">{words("Nothing runs or waits.")}</p>'
     rows = "".join(_row(task, words, prefix, may_act=may_act) for task in tasks)
-    return f'<div class="wide"><table><tbody>{rows}</tbody></table></div>'
+    return wide(f"<table><tbody>{rows}</tbody></table>", words)
 
 
 def _row(task: LiveTask, words: Wording, prefix: str, *, may_act: bool) -> str:

@@ -79,6 +79,11 @@ class ResultPages:
         return await run_in_threadpool(self._render_missing, task_id, name)
 
 
+def report_answer(page: str) -> Response:
+    """A page of charts and scripts that was just drawn, under the policy of reports."""
+    return Response(page, headers=_headers(_REPORT_POLICY), media_type=_KINDS[REPORT])
+
+
 async def send_download(path: Path, scope: Scope, receive: Receive, send: Send) -> None:
     """Sends a file of a task to be saved, never to be shown: whatever is in it runs nowhere."""
     descriptor = await run_in_threadpool(_opened, path.parent, path.name)

@@ -55,11 +55,33 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+/* A table that is wider than its frame says so, and is moved by the arrow keys. */
+function markScrolling() {
+  for (const frame of document.querySelectorAll(".wide")) {
+    const scrolls = frame.scrollWidth > frame.clientWidth + 1;
+    frame.classList.toggle("scrolls", scrolls);
+    if (scrolls) frame.tabIndex = 0;
+    else frame.removeAttribute("tabindex");
+  }
+}
+
+markScrolling();
+addEventListener("resize", markScrolling);
+
 async function live() {
   const place = document.getElementById("live");
   if (!place || place.contains(document.activeElement)) return;
   const answer = await fetch(`${prefix}/results/live${location.search}`);
   if (answer.ok) place.innerHTML = await answer.text(); /* the server's own HTML, every name in it escaped */
+  markScrolling();
+}
+
+/* While the manifests are read for the first time, the page is asked for again, unless somebody uses it. */
+if (document.querySelector("[data-reading]")) {
+  setInterval(() => {
+    const used = document.querySelector(":checked[name=task]") || document.activeElement !== document.body;
+    if (!document.hidden && !used) location.reload();
+  }, 3000);
 }
 
 if (document.getElementById("live")) {

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from backtest_pipeline.model.errors import BacktestError, ResultDamaged, ResultMissing, TaskUnknown
+from backtest_pipeline.model.errors import ResultDamaged, ResultMissing, TaskUnknown
 from backtest_pipeline.storage.layout import MANIFEST, Layout, is_result_path
 from backtest_pipeline.web.access.guard import USER
 from backtest_pipeline.web.access.refusal import json_answer
 from backtest_pipeline.web.addresses import RESULTS
-from backtest_pipeline.web.pages.html_document import asset, document, outside
+from backtest_pipeline.web.pages.html_document import asset, document
 from backtest_pipeline.web.pages.live_rows import LiveTask, live_rows
 from backtest_pipeline.web.pages.result_pages import send_download
 from backtest_pipeline.web.pages.table_query import PAGE_ROWS, TableQuery
 from backtest_pipeline.web.pages.wording import Wording
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.results.manifest_index import ManifestIndex
     from backtest_pipeline.results.task_store import TaskStore
+    from backtest_pipeline.web.pages.comparison_requests import Benchmark, CompareSweeps
     from backtest_pipeline.web.pages.svg_curves import Sparklines
-
-Benchmark = Callable[["BacktestResult"], "NDArray[np.float64] | None"]
 
 _ASSETS = {"results.css", "results.js"}
 _FULL = "full"
@@ -51,6 +45,7 @@ class ResultsApp:
         ttl_days: int = 0,
         live: Callable[[], list[LiveTask]] = list,
         benchmark: Benchmark | None = None,
+        compare_sweeps: CompareSweeps | None = None,
     ) -> None:
         """Serves the results of a volume.
 
@@ -61,12 +56,14 @@ class ResultsApp:
             live: the tasks that run or wait, called in a thread.
             benchmark: value of a result's benchmark at the moments of its equity, `None` where its candles
                 are gone; called in a thread.
+            compare_sweeps: makes the page that compares some sweeps, by their ids; called in a thread.
         """
         self._layout = layout
         self._prefix = prefix
         self._ttl_days = ttl_days
         self._live = live
         self._benchmark = benchmark
+        self._compare_sweeps = compare_sweeps
 
     # What these import, pandas and Bokeh among it, would make every start of the server slower.
 
@@ -125,8 +122,8 @@ class ResultsApp:
         query = TableQuery.parse(query_string)
         found = self._index.find(query.wanted, query.order, offset=query.offset, limit=PAGE_ROWS)
         live = self._live_html(query, words, may_act=may_act)
-        strategies = self._index.strategies()
-        body = table_page(query, found, live, strategies, self._sparklines, words, self._prefix)
+        strategies, users = self._index.names("strategy"), self._index.names("user")
+        body = table_page(query, found, live, strategies, users, self._sparklines, words, self._prefix)
         return document(words("Results"), body, words, self._prefix)
 
     def _live_html(self, query: TableQuery, words: Wording, *, may_act: bool) -> str:
@@ -145,32 +142,16 @@ class ResultsApp:
         return document(manifest.strategy_id, body, words, self._prefix)
 
     def _comparison(self, query_string: bytes, words: Wording) -> Response:
-        from backtest_pipeline.web.pages.comparison_page import (  # noqa: PLC0415  as above
-            MOST_COMPARED,
-            comparison_page,
+        from backtest_pipeline.web.pages.comparison_requests import comparison_answer  # noqa: PLC0415  as above
+
+        return comparison_answer(
+            query_string,
+            self._store,
+            words,
+            self._prefix,
+            benchmark=self._benchmark,
+            compare_sweeps=self._compare_sweeps,
         )
-
-        asked = [value for name, value in parse_qsl(query_string.decode("latin-1")) if name == "task"]
-        results: dict[str, BacktestResult] = {}
-        problems: list[str] = []
-        for task_id in list(dict.fromkeys(asked))[:MOST_COMPARED]:
-            try:
-                results[task_id] = self._store.result(task_id)
-            except (BacktestError, OSError, ValueError) as error:
-                problems.append(f"{task_id[:36]}: {error}")
-        if not results:
-            hint = words("Tick two to eight completed backtests to compare them.")
-            notes = "".join(f'<p class="note warning">{outside(problem)}</p>' for problem in problems)
-            return document(words("Compare"), f"<p>{hint}</p>{notes}", words, self._prefix, 400)
-        benchmarks = self._benchmarks(results)
-        body = comparison_page(results, benchmarks, problems, words, self._prefix)
-        return document(words("Compare"), body, words, self._prefix)
-
-    def _benchmarks(self, results: Mapping[str, BacktestResult]) -> dict[str, NDArray[np.float64]]:
-        if self._benchmark is None:
-            return {}
-        found = {task_id: self._benchmark(one) for task_id, one in results.items()}
-        return {task_id: curve for task_id, curve in found.items() if curve is not None}
 
     def _missing(self, words: Wording) -> Response:
         hint = words("There is no such task, or its results are gone.")

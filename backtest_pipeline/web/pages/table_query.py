@@ -12,8 +12,8 @@ from backtest_pipeline.results.task_filter import FACTS, Order, TaskFilter
 
 PAGE_ROWS = 50
 _MOST_ENTRIES, _LONGEST, _LAST_PAGE = 10, 500, 1_000_000
-_TEXTS = ("state", "kind", "strategy", "symbol")
-_DAYS = ("since", "until")
+_TEXTS = ("state", "kind", "strategy", "user")
+_DAYS = ("first_day", "last_day", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class TableQuery:
         return cls(
             wanted=TaskFilter(
                 **{name: first.get(name, "") for name in _TEXTS},
+                symbol=first.get("symbol", "").upper(),
                 **days,
                 labels=_all(pairs, "label"),
                 params=_all(pairs, "param"),

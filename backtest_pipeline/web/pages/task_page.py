@@ -11,7 +11,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.manifest import Manifest
-from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.metric_catalog import facts_of
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import kind_of
@@ -19,7 +19,7 @@ from backtest_pipeline.model.task_request import config_of
 from backtest_pipeline.reports.html_tables import tone
 from backtest_pipeline.results.manifest_index import Row
 from backtest_pipeline.storage.layout import MANIFEST, REPORT
-from backtest_pipeline.web.pages.html_document import name_of, outside
+from backtest_pipeline.web.pages.html_document import name_of, outside, wide
 from backtest_pipeline.web.pages.table_page import name_cell
 from backtest_pipeline.web.pages.wording import Wording
 
@@ -34,7 +34,7 @@ def task_page(manifest: Manifest, row: Row, words: Wording, prefix: str, *, may_
     return (
         f"<h1>{name_cell(row, words, prefix)}</h1>"
         f'<p class="note">{words(manifest.kind)} · {words(manifest.status)} '
-        f"{outside(row['submitted_at'])} UTC"
+        f"{outside(row['submitted_at'])} UTC {name_of(row['user'])}"
         f" · {name_of(', '.join(manifest.symbols[:20]))} {outside(manifest.timeframe)}"
         f" · {outside(manifest.task_id)}</p>"
         f"{_actions(manifest, words, prefix, may_act=may_act)}{error}"
@@ -104,11 +104,16 @@ def _metrics(manifest: Manifest, words: Wording) -> str:
     rows = "".join(
         f'<tr title="{outside(words.of_metric(facts.meaning))}">'
         f'<th scope="row">{outside(words.of_metric(facts.title))}</th>'
-        f'<td class="number {tone(name, value)}">{outside(shown(name, value))}</td></tr>'
+        f'<td class="number {tone(name, value, manifest.metrics)}">'
+        f"{outside(words.value(name, value))}</td></tr>"
         for name, value in manifest.metrics.items()
         for facts in (facts_of(name, benchmark),)
     )
-    return f"<section><h2>{words('Metrics')}</h2><table>{rows}</table></section>" if rows else ""
+    return (
+        f"<section><h2>{words('Metrics')}</h2>{wide(f'<table>{rows}</table>', words)}</section>"
+        if rows
+        else ""
+    )
 
 
 def _files(manifest: Manifest, words: Wording, prefix: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from backtest_pipeline.model.metric_catalog import shown, shown_with_unit
 from backtest_pipeline.reports.bilingual import korean_texts
 
 Language = Literal["en", "ko"]
@@ -19,8 +20,28 @@ _KOREAN: dict[str, str] = {
     "Clear": "초기화",
     "strategy": "전략",
     "symbols": "종목",
-    "from": "시작일",
-    "to": "종료일",
+    "user": "사용자",
+    "span": "기간",
+    "bars from": "봉 시작일",
+    "bars to": "봉 종료일",
+    "submitted from": "제출일 (부터)",
+    "submitted to": "제출일 (까지)",
+    "sort by": "정렬",
+    "order": "순서",
+    "largest first": "큰 값부터",
+    "smallest first": "작은 값부터",
+    "timeframe": "봉 주기",
+    "finished": "종료",
+    "duration": "소요 시간",
+    "best by the objective": "목표 지표의 최고값",
+    "no trial ranks": "순위에 든 시행 없음",
+    "passed its checks": "검사 통과",
+    "read so far:": "읽은 수:",
+    "wider than the page: scroll sideways →": "표가 화면보다 넓습니다. 옆으로 스크롤하세요 →",
+    "Backtests and sweeps do not stand side by side: tick one kind.": (
+        "백테스트와 탐색은 함께 비교할 수 없습니다. 한 종류만 선택하세요."
+    ),
+    "These sweeps cannot be compared:": "이 탐색들은 비교할 수 없습니다:",
     "label (name=value)": "라벨 (이름=값)",
     "parameter (name=value)": "매개변수 (이름=값)",
     "metric (sharpe > 1)": "지표 (sharpe > 1)",
@@ -45,6 +66,7 @@ _KOREAN: dict[str, str] = {
     "cancelled": "취소됨",
     "backtest": "백테스트",
     "sweep": "탐색",
+    "walk_forward": "전진 분석",
     "a check failed": "검사 실패",
     "Look-ahead was found: do not believe these numbers.": (
         "미래 참조가 발견되었습니다. 이 수치는 믿을 수 없습니다."
@@ -64,7 +86,9 @@ _KOREAN: dict[str, str] = {
     "Monthly returns": "월별 수익률",
     "difference to the first": "첫 번째와의 차이",
     "month": "월",
-    "Tick two to eight completed backtests to compare them.": ("비교할 완료된 백테스트를 2~8개 선택하세요."),
+    "Tick two to eight completed backtests, or sweeps, to compare them.": (
+        "비교할 완료된 백테스트나 탐색을 2~8개 선택하세요."
+    ),
     "There is no such task, or its results are gone.": "그런 작업이 없거나 결과가 삭제되었습니다.",
     "Those that could not be read are left out:": "읽을 수 없어 제외된 작업:",
 }
@@ -82,6 +106,12 @@ class Wording:
         if self.language == "en":
             return english
         return _KOREAN[english] if english in _KOREAN else korean_texts()[english]
+
+    def value(self, name: str, value: float | None) -> str:
+        """A metric's value with its unit, as plain text."""
+        text = shown(name, value)
+        unit = shown_with_unit(name, value).removeprefix(text)
+        return self.of_metric(f"{{0}}{unit}").format(text)
 
     def of_metric(self, english: str) -> str:
         """A metric's title or explanation; of a metric of another version, the name that it has."""
