@@ -20,6 +20,7 @@ _STAYS = {  # what this server itself runs on
     "backtest_pipeline.orchestration.dagster_internals.code_server_command",
     "backtest_pipeline.orchestration.dagster_internals.compat",
     "backtest_pipeline.orchestration.dagster_internals.instance_databases",
+    "backtest_pipeline.orchestration.dagster_internals.migration_scripts",
     "backtest_pipeline.orchestration.dagster_internals.pooled_postgres",
     "backtest_pipeline.orchestration.dagster_internals.pooled_sqlite",
     "backtest_pipeline.orchestration.dagster_internals.run_storage",
