@@ -17,7 +17,9 @@ from pathlib import Path
 from dagster import DagsterInstance
 
 import backtest_pipeline.definitions
-import backtest_pipeline.orchestration.dagster_internals.worker_start  # where a worker starts
+import backtest_pipeline.orchestration.dagster_internals.coordinator  # whom a run asks for its limits
+import backtest_pipeline.orchestration.dagster_internals.standby  # where a worker starts
+import backtest_pipeline.orchestration.dagster_internals.worker_start  # what a run starts with
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.request import BacktestRequest
