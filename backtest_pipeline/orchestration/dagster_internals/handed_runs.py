@@ -133,8 +133,9 @@ class RunWorkers:
         """Dismisses who stands by, as their code is not what the next run is to have."""
         self._standing.close()
 
-    def Event(self) -> None:  # noqa: N802  multiprocessing's name
-        """Nothing: our server interrupts workers by a signal."""
+    def Event(self) -> object:  # noqa: N802  multiprocessing's name
+        """Something that nobody sets: our server interrupts workers by a signal."""
+        return object()
 
     def Process(self, target: Callable[..., object], args: Sequence[Any]) -> RunProcess:  # noqa: N802  as above
         """A run's process, not started yet; the last two of `args` are of `Queue` and `Event`."""
