@@ -28,7 +28,12 @@ from backtest_pipeline.model.errors import ServiceError
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 2  # max_concurrent_runs of dagster.yaml
-VICTIMS = {"worker": 8, "code": 2, "daemon": 2, "web": 1, "forkserver": 1}
+VICTIMS = {"worker": 8, "standing": 4, "code": 2, "daemon": 2, "web": 1, "forkserver": 1}
+_BELOW_CODE_SERVER = {
+    "worker": proc.workers,
+    "standing": proc.standing_workers,
+    "forkserver": proc.fork_servers,
+}
 LOOK_EVERY_S = 0.05
 DRAWS_FOR_S = 30.0  # a worker draws its report once its run has ended
 
@@ -154,7 +159,7 @@ def _kill_at_random(
         victim = chance.choices(names, [VICTIMS[name] for name in names])[0]
         dead_s = chance.uniform(0, 1.5)
         _restart_the_dead(scene, story)
-        if victim in {"worker", "forkserver"}:
+        if victim in _BELOW_CODE_SERVER:
             if not _kill_below_code_server(scene, victim, chance):
                 continue
         else:
@@ -166,7 +171,7 @@ def _kill_at_random(
 
 def _kill_below_code_server(scene: ScratchService, victim: str, chance: random.Random) -> bool:
     """Kills one of the code server's descendants, if any comes up within a second."""
-    find = proc.workers if victim == "worker" else proc.fork_servers
+    find = _BELOW_CODE_SERVER[victim]
     deadline = time.monotonic() + 1
     while not (found := find(scene.pid("code"))):
         if time.monotonic() > deadline:

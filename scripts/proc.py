@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from backtest_pipeline.orchestration.dagster_internals.standby import RUNNING
+
 _PROC = Path("/proc")
 
 
@@ -38,9 +40,26 @@ def fork_servers(code_server: int) -> list[int]:
 
 
 def workers(code_server: int) -> list[int]:
-    """The warm workers of a code server that are alive."""
+    """The warm workers of a code server that are alive and have a run."""
+    return [pid for pid in _forked(code_server) if not _stands_by(pid)]
+
+
+def standing_workers(code_server: int) -> list[int]:
+    """The warm workers of a code server that wait for a run."""
+    return [pid for pid in _forked(code_server) if _stands_by(pid)]
+
+
+def _forked(code_server: int) -> list[int]:
     forked = [child for server in fork_servers(code_server) for child in children(server)]
     return [pid for pid in forked if alive(pid)]
+
+
+def _stands_by(pid: int) -> bool:
+    """Whether a process does not have the name yet of those that run something."""
+    try:
+        return (_PROC / str(pid) / "comm").read_text().strip() != RUNNING
+    except OSError:
+        return False
 
 
 def is_resource_tracker(pid: int) -> bool:

@@ -8,8 +8,10 @@ from backtest_pipeline.model.errors import WaitTimedOut
 from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.sdk.clock import Clock
 
-_FIRST_PAUSE_S = 0.05
+_SHORTEST_PAUSE_S = 0.04
 _LONGEST_PAUSE_S = 0.5
+_PAUSE_PER_WAITED = 0.1
+"""Whoever has waited for a second learns of the end a tenth of a second late at most."""
 
 
 def wait_for(
@@ -26,7 +28,7 @@ def wait_for(
     """
     seen: dict[str, TaskStatus] = {}
     waiting = list(dict.fromkeys(task_ids))
-    started_s, pause_s = clock.monotonic_s(), _FIRST_PAUSE_S
+    started_s = clock.monotonic_s()
     while waiting:
         asked_s = clock.monotonic_s()
         for task_id, status in statuses(waiting).items():
@@ -39,6 +41,6 @@ def wait_for(
             raise WaitTimedOut(waiting[0], seen[waiting[0]].state, timeout_s, waiting[1:])
         if waiting:
             left_s = float("inf") if timeout_s is None else started_s + timeout_s - now_s
+            pause_s = min(max(_PAUSE_PER_WAITED * (now_s - started_s), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
             clock.sleep(min(max(pause_s, now_s - asked_s), left_s))
-            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
     return [seen[task_id] for task_id in task_ids]

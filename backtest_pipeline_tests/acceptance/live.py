@@ -15,6 +15,7 @@ from pathlib import Path
 from backtest_pipeline import BacktestClient
 from backtest_pipeline.local_service import home
 from backtest_pipeline.local_service.service import LocalService
+from backtest_pipeline.orchestration.dagster_internals.standby import STANDING_BY
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline_tests.polling import PATIENCE_S
@@ -133,6 +134,16 @@ def fork_servers(code_server: int) -> set[int]:
                 if command == own or b"multiprocessing.forkserver" in command:
                     found.add(int(pid))
     return found
+
+
+def standing_workers(code_server: int) -> list[int]:
+    """The workers of a code server that have prepared themselves and wait for a run."""
+    forked = [
+        int(pid)
+        for server in fork_servers(code_server)
+        for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    ]
+    return [pid for pid in forked if Path(f"/proc/{pid}/comm").read_text().strip() == STANDING_BY]
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -16,13 +18,14 @@ from typing import Any
 import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest, TaskStatus
+from backtest_pipeline.compute.local_processes import cores
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.status import FINAL_STATES
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests import polling
-from backtest_pipeline_tests.acceptance.live import free_port
+from backtest_pipeline_tests.acceptance.live import free_port, standing_workers
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 180
@@ -108,6 +111,22 @@ def test_a_worker_that_is_killed_is_replaced_and_the_task_completes(
     manifest = troubled.manifest(task_id)
     assert (manifest.status, manifest.attempt, len(manifest.run_ids)) == ("completed", 2, 2)
     assert len(troubled.client.result(task_id).trades) == 1
+
+
+def test_killing_the_workers_that_stand_by_costs_no_attempt_and_others_take_their_place(
+    troubled: Troubled,
+) -> None:
+    code_server = troubled.service.processes["code"].pid
+    assert code_server is not None
+    slots = min(2, cores())  # two runs at once, by `dagster.yaml`
+    until(lambda: len(standing_workers(code_server)) == slots, "workers to stand by")
+    killed = standing_workers(code_server)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    ended = troubled.wait(troubled.submit("buy_and_hold"))
+    assert (ended.state, ended.attempt) == ("completed", 1)
+    until(lambda: len(standing_workers(code_server)) == slots, "workers to stand by again")
+    assert not {*killed} & {*standing_workers(code_server)}
 
 
 @pytest.mark.parametrize("strategy", ["disk_trouble_once", "memory_trouble_once"])

@@ -183,3 +183,23 @@ def test_moments_without_a_zone_are_utc_and_a_date_is_the_whole_day() -> None:
     assert _listed(server, since=datetime(1970, 1, 1, 9, 58, tzinfo=seoul)) == [59, 58]
     assert len(_listed(server, since=date(1970, 1, 1), until=date(1970, 1, 1))) == 60
     assert _listed(server, until=date(1969, 12, 31)) == []
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "late_s"),
+    [(0.3, 0.04), (2.0, 2.0 / 10), (60.0, 0.5)],
+    ids=["a short task", "a tenth of the wait", "never more than half a second"],
+)
+def test_the_longer_a_task_takes_the_later_its_end_is_seen(lasts_s: float, late_s: float) -> None:
+    task = run("a")
+    server, clock = FakeServer(task), StillClock()
+    began_s = clock.time_s
+
+    def goes_on() -> None:
+        if clock.time_s - began_s >= lasts_s:
+            task.update(status="SUCCESS")
+
+    clock.on_sleep = goes_on
+    with server.client(clock) as client:
+        client.wait("a")
+    assert lasts_s <= clock.time_s - began_s <= lasts_s + late_s + 1e-9

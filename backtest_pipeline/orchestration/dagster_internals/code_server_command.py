@@ -40,7 +40,7 @@ def install() -> None:
     start_run = dagster_server.DagsterApiServer.StartRun
     replace(dagster_server, "DagsterApiServer", _Watched, used_by=grpc_command)
     # How soon a started worker is noticed, in seconds.
-    replace(dagster_server, "EVENT_QUEUE_POLL_INTERVAL", 0.01, used_by=start_run)
+    replace(dagster_server, "EVENT_QUEUE_POLL_INTERVAL", 0.002, used_by=start_run)
 
 
 def prepare(*, answered_by: str = "") -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dagster import DagsterInstance
 
-from backtest_pipeline.orchestration.dagster_internals import pooled_postgres, pooled_sqlite
+from backtest_pipeline.orchestration.dagster_internals import (
+    migration_scripts,
+    pooled_postgres,
+    pooled_sqlite,
+)
 from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.locks import file_lock
@@ -33,4 +37,5 @@ def use_databases_well(*, each_commit_lasts: bool = True) -> None:
     """
     pooled_sqlite.keep_connections(each_commit_lasts=each_commit_lasts)
     pooled_postgres.keep_connections()
+    migration_scripts.read_once()
     write_one_at_a_time()

@@ -11,6 +11,7 @@ from dagster_graphql.implementation.utils import ExecutionParams
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.orchestration.dagster_internals.compat import replace
+from backtest_pipeline.orchestration.dagster_internals.execution_plans import keep_plans
 from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask_to_resolve
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Puts the gate where Dagster's mutations make their runs.
+    """Puts the gate where Dagster's mutations make their runs, which then are made of plans that are known.
 
     Raises:
         InternalsChanged: they make them elsewhere.
     """
     looked_up_by = launch_execution.do_launch
     replace(launch_execution, "create_valid_pipeline_run", _created, used_by=looked_up_by)
+    keep_plans()
 
 
 def _created(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,10 +19,14 @@ from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 from grpc import StatusCode
 
+from backtest_pipeline.compute.local_processes import cores
 from backtest_pipeline.orchestration.dagster_internals import warm_workers
 from backtest_pipeline.orchestration.dagster_internals.code_reload import CodeOnDisk, forget_modules
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+from backtest_pipeline.orchestration.dagster_internals.handed_runs import RunWorkers
+from backtest_pipeline.orchestration.dagster_internals.run_slots import configured_instance, run_slots
 from backtest_pipeline.orchestration.dagster_internals.submission_channel import answers_of, reply_to
+from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     import grpc
@@ -34,7 +35,6 @@ AGAIN_AFTER_S = 2.0
 KILL_AFTER_S = 10.0
 LOOK_AT_CODE_EVERY_S = 1.0
 START_WITHIN_S = 25.0  # a cold worker imports everything first; run monitoring gives up after 30
-_StartWorkers = Callable[[logging.Logger], multiprocessing.context.BaseContext]
 
 for _method in ("Ping", "StartRun", "ReloadCode", "CancelExecution"):  # called by gRPC
     overrides(DagsterApiServer, _method)
@@ -59,7 +59,7 @@ uses(
 
 
 class WarmApiServer(DagsterApiServer):
-    """Dagster's API server, its workers forked from a preloaded process.
+    """Dagster's API server, its workers forked from a preloaded process before there are runs for them.
 
     Attributes:
         answered_by: name of the module that answers questions of the `submission_channel`; empty: nobody.
@@ -73,14 +73,16 @@ class WarmApiServer(DagsterApiServer):
         cls.answered_by = module
 
     def __init__(self, **arguments: Any) -> None:
-        warming = _InBackground(warm_workers.first_context, arguments["logger"])
+        warming = warm_workers.InBackground(warm_workers.first_context, arguments["logger"])
         self._to_interrupt: dict[str, float] = {}
         self._interrupted_again: set[str] = set()
         self._code = CodeOnDisk()
         super().__init__(**arguments)
         self._answer = answers_of(self.answered_by)
         self._load_arguments = arguments
-        self._mp_ctx = warming.context()  # type: ignore[assignment]  # Dagster has spawn only
+        self._workers = RunWorkers(self._logger)
+        self._mp_ctx = self._workers  # type: ignore[assignment]  # Dagster has spawn only
+        self._take_workers_from(warming.context())
         threading.Thread(target=self._follow_changes, name="follow-code", daemon=True).start()
 
     def Ping(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802  gRPC's name
@@ -136,12 +138,18 @@ class WarmApiServer(DagsterApiServer):
 
     def _reload(self) -> None:
         with self._reload_lock:
+            self._workers.stand_down()
             forget_modules()
-            warming = _InBackground(warm_workers.context, self._logger)
+            warming = warm_workers.InBackground(warm_workers.context, self._logger)
             self._load_anew()
-            self._mp_ctx = warming.context()  # type: ignore[assignment]  # as above
+            self._take_workers_from(warming.context())
             self._server_id = str(uuid.uuid4())
             self._code.loaded()
+
+    def _take_workers_from(self, context: warm_workers.WarmContext | warm_workers.ColdContext) -> None:
+        """Lets one stand by for each slot; more than there are processors would not start anything sooner."""
+        instance = configured_instance(get_settings().dagster_home)
+        self._workers.come_from(context, instance, run_slots(instance, at_most=cores()))
 
     def _follow_changes(self) -> None:
         """Loads changed code soon after it was written, so that nobody is served by what was there before."""
@@ -165,12 +173,12 @@ class WarmApiServer(DagsterApiServer):
             if not self._code.is_behind():
                 return  # somebody has asked for a reload meanwhile
             self._logger.info("the code has changed on disk; loading it")
-            if isinstance(self._mp_ctx, warm_workers.WarmContext):
+            if self._workers.are_warm:
                 renewed = warm_workers.renewed_context(self._logger)
                 if renewed is None:
                     self._code.could_not_be_loaded()
                     return
-                self._mp_ctx = renewed
+                self._take_workers_from(renewed)
             forget_modules()
             self._load_anew()
             self._server_id = str(uuid.uuid4())
@@ -282,17 +290,3 @@ class WarmApiServer(DagsterApiServer):
                 run = instance.get_run_by_id(run_id)
                 if run is not None and run.status == DagsterRunStatus.CANCELING:
                     instance.report_run_canceled(run, message="The worker was stopped.")
-
-
-class _InBackground:
-    """Starts the fork server while this process does its own imports."""
-
-    def __init__(self, start: _StartWorkers, logger: logging.Logger) -> None:
-        self._found: list[multiprocessing.context.BaseContext] = []
-        self._thread = threading.Thread(target=lambda: self._found.append(start(logger)))
-        self._thread.start()
-
-    def context(self) -> multiprocessing.context.BaseContext:
-        """Waits for the workers' context."""
-        self._thread.join()
-        return self._found[0] if self._found else warm_workers.ColdContext()

@@ -2,7 +2,8 @@
 
 Python's own fork server does the work. What is added: a *generation* of it can be replaced by a fresh one
 when code is reloaded, while runs of the old one finish in peace; and a probe checks whether the preload
-really worked, as a failing one is ignored without a word.
+really worked, as a failing one is ignored without a word. `standing_workers` says how
+they wait for runs.
 """
 
 from __future__ import annotations
@@ -12,17 +13,24 @@ import multiprocessing
 import os
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing import forkserver, popen_fork, popen_forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 from backtest_pipeline.orchestration.dagster_internals import worker_generations
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, replaced
 from backtest_pipeline.orchestration.dagster_internals.instance_databases import use_databases_well
+from backtest_pipeline.orchestration.dagster_internals.standby import stand_by
+from backtest_pipeline.orchestration.dagster_internals.standing_workers import StandingWorker
 from backtest_pipeline.orchestration.dagster_internals.worker_generations import PRELOAD
 from backtest_pipeline.orchestration.tasks import deferred
 from backtest_pipeline.settings import forget_secrets
+
+if TYPE_CHECKING:
+    from dagster._core.instance.ref import InstanceRef
 
 _PROBE_TIMEOUT_S = 60.0
 
@@ -37,6 +45,11 @@ class _WarmPopen(popen_forkserver.Popen):
     """Starts a process from the newest generation instead of the module's only fork server."""
 
     def _launch(self, process: BaseProcess) -> None:
+        """Starts it.
+
+        Raises:
+            OSError: the process is to come from a generation which is not the newest any more.
+        """
         with (
             worker_generations.launching,
             replaced(
@@ -46,6 +59,9 @@ class _WarmPopen(popen_forkserver.Popen):
                 used_by=popen_forkserver.Popen._launch,  # type: ignore[attr-defined]  # noqa: SLF001  typeshed does not know it
             ),
         ):
+            wanted = process.generation if isinstance(process, WarmProcess) else None
+            if wanted not in {None, worker_generations.newest().number}:
+                raise OSError("the fork server has been replaced")
             super()._launch(process)  # type: ignore[misc]  # as above
 
 
@@ -69,7 +85,13 @@ class ColdProcess(_Worker, SpawnProcess):
 
 
 class WarmProcess(_Worker, ForkServerProcess):
-    """A process forked from the newest generation."""
+    """A process forked from the newest generation.
+
+    Attributes:
+        generation: number of the only generation that it may come from; `None`: whatever is the newest.
+    """
+
+    generation: int | None = None
 
     @staticmethod
     def _Popen(process: BaseProcess) -> _WarmPopen:  # noqa: N802  multiprocessing's name
@@ -81,11 +103,48 @@ class WarmContext(ForkServerContext):
 
     Process = WarmProcess
 
+    def __init__(self) -> None:
+        """Of the generation that is the newest now."""
+        super().__init__()
+        self._generation = worker_generations.newest().number
+
+    def standing(self, instance: InstanceRef) -> StandingWorker:
+        """A worker of the generation that the context was made for, which opens an instance and stands by.
+
+        Raises:
+            OSError: that generation has been replaced, or no process can be started.
+        """
+        return _started(self, instance, self._generation)
+
+    def fresh(self) -> StandingWorker:
+        """A worker of the newest generation, for a run that waits.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        return _started(self, None, None)
+
 
 class ColdContext(SpawnContext):
     """Where multiprocessing objects come from when workers cannot be warm."""
 
     Process = ColdProcess
+
+    def fresh(self) -> StandingWorker:
+        """As of `WarmContext`."""
+        return _started(self, None, None)
+
+
+def _started(
+    context: WarmContext | ColdContext, instance: InstanceRef | None, generation: int | None
+) -> StandingWorker:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=stand_by, args=(theirs, instance))
+    if isinstance(process, WarmProcess):
+        process.generation = generation
+    with theirs:
+        process.start()
+    return StandingWorker(process, ours)
 
 
 def _end_with_server() -> None:
@@ -162,3 +221,19 @@ def _probe(answer: Connection) -> None:
         answer.send(f"the fork server has {preload.THREADS_AFTER_LOADING} threads, which is not safe to fork")
     else:
         answer.send("")
+
+
+class InBackground:
+    """Starts the fork server while this process does its own imports."""
+
+    def __init__(
+        self, start: Callable[[logging.Logger], WarmContext | ColdContext], logger: logging.Logger
+    ) -> None:
+        self._found: list[WarmContext | ColdContext] = []
+        self._thread = threading.Thread(target=lambda: self._found.append(start(logger)))
+        self._thread.start()
+
+    def context(self) -> WarmContext | ColdContext:
+        """Waits for the workers' context."""
+        self._thread.join()
+        return self._found[0] if self._found else ColdContext()

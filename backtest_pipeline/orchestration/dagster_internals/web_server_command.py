@@ -15,7 +15,12 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.orchestration.dagster_internals import form_gate, launch_gate, pooled_sqlite
+from backtest_pipeline.orchestration.dagster_internals import (
+    form_gate,
+    launch_gate,
+    migration_scripts,
+    pooled_sqlite,
+)
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
 from backtest_pipeline.orchestration.dagster_internals.instance_databases import (
     create_databases,
@@ -212,6 +217,7 @@ def prepare() -> None:
         InternalsChanged: Dagster is not as this package knows it.
     """
     install()
+    migration_scripts.read_once()
     pooled_sqlite.keep_connections()  # of PostgreSQL, Dagster's web server keeps some itself, with a limit
     write_one_at_a_time()
     check_all()

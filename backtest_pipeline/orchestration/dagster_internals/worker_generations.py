@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from importlib import import_module
+from itertools import count
 from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
 
@@ -34,11 +35,27 @@ uses(
 uses(forkserver, "main")
 uses(connection, "arbitrary_address")
 
+_numbers = count()
+
+
+class Generation(forkserver.ForkServer):
+    """A fork server.
+
+    Attributes:
+        number: tells it from all others of this process.
+    """
+
+    def __init__(self) -> None:
+        """Not started yet."""
+        super().__init__()
+        self.number = next(_numbers)
+
+
 launching = threading.Lock()
-_newest = forkserver.ForkServer()
+_newest = Generation()
 
 
-def newest() -> forkserver.ForkServer:
+def newest() -> Generation:
     """Return the fork server that the next worker comes from."""
     return _newest
 
@@ -69,7 +86,7 @@ def threads() -> int:
     return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
 
 
-def renew() -> forkserver.ForkServer:
+def renew() -> Generation:
     """Let the next worker come from a fresh fork server, which imports the code as it is now.
 
     Returns:
@@ -78,7 +95,7 @@ def renew() -> forkserver.ForkServer:
     return use(_not_started())
 
 
-def use(generation: forkserver.ForkServer) -> forkserver.ForkServer:
+def use(generation: Generation) -> Generation:
     """Let the next worker come from this fork server, and return the former one."""
     global _newest
     with launching:
@@ -86,7 +103,7 @@ def use(generation: forkserver.ForkServer) -> forkserver.ForkServer:
     return former
 
 
-def retire(generation: forkserver.ForkServer) -> None:
+def retire(generation: Generation) -> None:
     """Let a fork server that is not used any more end once the last of its workers has."""
     pid = _pid_of(generation)
     if pid is None:
@@ -97,18 +114,18 @@ def retire(generation: forkserver.ForkServer) -> None:
     threading.Thread(target=os.waitpid, args=(pid, 0), name="retired-fork-server", daemon=True).start()
 
 
-def _not_started() -> forkserver.ForkServer:
-    generation = forkserver.ForkServer()
+def _not_started() -> Generation:
+    generation = Generation()
     generation.set_forkserver_preload([PRELOAD])
     return generation
 
 
-def _pid_of(generation: forkserver.ForkServer) -> int | None:
+def _pid_of(generation: Generation) -> int | None:
     pid: int | None = generation._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001  declared above
     return pid
 
 
-def _copied() -> forkserver.ForkServer:
+def _copied() -> Generation:
     """Fork, and let the child do what `ForkServer.ensure_running` starts a new interpreter for."""
     resource_tracker.ensure_running()
     address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]  # declared above

@@ -17,10 +17,13 @@ from pathlib import Path
 from dagster import DagsterInstance
 
 import backtest_pipeline.definitions
-import backtest_pipeline.orchestration.dagster_internals.worker_start  # noqa: F401  where a worker starts
+import backtest_pipeline.orchestration.dagster_internals.coordinator  # whom a run asks for its limits
+import backtest_pipeline.orchestration.dagster_internals.standby  # where a worker starts
+import backtest_pipeline.orchestration.dagster_internals.worker_start  # what a run starts with
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.orchestration.dagster_internals import migration_scripts
 from backtest_pipeline.orchestration.dagster_internals.worker_generations import threads
 from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.tasks.deferred import left_out
@@ -69,7 +72,9 @@ get_settings.cache_clear()
 with quick_imports():
     if os.environ.get("DAGSTER_PG_HOST"):
         import_module("dagster_postgres")  # the rehearsal has SQLite
+    migration_scripts.read_once()
     warm_kernels()
     rehearse()
+    backtest_pipeline.definitions.definitions.get_repository_def().get_all_jobs()
     rehearse_report()
 THREADS_AFTER_LOADING = threads()
