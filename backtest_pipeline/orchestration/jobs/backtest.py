@@ -32,6 +32,7 @@ from backtest_pipeline.results.disk_usage import require_room
 from backtest_pipeline.strategies.code_version import code_sha256
 from backtest_pipeline.strategies.registry import strategies
 from backtest_pipeline.web.addresses import RESULTS
+from backtest_pipeline.workflows.record_in_ledger import record_in_ledger
 
 _STRATEGIES = strategies()
 _FORM = launch_form(_STRATEGIES)
@@ -117,6 +118,9 @@ def write_results(context: dg.OpExecutionContext) -> None:
             write=write,
             manifest_of=manifest_of,
             refuse=partial(attempt.refuse_given_up, context.instance),
+            record=partial(
+                record_in_ledger, run_context.task_store.layout, user=context.run.tags.get(tags.USER, "")
+            ),
         )
         manifest, folder = publication.publish()
         context.log_event(materialization(manifest, result, folder))

@@ -35,6 +35,7 @@ from backtest_pipeline.orchestration.tasks.sweep_page import (
 from backtest_pipeline.results.disk_usage import require_sweep_room
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.workflows.record_in_ledger import record_in_ledger
 
 _STRATEGIES = strategies()
 _FORM = sweep_form(_STRATEGIES)
@@ -117,6 +118,7 @@ def write_sweep_results(context: dg.OpExecutionContext) -> None:
             write=write,
             manifest_of=manifest_of,
             refuse=partial(attempt.refuse_given_up, context.instance),
+            record=partial(record_in_ledger, own.task_store.layout, user=context.run.tags.get(tags.USER, "")),
         )
         manifest, folder = publication.publish()
         context.log_event(sweep_materialization(manifest, request, folder))
