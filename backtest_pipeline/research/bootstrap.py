@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FEWEST_BARS = 30
-MOST_BAND_POINTS = 200
+MOST_BAND_POINTS = 60
 _Samples = types.Array(types.int64, 1, "C", readonly=True)
 
 Interval = tuple[float, float]

@@ -21,7 +21,11 @@ from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import completed_sweep_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
-from backtest_pipeline.orchestration.tasks.report_publishing import add_sweep_picture, add_sweep_report
+from backtest_pipeline.orchestration.tasks.report_publishing import (
+    add_robustness,
+    add_sweep_picture,
+    add_sweep_report,
+)
 from backtest_pipeline.orchestration.tasks.run_page import candle_lines
 from backtest_pipeline.orchestration.tasks.submitted_code import CodeOfRun, code_of_run
 from backtest_pipeline.orchestration.tasks.sweep_context import SweepContext
@@ -128,7 +132,7 @@ def write_sweep_results(context: dg.OpExecutionContext) -> None:
         later(publication.keep_after_success)
         later(own.forget_parts)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
-        for add in (add_sweep_picture, add_sweep_report):
+        for add in (add_robustness, add_sweep_picture, add_sweep_report):
             later(partial(add, own.task_store, manifest, home))
 
 
