@@ -1,14 +1,19 @@
-"""The conclusion of the statistics, as a template and its values, so that it can be said in two languages."""
+"""The conclusion of the statistics, as templates and their values: it is said in two languages."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+
+from backtest_pipeline.model.metric_catalog import shown_symbols
+from backtest_pipeline.model.robustness import Robustness
 
 SKILL, OPEN = 0.95, 0.8
 """Deflated Sharpe ratios from which on chance is an unlikely explanation, and from which on it is open."""
-OVERFITTED = 0.5
+FITTED_FROM = 0.5
+"""Probability of backtest overfitting above which a sweep's winner is worth less than a trial at random."""
+MOST_SYMBOLS = 3
 
 UNDEFINED = "No Sharpe ratio: the account's returns do not vary, so nothing here tells luck from skill."
 LOSING = "Sharpe {0} on {1}: it earned nothing, so there is no luck to tell from skill."
@@ -22,11 +27,9 @@ CHOSEN_HERE = (
     "Sharpe {0} after {1} trials on {2}: they are as good as {5} unlike ones, the best of which would show "
     "{4} if all were worthless."
 )
-CONCLUSIONS = {
-    "luck": "Probably luck (deflated Sharpe {0}).",
-    "open": "Luck or skill, it is open (deflated Sharpe {0}).",
-    "skill": "Hardly luck (deflated Sharpe {0}).",
-}
+LUCK = "Probably luck (deflated Sharpe {0})."
+EITHER = "Luck or skill, it is open (deflated Sharpe {0})."
+HARDLY_LUCK = "Hardly luck (deflated Sharpe {0})."
 FITTED = (
     "Overfitted: in {0} of the splits of its time, the best half's winner was below the middle in the other."
 )
@@ -43,59 +46,38 @@ class Sentence:
         return self.template.format(*self.values)
 
 
-def luck_verdict(
-    *,
-    sharpe: float | None,
-    expected_best: float | None,
-    probability: float | None,
-    trials: int,
-    unlike: int | None,
-    since: datetime | None,
-    symbols: str,
-    pbo: float | None,
-) -> list[Sentence]:
-    """Return the conclusion, one sentence or two.
+def concluded(found: Robustness, symbols: Sequence[str]) -> Robustness:
+    """Return the statistics with their conclusion, of a backtest of these symbols."""
+    return found.model_copy(update={"verdict": " ".join(map(str, verdict_sentences(found, symbols)))})
 
-    Args:
-        sharpe: of the backtest or the best trial, annualised.
-        expected_best: that chance would show, annualised.
-        probability: the deflated Sharpe ratio.
-        trials: how many were run on these candles.
-        unlike: of a sweep, how many clusters of trials there are.
-        since: when the first of them ended.
-        symbols: as people read them.
-        pbo: of a sweep, the probability of backtest overfitting.
-    """
-    if sharpe is None or probability is None:
+
+def verdict_sentences(found: Robustness, symbols: Sequence[str]) -> list[Sentence]:
+    """Return the conclusion of statistics of a backtest of these symbols, in one to three sentences."""
+    if found.sharpe is None or found.deflated_sharpe is None or found.periods_per_year is None:
         return [Sentence(UNDEFINED)]
-    level = "skill" if probability >= SKILL else "open" if probability >= OPEN else "luck"
-    shown = f"{sharpe:.2f}"
-    if sharpe <= 0.0:
-        said = [Sentence(LOSING, (shown, symbols))]
+    root, named = math.sqrt(found.periods_per_year), shown_symbols(symbols, MOST_SYMBOLS).replace(",", ", ")
+    sharpe = f"{found.sharpe * root:.2f}"
+    if found.sharpe <= 0.0:
+        said = [Sentence(LOSING, (sharpe, named))]
     else:
-        said = [
-            _head(shown, symbols, expected_best, trials, unlike, since),
-            Sentence(CONCLUSIONS[level], (_rounded(probability),)),
-        ]
-    fitted = [Sentence(FITTED, (f"{pbo:.0%}",))] if pbo is not None and pbo > OVERFITTED else []
-    return [*said, *fitted]
+        said = [_head(found, sharpe, named, root), _conclusion(found.deflated_sharpe)]
+    if found.pbo is not None and found.pbo > FITTED_FROM:
+        said.append(Sentence(FITTED, (f"{found.pbo:.0%}",)))
+    return said
 
 
-def _head(
-    sharpe: str,
-    symbols: str,
-    expected_best: float | None,
-    trials: int,
-    unlike: int | None,
-    since: datetime | None,
-) -> Sentence:
-    if trials == 1 or expected_best is None:
-        return Sentence(FIRST, (sharpe, symbols))
-    month = "" if since is None else f"{since:%Y-%m}"
-    values = (sharpe, f"{trials:,}", symbols, month, f"{expected_best:.2f}", f"{unlike or trials:,}")
-    return Sentence(CHOSEN_HERE if since is None else CHOSEN_ALIKE if unlike else CHOSEN, values)
+def _head(found: Robustness, sharpe: str, named: str, root: float) -> Sentence:
+    if found.trials == 1 or found.expected_best_sharpe is None:
+        return Sentence(FIRST, (sharpe, named))
+    month = "" if found.trials_since is None else f"{found.trials_since:%Y-%m}"
+    best = f"{found.expected_best_sharpe * root:.2f}"
+    values = (sharpe, f"{found.trials:,}", named, month, best)
+    if found.effective_trials is None:
+        return Sentence(CHOSEN, values)
+    return Sentence(CHOSEN_ALIKE if month else CHOSEN_HERE, (*values, f"{found.effective_trials:,}"))
 
 
-def _rounded(probability: float) -> str:
-    """Two digits, rounded down: nothing becomes certain by rounding."""
-    return f"{math.floor(probability * 100) / 100:.2f}"
+def _conclusion(probability: float) -> Sentence:
+    """What a deflated Sharpe ratio means, two digits of it rounded down: none becomes 1 by rounding."""
+    template = HARDLY_LUCK if probability >= SKILL else EITHER if probability >= OPEN else LUCK
+    return Sentence(template, (f"{math.floor(probability * 100) / 100:.2f}",))

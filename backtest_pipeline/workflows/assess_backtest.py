@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backtest_pipeline.engine.metrics.curve_kernels import bar_returns
-from backtest_pipeline.model.luck_verdict import Sentence, luck_verdict
-from backtest_pipeline.model.metric_catalog import shown_symbols
+from backtest_pipeline.model.luck_verdict import concluded
 from backtest_pipeline.model.robustness import (
     Bands,
     BootstrapRecord,
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
 SAMPLES = 1_000
 NOTHING_ELSE = EarlierTrials(trials=1, tasks=1, since=None, sharpe_variance=None)
 """What is known where there is no ledger: the backtest itself."""
-MOST_SYMBOLS = 3
 _DIGITS = 6
 _YEAR_S = 365.25 * 86_400
 
@@ -101,26 +98,6 @@ def statistics_of(result: BacktestResult) -> Robustness:
         trade_shuffle=TradeShuffleRecord(**asdict(shuffled)) if shuffled else None,
         neighbourhood=None,
         verdict="",
-    )
-
-
-def concluded(found: Robustness, symbols: Sequence[str]) -> Robustness:
-    """The statistics with their conclusion."""
-    return found.model_copy(update={"verdict": " ".join(map(str, sentences(found, symbols)))})
-
-
-def sentences(found: Robustness, symbols: Sequence[str]) -> list[Sentence]:
-    """The conclusion of statistics, in sentences that can be translated."""
-    root = math.sqrt(found.periods_per_year) if found.periods_per_year else math.nan
-    return luck_verdict(
-        sharpe=None if found.sharpe is None else found.sharpe * root,
-        expected_best=None if found.expected_best_sharpe is None else found.expected_best_sharpe * root,
-        probability=found.deflated_sharpe,
-        trials=found.trials,
-        unlike=found.effective_trials,
-        since=found.trials_since,
-        symbols=shown_symbols(symbols, MOST_SYMBOLS).replace(",", ", "),
-        pbo=found.pbo,
     )
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.model.luck_verdict import concluded
 from backtest_pipeline.model.robustness import Logits, NeighbourhoodRecord, Robustness
 from backtest_pipeline.research.effective_trials import effective_trials
 from backtest_pipeline.research.overfitting import Overfitting, pbo
 from backtest_pipeline.research.sharpe_confidence import deflated_sharpe, expected_best_sharpe
 from backtest_pipeline.research.superior_ability import reality_check, spa
-from backtest_pipeline.workflows.assess_backtest import SAMPLES, concluded, moments_of, statistics_of
+from backtest_pipeline.workflows.assess_backtest import SAMPLES, moments_of, statistics_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult

@@ -79,7 +79,7 @@ def _page(candles: Mapping[str, Candles], timezone: str, result: BacktestResult)
     seen = {own.symbol: own for own in chosen_candles(candles, result.request, timezone)}
     if benchmark := benchmark_candles(candles, result.request, timezone):
         seen[benchmark.symbol] = benchmark
-    return report_html(result, seen)
+    return report_html(result, seen, robustness=result.robustness)
 
 
 def run_resolved(
