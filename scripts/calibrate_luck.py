@@ -27,14 +27,16 @@ Returns = NDArray[np.float64]
 
 def random_walk(generator: np.random.Generator) -> Returns:
     """Returns that nothing foretells."""
-    return generator.normal(0.0, _VOLATILITY, BARS)
+    returns: Returns = generator.normal(0.0, _VOLATILITY, BARS)
+    return returns
 
 
 def trending_walk(generator: np.random.Generator) -> Returns:
     """The same with a drift up or down, which changes its direction every now and then."""
     turns = generator.random(BARS) < 1 / _TREND_BARS
     direction = generator.choice([-1.0, 1.0]) * np.where(np.cumsum(turns) % 2, -1.0, 1.0)
-    return random_walk(generator) + _DRIFT * direction
+    returns: Returns = random_walk(generator) + _DRIFT * direction
+    return returns
 
 
 def candles_of(returns: Returns) -> Candles:
@@ -76,9 +78,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     false = share_believed(random_walk, options.sweeps, options.seed)
-    print(f"random walks: {false:.1%} of {options.sweeps} winners believed, at most {MOST_FALSE:.0%} may be")
+    print(f"random walks: {false:.1%} of {options.sweeps} winners believed, at most {MOST_FALSE:.0%} may be")  # noqa: T201  a script speaks
     found = share_believed(trending_walk, options.sweeps, options.seed)
-    print(f"trending walks: {found:.1%} of {options.sweeps} winners believed, {LEAST_FOUND:.0%} have to be")
+    print(f"trending walks: {found:.1%} of {options.sweeps} winners believed, {LEAST_FOUND:.0%} have to be")  # noqa: T201  as above
     if false > MOST_FALSE or found < LEAST_FOUND:
         sys.exit("the deflated Sharpe ratio is out of its bounds")
 
