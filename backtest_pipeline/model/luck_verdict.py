@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from backtest_pipeline.model.checks import looks_ahead
 from backtest_pipeline.model.metric_catalog import shown_symbols
 from backtest_pipeline.model.robustness import Robustness
 
@@ -15,6 +17,7 @@ FITTED_FROM = 0.5
 """Probability of backtest overfitting above which a sweep's winner is worth less than a trial at random."""
 MOST_SYMBOLS = 3
 
+LOOKED_AHEAD = "Neither luck nor skill: the strategy looks ahead, and what it shows cannot be had in trading."
 UNDEFINED = "No Sharpe ratio: the account's returns do not vary, so nothing here tells luck from skill."
 LOSING = "Sharpe {0} on {1}: it earned nothing, so there is no luck to tell from skill."
 FIRST = "Sharpe {0} on {1}, the first trial that is known of."
@@ -46,13 +49,22 @@ class Sentence:
         return self.template.format(*self.values)
 
 
-def concluded(found: Robustness, symbols: Sequence[str]) -> Robustness:
-    """Return the statistics with their conclusion, of a backtest of these symbols."""
-    return found.model_copy(update={"verdict": " ".join(map(str, verdict_sentences(found, symbols)))})
+def concluded(found: Robustness, symbols: Sequence[str], checks: Mapping[str, Any]) -> Robustness:
+    """Return the statistics with their conclusion; arguments as for `verdict_sentences`."""
+    said = " ".join(map(str, verdict_sentences(found, symbols, checks)))
+    return found.model_copy(update={"verdict": said})
 
 
-def verdict_sentences(found: Robustness, symbols: Sequence[str]) -> list[Sentence]:
-    """Return the conclusion of statistics of a backtest of these symbols, in one to three sentences."""
+def verdict_sentences(found: Robustness, symbols: Sequence[str], checks: Mapping[str, Any]) -> list[Sentence]:
+    """Return the conclusion of statistics, in one to three sentences.
+
+    Args:
+        found: the statistics.
+        symbols: of the backtest.
+        checks: of the backtest; where it looks ahead, no statistic is worth a word.
+    """
+    if looks_ahead(checks):
+        return [Sentence(LOOKED_AHEAD)]
     if found.sharpe is None or found.deflated_sharpe is None or found.periods_per_year is None:
         return [Sentence(UNDEFINED)]
     root, named = math.sqrt(found.periods_per_year), shown_symbols(symbols, MOST_SYMBOLS).replace(",", ", ")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from backtest_pipeline.model import luck_verdict
 
 KOREAN_LUCK: dict[str, str] = {
+    luck_verdict.LOOKED_AHEAD: (
+        "운도 실력도 아닙니다: 전략이 미래를 참조하므로 실제 거래에서는 얻을 수 없는 결과입니다."
+    ),
     luck_verdict.UNDEFINED: "샤프 비율 없음: 계좌 수익률에 변동이 없어 운과 실력을 가릴 수 없습니다.",
     luck_verdict.LOSING: "{1} 샤프 {0}: 수익이 없으므로 운과 실력을 가릴 것이 없습니다.",
     luck_verdict.FIRST: "{1} 샤프 {0}, 알려진 첫 시행입니다.",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.robustness import Robustness
 
 
-def luck_verdict(found: Robustness | None, symbols: Sequence[str]) -> str:
-    """The conclusion in a sentence or two; nothing where there are no statistics."""
+def luck_verdict(found: Robustness | None, symbols: Sequence[str], checks: Mapping[str, Any]) -> str:
+    """The conclusion, as `verdict_sentences` has it; nothing where there are no statistics."""
     if found is None:
         return ""
-    told = " ".join(said(one.template, *one.values) for one in verdict_sentences(found, symbols))
+    told = " ".join(said(one.template, *one.values) for one in verdict_sentences(found, symbols, checks))
     return f'<p class="verdict">{told}</p>'
 
 

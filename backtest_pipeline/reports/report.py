@@ -92,7 +92,7 @@ def report_html(
     body = "\n".join(
         [
             header(result, moment, given),
-            luck_verdict(robustness, request.symbols),
+            luck_verdict(robustness, request.symbols, result.checks),
             remarks(result),
             tiles(result.metrics, HEADLINES, tile_remarks(result)),
             equity_section(request.benchmark, with_benchmark=held is not None),

@@ -80,7 +80,7 @@ def sweep_report_html(found: SweepFindings) -> str:
     body = "\n".join(
         [
             sweep_header(request, manifest, summary, manifest.summary.trials or {}),
-            luck_verdict(manifest.robustness, request.backtest.symbols),
+            luck_verdict(manifest.robustness, request.backtest.symbols, manifest.checks),
             _winner_tiles(manifest) if summary.survey.winner is not None else "",
             _remarks(manifest),
             HEATMAP,

@@ -64,7 +64,7 @@ def assessed_backtest(result: BacktestResult, known: EarlierTrials | None = None
             "deflated_sharpe_of_all": deflated,
         }
     )
-    return concluded(found, result.request.symbols)
+    return concluded(found, result.request.symbols, result.checks)
 
 
 def statistics_of(result: BacktestResult) -> Robustness:

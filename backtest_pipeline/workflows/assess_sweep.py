@@ -64,7 +64,7 @@ def assessed_sweep(
             "neighbourhood": _recorded(around) if around else None,
         }
     )
-    return concluded(found, best.request.symbols)
+    return concluded(found, best.request.symbols, best.checks)
 
 
 def _histogram(found: Overfitting) -> Logits:

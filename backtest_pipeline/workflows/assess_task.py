@@ -92,6 +92,7 @@ def stored_best(folder: Path, manifest: Manifest) -> BacktestResult:
         metrics=manifest.metrics,
         by_symbol=manifest.by_symbol,
         request=request_of_row(SweepRequest(**manifest.request), row),
+        checks=manifest.checks,
         calendars=manifest.calendars,
     )
 

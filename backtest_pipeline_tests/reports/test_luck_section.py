@@ -31,7 +31,8 @@ def _said(assessed: Robustness, **facts: Any) -> str:
     """The verdict of a daily Sharpe ratio of 1.31 a year, deflated to 0.559."""
     daily = 1.31 / math.sqrt(252)
     known: dict[str, Any] = {"sharpe": daily, "periods_per_year": 252.0, "deflated_sharpe": 0.559}
-    return concluded(assessed.model_copy(update=known | facts), ["AAPL"]).verdict
+    checks = facts.pop("checks", {})
+    return concluded(assessed.model_copy(update=known | facts), ["AAPL"], checks).verdict
 
 
 def test_the_verdict_names_the_search_and_what_chance_would_show(assessed: Robustness) -> None:
@@ -53,6 +54,11 @@ def test_the_verdict_names_the_search_and_what_chance_would_show(assessed: Robus
 def test_a_loss_and_an_account_at_rest_have_verdicts_of_their_own(assessed: Robustness) -> None:
     assert _said(assessed, sharpe=-0.01).startswith("Sharpe -0.16 on AAPL: it earned nothing")
     assert _said(assessed, sharpe=None).startswith("No Sharpe ratio")
+
+
+def test_a_strategy_that_looks_ahead_is_neither_lucky_nor_skilled(assessed: Robustness) -> None:
+    said = _said(assessed, deflated_sharpe=0.999, checks={"look_ahead": {"passed": False}})
+    assert said.startswith("Neither luck nor skill: the strategy looks ahead")
 
 
 def test_everything_has_a_korean_text_with_the_same_values(assessed: Robustness) -> None:
