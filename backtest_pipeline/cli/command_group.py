@@ -30,6 +30,7 @@ PLACES = {
     "result": ("result_command", "result"),
     "report": ("report_commands", "report"),
     "compare": ("report_commands", "compare"),
+    "ledger": ("ledger_command", "ledger"),
     "list": ("list_command", "list_tasks"),
     "strategies": ("strategies_command", "list_strategies"),
     "check": ("check_command", "check"),

@@ -123,6 +123,9 @@ def print_metrics(result: BacktestResult) -> None:
     print_table(("metric", "account", *by_symbol, "unit"), rows, right=["account", *by_symbol])
     for remark in result.diagnostics:
         console.print(f"note: {remark}", highlight=False, markup=False)
+    if result.manifest is not None and result.manifest.robustness is not None:
+        verdict = f"verdict: {result.manifest.robustness.verdict}"
+        console.print(verdict, highlight=False, markup=False, soft_wrap=True)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
 from backtest_pipeline.model.market import CalendarsUsed
+from backtest_pipeline.model.robustness import Robustness
 from backtest_pipeline.model.task_kind import TaskKind
 
 if TYPE_CHECKING:
@@ -167,6 +168,11 @@ class Manifest(_Record):
     pinned: bool
     environment: Environment
     error: TaskErrorRecord | None
+    robustness: Robustness | None = Field(
+        None,
+        description="statistics that tell luck from skill, added after the task has completed; null: not "
+        "yet, or not completed",
+    )
 
     @property
     def benchmark(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from backtest_pipeline.model.errors import ReportMissing
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.market import CalendarsUsed
     from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.robustness import Robustness
 
 Metrics = dict[str, float | None]
 
@@ -67,6 +69,7 @@ class BacktestResult:
         calendars: which calendars the account and each symbol were annualised by; `None`: not recorded.
         manifest: the record of the task, or `None` where the engine ran without one.
         drawn: makes the result's report, a whole HTML page; `None` where no report can be drawn.
+        assessed: computes the result's statistics of luck and skill; `None` where none can be computed.
     """
 
     signals: pd.DataFrame
@@ -80,6 +83,14 @@ class BacktestResult:
     calendars: CalendarsUsed | None = None
     manifest: Manifest | None = None
     drawn: Callable[[BacktestResult], str] | None = field(default=None, repr=False)
+    assessed: Callable[[BacktestResult], Robustness] | None = field(default=None, repr=False)
+
+    @cached_property
+    def robustness(self) -> Robustness | None:
+        """What tells luck from skill: the task's, or computed when it is first asked for."""
+        if self.manifest is not None and self.manifest.robustness is not None:
+            return self.manifest.robustness
+        return self.assessed(self) if self.assessed is not None else None
 
     def stats(self) -> pd.Series[float]:
         """Return the account's metrics as a series of floats, NaN where undefined, named by the strategy."""

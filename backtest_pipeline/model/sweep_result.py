@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.model.notebook import sweep_html
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.model.sweep_request import SweepRequest
 
 
@@ -31,6 +35,7 @@ class SweepResult:
         best_equity: of a task: `timestamp` and a column `trial_<number>` for each of the best, by rank;
             none where no trial ranks.
         manifest: the record of the task; none where the sweep ran without one.
+        assessed: computes the statistics of luck and skill; none where none can be computed.
     """
 
     trials: pd.DataFrame
@@ -40,6 +45,17 @@ class SweepResult:
     request: SweepRequest
     best_equity: pd.DataFrame | None = None
     manifest: Manifest | None = None
+    assessed: Callable[[SweepResult], Robustness | None] | None = field(default=None, repr=False)
+
+    @cached_property
+    def overfitting(self) -> Robustness | None:
+        """What tells luck from skill: the task's, or computed when it is first asked for.
+
+        None where no trial ranks.
+        """
+        if self.manifest is not None and self.manifest.robustness is not None:
+            return self.manifest.robustness
+        return self.assessed(self) if self.assessed is not None else None
 
     def _repr_html_(self) -> str:
         """Show the best trials in a notebook."""

@@ -9,6 +9,7 @@ from functools import cache
 from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_with_unit
 from backtest_pipeline.model.metric_korean import korean_of_metrics
 from backtest_pipeline.reports.korean import KOREAN_TEXTS
+from backtest_pipeline.reports.korean_luck import KOREAN_LUCK
 from backtest_pipeline.reports.markup import escaped
 
 SWITCH = (
@@ -20,7 +21,7 @@ SWITCH = (
 @cache
 def korean_texts() -> dict[str, str]:
     """Every text of the reports in Korean by the English one."""
-    return korean_of_metrics() | KOREAN_TEXTS
+    return korean_of_metrics() | KOREAN_TEXTS | KOREAN_LUCK
 
 
 def texts_for(body: str, scripts: Sequence[str]) -> dict[str, str]:

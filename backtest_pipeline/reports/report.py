@@ -16,6 +16,7 @@ from backtest_pipeline.reports.charts.timeline import Timeline
 from backtest_pipeline.reports.details import details
 from backtest_pipeline.reports.drawdown_list import deepest_drawdowns
 from backtest_pipeline.reports.html_tables import tiles
+from backtest_pipeline.reports.luck_section import luck_section, luck_verdict
 from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.page_data import candles_data, trades_data
 from backtest_pipeline.reports.report_statistics import days_of
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.drawing import Drawing
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.robustness import Robustness
 
 HEADLINES = (
     "total_return",
@@ -58,6 +60,7 @@ def report_html(
     result: BacktestResult,
     candles: Mapping[str, Candles] | None,
     drawings: Mapping[str, Drawing] | None = None,
+    robustness: Robustness | None = None,
 ) -> str:
     """Makes the report.
 
@@ -66,6 +69,7 @@ def report_html(
         candles: those that the backtest saw, by symbol, the benchmark among them; a symbol that
             is lacking, or all of them, the page calls changed since. `None`: there are none.
         drawings: the strategy's own lines, by symbol, as long as its candles.
+        robustness: what tells luck from skill; by default what the manifest has of it.
 
     Returns:
         A whole HTML file. The same result and candles yield the same text.
@@ -79,6 +83,8 @@ def report_html(
     days = days_of(moment, request.timeframe)
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
     drawdowns = deepest_drawdowns(moment, equity, request.initial_cash)
+    if robustness is None and result.manifest is not None:
+        robustness = result.manifest.robustness
     figures = account_figures(result, moment, timeline, held, drawdowns)
     figures |= rolling_figures(result, moment, timeline, held) | spread_figures(result, days, held)
     if given:
@@ -86,6 +92,7 @@ def report_html(
     body = "\n".join(
         [
             header(result, moment, given),
+            luck_verdict(robustness, request.symbols, result.checks),
             remarks(result),
             tiles(result.metrics, HEADLINES, tile_remarks(result)),
             equity_section(request.benchmark, with_benchmark=held is not None),
@@ -94,6 +101,7 @@ def report_html(
             returns_section(result, days, figures, with_benchmark=held is not None),
             rolling_section(result, figures),
             trades_section(result),
+            luck_section(robustness, equity, request.initial_cash),
             metrics_section(result),
             tear_sheet_section(result, days),
             correlation_section(result, given) if whole else "",

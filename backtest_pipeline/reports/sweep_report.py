@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from backtest_pipeline.model.metric_catalog import BUY_AND_HOLD, shown
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
@@ -13,6 +15,7 @@ from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.sweep_equity import curve_buttons, equity_figure_of
 from backtest_pipeline.reports.details import details_of_manifest
 from backtest_pipeline.reports.html_tables import tiles
+from backtest_pipeline.reports.luck_section import luck_section, luck_verdict
 from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.sections import listed
@@ -27,6 +30,8 @@ from backtest_pipeline.reports.sweep_sections import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.reports.charts.sweep_equity import Curve
@@ -75,9 +80,11 @@ def sweep_report_html(found: SweepFindings) -> str:
     body = "\n".join(
         [
             sweep_header(request, manifest, summary, manifest.summary.trials or {}),
+            luck_verdict(manifest.robustness, request.backtest.symbols, manifest.checks),
             _winner_tiles(manifest) if summary.survey.winner is not None else "",
             _remarks(manifest),
             HEATMAP,
+            luck_section(manifest.robustness, _best_equity(found), request.backtest.initial_cash),
             spread_section(summary, request.objective),
             best_section(summary, manifest.task_id, found.path_of),
             names_section(summary, request.objective),
@@ -93,6 +100,13 @@ def sweep_report_html(found: SweepFindings) -> str:
     }
     title = f"Sweep of {request.backtest.strategy} on {listed(request.backtest.symbols, 3)}"
     return page(title, body, data, PARTS)
+
+
+def _best_equity(found: SweepFindings) -> NDArray[np.float64]:
+    """The winner's equity, where its initial cash is the sweep's own; else nothing."""
+    if not found.curves or "initial_cash" in found.request.space:
+        return np.empty(0)
+    return next(iter(found.curves.values())).equity
 
 
 def _winner_tiles(manifest: Manifest) -> str:

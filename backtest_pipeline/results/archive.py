@@ -152,7 +152,7 @@ def _target(layout: Layout, manifest: Manifest, path: Path) -> Path:
 
 
 def _refuse_conflict(layout: Layout, manifest: Manifest, path: Path) -> None:
-    """Passes where the same results are here, whole; their chart, their report and their time may differ."""
+    """Passes where the same results are here, whole; what is added later may differ."""
     found = verify_task(layout, manifest.task_id)
     if not found.ok:
         problem = f"task {manifest.task_id} is here already, damaged ({'; '.join(found.problems)})"
@@ -164,7 +164,7 @@ def _refuse_conflict(layout: Layout, manifest: Manifest, path: Path) -> None:
 
 def _results_alone(manifest: Manifest) -> Manifest:
     tables = [file for file in manifest.result_files if file.kind == "parquet"]
-    return _kept(manifest).model_copy(update={"result_files": tables})
+    return _kept(manifest).model_copy(update={"result_files": tables, "robustness": None})
 
 
 def _kept(manifest: Manifest) -> Manifest:

@@ -21,6 +21,7 @@ from backtest_pipeline.model.errors import (
 from backtest_pipeline.model.manifest import Manifest, ResultFile, of_another_system
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.robustness import Robustness
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.result_log import note
 from backtest_pipeline.results.tables import TABLES, read_table, write_table
@@ -80,13 +81,24 @@ class TaskStore:
             OSError: the disk refuses.
         """
         with publishing(self.layout):
-            published = self.manifest(manifest.task_id)
-            if published.run_ids != manifest.run_ids:
-                raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
+            published = self._of_attempt(manifest)
             folder = self.layout.task(manifest.task_id)
             added = self.write_file(folder, file, content, name=name)
             others = [one for one in published.result_files if one.name != name]
             self._write(folder, published.model_copy(update={"result_files": [*others, added]}))
+
+    def add_robustness(self, manifest: Manifest, robustness: Robustness) -> Manifest:
+        """Adds statistics to what an attempt published and returns the manifest; raises as `add_file`."""
+        with publishing(self.layout):
+            found = self._of_attempt(manifest).model_copy(update={"robustness": robustness})
+            self._write(self.layout.task(manifest.task_id), found)
+        return found
+
+    def _of_attempt(self, manifest: Manifest) -> Manifest:
+        published = self.manifest(manifest.task_id)
+        if published.run_ids != manifest.run_ids:
+            raise AttemptSuperseded(manifest.task_id, manifest.attempt, published.attempt)
+        return published
 
     def publish(self, manifest: Manifest, staged: Path) -> Path:
         """Makes staged files the task's results: one rename, the manifest inside.

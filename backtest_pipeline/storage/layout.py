@@ -108,6 +108,11 @@ class Layout:
         """File that records which results were deleted or pinned on purpose; outlives the tasks' folder."""
         return self.data_root / "result_log.jsonl"
 
+    @property
+    def ledger(self) -> Path:
+        """Folder that remembers every trial; outlives the tasks' folder."""
+        return self.data_root / "ledger"
+
     def trash(self, run_id: str) -> Path:
         """Where a folder goes in one step before it is deleted."""
         return self.tasks / ".trash" / run_id

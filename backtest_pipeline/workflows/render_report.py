@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +39,18 @@ def rendered_report(
     Raises:
         TaskUnknown, ResultMissing, ResultDamaged: as for `TaskStore.result`.
     """
-    if TaskStore(data_root).manifest(task_id).kind == "sweep":
+    from backtest_pipeline.workflows.assess_task import assessed_task  # noqa: PLC0415  as below
+
+    assessed = assessed_task(TaskStore(data_root), task_id)
+    if assessed.kind == "sweep":
         from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as below
 
         manifest, folder = require_whole_sweep(TaskStore(data_root), task_id, render_sweep_report.NEEDED)
-        return render_sweep_report.sweep_report(folder, manifest), []
+        statistics = {"robustness": assessed.robustness}
+        return render_sweep_report.sweep_report(folder, manifest.model_copy(update=statistics)), []
     from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  keeps `backtest --help` quick
 
-    result = TaskStore(data_root).result(task_id)
+    result = replace(TaskStore(data_root).result(task_id), manifest=assessed)
     candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
     drawings = drawings_of(result, candles, only_built_in=only_built_in)
     return report_html(result, candles, drawings).encode(), left_out

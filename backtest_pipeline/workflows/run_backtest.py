@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.model.schedule import Schedule
     from backtest_pipeline.workflows.given_candles import CandlesInput
 
@@ -61,7 +62,14 @@ def run_backtest(
     resolved = resolve(request)
     given = given_candles(candles, request.symbols_read, request.timeframe, timezone)
     result = run_resolved(given, resolved, progress_callback, timezone=timezone, schedules=schedules)
-    return replace(result, drawn=partial(_page, given, timezone))
+    return replace(result, drawn=partial(_page, given, timezone), assessed=_assessed)
+
+
+def _assessed(result: BacktestResult) -> Robustness:
+    """Statistics of a result, of whose earlier trials nothing is known."""
+    from backtest_pipeline.workflows.assess_backtest import assessed_backtest  # noqa: PLC0415  loads the bootstrap
+
+    return assessed_backtest(result)
 
 
 def _page(candles: Mapping[str, Candles], timezone: str, result: BacktestResult) -> str:
@@ -71,7 +79,7 @@ def _page(candles: Mapping[str, Candles], timezone: str, result: BacktestResult)
     seen = {own.symbol: own for own in chosen_candles(candles, result.request, timezone)}
     if benchmark := benchmark_candles(candles, result.request, timezone):
         seen[benchmark.symbol] = benchmark
-    return report_html(result, seen)
+    return report_html(result, seen, robustness=result.robustness)
 
 
 def run_resolved(

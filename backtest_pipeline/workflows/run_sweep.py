@@ -12,7 +12,8 @@ import pyarrow as pa
 from backtest_pipeline.compute.local_processes import LocalProcesses
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
-from backtest_pipeline.model.trial_states import COMPLETED, FAILED
+from backtest_pipeline.model.trial_states import COMPLETED, FAILED, INVALID
+from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.ranking import Ranking, with_ranks
 from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
@@ -26,6 +27,7 @@ from backtest_pipeline.workflows.run_backtest import run_backtest
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.research.space import Points
     from backtest_pipeline.research.trial_market import CandlesGiven
@@ -92,7 +94,19 @@ def run_sweep(
         blocks=pa.concat_tables([chunk.blocks for chunk in chunks]).to_pandas(),
         best=best_backtest(given, runner, trials, timezone),
         request=runner.request,
+        assessed=_assessed,
     )
+
+
+def _assessed(result: SweepResult) -> Robustness | None:
+    """Statistics of a sweep, of whose earlier trials nothing is known."""
+    from backtest_pipeline.workflows.assess_sweep import assessed_sweep  # noqa: PLC0415  loads the bootstrap
+
+    if result.best is None:
+        return None
+    blocks = TrialBlocks.of_table(pa.Table.from_pandas(result.blocks, preserve_index=False))
+    ran = int((result.trials["state"] != INVALID).sum())
+    return assessed_sweep(result.best, blocks, ran, seed=result.request.seed)
 
 
 def trial_runner(candles: CandlesGiven, request: SweepRequest, *, timezone: str = "UTC") -> TrialRunner:

@@ -12,6 +12,7 @@ from backtest_pipeline.strategies.registry import strategies
 from backtest_pipeline.workflows.run_backtest import run_backtest
 
 TRIAL_KERNEL = "backtest_pipeline.research.trial_kernel"
+STATISTICS_KERNELS = ("backtest_pipeline.research.bootstrap", "backtest_pipeline.research.overfitting")
 
 _BARS = 600
 _BUILT_IN = "backtest_pipeline.strategies.builtin."
@@ -20,7 +21,7 @@ _BUILT_IN = "backtest_pipeline.strategies.builtin."
 def warm_kernels() -> list[str]:
     """Runs every built-in strategy once on made-up candles, long and short, with every kind of stop.
 
-    The kernel of sweeps is compiled as well.
+    The kernels of sweeps and of statistics are compiled as well.
 
     An operator's own strategies are left alone: they may take long, or crash.
 
@@ -30,7 +31,8 @@ def warm_kernels() -> list[str]:
     Returns:
         The strategies' names.
     """
-    import_module(TRIAL_KERNEL)
+    for module in (TRIAL_KERNEL, *STATISTICS_KERNELS):
+        import_module(module)
     candles = {"WARM": made_up_candles()}
     names = [name for name, strategy in strategies().items() if strategy.__module__.startswith(_BUILT_IN)]
     for name in names:

@@ -15,6 +15,7 @@ from backtest_pipeline_tests.acceptance.live import (
     free_port,
     run_backtest_command,
 )
+from backtest_pipeline_tests.polling import until
 
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -44,8 +45,11 @@ def test_submit_status_wait_result_and_list_speak_of_the_same_task(sqlite_pipeli
     status = json.loads(sqlite_pipeline.command("status", task_id, "--json").stdout)
     assert status == json.loads(waited.stdout)
     assert (status["state"], status["strategy"], status["symbols"]) == ("completed", "buy_and_hold", ["IBM"])
+    stored = Path(status["result_path"]) / "manifest.json"
+    until(lambda: "report.html" in stored.read_text(), "what is added to a manifest, the report last")
     manifest = json.loads(sqlite_pipeline.command("result", task_id, "--json").stdout)
-    assert manifest == json.loads((Path(status["result_path"]) / "manifest.json").read_text())
+    assert manifest == json.loads(stored.read_text())
+    assert manifest["robustness"]["trials"] >= 1
     listed = json.loads(sqlite_pipeline.command("list", "--strategy", "buy_and_hold", "--json").stdout)
     [row] = [row for row in listed if row["task_id"] == task_id]
     assert row.items() >= status.items()

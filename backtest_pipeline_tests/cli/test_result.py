@@ -125,3 +125,11 @@ def test_what_makes_no_sense_is_told(
 def test_a_task_without_a_result_is_told(data_root: Path) -> None:
     for task_id, error in ((OTHER, ResultMissing), ("../etc", TaskUnknown)):
         assert isinstance(CliRunner().invoke(app, ["result", task_id]).exception, error)
+
+
+def test_the_verdict_is_computed_when_somebody_looks_first(data_root: Path) -> None:
+    assert TaskStore(data_root).manifest(TASK).robustness is None
+    printed = _run().stdout.splitlines()[-1]
+    known = TaskStore(data_root).manifest(TASK).robustness
+    assert known is not None
+    assert printed == f"verdict: {known.verdict}"

@@ -11,8 +11,10 @@ from backtest_pipeline.cli.commands.result_command import Force, usable_files
 from backtest_pipeline.cli.output import Json, TaskId, console, print_json
 from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.results.archive import export_task, import_archive
+from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.workflows.record_in_ledger import record_in_ledger
 
 ArchiveFile = Annotated[Path, typer.Argument(metavar="FILE", help="an archive", show_default=False)]
 
@@ -45,7 +47,10 @@ def import_result(
 ) -> None:
     """Puts an archive's results, once found whole, beside the others; needs no server."""
     with usable_files():
-        done = import_archive(Layout(get_settings().data_root), file, pinned=pin)
+        layout = Layout(get_settings().data_root)
+        done = import_archive(layout, file, pinned=pin)
+        if done.new:
+            record_in_ledger(layout, TaskStore(layout.data_root).manifest(done.task_id), done.folder)
     if json:
         print_json({"task_id": done.task_id, "folder": str(done.folder), "new": done.new})
         return

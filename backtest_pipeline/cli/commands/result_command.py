@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest_pipeline.cli.commands.sweep_commands import print_sweep
+from backtest_pipeline.cli.commands.sweep_commands import assessed, print_sweep
 from backtest_pipeline.cli.output import (
     Json,
     TaskId,
@@ -77,17 +77,17 @@ def result(
     elif name is not None:
         _show(read_table(tables[name]))
     else:
-        print_numbers()
+        print_numbers(assessed(store, task_id))
 
 
-def _completed(store: TaskStore, task_id: str) -> tuple[Manifest, Callable[[], object]]:
-    """The manifest of a completed task whose files are whole, and what prints its numbers."""
+def _completed(store: TaskStore, task_id: str) -> tuple[Manifest, Callable[[Manifest], object]]:
+    """The manifest of a completed task whose files are whole, and what prints its numbers, given that."""
     manifest = store.manifest(task_id)
     if manifest.kind == "sweep":
         require_whole_sweep(store, task_id)
-        return manifest, partial(print_sweep, manifest)
+        return manifest, print_sweep
     outcome = store.result(task_id)
-    return cast("Manifest", outcome.manifest), partial(print_metrics, outcome)  # a stored result has one
+    return manifest, lambda told: print_metrics(replace(outcome, manifest=told))
 
 
 @contextmanager

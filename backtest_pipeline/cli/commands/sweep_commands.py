@@ -29,6 +29,7 @@ from backtest_pipeline.sdk.sweep_results import best_trials
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.results.task_store import TaskStore
 
 _HEADLINES = ("total_return", "sharpe", "max_drawdown", "trades")
 _SHOWN = 10
@@ -114,9 +115,16 @@ def best(
     if json:
         print_json(rows)
         return
-    manifest = store.manifest(task_id)
+    manifest = assessed(store, task_id)
     _print_best(manifest, rows)
     tell_of_sweep(manifest)
+
+
+def assessed(store: TaskStore, task_id: str) -> Manifest:
+    """A completed task's manifest, with its statistics of luck and skill, computed where they are lacking."""
+    from backtest_pipeline.workflows.assess_task import assessed_task  # noqa: PLC0415  loads the kernels
+
+    return assessed_task(store, task_id)
 
 
 def print_sweep(manifest: Manifest) -> None:
@@ -137,6 +145,8 @@ def tell_of_sweep(manifest: Manifest) -> None:
     states = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
     lines = [f"{counted(sum(counts.values()), 'trial')}: {states}; {counted(ranked, 'ranks', 'rank')}"]
     lines += [f"note: {remark}" for remark in manifest.diagnostics]
+    if manifest.robustness is not None:
+        lines.append(f"verdict: {manifest.robustness.verdict}")
     if looks_ahead(manifest.checks):
         lines.append(f"{manifest.strategy_id} looks ahead, so none of these is the best: {NOT_TRADABLE}")
     elif manifest.summary.best_trial is not None:

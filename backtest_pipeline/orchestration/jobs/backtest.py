@@ -19,7 +19,7 @@ from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
-from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report
+from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report, add_robustness
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.run_page import (
     candle_lines,
@@ -32,6 +32,7 @@ from backtest_pipeline.results.disk_usage import require_room
 from backtest_pipeline.strategies.code_version import code_sha256
 from backtest_pipeline.strategies.registry import strategies
 from backtest_pipeline.web.addresses import RESULTS
+from backtest_pipeline.workflows.record_in_ledger import record_in_ledger
 
 _STRATEGIES = strategies()
 _FORM = launch_form(_STRATEGIES)
@@ -117,6 +118,9 @@ def write_results(context: dg.OpExecutionContext) -> None:
             write=write,
             manifest_of=manifest_of,
             refuse=partial(attempt.refuse_given_up, context.instance),
+            record=partial(
+                record_in_ledger, run_context.task_store.layout, user=context.run.tags.get(tags.USER, "")
+            ),
         )
         manifest, folder = publication.publish()
         context.log_event(materialization(manifest, result, folder))
@@ -125,6 +129,7 @@ def write_results(context: dg.OpExecutionContext) -> None:
         publication.keep()
         later(publication.keep_after_success)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
+        later(partial(add_robustness, run_context.task_store, manifest, home))
         for add in (add_chart, add_report):
             later(partial(add, run_context.task_store, manifest, result, loaded.candles, home))
 

@@ -21,7 +21,11 @@ from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import completed_sweep_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
-from backtest_pipeline.orchestration.tasks.report_publishing import add_sweep_picture, add_sweep_report
+from backtest_pipeline.orchestration.tasks.report_publishing import (
+    add_robustness,
+    add_sweep_picture,
+    add_sweep_report,
+)
 from backtest_pipeline.orchestration.tasks.run_page import candle_lines
 from backtest_pipeline.orchestration.tasks.submitted_code import CodeOfRun, code_of_run
 from backtest_pipeline.orchestration.tasks.sweep_context import SweepContext
@@ -36,6 +40,7 @@ from backtest_pipeline.results.disk_usage import require_sweep_room
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
 from backtest_pipeline.web.addresses import RESULTS
+from backtest_pipeline.workflows.record_in_ledger import record_in_ledger
 
 _STRATEGIES = strategies()
 _FORM = sweep_form(_STRATEGIES)
@@ -118,6 +123,7 @@ def write_sweep_results(context: dg.OpExecutionContext) -> None:
             write=write,
             manifest_of=manifest_of,
             refuse=partial(attempt.refuse_given_up, context.instance),
+            record=partial(record_in_ledger, own.task_store.layout, user=context.run.tags.get(tags.USER, "")),
         )
         manifest, folder = publication.publish()
         context.log_event(sweep_materialization(manifest, request, folder))
@@ -127,7 +133,7 @@ def write_sweep_results(context: dg.OpExecutionContext) -> None:
         later(publication.keep_after_success)
         later(own.forget_parts)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
-        for add in (add_sweep_picture, add_sweep_report):
+        for add in (add_robustness, add_sweep_picture, add_sweep_report):
             later(partial(add, own.task_store, manifest, home))
 
 

@@ -38,6 +38,7 @@ class Publication:
         write: Callable[[Path], list[ResultFile]],
         manifest_of: Callable[[list[ResultFile]], Manifest],
         refuse: Callable[[], object],
+        record: Callable[[Manifest, Path], object] = lambda *_: None,
         pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
         """Prepares; nothing is written yet.
@@ -48,6 +49,8 @@ class Publication:
             write: writes all files into a folder.
             manifest_of: makes the record of those files.
             refuse: raises where the attempt may publish no more; asked before it publishes while it runs.
+            record: notes elsewhere what is about to be published, given the record and the folder of its
+                files; an attempt that dies in between has its retry note the same again.
             pauses_s: how long to wait before each further try.
         """
         self.manifest: Manifest | None = None
@@ -56,6 +59,7 @@ class Publication:
         self._write = write
         self._manifest_of = manifest_of
         self._refuse = refuse
+        self._record = record
         self._pauses_s = pauses_s
 
     def publish(self) -> tuple[Manifest, Path]:
@@ -105,6 +109,7 @@ class Publication:
                     raise
                 raise ResultVanished(self._attempt.task_id, staged, ["the whole folder"]) from error
             self._refuse()
+            self._record(manifest, staged)
             folder = self._store.publish(manifest, staged)
         self.manifest = manifest
         return manifest, folder

@@ -60,9 +60,20 @@ def add_report(
         from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  Bokeh, after the run
 
         drawings = drawings_of(result, candles)
-        return report_html(replace(result, manifest=manifest), candles, drawings).encode()
+        assessed = _with_statistics(store, manifest)
+        return report_html(replace(result, manifest=assessed), candles, drawings).encode()
 
     _add(store, manifest, REPORT, draw, home, name="report")
+
+
+def add_robustness(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+    """Adds statistics to a published backtest or sweep; otherwise as `add_report`."""
+    if home is not None and _others_wait(home):
+        return
+    from backtest_pipeline.workflows.assess_task import assessed_task  # noqa: PLC0415  statistics, after the run
+
+    with suppress(BacktestError, FileNotFoundError):  # as below
+        assessed_task(store, manifest.task_id)
 
 
 def add_sweep_picture(store: TaskStore, manifest: Manifest, home: str | None) -> None:
@@ -83,10 +94,15 @@ def add_sweep_report(store: TaskStore, manifest: Manifest, home: str | None) -> 
     def draw() -> bytes:
         from backtest_pipeline.workflows.render_sweep_report import sweep_report  # noqa: PLC0415  as above
 
-        return sweep_report(store.layout.task(manifest.task_id), manifest)
+        return sweep_report(store.layout.task(manifest.task_id), _with_statistics(store, manifest))
 
     with suppress(FileNotFoundError):  # as above
         _add(store, manifest, REPORT, draw, home, name="report")
+
+
+def _with_statistics(store: TaskStore, manifest: Manifest) -> Manifest:
+    """The manifest as it was published, with the statistics that have been added since."""
+    return manifest.model_copy(update={"robustness": store.manifest(manifest.task_id).robustness})
 
 
 def _add(
@@ -100,8 +116,8 @@ def _add(
 ) -> None:
     if home is not None and _others_wait(home):
         return
-    content = draw()
     with suppress(BacktestError):  # deleted, or published again by a later attempt
+        content = draw()
         store.add_file(manifest, file, content, name=name)
 
 

@@ -1,0 +1,87 @@
+"""What reports say of luck and skill, in Korean by the English."""
+
+from __future__ import annotations
+
+from backtest_pipeline.model import luck_verdict
+
+KOREAN_LUCK: dict[str, str] = {
+    luck_verdict.LOOKED_AHEAD: (
+        "운도 실력도 아닙니다: 전략이 미래를 참조하므로 실제 거래에서는 얻을 수 없는 결과입니다."
+    ),
+    luck_verdict.UNDEFINED: "샤프 비율 없음: 계좌 수익률에 변동이 없어 운과 실력을 가릴 수 없습니다.",
+    luck_verdict.LOSING: "{1} 샤프 {0}: 수익이 없으므로 운과 실력을 가릴 것이 없습니다.",
+    luck_verdict.FIRST: "{1} 샤프 {0}, 알려진 첫 시행입니다.",
+    luck_verdict.CHOSEN: (
+        "{2}에서 {3}부터 {1}회 시행한 뒤의 샤프 {0}: "
+        "모두 가치가 없어도 그만큼 시행하면 최고는 {4}이(가) 됩니다."
+    ),
+    luck_verdict.CHOSEN_ALIKE: (
+        "{2}에서 {3}부터 {1}회 시행한 뒤의 샤프 {0}: 서로 다른 시행 {5}개와 같고, "
+        "모두 가치가 없어도 그중 최고는 {4}이(가) 됩니다."
+    ),
+    luck_verdict.CHOSEN_HERE: (
+        "{2}에서 {1}회 시행한 뒤의 샤프 {0}: 서로 다른 시행 {5}개와 같고, "
+        "모두 가치가 없어도 그중 최고는 {4}이(가) 됩니다."
+    ),
+    luck_verdict.LUCK: "운일 가능성이 큽니다 (수축 샤프 {0}).",
+    luck_verdict.EITHER: "운인지 실력인지 아직 알 수 없습니다 (수축 샤프 {0}).",
+    luck_verdict.HARDLY_LUCK: "운으로 보기 어렵습니다 (수축 샤프 {0}).",
+    luck_verdict.FITTED: (
+        "과최적화: 기간을 나눈 경우의 {0}에서 한쪽 절반의 최고가 다른 절반에서 중간에 못 미쳤습니다."
+    ),
+    "Luck or skill": "운인가 실력인가",
+    "Probabilistic Sharpe": "확률적 샤프",
+    "Probability that the true Sharpe ratio is above zero, if this had been the only trial.": (
+        "이것이 유일한 시행이었다면 참 샤프 비율이 0보다 클 확률입니다."
+    ),
+    "Bars needed": "필요한 봉 수",
+    "How long a record with these returns must be to be believed at 95 %.": (
+        "이런 수익률을 95% 확신하려면 필요한 기록의 길이입니다."
+    ),
+    "Trials": "시행",
+    "Different settings of this strategy that anybody has tried on these candles.": (
+        "누구든 이 캔들에서 이 전략으로 시도한 서로 다른 설정의 수입니다."
+    ),
+    "Unlike trials": "서로 다른 시행",
+    "How many groups of trials there are whose returns rise and fall together.": (
+        "수익률이 함께 오르내리는 시행을 하나로 묶은 무리의 수입니다."
+    ),
+    "Deflated Sharpe": "수축 샤프",
+    "Probability that the true Sharpe ratio is above what the search alone would show.": (
+        "참 샤프 비율이 탐색만으로 나올 값보다 클 확률입니다."
+    ),
+    "Sharpe, 90 % interval": "샤프 90% 구간",
+    "Where the ratio lies in histories that are made of pieces of this one.": (
+        "이 기록의 조각으로 다시 만든 기록들에서 샤프 비율이 놓이는 구간입니다."
+    ),
+    "Annual growth, 90 % interval": "연 성장률 90% 구간",
+    "Where the annual growth lies in such histories.": "그런 기록들에서 연 성장률이 놓이는 구간입니다.",
+    "Maximum drawdown, 90 % interval": "최대 낙폭 90% 구간",
+    "How deep the account falls in such histories.": "그런 기록들에서 계좌가 떨어지는 깊이입니다.",
+    "Drawdown of shuffled trades": "거래 순서를 섞은 낙폭",
+    "One order of the same trades in twenty falls deeper. It says nothing of the return.": (
+        "같은 거래의 순서를 섞으면 스무 번에 한 번은 더 깊이 떨어집니다. 수익률과는 무관합니다."
+    ),
+    "Probability of overfitting": "과최적화 확률",
+    "How often the winner of one half of the time is below the middle in the other half.": (
+        "기간의 한쪽 절반에서 최고인 시행이 다른 절반에서 중간에 못 미치는 빈도입니다."
+    ),
+    "Superior ability, p-value": "우월성 검정 p값",
+    "How often the best of worthless trials would earn as much for its risk.": (
+        "가치 없는 시행들의 최고가 위험 대비 이만큼 벌 빈도입니다."
+    ),
+    "Reality check, p-value": "현실성 검정 p값",
+    "How often the best of worthless trials would earn as much.": (
+        "가치 없는 시행들의 최고가 이만큼 벌 빈도입니다."
+    ),
+    "Kept by neighbours": "이웃이 유지하는 몫",
+    "Which share of the winner's lead over the median trial its neighbours have as well.": (
+        "중앙값 시행에 대한 최고 결과의 우위를 이웃도 얼마나 가지는지입니다."
+    ),
+    "Equity within the bands that nine in ten histories of its own pieces stay in": (
+        "제 조각으로 다시 만든 기록 열에 아홉이 머무는 띠 안의 자산"
+    ),
+    "Logits of cross-validation: left of the line, the winner of one half failed in the other": (
+        "교차 검증의 로짓: 선 왼쪽은 한쪽 절반의 최고가 다른 절반에서 실패한 경우"
+    ),
+}

@@ -1,0 +1,88 @@
+"""Tests of the best of a search, and how many unlike trials a search has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from arch.bootstrap import SPA
+from numpy.testing import assert_allclose
+
+from backtest_pipeline.research.block_sharpe import TrialBlocks
+from backtest_pipeline.research.effective_trials import effective_trials
+from backtest_pipeline.research.superior_ability import reality_check, spa
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _blocks(returns: NDArray[np.float64], number: int = 16) -> TrialBlocks:
+    return TrialBlocks.of_returns(returns, number)
+
+
+def test_sharpe_ratios_follow_from_blocks() -> None:
+    returns = np.random.default_rng(0).normal(size=(100, 4))
+    returns[:, 2] = 0.0
+    found = _blocks(returns).sharpe()
+    assert np.isnan(found[2])
+    varying = returns[:, [0, 1, 3]]
+    assert_allclose(found[[0, 1, 3]], varying.mean(axis=0) / varying.std(axis=0, ddof=1), rtol=1e-12)
+    assert _blocks(returns).varying().trial.tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("edge", [0.0, 0.05, 0.1])
+def test_p_values_are_those_of_another_implementation(edge: float) -> None:
+    """With many blocks, where what is added for few of them is small."""
+    returns = np.random.default_rng(11).normal(size=(6400, 30))
+    returns[:, 0] += edge
+    blocks = _blocks(returns, 128)
+    means = blocks.sum / blocks.count
+    other = SPA(np.zeros(128), -means.T, block_size=1, reps=4000, studentize=False, seed=1)
+    other.compute()
+    ours = reality_check(blocks, 4000, np.random.default_rng(2))
+    assert_allclose(ours or 0.0, other.pvalues["upper"], atol=0.03)
+    # All trials have the same spread here, so to measure by it changes nothing.
+    assert_allclose(
+        spa(blocks, 4000, np.random.default_rng(3)) or 0.0, other.pvalues["consistent"], atol=0.05
+    )
+
+
+def test_worthless_trials_beside_it_hide_no_edge_from_the_better_test() -> None:
+    generator = np.random.default_rng(5)
+    returns = generator.normal(size=(1600, 40))
+    returns[:, 0] += 0.12
+    returns[:, 20:] = 10 * returns[:, 20:] - 3.0  # wild and hopeless
+    blocks = _blocks(returns)
+    assert (spa(blocks, 1000, generator) or 0.0) < 0.01
+    assert (reality_check(blocks, 1000, generator) or 0.0) > 0.2
+
+
+def test_the_best_of_noise_is_nothing() -> None:
+    generator = np.random.default_rng(6)
+    blocks = _blocks(generator.normal(size=(1600, 200)))
+    assert (spa(blocks, 1000, generator) or 0.0) > 0.05
+    assert blocks.sharpe().max() > 2 / np.sqrt(1600)  # though it looks good
+
+
+def test_no_trials_answer_no_question() -> None:
+    nothing = _blocks(np.zeros((32, 2))).varying()
+    assert spa(nothing, 10, np.random.default_rng(0)) is None
+    assert reality_check(nothing, 10, np.random.default_rng(0)) is None
+
+
+def test_copies_of_a_trial_count_once() -> None:
+    returns = np.random.default_rng(7).normal(size=(1600, 5))
+    near = np.repeat(returns, 20, axis=1) + 0.05 * np.random.default_rng(8).normal(size=(1600, 100))
+    assert effective_trials(_blocks(near)) == 5
+
+
+def test_independent_trials_count_nearly_all() -> None:
+    returns = np.random.default_rng(9).normal(size=(1600, 300))
+    assert 270 <= effective_trials(_blocks(returns)) <= 300
+
+
+def test_trials_that_never_trade_count_as_one() -> None:
+    returns = np.zeros((160, 4))
+    returns[:, 0] = np.random.default_rng(1).normal(size=160)
+    assert effective_trials(_blocks(returns)) == 2
