@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -90,7 +91,11 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame, *, below: Path | N
     )
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Reads a result table as a pandas frame."""
-    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Reads a result table, or some of its columns, as a pandas frame.
+
+    No threads are started: the process that workers are forked from reads tables too.
+    """
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        frame: pd.DataFrame = file.read(columns, use_threads=False).to_pandas(use_threads=False)
     return frame

@@ -54,7 +54,7 @@ def ledger_rows(folder: Path, manifest: Manifest, user: str = "") -> list[Ledger
 
 def account_returns(equity_file: Path, manifest: Manifest) -> Floats:
     """Return of each bar of an account, the first against the initial cash."""
-    equity = read_table(equity_file)["equity"].to_numpy(dtype=np.float64)
+    equity = read_table(equity_file, ["equity"])["equity"].to_numpy(dtype=np.float64)
     returns = np.empty_like(equity)
     if len(equity):
         bar_returns(equity, float(backtest_of(manifest.request)["initial_cash"]), returns)
@@ -90,7 +90,7 @@ def rated_trials(folder: Path, manifest: Manifest) -> RatedTrials:
     there = set(pq.read_schema(folder / TRIALS_FILE).names)
     backtest = backtest_of(manifest.request)
     columns = ["trial", "state", "skew", "kurtosis", *sorted({"strategy", "timeframe"} & there)]
-    facts = pq.read_table(folder / TRIALS_FILE, columns=columns, use_threads=False).to_pandas()
+    facts = read_table(folder / TRIALS_FILE, columns)
     facts = facts[facts.pop("state") != INVALID].reset_index(drop=True)
     for name in {"strategy", "timeframe"} - there:
         facts[name] = str(backtest[name])
