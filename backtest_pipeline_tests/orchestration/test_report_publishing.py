@@ -13,10 +13,12 @@ import pytest
 
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles, CandleStore, run_backtest
 from backtest_pipeline.candles.importer import import_table
+from backtest_pipeline.local_service.environment import environment_of
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.orchestration.tasks import deferred
 from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report
 from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.settings import Settings
 from backtest_pipeline.workflows.render_report import rendered_chart
 from backtest_pipeline_tests.orchestration.queued_runs import queued_run
 from backtest_pipeline_tests.reports.made import OTHER_TASK, TASK, candles_of, manifest_of, walk
@@ -105,15 +107,17 @@ def test_a_rehearsal_postpones_nothing() -> None:
     assert done == ["now"]
 
 
-def test_a_warm_worker_finds_all_but_matplotlib_imported(tmp_path: Path) -> None:
-    """It draws a chart after its run, when nobody waits; the import would take as long as the drawing."""
+def test_a_warm_worker_finds_all_that_a_task_needs_imported_and_one_thread(tmp_path: Path) -> None:
     preload = "backtest_pipeline.orchestration.processes.worker_preload"
-    code = (
-        f"import sys, {preload}\n"
-        "print([name for name in ('matplotlib', 'bokeh', 'numba', 'dagster') if name in sys.modules])"
-    )
+    needed = ("matplotlib.figure", "arch.bootstrap", "bokeh", "numba", "dagster")
+    code = f"import sys, {preload} as it; print(it.THREADS_AFTER_LOADING, set({needed}) <= set(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment_of("code", Settings(data_root=tmp_path), host="127.0.0.1", url="", own_token=""),
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "['bokeh', 'numba', 'dagster']"
+    assert done.stdout.strip() == "1 True"

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from backtest_pipeline.cli.connection import FIRST_PATIENCE_S
 from backtest_pipeline.model.errors import ServerUnreachable
 from backtest_pipeline.sdk.first_contact import Trace, send_once_connected
 from backtest_pipeline.sdk.transport import FIRST_CONTACT_S
@@ -44,7 +43,7 @@ def test_a_command_gives_a_missing_server_up_within_a_second(failure: Exception)
     server.failures = [failure] * 100
     began_s = clock.monotonic_s()
     with (
-        server.client(clock, first_patience_s=FIRST_PATIENCE_S) as client,
+        server.client(clock, first_patience_s=FIRST_CONTACT_S) as client,
         pytest.raises(ServerUnreachable, match=r"backtest up.*BACKTEST_URL"),
     ):
         client.status(TASK)

@@ -29,6 +29,7 @@ from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.tasks.deferred import left_out
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.quick_imports import quick_imports
+from backtest_pipeline.reports.charts.equity_chart import account_png
 from backtest_pipeline.reports.report import report_html
 from backtest_pipeline.settings import Settings, forget_secrets, get_settings
 from backtest_pipeline.storage.layout import Layout
@@ -56,15 +57,17 @@ def rehearse() -> None:
 
 
 def rehearse_report() -> None:
-    """Draws a report, which every worker does whose run leaves nobody waiting.
+    """Draws chart and report, which every worker does whose run leaves nobody waiting.
 
-    Matplotlib is left to the workers: it would hold 30 MB and take longer to import than it draws, while the
-    chart is on nobody's way.
+    What resamples its returns is imported too: it would take each worker longer than the work that it is for.
     """
     candles = made_up_candles()
     request = BacktestRequest(strategy="buy_and_hold", symbols=[candles.symbol])
     by_symbol = {candles.symbol: candles}
-    report_html(run_backtest(by_symbol, request), by_symbol)
+    result = run_backtest(by_symbol, request)
+    account_png(result, by_symbol)
+    report_html(result, by_symbol)
+    import_module("arch.bootstrap")
 
 
 forget_secrets()  # before any strategy's module is imported
