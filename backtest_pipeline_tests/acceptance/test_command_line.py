@@ -46,9 +46,13 @@ def test_submit_status_wait_result_and_list_speak_of_the_same_task(sqlite_pipeli
     assert status == json.loads(waited.stdout)
     assert (status["state"], status["strategy"], status["symbols"]) == ("completed", "buy_and_hold", ["IBM"])
     stored = Path(status["result_path"]) / "manifest.json"
-    until(lambda: "report.html" in stored.read_text(), "what is added to a manifest, the report last")
-    manifest = json.loads(sqlite_pipeline.command("result", task_id, "--json").stdout)
-    assert manifest == json.loads(stored.read_text())
+
+    def printed_as_stored() -> bool:  # picture and report may be added in between
+        printed = json.loads(sqlite_pipeline.command("result", task_id, "--json").stdout)
+        return bool(printed == json.loads(stored.read_text()))
+
+    until(printed_as_stored, "what is printed to be what is stored")
+    manifest = json.loads(stored.read_text())
     assert manifest["robustness"]["trials"] >= 1
     listed = json.loads(sqlite_pipeline.command("list", "--strategy", "buy_and_hold", "--json").stdout)
     [row] = [row for row in listed if row["task_id"] == task_id]
