@@ -14,6 +14,24 @@ async function sent(path, content) {
   return body;
 }
 
+const CANCEL_TRIES = 20;
+const CANCEL_PAUSE_MS = 500;
+
+/* Dagster cannot end a run that is just being started: it is asked again for some seconds. */
+async function terminated(run) {
+  for (let tries = 1; ; tries += 1) {
+    const { data } = await sent("/graphql", {
+      query: `mutation Cancel($run: String!) { terminateRun(runId: $run, terminatePolicy: SAFE_TERMINATE) {
+        __typename ... on TerminateRunFailure { message run { status } } ... on UnauthorizedError { message }
+        ... on PythonError { message } } }`,
+      variables: { run },
+    });
+    const answer = data.terminateRun;
+    if (answer.run?.status !== "STARTING" || tries === CANCEL_TRIES) return answer;
+    await new Promise((resolve) => setTimeout(resolve, CANCEL_PAUSE_MS));
+  }
+}
+
 /* Launching and cancelling go through GraphQL, as Dagster's own pages do: the same checks, the same records. */
 const actions = {
   async pin(button) {
@@ -21,13 +39,9 @@ const actions = {
     location.reload();
   },
   async cancel(button) {
-    const { data } = await sent("/graphql", {
-      query: `mutation Cancel($run: String!) { terminateRun(runId: $run, terminatePolicy: SAFE_TERMINATE) {
-        __typename ... on TerminateRunFailure { message } ... on UnauthorizedError { message } ... on PythonError { message } } }`,
-      variables: { run: button.dataset.run },
-    });
-    said.textContent = data.terminateRun.message || "";
-    if (!data.terminateRun.message) await live();
+    const answer = await terminated(button.dataset.run);
+    said.textContent = answer.message || "";
+    if (!answer.message) await live();
   },
   async rerun(button) {
     const { data } = await sent("/graphql", {
@@ -68,11 +82,16 @@ function markScrolling() {
 markScrolling();
 addEventListener("resize", markScrolling);
 
+/* Rows stay as they are while somebody is about to press a button in them, also if that began during the request. */
 async function live() {
   const place = document.getElementById("live");
-  if (!place || place.contains(document.activeElement)) return;
+  const used = () => place.contains(document.activeElement);
+  if (!place || used()) return;
   const answer = await fetch(`${prefix}/results/live${location.search}`);
-  if (answer.ok) place.innerHTML = await answer.text(); /* the server's own HTML, every name in it escaped */
+  if (!answer.ok) return;
+  const rows = await answer.text();
+  if (used()) return;
+  place.innerHTML = rows; /* the server's own HTML, every name in it escaped */
   markScrolling();
 }
 
