@@ -52,6 +52,12 @@ def test_a_job_is_asked_about_once_and_again_when_it_has_changed(code_server: _C
     assert _plan(code_server) == "plan 1"
 
 
+def test_where_nobody_answers_for_the_code_plans_are_forgotten(code_server: _CodeServer) -> None:
+    assert _plan(code_server) == "plan 1"
+    execution_plans.forget_plans()
+    assert _plan(code_server) == "plan 2"
+
+
 @pytest.mark.parametrize(
     "part",
     [{"op_selection": ["load_candles"]}, {"steps": ["write_results"]}, {"known_state": _BEGUN_BEFORE}],

@@ -41,6 +41,11 @@ def keep_plans() -> None:
     )
 
 
+def forget_plans() -> None:
+    """Has the next plan asked for anew, as where the code server is away: nothing can be run then."""
+    _plans.clear()
+
+
 def plan_of(
     graphql_context: BaseWorkspaceRequestContext,
     remote_job: RemoteJob,
@@ -59,9 +64,10 @@ def plan_of(
     if remote_job.name not in tags.TASK_JOBS or is_part:
         return asked()
     key = (remote_job.get_remote_origin_id(), remote_job.identifying_job_snapshot_id)
-    if key not in _plans:
+    plan = _plans.get(key)
+    if plan is None:
         plan = asked()
         if len(_plans) >= _MOST:  # of code that has been replaced
             _plans.clear()
         _plans[key] = plan
-    return _plans[key]
+    return plan

@@ -11,7 +11,7 @@ from dagster_graphql.implementation.utils import ExecutionParams
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.orchestration.dagster_internals.compat import replace
-from backtest_pipeline.orchestration.dagster_internals.execution_plans import keep_plans
+from backtest_pipeline.orchestration.dagster_internals.execution_plans import forget_plans, keep_plans
 from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask_to_resolve
 
 if TYPE_CHECKING:
@@ -43,12 +43,14 @@ def resolved(workspace: BaseWorkspaceRequestContext, asked: ExecutionParams) -> 
     """A launch with its request resolved: every default and every parameter written out.
 
     Where the code server gives no answer, as while it loads code, the launch stays as it is: Dagster checks
-    its form, and the run's first op resolves the request.
+    its form, and the run's first op resolves the request. Where it is away, Dagster finds no plan of the run.
 
     Raises:
         RequestInvalid: the request cannot be run.
     """
     answer = ask_to_resolve(asked.selector, workspace, asked.run_config)
+    if not answer:
+        forget_plans()
     if answer.get("refused"):
         raise RequestInvalid([(str(field), str(problem)) for field, problem in answer["refused"]])
     config = answer.get("config")
