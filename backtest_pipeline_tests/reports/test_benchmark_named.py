@@ -42,7 +42,7 @@ def test_the_report_names_the_benchmark_and_never_buy_and_hold() -> None:
 def test_the_report_of_a_notebook_has_the_benchmarks_candles() -> None:
     result = _against_spy()
     assert result.drawn is not None
-    assert result.drawn(result) == report_html(result, _candles())
+    assert result.drawn(result) == report_html(result, _candles(), robustness=result.robustness)
 
 
 def test_the_picture_of_the_equity_names_the_benchmark() -> None:
