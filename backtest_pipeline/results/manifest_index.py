@@ -80,6 +80,7 @@ class ManifestIndex:
         What was published a moment ago may be missing while a look at very many folders goes on.
         """
         self.look_if_needed()
+        so_far = (self._complete, self._read, self._to_read)  # before the rows, which may be more by then
         where, values = wanted.where()
         with self._lock:
             total = self._ask(f"SELECT count(*) FROM tasks WHERE {where}", values)[0][0]  # noqa: S608  made of our names
@@ -88,7 +89,7 @@ class ManifestIndex:
                 f"SELECT * FROM tasks WHERE task_id IN ({chosen}) ORDER BY {order.clause()}",  # noqa: S608  as above
                 [*values, limit, offset],
             )
-        return TaskRows([dict(row) for row in rows], total, self._complete, self._read, self._to_read)
+        return TaskRows([dict(row) for row in rows], total, *so_far)
 
     def rows_of(self, task_ids: Iterable[str]) -> dict[str, Row]:
         """Rows of some tasks, by id, in the order asked; what is unknown is left out."""
