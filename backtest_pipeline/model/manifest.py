@@ -13,6 +13,7 @@ from backtest_pipeline.model.task_kind import TaskKind
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.request import BacktestRequest
 
 FinalState = Literal["completed", "failed", "cancelled"]
 
@@ -184,6 +185,14 @@ class Manifest(_Record):
     def traded_candles(self) -> list[CandleFingerprint]:
         """The candles of the symbols that were traded; `candles` has those of the benchmark as well."""
         return [seen for seen in self.candles if seen.symbol in self.symbols]
+
+    def candles_of(self, request: BacktestRequest) -> list[CandleFingerprint]:
+        """The candles that one backtest of the task traded: of its symbols, in its timeframe."""
+        return [
+            seen
+            for seen in self.candles
+            if seen.symbol in request.symbols and seen.timeframe in {None, request.timeframe}
+        ]
 
     def to_json(self) -> str:
         """The manifest as it stands in `manifest.json`."""

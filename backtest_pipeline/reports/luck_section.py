@@ -23,8 +23,8 @@ def luck_verdict(found: Robustness | None, symbols: Sequence[str], checks: Mappi
     """The conclusion, as `verdict_sentences` has it; nothing where there are no statistics."""
     if found is None:
         return ""
-    told = " ".join(said(one.template, *one.values) for one in verdict_sentences(found, symbols, checks))
-    return f'<p class="verdict">{told}</p>'
+    sentences = " ".join(said(one.template, *one.values) for one in verdict_sentences(found, symbols, checks))
+    return f'<p class="verdict">{sentences}</p>'
 
 
 def luck_section(found: Robustness | None, equity: NDArray[np.float64], initial_cash: float) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
+from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.results.tables import read_table
 from backtest_pipeline.results.verification import file_problem
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.results.task_store import TaskStore
 
 
@@ -49,3 +52,24 @@ def require_whole_sweep(
         if (names is None or file.name in names) and (problem := file_problem(folder, file)):
             raise ResultDamaged(task_id, folder / file.path, problem)
     return manifest, folder
+
+
+def best_backtest(manifest: Manifest, request: BacktestRequest, files: Mapping[str, Path]) -> BacktestResult:
+    """The best trial of a completed sweep, as a backtest of its own.
+
+    Args:
+        manifest: the sweep's.
+        request: the trial's.
+        files: the trial's tables, by their names in `TABLES`.
+    """
+    return BacktestResult(
+        signals=read_table(files["signals"]),
+        trades=read_table(files["trades"]),
+        equity=read_table(files["equity"]),
+        metrics=manifest.metrics,
+        by_symbol=manifest.by_symbol,
+        request=request,
+        diagnostics=manifest.diagnostics,
+        checks=manifest.checks,
+        calendars=manifest.calendars,
+    )

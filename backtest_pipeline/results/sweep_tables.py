@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 TRIALS_FILE = "trials.parquet"
+BLOCKS_FILE = "blocks.parquet"
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.trial_states import COMPLETED, TRIAL_STATES
+from backtest_pipeline.results.sweep_tables import BLOCKS_FILE
 from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 
@@ -63,10 +64,10 @@ def sweep_problems(folder: Path, manifest: Manifest, request: SweepRequest) -> l
         problems.append(f"trials.parquet: has {counted}, the manifest says {manifest.summary.trials}")
     problems += _rank_problems(rank, np.concatenate(objectives), manifest, request)
     with_blocks = np.concatenate(
-        [piece.column("trial").to_numpy() for piece in _pieces(folder / "blocks.parquet", ["trial"])]
+        [piece.column("trial").to_numpy() for piece in _pieces(folder / BLOCKS_FILE, ["trial"])]
     )
     if not np.array_equal(with_blocks, np.flatnonzero(np.concatenate(completed))):
-        problems.append("blocks.parquet: its trials are not those that have completed")
+        problems.append(f"{BLOCKS_FILE}: its trials are not those that have completed")
     return problems or _best_problems(folder, manifest)
 
 
@@ -75,7 +76,7 @@ def _wrong_columns(folder: Path, request: SweepRequest) -> Iterator[tuple[str, s
     names = pq.read_schema(folder / "trials.parquet").names
     if names[: len(wanted)] != wanted or names[-1] != "error" or request.objective not in names:
         yield "trials", f"its columns do not begin with {', '.join(wanted)} and end with error"
-    blocks = pq.read_schema(folder / "blocks.parquet").names
+    blocks = pq.read_schema(folder / BLOCKS_FILE).names
     if blocks != ["trial", "count", "sum", "sum_squares"]:
         yield "blocks", f"has the columns {', '.join(blocks)}"
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.model.trial_states import TRIAL_STATES
 from backtest_pipeline.research.trial_requests import request_of_row
-from backtest_pipeline.results.completed_sweeps import completed_sweep, require_whole_sweep
+from backtest_pipeline.results.completed_sweeps import best_backtest, completed_sweep, require_whole_sweep
 from backtest_pipeline.results.sweep_tables import best_rows, frame_of, trial_row
-from backtest_pipeline.results.tables import TABLES, read_table
+from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.results.task_store import TaskStore
 
 
@@ -76,18 +76,8 @@ def request_of_trial(store: TaskStore, task_id: str, trial: int) -> BacktestRequ
 
 
 def _best(store: TaskStore, manifest: Manifest, listed: dict[str, Path]) -> BacktestResult:
-    tables = {name: read_table(listed[f"{BEST}/{name}"]) for name in TABLES}
-    return BacktestResult(
-        signals=tables["signals"],
-        trades=tables["trades"],
-        equity=tables["equity"],
-        metrics=manifest.metrics,
-        by_symbol=manifest.by_symbol,
-        request=request_of_trial(store, manifest.task_id, manifest.summary.best_trial or 0),
-        diagnostics=manifest.diagnostics,
-        checks=manifest.checks,
-        calendars=manifest.calendars,
-    )
+    request = request_of_trial(store, manifest.task_id, manifest.summary.best_trial or 0)
+    return best_backtest(manifest, request, {name: listed[f"{BEST}/{name}"] for name in TABLES})
 
 
 def _frame(path: Path) -> pd.DataFrame:

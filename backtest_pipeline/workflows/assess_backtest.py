@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.engine.metrics.curve_kernels import bar_returns
 from backtest_pipeline.model.luck_verdict import concluded
 from backtest_pipeline.model.robustness import (
     Bands,
@@ -18,6 +17,7 @@ from backtest_pipeline.model.robustness import (
     TradeShuffleRecord,
 )
 from backtest_pipeline.model.timeframe import BAR_SECONDS
+from backtest_pipeline.reports.rolling_statistics import bar_returns
 from backtest_pipeline.research.bootstrap import Bootstrap, bootstrap
 from backtest_pipeline.research.sharpe_confidence import (
     SharpeMoments,
@@ -104,10 +104,7 @@ def statistics_of(result: BacktestResult) -> Robustness:
 def returns_of(result: BacktestResult) -> Floats:
     """Return of each bar of a result's account, the first against the initial cash."""
     equity = result.equity["equity"].to_numpy(dtype=np.float64)
-    returns = np.empty_like(equity)
-    if len(equity):
-        bar_returns(equity, result.request.initial_cash, returns)
-    return returns
+    return bar_returns(equity, result.request.initial_cash)
 
 
 def moments_of(result: BacktestResult) -> SharpeMoments | None:

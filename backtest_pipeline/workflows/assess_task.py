@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import strategies_of
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED
@@ -18,19 +17,19 @@ from backtest_pipeline.reports.sweep_survey import surveyed
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.ranking import more_is_better
 from backtest_pipeline.research.trial_requests import request_of_row
-from backtest_pipeline.results.completed_sweeps import require_whole_sweep
+from backtest_pipeline.results.completed_sweeps import best_backtest, require_whole_sweep
 from backtest_pipeline.results.earlier_trials import EarlierTrials, earlier_trials
 from backtest_pipeline.results.ledger import Ledger
-from backtest_pipeline.results.sweep_tables import trial_row
-from backtest_pipeline.results.tables import TABLES, read_table
+from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_row
+from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 from backtest_pipeline.workflows.assess_backtest import assessed_backtest
 from backtest_pipeline.workflows.assess_sweep import assessed_sweep
-from backtest_pipeline.workflows.ledger_rows import BLOCKS_FILE
 from backtest_pipeline.workflows.stored_trials import StoredTrials
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.results.task_store import TaskStore
 
@@ -84,26 +83,13 @@ def robustness_of(store: TaskStore, manifest: Manifest) -> Robustness | None:
 def stored_best(folder: Path, manifest: Manifest) -> BacktestResult:
     """The best trial of a sweep in which one ranks, as a backtest of its own."""
     row = trial_row(folder, manifest.summary.best_trial or 0)
-    tables = {name: read_table(folder / BEST / f"{name}.parquet") for name in TABLES}
-    return BacktestResult(
-        signals=tables["signals"],
-        trades=tables["trades"],
-        equity=tables["equity"],
-        metrics=manifest.metrics,
-        by_symbol=manifest.by_symbol,
-        request=request_of_row(SweepRequest(**manifest.request), row),
-        checks=manifest.checks,
-        calendars=manifest.calendars,
-    )
+    files = {name: folder / BEST / f"{name}.parquet" for name in TABLES}
+    return best_backtest(manifest, request_of_row(SweepRequest(**manifest.request), row), files)
 
 
 def _known(store: TaskStore, manifest: Manifest, result: BacktestResult) -> EarlierTrials:
     request = result.request
-    own = [
-        seen
-        for seen in manifest.candles
-        if seen.symbol in request.symbols and seen.timeframe in {None, request.timeframe}
-    ]
+    own = manifest.candles_of(request)
     first, last = min(seen.first for seen in own), max(seen.last for seen in own)
     ledger = Ledger(store.layout)
     return earlier_trials(ledger, request.strategy, request.symbols, request.timeframe, first, last)

@@ -45,11 +45,7 @@ def best_account_problems(folder: Path, manifest: Manifest) -> list[str]:
 
 def _as_backtest(manifest: Manifest, request: BacktestRequest) -> Manifest:
     """The manifest that the best trial would have as a task of its own, as far as accounts look at it."""
-    seen = [
-        one
-        for one in manifest.candles
-        if one.symbol in request.symbols and one.timeframe in {None, request.timeframe}
-    ]
+    seen = manifest.candles_of(request)
     copied = ("params", "symbols", "timeframe", "start", "end")
     return manifest.model_copy(
         update={

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from backtest_pipeline.engine.metrics.curve_kernels import bar_returns
 from backtest_pipeline.model.ledger_row import LedgerRow
 from backtest_pipeline.model.request import SERVICE_FIELDS, digest_of
 from backtest_pipeline.model.task_kind import backtest_of
 from backtest_pipeline.model.trial_states import INVALID
+from backtest_pipeline.reports.rolling_statistics import bar_returns
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.sharpe_confidence import SharpeMoments
-from backtest_pipeline.results.sweep_tables import TRIALS_FILE
+from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, TRIALS_FILE
 from backtest_pipeline.results.tables import read_table
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
 
     Floats = NDArray[np.float64]
-
-BLOCKS_FILE = "blocks.parquet"
 
 
 def ledger_rows(folder: Path, manifest: Manifest, user: str = "") -> list[LedgerRow]:
@@ -55,10 +53,7 @@ def ledger_rows(folder: Path, manifest: Manifest, user: str = "") -> list[Ledger
 def account_returns(equity_file: Path, manifest: Manifest) -> Floats:
     """Return of each bar of an account, the first against the initial cash."""
     equity = read_table(equity_file, ["equity"])["equity"].to_numpy(dtype=np.float64)
-    returns = np.empty_like(equity)
-    if len(equity):
-        bar_returns(equity, float(backtest_of(manifest.request)["initial_cash"]), returns)
-    return returns
+    return bar_returns(equity, float(backtest_of(manifest.request)["initial_cash"]))
 
 
 def settings_digest(manifest: Manifest) -> str:

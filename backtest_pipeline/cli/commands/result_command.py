@@ -87,7 +87,7 @@ def _completed(store: TaskStore, task_id: str) -> tuple[Manifest, Callable[[Mani
         require_whole_sweep(store, task_id)
         return manifest, print_sweep
     outcome = store.result(task_id)
-    return manifest, lambda told: print_metrics(replace(outcome, manifest=told))
+    return manifest, lambda of_task: print_metrics(replace(outcome, manifest=of_task))
 
 
 @contextmanager

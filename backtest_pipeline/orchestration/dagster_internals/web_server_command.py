@@ -165,9 +165,9 @@ def _benchmark(settings: Settings, result: BacktestResult) -> NDArray[np.float64
 
 def _compared_sweeps(settings: Settings, task_ids: Sequence[str]) -> str:
     from backtest_pipeline.results.task_store import TaskStore  # noqa: PLC0415  as below
-    from backtest_pipeline.workflows.render_sweep_report import sweep_comparison  # noqa: PLC0415  as below
+    from backtest_pipeline.workflows import render_report  # noqa: PLC0415  as below
 
-    return sweep_comparison(TaskStore(settings.data_root), task_ids)
+    return render_report.compared_sweeps(TaskStore(settings.data_root), task_ids)
 
 
 def _drawn(settings: Settings, task_id: str, name: str) -> bytes | None:
