@@ -17,9 +17,8 @@ from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.metric_catalog import shown
 from backtest_pipeline.model.sweep_config import to_sweep_config
 from backtest_pipeline_tests.acceptance.live import Pipeline
-from backtest_pipeline_tests.chromium import chromium
+from backtest_pipeline_tests.chromium import PATIENCE_MS, chromium
 
-PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 

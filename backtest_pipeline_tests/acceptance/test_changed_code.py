@@ -18,7 +18,7 @@ from backtest_pipeline import BacktestClient, BacktestError, BacktestRequest
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import fork_servers, free_port, run_backtest_command
-from backtest_pipeline_tests.acceptance.test_trouble import PATIENCE_S, until
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 STRATEGY = """
 import numpy as np

@@ -22,10 +22,9 @@ from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
-from backtest_pipeline_tests.polling import until
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
-PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -75,7 +74,6 @@ def test_the_schedule_deletes_expired_results_and_the_records_shrink_later(clean
         until(
             lambda: not (tasks / expired).exists() and (tasks / ".last_cleanup.json").exists(),
             "the schedule to fire",
-            PATIENCE_S,
         )
         assert {path.name for path in tasks.iterdir() if path.name[0] != "."} == {pinned, young, *others}
         assert client.status(expired).state == "completed", "its record is kept for a month"

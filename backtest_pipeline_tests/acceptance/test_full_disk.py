@@ -14,9 +14,8 @@ from backtest_pipeline import BacktestClient, BacktestRequest, TaskStatus
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
-from backtest_pipeline_tests.polling import until
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
-PATIENCE_S = 120
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["AAPL"], max_retries=1)
 
 

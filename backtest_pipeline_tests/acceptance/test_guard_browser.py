@@ -16,8 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.acceptance.guarded import STARTS, TASK, Guarded, asked, served
-from backtest_pipeline_tests.chromium import chromium
-from backtest_pipeline_tests.polling import PATIENCE_S
+from backtest_pipeline_tests.chromium import PATIENCE_MS, chromium
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_the_web_ui_works_through_the_guard(local: Guarded, browser: Browser) ->
 
     page.on("websocket", listen)
     page.goto(f"{local.url}/runs/{task_id}")
-    page.get_by_text("RUN_STARTING").first.wait_for(timeout=PATIENCE_S * 1_000)
+    page.get_by_text("RUN_STARTING").first.wait_for(timeout=PATIENCE_MS)
     page.get_by_text("Succeeded (3)").wait_for()
     assert any("RunSuccessEvent" in frame for frame in frames)
     reload = "mutation { reloadWorkspace { __typename } }"
@@ -56,7 +55,7 @@ def test_the_web_ui_works_through_the_guard(local: Guarded, browser: Browser) ->
     )
     assert answered["data"]["reloadWorkspace"]["__typename"] == "Workspace"
     page.goto(f"{local.url}/locations/backtest_pipeline/jobs/backtest/playground")
-    page.get_by_role("button", name="Launch Run").wait_for(timeout=PATIENCE_S * 1_000)
+    page.get_by_role("button", name="Launch Run").wait_for(timeout=PATIENCE_MS)
     assert complaints == []
     page.close()
 
@@ -109,7 +108,7 @@ def test_an_interactive_chart_draws_itself_in_the_sandbox(local: Guarded, browse
     (folder / "report.html").write_text(file_html(chart, INLINE))
     page, complaints = _page(browser)
     page.goto(f"{local.url}/tasks/{TASK}/report.html")
-    page.locator("canvas").first.wait_for(timeout=PATIENCE_S * 1_000)
+    page.locator("canvas").first.wait_for(timeout=PATIENCE_MS)
     assert complaints == []
     page.close()
 
@@ -119,7 +118,7 @@ def test_a_hostile_page_in_the_users_browser_starts_nothing(local: Guarded, brow
     with _hostile_site(local.url) as url:
         page, _ = _page(browser)
         page.goto(url)
-        page.wait_for_function("window.done === 3", timeout=PATIENCE_S * 1_000)
+        page.wait_for_function("window.done === 3", timeout=PATIENCE_MS)
         outcome = page.evaluate("window.outcome")
         framed = page.frames[1]
         framed.wait_for_load_state()

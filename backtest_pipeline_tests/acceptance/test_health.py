@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,12 +23,10 @@ from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.web.monitoring.liveness import ENDED_AFTER_S, read_sign, sign_file
-from backtest_pipeline_tests import polling
 from backtest_pipeline_tests.acceptance.live import backtest_up, free_port, run_backtest_command
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120.0
-until = partial(polling.until, patience_s=PATIENCE_S)
 
 
 @dataclass

@@ -12,9 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from backtest_pipeline import BacktestRequest, FloatRange, IntRange, SweepRequest
 from backtest_pipeline_tests.acceptance.live import Pipeline
-from backtest_pipeline_tests.chromium import chromium
+from backtest_pipeline_tests.chromium import PATIENCE_MS, chromium
 
-PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 PICTURES = os.environ.get("RESULTS_PICTURES", "")
 LOOKS = [

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,10 @@ from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.status import FINAL_STATES
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
-from backtest_pipeline_tests import polling
 from backtest_pipeline_tests.acceptance.live import free_port, standing_workers
+from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 180
-until = partial(polling.until, patience_s=PATIENCE_S)
 
 
 @dataclass(frozen=True)

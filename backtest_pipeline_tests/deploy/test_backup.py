@@ -23,9 +23,9 @@ from backtest_pipeline.settings import Settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.acceptance.live import broken_candles, free_port
 from backtest_pipeline_tests.deploy.settled import wait_for_manifest, wait_for_report
+from backtest_pipeline_tests.polling import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
 
 
 def _run(name: str, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

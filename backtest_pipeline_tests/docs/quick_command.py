@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+from backtest_pipeline_tests.polling import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 _MODULE = "backtest_pipeline_tests.docs.quick_command"
 _IMPORTED = (
@@ -31,7 +33,6 @@ _IMPORTED = (
     "backtest_pipeline.candles.store_check",
     "backtest_pipeline.candles.importer",
 )
-_PATIENCE_S = 60
 _STAND_IN = """#!{python} -IS
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -56,7 +57,7 @@ def quick_commands(folder: Path) -> Iterator[Path]:
         program.chmod(0o755)
     server = subprocess.Popen([sys.executable, "-m", _MODULE, str(address)], cwd=ROOT)
     try:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while not address.exists():
             assert server.poll() is None, "the server of quick commands has ended"
             assert time.monotonic() < deadline, "the server of quick commands does not come up"

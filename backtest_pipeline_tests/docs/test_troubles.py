@@ -36,10 +36,10 @@ from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies import registry
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
 from backtest_pipeline_tests.docs.pages import ROOT
+from backtest_pipeline_tests.polling import PATIENCE_S
 
 PAGE = ROOT / "docs" / "operations.md"
 FULL, VIEWER = "full-token-0123456789abcdef", "view-token-0123456789abcdef"
-PATIENCE_S = 60
 GOOD = ["--symbols", "AAPL", "-p", "fast=10", "-p", "slow=20"]
 
 # Where a reproduction needs a small disk, a broken preload or much time: the test that has one, and what that
