@@ -16,6 +16,7 @@ from backtest_pipeline import BacktestClient
 from backtest_pipeline.local_service import home
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.orchestration.dagster_internals.standby import STANDING_BY
+from backtest_pipeline.orchestration.dagster_internals.worker_generations import PRELOAD
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline_tests.polling import PATIENCE_S
@@ -121,28 +122,35 @@ def backtest_up(
 
 
 def fork_servers(code_server: int) -> set[int]:
-    """The children of a code server that its warm workers are forked from, retired ones included.
+    """The processes of a code server that its warm workers are forked from, retired ones included.
 
-    The first is a copy of the code server, and so has its command; those after a reload have their own.
+    The first is a copy of the code server, and so has its command; those after a reload are forked from a
+    child that has only the libraries.
     """
     found = set()
-    own = Path(f"/proc/{code_server}/cmdline").read_bytes()
-    for children in Path(f"/proc/{code_server}/task").glob("*/children"):
-        for pid in children.read_text().split():
-            with suppress(OSError):  # it has just ended
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if command == own or b"multiprocessing.forkserver" in command:
-                    found.add(int(pid))
+    own = _command_of(code_server)
+    for pid in _children_of(code_server):
+        with suppress(OSError):  # it has just ended
+            command = _command_of(pid)
+            if command == own or PRELOAD.encode() in command:
+                found.add(pid)
+            elif b"multiprocessing.forkserver" in command:
+                found.update(_children_of(pid))
     return found
+
+
+def _command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def _children_of(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for of_thread in children for child in of_thread.read_text().split()]
 
 
 def standing_workers(code_server: int) -> list[int]:
     """The workers of a code server that have prepared themselves and wait for a run."""
-    forked = [
-        int(pid)
-        for server in fork_servers(code_server)
-        for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    ]
+    forked = [pid for server in fork_servers(code_server) for pid in _children_of(server)]
     return [pid for pid in forked if Path(f"/proc/{pid}/comm").read_text().strip() == STANDING_BY]
 
 

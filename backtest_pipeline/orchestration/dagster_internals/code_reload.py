@@ -21,6 +21,7 @@ _STAYS = {  # what this server itself runs on
     "backtest_pipeline.orchestration.dagster_internals.compat",
     "backtest_pipeline.orchestration.dagster_internals.handed_runs",
     "backtest_pipeline.orchestration.dagster_internals.instance_databases",
+    "backtest_pipeline.orchestration.dagster_internals.library_server",
     "backtest_pipeline.orchestration.dagster_internals.migration_scripts",
     "backtest_pipeline.orchestration.dagster_internals.pooled_postgres",
     "backtest_pipeline.orchestration.dagster_internals.pooled_sqlite",

@@ -159,13 +159,13 @@ def context(logger: logging.Logger) -> WarmContext | ColdContext:
 
     It starts the fork server, waits for its imports and looks whether a worker really has them.
     """
-    worker_generations.retire(worker_generations.renew())
+    worker_generations.renew().retire()
     return _context_of_newest(logger)
 
 
 def first_context(logger: logging.Logger) -> WarmContext | ColdContext:
     """As `context`; a fork server that runs already, as a copy of this process, is made use of."""
-    return _context_of_newest(logger) if worker_generations.is_running() else context(logger)
+    return _context_of_newest(logger) if worker_generations.newest().is_running else context(logger)
 
 
 def _context_of_newest(logger: logging.Logger) -> WarmContext | ColdContext:
@@ -187,10 +187,10 @@ def renewed_context(logger: logging.Logger) -> WarmContext | None:
     warm = WarmContext()
     problem = _problem_of(warm)
     if problem is None:
-        worker_generations.retire(former)
+        former.retire()
         return warm
     logger.error("the code has changed on disk and does not load, so what was loaded stays: %s", problem)
-    worker_generations.retire(worker_generations.use(former))
+    worker_generations.use(former).retire()
     return None
 
 
