@@ -40,7 +40,7 @@ class _Pipeline(BaseHTTPRequestHandler):
         answers: dict[str, Any] = {
             "Launch": {"launchRun": {"__typename": "LaunchRunSuccess", "run": task}},
             "Page": {"runsOrError": runs},
-            "Attempts": {"roots": runs, "retried": {"__typename": "RunTags", "tags": []}},
+            "TaskRuns": {"taskRuns": [task]},
         }
         [answer] = [data for name, data in answers.items() if f" {name}(" in document]
         body = json.dumps({"data": answer}).encode()
