@@ -13,9 +13,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from backtest_pipeline.model.nearest_names import did_you_mean
-from backtest_pipeline.quick_imports import quick_imports
+from backtest_pipeline.quick_imports import left_out, quick_imports
 
 _COMMANDS = "backtest_pipeline.cli.commands"
+
+_OF_HTTPX = "httpx._main"  # its own command line, with the libraries that colour what it prints
 
 # In the order in which people meet them: name, module and what stands for the command in it.
 PLACES = {
@@ -82,7 +84,7 @@ class CommandGroup(TyperGroup):
 def imported_command(name: str) -> Any:
     """Import a command of `PLACES`."""
     module, function = PLACES[name]
-    with quick_imports():
+    with quick_imports(), left_out(_OF_HTTPX):
         found: Any = getattr(import_module(f"{_COMMANDS}.{module}"), function)
     if isinstance(found, typer.Typer):
         group = typer.main.get_command(found)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from dotenv import dotenv_values
 
 from backtest_pipeline.cli.command_group import CommandGroup
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
-from backtest_pipeline.settings import Settings, SettingsInvalid
 
 FAILED, USAGE = 1, 2
 
@@ -28,6 +25,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415  it alone needs the libraries of e-mail
+
         typer.echo(f"backtest-pipeline {version('backtest-pipeline')}")
         raise typer.Exit
 
@@ -56,6 +55,12 @@ def main() -> None:
 
 
 def _read_settings_file() -> None:
+    if not os.path.exists(".env"):  # noqa: PTH110  never raises; what reads one is imported where there is one
+        return
+    from dotenv import dotenv_values  # noqa: PLC0415  see above
+
+    from backtest_pipeline.settings import Settings, SettingsInvalid  # noqa: PLC0415  see above
+
     ours = {name.upper() for name in Settings.model_fields}
     try:
         found = dotenv_values(".env")

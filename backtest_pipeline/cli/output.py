@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from backtest_pipeline.model.checks import looks_ahead, named_with_checks
 from backtest_pipeline.model.metric_catalog import shown, unit_of
-from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.status import TaskStatus
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
+    from rich.text import Text
+
+    from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.status import TaskStatus
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 NAMES = "eight or more of its first characters will do, and `last` is the newest"
@@ -29,8 +30,38 @@ TaskIds = Annotated[
 
 NOT_TRADABLE = "its signals knew bars that had not been, and nobody could have traded them"
 
-console = Console()
-stderr = Console(stderr=True)
+
+class LateConsole:
+    """A console of Rich, which is imported when something is printed: many commands print plain lines."""
+
+    def __init__(self, *, to_stderr: bool = False) -> None:
+        """Prints to stdout, or to stderr."""
+        self._to_stderr = to_stderr
+
+    @cached_property
+    def itself(self) -> Console:
+        """The console, for what needs one of Rich's own."""
+        from rich.console import Console  # noqa: PLC0415  see the class
+
+        return Console(stderr=self._to_stderr)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people read there."""
+        return self.itself.is_terminal
+
+    @property
+    def width(self) -> int:
+        """In characters."""
+        return self.itself.width
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As `rich.console.Console.print`."""
+        self.itself.print(*objects, **options)
+
+
+console = LateConsole()
+stderr = LateConsole(to_stderr=True)
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 60
@@ -43,7 +74,7 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=_plain, allow_nan=False))
 
 
-Cell: TypeAlias = str | Text
+Cell: TypeAlias = "str | Text"
 Justify: TypeAlias = Literal["left", "right"]
 
 
@@ -62,6 +93,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right
         for line in (columns, *rows):
             typer.echo("\t".join(str(cell).strip() for cell in line))
         return
+    from rich.table import Table  # noqa: PLC0415  see `LateConsole`
+    from rich.text import Text  # noqa: PLC0415  as above
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         justify: Justify = "right" if column in set(right) else "left"
@@ -95,6 +129,8 @@ def print_statuses(statuses: Sequence[TaskStatus]) -> None:
 
 def coloured_state(state: str) -> Text:
     """A state with its colour on terminals."""
+    from rich.text import Text  # noqa: PLC0415  see `LateConsole`
+
     return Text(state, style=_STATE_COLOURS.get(state, ""))
 
 
@@ -141,6 +177,8 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 def coloured_metric(name: str, value: float | None) -> Text:
     """A metric with its colour on terminals: green for gains, red for losses."""
+    from rich.text import Text  # noqa: PLC0415  see `LateConsole`
+
     if name not in _SIGNED or not value:
         return Text(shown(name, value))
     return Text(shown(name, value), style="green" if value > 0 else "red")

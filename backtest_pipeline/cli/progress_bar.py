@@ -6,16 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from backtest_pipeline.cli.connection import told_that_they_go_on
 from backtest_pipeline.cli.output import stderr
 from backtest_pipeline.model.status import TaskStatus
@@ -37,6 +27,16 @@ def _shown(task_ids: Sequence[str]) -> Iterator[Show]:
     if not stderr.is_terminal:
         yield _tell if len(task_ids) == 1 else _tell_with_id
         return
+    from rich.progress import (  # noqa: PLC0415  where nobody looks, none is drawn
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.fields[state]:<9}"),
@@ -47,7 +47,7 @@ def _shown(task_ids: Sequence[str]) -> Iterator[Show]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[stage]}"),
     )
-    with Progress(*columns, console=stderr) as progress:
+    with Progress(*columns, console=stderr.itself) as progress:
         bar = progress.add_task("", total=float(len(task_ids)), state="queued", stage="")
         seen: dict[str, TaskStatus] = {}
 

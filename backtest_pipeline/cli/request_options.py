@@ -13,12 +13,16 @@ import typer
 from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.results.completed_sweeps import completed_sweep
-from backtest_pipeline.sdk.sweep_results import request_of_trial
+from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.strategies.registry import resolve
 
 if TYPE_CHECKING:
+    from backtest_pipeline.results import completed_sweeps
     from backtest_pipeline.results.task_store import TaskStore
+    from backtest_pipeline.sdk import sweep_results
+else:  # both read tables with Arrow
+    completed_sweeps = ImportedWhenUsed("backtest_pipeline.results.completed_sweeps")
+    sweep_results = ImportedWhenUsed("backtest_pipeline.sdk.sweep_results")
 
 Result = TypeVar("Result")
 
@@ -147,7 +151,7 @@ def _request_or_trial(values: dict[str, Any]) -> BacktestRequest:
         return resolve(BacktestRequest(**fields)).request
     store, task_id = located(task_id)
     number = _best_of(store, task_id) if trial is None else trial
-    own = request_of_trial(store, task_id, number)
+    own = sweep_results.request_of_trial(store, task_id, number)
     given = {name: value for name, value in fields.items() if value not in ({}, False)}
     params = {**own.params, **fields["params"]} if fields.get("strategy") in {None, own.strategy} else {}
     merged = {name: getattr(own, name) for name in BacktestRequest.model_fields} | given | {"params": params}
@@ -155,7 +159,7 @@ def _request_or_trial(values: dict[str, Any]) -> BacktestRequest:
 
 
 def _best_of(store: TaskStore, task_id: str) -> int:
-    best = completed_sweep(store, task_id)[0].summary.best_trial
+    best = completed_sweeps.completed_sweep(store, task_id)[0].summary.best_trial
     if best is None:
         raise RequestInvalid([("--trial", f"no trial of {task_id} ranks; say which to run")])
     return best

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from backtest_pipeline.cli.output import Cell, coloured_metric, coloured_state, console, print_table
 from backtest_pipeline.cli.task_rows import TaskRow, differing
 from backtest_pipeline.model.checks import LOOKS_AHEAD
 from backtest_pipeline.model.metric_catalog import shown_symbols
 from backtest_pipeline.model.task_names import FEWEST_CHARACTERS
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 METRICS_SHOWN = {"total_return": "return", "sharpe": "Sharpe", "max_drawdown": "max drawdown"}
 _LONGEST_SYMBOLS, _NARROWEST_FOLDED, _BETWEEN = 14, 18, 2

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.strategy import CheckedSignals
+    from backtest_pipeline.model.signal_checks import CheckedSignals
 
     Floats = NDArray[np.float64]
 

@@ -19,9 +19,9 @@ from backtest_pipeline.model.errors import (
     RequestInvalid,
     StrategyFaulty,
 )
+from backtest_pipeline.model.signal_checks import CheckedSignals, check_signals
 from backtest_pipeline.model.source_place import place_raised
 from backtest_pipeline.model.span import asked_text, moment_of, moment_text, span_of, zone_of
-from backtest_pipeline.model.strategy import CheckedSignals, check_signals
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

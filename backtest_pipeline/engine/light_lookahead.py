@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import Direction
-    from backtest_pipeline.model.strategy import CheckedSignals, Strategy, StrategyParams
+    from backtest_pipeline.model.signal_checks import CheckedSignals
+    from backtest_pipeline.model.strategy import Strategy, StrategyParams
 
 STRETCH_BARS = 250
 COMPARED_BARS = 100

@@ -12,7 +12,8 @@ from backtest_pipeline.model.errors import StrategyFaulty
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.strategy import CheckedSignals, Strategy, StrategyParams
+    from backtest_pipeline.model.signal_checks import CheckedSignals
+    from backtest_pipeline.model.strategy import Strategy, StrategyParams
 
 FOLLOWED_BY = {
     Manner.CUT: "nothing",

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
-    from backtest_pipeline.model.strategy import CheckedSignals, Strategy, StrategyParams
+    from backtest_pipeline.model.signal_checks import CheckedSignals
+    from backtest_pipeline.model.strategy import Strategy, StrategyParams
 
 
 @dataclass(frozen=True, eq=False, slots=True)

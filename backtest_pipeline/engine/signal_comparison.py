@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.model.strategy import CheckedSignals
+from backtest_pipeline.model.signal_checks import CheckedSignals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import Direction
     from backtest_pipeline.model.result import Metrics
-    from backtest_pipeline.model.strategy import CheckedSignals
+    from backtest_pipeline.model.signal_checks import CheckedSignals
 
     Bars = NDArray[np.int64]
 

@@ -6,17 +6,19 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
-from backtest_pipeline.model.candle_rules import check_candles
 from backtest_pipeline.model.errors import CandlesInvalid
+from backtest_pipeline.quick_imports import ImportedWhenUsed
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.market import SymbolRecord
     from backtest_pipeline.model.timeframe import Timeframe
+else:  # strategies name the class; whoever only checks their parameters needs no arrays
+    np = ImportedWhenUsed("numpy")
+    pd = ImportedWhenUsed("pandas")
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 CANDLE_COLUMNS = ("timestamp", *PRICE_COLUMNS, "volume")
@@ -65,6 +67,8 @@ class Candles:
         Raises:
             CandlesInvalid: a column is missing or a row breaks a rule of `check_candles`.
         """
+        from backtest_pipeline.model.candle_rules import check_candles  # noqa: PLC0415  needs NumPy
+
         missing = [name for name in CANDLE_COLUMNS if name not in columns]
         if missing:
             raise CandlesInvalid(symbol, f"missing columns: {', '.join(missing)}", source=source)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtest_pipeline.engine.records import TRADE, opening_account
-from backtest_pipeline.model.strategy import check_signals, copy_plain_signals
+from backtest_pipeline.model.signal_checks import check_signals, copy_plain_signals
 from backtest_pipeline.research.kernel_arrays import SPARE_ROWS
 from backtest_pipeline.research.trial_kernel import run_trials
 

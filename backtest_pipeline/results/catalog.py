@@ -10,15 +10,20 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic_core import from_json
 
 from backtest_pipeline.model.checks import looks_ahead
 from backtest_pipeline.model.manifest import of_another_system
 from backtest_pipeline.model.task_kind import backtest_of
+from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:  # whoever only looks for manifests needs no table of them
+    pd = ImportedWhenUsed("pandas")
 
 COLUMNS = (
     "kind",
@@ -38,7 +43,6 @@ COLUMNS = (
 """Columns that every table of results has, before labels, parameters and metrics."""
 
 _MOMENTS = ("submitted_at", "finished_at")
-_UTC = pd.DatetimeTZDtype("us", "UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,9 @@ def results_frame(catalog: Catalog) -> pd.DataFrame:
     facts = {name: [_fact(manifest, name) for manifest in manifests] for name in COLUMNS}
     frame = pd.DataFrame(facts, index=pd.Index(list(catalog.manifests), name="task_id", dtype="str"))
     for name in _MOMENTS:
-        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").astype(_UTC)
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").astype(
+            pd.DatetimeTZDtype("us", "UTC")
+        )
     parts = [
         frame,
         _spread(frame.index, [_labels(manifest) for manifest in manifests], "label."),

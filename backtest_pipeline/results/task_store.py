@@ -8,25 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from backtest_pipeline.model.errors import (
-    AttemptSuperseded,
-    ResultDamaged,
-    ResultMissing,
-    ResultVanished,
-)
+from backtest_pipeline.model.errors import AttemptSuperseded, ResultDamaged, ResultMissing, ResultVanished
 from backtest_pipeline.model.manifest import Manifest, ResultFile, of_another_system
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.robustness import Robustness
+from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.result_log import note
-from backtest_pipeline.results.tables import TABLES, read_table, write_table
 from backtest_pipeline.storage.atomic import fsync_folder, make_folder, write_bytes_durably
 from backtest_pipeline.storage.layout import MANIFEST, Layout
+
+if TYPE_CHECKING:
+    from backtest_pipeline.results import tables
+else:  # whoever only looks for a task needs neither pandas nor Arrow
+    tables = ImportedWhenUsed("backtest_pipeline.results.tables")
 
 
 class TaskStore:
@@ -53,7 +54,7 @@ class TaskStore:
         Raises:
             OSError: the disk refuses.
         """
-        return [write_table(folder, name, getattr(result, name)) for name in TABLES]
+        return [tables.write_table(folder, name, getattr(result, name)) for name in tables.TABLES]
 
     def write_file(self, folder: Path, file: str, content: bytes, *, name: str) -> ResultFile:
         """Writes a picture or a page into a folder, durably; `name` is the one in the manifest.
@@ -256,9 +257,9 @@ class TaskStore:
         for file in files.values():
             self._check(task_id, folder / file.path, file)
         return BacktestResult(
-            signals=read_table(folder / files["signals"].path),
-            trades=read_table(folder / files["trades"].path),
-            equity=read_table(folder / files["equity"].path),
+            signals=tables.read_table(folder / files["signals"].path),
+            trades=tables.read_table(folder / files["trades"].path),
+            equity=tables.read_table(folder / files["equity"].path),
             metrics=manifest.metrics,
             by_symbol=manifest.by_symbol,
             request=BacktestRequest.model_validate(manifest.request),

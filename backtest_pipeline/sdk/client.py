@@ -19,9 +19,9 @@ from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.first_contact import LoggedOnce
 from backtest_pipeline.sdk.listing import Wanted, moment, newest_tasks
 from backtest_pipeline.sdk.server_strategies import server_strategies
-from backtest_pipeline.sdk.states import may_have_successors, status_of, task_of
+from backtest_pipeline.sdk.states import Run, may_have_successors, status_of, task_of
 from backtest_pipeline.sdk.stored_results import StoredResults
-from backtest_pipeline.sdk.submission import launch, new_key, submit_all
+from backtest_pipeline.sdk.submission import launch, launch_all, new_key
 from backtest_pipeline.sdk.task_naming import whole_id
 from backtest_pipeline.sdk.task_places import Place, place_of
 from backtest_pipeline.sdk.task_runs import TaskRuns
@@ -122,16 +122,14 @@ class BacktestClient(StoredResults):
         reuse = reuse and idempotency_key is None and not server_code
         key = new_key() if idempotency_key is None else idempotency_key
         run = launch(self._graphql, request, key, reuse=reuse, server_code=server_code)
-        if may_have_successors(run):
-            return self.status(task_of(run))
-        return status_of([run], self._clock.now_s())
+        return self._status_after(run)
 
     def submit_many(
         self,
         requests: Sequence[BacktestRequest | SweepRequest],
         *,
         idempotency_keys: Sequence[str] | None = None,
-        at_once: int = 8,
+        at_once: int = 2,
         server_code: bool = False,
     ) -> list[TaskStatus]:
         """Asks for many backtests or sweeps; returns their tasks in the same order. Reuses no results.
@@ -139,17 +137,21 @@ class BacktestClient(StoredResults):
         Args:
             requests: what to run.
             idempotency_keys: one for each request, as for `submit`.
-            at_once: how many to submit at the same time.
+            at_once: how many questions to send at the same time, each with some 25 requests, which the server
+                stores together.
             server_code: as for `submit`.
 
         Raises:
             SubmissionsFailed: some were not taken, all others were; it has the keys to repeat the call with.
         """
+        runs = launch_all(self._graphql, requests, idempotency_keys, at_once, server_code=server_code)
+        return [self._status_after(run) for run in runs]
 
-        def submit(request: BacktestRequest | SweepRequest, key: str) -> TaskStatus:
-            return self.submit(request, idempotency_key=key, server_code=server_code)
-
-        return submit_all(submit, requests, idempotency_keys, at_once)
+    def _status_after(self, run: Run) -> TaskStatus:
+        """Where a task stands, by the run that its submission was answered with."""
+        if may_have_successors(run):
+            return self.status(task_of(run))
+        return status_of([run], self._clock.now_s())
 
     def task_id(self, task: str) -> str:
         """The whole id of the task that somebody means; all methods that take an id take this as well.

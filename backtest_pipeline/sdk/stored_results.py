@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskState
+from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.results import catalog
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.listing import moment
-from backtest_pipeline.sdk.sweep_results import read_sweep, request_of_trial
 from backtest_pipeline.sdk.task_places import Place, place_in
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import REPORT
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.sdk import sweep_results
+else:  # reads tables with Arrow
+    sweep_results = ImportedWhenUsed("backtest_pipeline.sdk.sweep_results")
 
 
 def _page(store: TaskStore, task_id: str, result: BacktestResult) -> str:
@@ -67,7 +70,7 @@ class StoredResults:
         """
         store, found = self.located(task_id)
         if store.manifest(found).kind == "sweep":
-            sweep = read_sweep(store, found)
+            sweep = sweep_results.read_sweep(store, found)
             best = sweep.best and replace(sweep.best, drawn=partial(_page, store, found))
             return replace(sweep, best=best)
         return replace(store.result(found), drawn=partial(_page, store, found))
@@ -79,7 +82,7 @@ class StoredResults:
             RequestInvalid: there is no such trial, or its values do not fit together.
             ResultMissing, ResultDamaged: as `result`.
         """
-        return request_of_trial(*self.located(task_id), trial)
+        return sweep_results.request_of_trial(*self.located(task_id), trial)
 
     def pin(self, task_id: str) -> Manifest:
         """Keeps a finished task's results past TASK_RESULT_TTL_DAYS, in the folder that both share.

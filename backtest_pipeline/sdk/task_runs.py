@@ -7,57 +7,32 @@ from typing import Any
 
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.refusals import refusal_of_answer
-from backtest_pipeline.sdk.states import Run
+from backtest_pipeline.sdk.states import Run, task_of
 from backtest_pipeline.sdk.transport import GraphQL
 
 MOST_TASKS = 200
 
 
 class TaskRuns:
-    """Finds the runs of tasks: one request for up to 200 of them.
-
-    It remembers which tasks have been tried again; only where it learns that from an answer, it has to ask
-    once more for those tasks.
-    """
+    """Finds the runs of tasks: one request for up to 200 of them."""
 
     def __init__(self, graphql: GraphQL) -> None:
         """Prepares; nothing is sent yet."""
         self._graphql = graphql
-        self._retried: frozenset[str] = frozenset()
 
     def of(self, task_ids: Iterable[str]) -> dict[str, list[Run]]:
         """The runs of each task that the server knows; the id of any attempt stands for its task.
 
         Raises:
-            ServiceError: the server did not answer, or not with runs.
+            ServiceError: the server did not answer.
         """
         wanted = list(dict.fromkeys(task_ids))
         found: dict[str, list[Run]] = {}
         for first in range(0, len(wanted), MOST_TASKS):
             batch = wanted[first : first + MOST_TASKS]
-            found |= self._batch(batch, [task_id for task_id in batch if task_id in self._retried])
+            answer = self._graphql.ask_patiently(queries.TASK_RUNS, {"taskIds": batch})
+            found |= _by_id(batch, answer["taskRuns"])
         return found
-
-    def _batch(self, task_ids: Sequence[str], again: Sequence[str]) -> dict[str, list[Run]]:
-        data = self._graphql.ask_patiently(*queries.attempts(task_ids, again))
-        self._retried = retried = self._tasks_with_retries(data["retried"])
-        roots = {run["runId"]: run for run in self.runs(data["roots"])}
-        found = {task_id: [roots[task_id]] for task_id in task_ids if task_id in roots}
-        for number, task_id in enumerate(again):
-            if task_id in found:
-                found[task_id] += self.runs(data[f"again{number}"])
-        news = [task_id for task_id in found if task_id in retried and task_id not in again]
-        if news:
-            found |= self._batch(news, news)
-        return found | self._of_later_attempts(roots)
-
-    def _of_later_attempts(self, runs: Mapping[str, Run]) -> dict[str, list[Run]]:
-        """Where the id of a later attempt was asked for: its task's runs."""
-        task_of = {run_id: str(run["rootRunId"]) for run_id, run in runs.items() if run["rootRunId"]}
-        if not task_of:
-            return {}
-        tasks = self.of(task_of.values())
-        return {run_id: tasks[task_id] for run_id, task_id in task_of.items() if task_id in tasks}
 
     def runs(self, answer: Mapping[str, Any]) -> list[Run]:
         """The runs in an answer.
@@ -69,7 +44,12 @@ class TaskRuns:
             raise refusal_of_answer(self._graphql.url, answer)
         return list(answer["results"])
 
-    def _tasks_with_retries(self, answer: Mapping[str, Any]) -> frozenset[str]:
-        if answer["__typename"] != "RunTags":
-            raise refusal_of_answer(self._graphql.url, answer)
-        return frozenset(value for tag in answer["tags"] for value in tag["values"])
+
+def _by_id(task_ids: Iterable[str], runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """All runs of the task of each id; of one whose root is gone, nothing is known."""
+    of_task: dict[str, list[Run]] = {}
+    for run in runs:
+        of_task.setdefault(task_of(run), []).append(run)
+    task_by_id = {str(run["runId"]): task_of(run) for run in runs}
+    tasks = {task_id: task_by_id.get(task_id) for task_id in task_ids}
+    return {task_id: of_task[task] for task_id, task in tasks.items() if task in task_by_id}

@@ -163,7 +163,7 @@ class GraphQL:
         for answer in answers.values():  # Dagster sends typed errors with status 500
             if isinstance(answer, dict) and answer.get("__typename") == "PythonError":
                 raise refusal_of_answer(self.url, answer)
-        if response.is_error or data is None:
+        if data is None or (response.is_error and not answers):  # errors inside an answer make it 500 too
             raise ServerRefused(self.url, f"status {status}, and no GraphQL answer")
         return dict(answers)
 

@@ -105,10 +105,10 @@ def resolve(request: BacktestRequest) -> Resolved:
         StrategyUnknown: no strategy has that name.
         ParamsInvalid: a parameter is unknown, of the wrong type or out of range.
     """
-    known = strategies()
-    if request.strategy not in known:
-        raise StrategyUnknown(request.strategy, list(known))
-    strategy = known[request.strategy]()
+    found = _strategy_named(request.strategy)
+    if found is None:
+        raise StrategyUnknown(request.strategy, list(strategies()))
+    strategy = found()
     params = checked_params(strategy, request.params)
     written_out = request.model_copy(update={"params": params.model_dump(mode="json")})
     return Resolved(strategy, params, written_out)
@@ -127,15 +127,41 @@ def code_sha256_on_disk_of(*names: str) -> str | None:
 def _joint_digest(names: Iterable[str], digest_of: Callable[[type[Strategy]], str | None]) -> str | None:
     """The digest of an only strategy, or one over those of all."""
     try:
-        known = strategies()
+        found = [_strategy_named(name) for name in sorted(set(names))]
     except BacktestError:
         return None
-    digests = [digest_of(known[name]) if name in known else None for name in sorted(set(names))]
+    digests = [None if strategy is None else digest_of(strategy) for strategy in found]
     known_digests = [digest for digest in digests if digest is not None]
     if len(known_digests) < len(digests):
         return None
     joint = hashlib.sha256("".join(known_digests).encode()).hexdigest()
     return known_digests[0] if len(known_digests) == 1 else joint
+
+
+def _strategy_named(name: str) -> type[Strategy] | None:
+    """The strategy of a name, or `None`; of the others, only those are loaded that must be, until all are.
+
+    Errors as for `strategies`.
+    """
+    if name not in _by_hand and not _installed.cache_info().currsize:
+        alone = _entry_point_alone(name)
+        if alone is not None:
+            return alone
+    return _by_hand.get(name) or strategies().get(name)
+
+
+@cache
+def _entry_point_alone(name: str) -> type[Strategy] | None:
+    """The strategy of the only entry point that has this name, if it is the strategy's own name."""
+    points = entry_points(group=ENTRY_POINT_GROUP, name=name)
+    if len(points) != 1:
+        return None
+    with suppress(StrategyFaulty):  # what looks at all of them says what is wrong
+        found = _loaded(next(iter(points)))
+        if [strategy.name for strategy in found] == [name]:
+            code_sha256(found[0])  # as in `_installed`
+            return found[0]
+    return None
 
 
 class _Found(NamedTuple):

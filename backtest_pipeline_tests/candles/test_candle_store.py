@@ -429,7 +429,7 @@ def test_gaps_are_reported_not_refused(store: CandleStore, candle_frame: MakeFra
 def test_the_store_loads_neither_dagster_nor_numba() -> None:
     code = (
         "import sys, backtest_pipeline.candles.store, backtest_pipeline.candles.importer\n"
-        "print([name for name in ('dagster', 'numba', 'pydantic_settings') if name in sys.modules])"
+        "print([name for name in ('dagster', 'numba', 'backtest_pipeline.settings') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -16,6 +16,7 @@ from backtest_pipeline import BacktestClient
 from backtest_pipeline.cli import connection, progress_bar
 from backtest_pipeline.cli.commands import task_commands as tasks
 from backtest_pipeline.cli.main import app
+from backtest_pipeline.cli.output import LateConsole
 from backtest_pipeline.model.errors import RequestInvalid, TaskFailed
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, StillClock, run
 
@@ -81,7 +82,9 @@ def test_wait_shows_one_bar_for_several_tasks_on_a_terminal(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = io.StringIO()
-    monkeypatch.setattr(progress_bar, "stderr", Console(file=sink, width=120, force_terminal=True))
+    terminal = LateConsole()
+    terminal.itself = Console(file=sink, width=120, force_terminal=True)
+    monkeypatch.setattr(progress_bar, "stderr", terminal)
     server.runs = [run("a", status="SUCCESS"), run("b", status="FAILURE", dagster__max_retries="0")]
     assert _run("wait", "a", "b").exit_code == 1
     assert "2 of 2" in sink.getvalue()

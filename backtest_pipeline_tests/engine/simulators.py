@@ -12,7 +12,8 @@ from backtest_pipeline.engine.accounts import simulate_symbol
 from backtest_pipeline.engine.kernel import EXIT_REASONS
 from backtest_pipeline.engine.records import TRADE, settings_of
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.strategy import Signals, check_signals
+from backtest_pipeline.model.signal_checks import check_signals
+from backtest_pipeline.model.strategy import Signals
 from backtest_pipeline_tests.engine.reference_simulator import Bar, Outcome, Trade
 from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, candles_of
 

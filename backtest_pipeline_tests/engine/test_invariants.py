@@ -14,7 +14,8 @@ from backtest_pipeline.engine.records import settings_of
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.model.strategy import Signals, StrategyParams, check_signals
+from backtest_pipeline.model.signal_checks import check_signals
+from backtest_pipeline.model.strategy import Signals, StrategyParams
 from backtest_pipeline_tests.engine.generated import (
     STYLES,
     generated_rows,

@@ -23,7 +23,8 @@ def data_root(own_data_root: Path) -> Path:
 
 
 def _resolved(job: str = "backtest", **config: Any) -> dict[str, Any]:
-    return answer({"resolve": config, "job": job})
+    [resolved] = answer({"resolve": [config], "job": job})["resolved"]
+    return dict(resolved)
 
 
 def test_every_default_is_written_out() -> None:

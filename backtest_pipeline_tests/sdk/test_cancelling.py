@@ -169,7 +169,4 @@ def test_every_other_answer_is_a_refusal(kind: str) -> None:
 
 
 def _attempts_of(server: FakeServer) -> httpx.Response:
-    runs = {"__typename": "Runs", "results": server.runs}
-    return httpx.Response(
-        200, json={"data": {"roots": runs, "retried": {"__typename": "RunTags", "tags": []}}}
-    )
+    return httpx.Response(200, json={"data": {"taskRuns": server.runs}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,21 @@ def _request(**changes: Any) -> BacktestRequest:
     return BacktestRequest(**{"strategy": "sma_cross", "symbols": ["AAPL"], **changes})
 
 
-def _keys(server: FakeServer) -> list[str]:
+def _tag_values(server: FakeServer, name: str) -> list[str]:
+    """A tag's value in each launch that arrived, be it alone or among others."""
     launches = [
-        sent["params"] for name, sent in zip(server.asked, server.sent, strict=True) if name == "Launch"
+        one
+        for asked, sent in zip(server.asked, server.sent, strict=True)
+        if asked in {"Launch", "LaunchMany"}
+        for one in (sent["params"] if asked == "LaunchMany" else [sent["params"]])
     ]
     return [
-        tag["value"]
-        for params in launches
-        for tag in params["executionMetadata"]["tags"]
-        if tag["key"] == KEY_TAG
+        tag["value"] for one in launches for tag in one["executionMetadata"]["tags"] if tag["key"] == name
     ]
+
+
+def _keys(server: FakeServer) -> list[str]:
+    return _tag_values(server, KEY_TAG)
 
 
 def test_submitting_takes_one_request_and_tells_the_status() -> None:
@@ -97,13 +103,7 @@ def test_a_key_of_a_task_that_was_tried_again_yields_its_newest_attempt() -> Non
 
 
 def _reuse_tags(server: FakeServer) -> list[str]:
-    return [
-        tag["value"]
-        for name, sent in zip(server.asked, server.sent, strict=True)
-        if name == "Launch"
-        for tag in sent["params"]["executionMetadata"]["tags"]
-        if tag["key"] == "backtest/reuse"
-    ]
+    return _tag_values(server, "backtest/reuse")
 
 
 def test_an_earlier_result_will_do_by_default_and_the_server_decides() -> None:
@@ -195,6 +195,58 @@ def test_many_are_submitted_in_their_order() -> None:
         tasks = client.submit_many(requests)
     assert [task.labels["number"] for task in tasks] == [str(number) for number in range(20)]
     assert len(server.runs) == 20
+
+
+def test_many_go_together_in_questions_that_a_server_takes() -> None:
+    """Twenty-five a question, or fewer where they are long: each of the last has labels of 20 kB."""
+    server = FakeServer()
+    small = [_request(seed=number) for number in range(60)]
+    large = [_request(labels={f"{number}": "x" * 200 for number in range(100)}) for _ in range(20)]
+    with server.client() as client:
+        client.submit_many(small, at_once=1)
+        assert server.asked == ["LaunchMany"] * 3
+        assert [len(sent["params"]) for sent in server.sent] == [25, 25, 10]
+        client.submit_many(large, at_once=1)
+    questions = [json.dumps(sent) for sent in server.sent[3:]]
+    assert len(questions) > 1
+    assert max(map(len, questions)) < 256_000  # of the million that a server takes by default
+    assert len(server.runs) == 80
+
+
+def test_of_many_one_that_met_a_held_lock_is_sent_again_with_its_key() -> None:
+    server = FakeServer()
+    error = {"__typename": "PythonError", "className": "LockNotAcquired", "message": "held by somebody else"}
+    launched = server.launched_among
+    held = iter([error])
+    server.launched_among = lambda params: next(held, None) or launched(params)  # type: ignore[method-assign]
+    with server.client() as client:
+        tasks = client.submit_many([_request(seed=1), _request(seed=2)], idempotency_keys=["one", "two"])
+    assert server.asked == ["LaunchMany", "Launch"]
+    assert _keys(server) == ["one", "two", "one"]
+    assert len({task.task_id for task in tasks}) == len(server.runs) == 2
+
+
+def test_of_many_one_that_the_server_refuses_leaves_the_others_their_tasks() -> None:
+    server = FakeServer()
+    said = "RequestInvalid: this request cannot be run: symbols: there is no ACME"
+    refusal = {"__typename": "PythonError", "className": "RequestInvalid", "message": said}
+    launched = server.launched_among
+    refused = iter([None, refusal])
+    server.launched_among = lambda params: next(refused, None) or launched(params)  # type: ignore[method-assign]
+    with server.client() as client, pytest.raises(SubmissionsFailed, match="there is no ACME") as caught:
+        client.submit_many([_request(seed=number) for number in range(3)])
+    assert caught.value.task_ids == ["run0", None, "run1"]
+    assert server.asked == ["LaunchMany"]
+
+
+def test_many_whose_answer_was_lost_are_the_same_tasks() -> None:
+    server = FakeServer()
+    server.lost_answers = 1
+    with server.client() as client:
+        tasks = client.submit_many([_request(seed=number) for number in range(3)])
+    assert server.asked == ["LaunchMany"] * 2
+    assert [task.task_id for task in tasks] == ["run0", "run1", "run2"]
+    assert len(server.runs) == 3
 
 
 def test_no_requests_are_no_tasks() -> None:

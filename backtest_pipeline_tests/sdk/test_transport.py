@@ -146,12 +146,9 @@ def test_every_other_refusal_of_a_launch_is_told_by_its_first_line(kind: str) ->
         client.submit(REQUEST)
 
 
-@pytest.mark.parametrize("kind", ["InvalidPipelineRunsFilterError", "PythonError", "SomethingNew"])
-@pytest.mark.parametrize("field", ["roots", "retried"])
-def test_every_refusal_of_a_status_is_told_by_its_first_line(kind: str, field: str) -> None:
-    good = {"roots": {"__typename": "Runs", "results": []}, "retried": {"__typename": "RunTags", "tags": []}}
-    answer = _data(**good | {field: {"__typename": kind, "message": f"{kind} happened\nTraceback"}})
-    with _client(lambda _: answer) as client, pytest.raises(ServerRefused, match=f"{kind} happened$"):
+def test_a_refusal_of_a_status_is_told_by_its_first_line() -> None:
+    answer = _error("Cannot query field 'taskRuns' on type 'Query'.\nTraceback")
+    with _client(lambda _: answer) as client, pytest.raises(ServerRefused, match=r"on type 'Query'\.$"):
         client.status(TASK)
 
 
@@ -177,7 +174,7 @@ def test_an_unknown_task_is_told_by_its_id() -> None:
         httpx.Response(503),
         httpx.Response(504),
         _error("sqlalchemy.exc.OperationalError: database is locked"),
-        _data(roots={"__typename": "PythonError", "message": "sqlite3.OperationalError: locked"}),
+        _data(taskRuns={"__typename": "PythonError", "message": "sqlite3.OperationalError: locked"}),
     ],
 )
 def test_what_may_pass_is_tried_again(failure: httpx.Response | Exception) -> None:

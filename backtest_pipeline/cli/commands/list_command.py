@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.connection import connected
 from backtest_pipeline.cli.output import Json, print_json, print_table, shown_size, stderr
 from backtest_pipeline.cli.task_rows import TaskRow, row_of_manifest, sorted_rows
@@ -18,11 +17,9 @@ from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.status import TaskState
 from backtest_pipeline.model.timeframe import TIMEFRAMES
 from backtest_pipeline.results.catalog import Wanted, read_catalog
-from backtest_pipeline.results.disk_usage import disk_report
 from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.strategies.registry import strategies
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.status import TaskStatus
@@ -89,6 +86,10 @@ def list_tasks(
 
 def _meant(strategy: str | None, symbol: str | None) -> str:
     """Which strategy or symbol may have been meant, where there is none of the name that was given."""
+    # Only who has found nothing waits for what these import.
+    from backtest_pipeline.candles.store import CandleStore  # noqa: PLC0415  see above
+    from backtest_pipeline.strategies.registry import strategies  # noqa: PLC0415  see above
+
     known = list(strategies()) if strategy is not None else []
     near = "" if strategy is None or strategy in known else did_you_mean(strategy, known)
     settings = get_settings()
@@ -138,6 +139,8 @@ def _finished(layout: Layout, symbol: str | None, filters: Filters) -> list[Task
 
 def _show_foreign(*, as_json: bool) -> None:
     """Results that a predecessor has left in DATA_ROOT/tasks; they are never deleted."""
+    from backtest_pipeline.results.disk_usage import disk_report  # noqa: PLC0415  for this alone
+
     found = disk_report(get_settings().data_root, datetime.now(UTC)).foreign
     if as_json:
         print_json([{"name": one.name, "size_bytes": one.size_bytes} for one in found])

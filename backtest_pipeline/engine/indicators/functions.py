@@ -5,21 +5,21 @@ Each takes time in proportion to the number of bars, whatever its window, save f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from backtest_pipeline.engine.indicators.crossing import crossed, crossed_both
-from backtest_pipeline.engine.indicators.rolling import rolling_deviation, rolling_highest, rolling_mean
-from backtest_pipeline.engine.indicators.sharing import handed_out, shared
-from backtest_pipeline.engine.indicators.smoothing import smooth, split_changes, true_range
-from backtest_pipeline.engine.indicators.volume_profile import zone_levels
+from backtest_pipeline.engine.indicators.sharing import handed_out
+from backtest_pipeline.quick_imports import ImportedWhenUsed
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
+
+    from backtest_pipeline.engine.indicators import computations
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
+else:  # whoever only asks for a strategy's parameters needs neither NumPy nor Numba
+    computations = ImportedWhenUsed("backtest_pipeline.engine.indicators.computations")
 
 
 def sma(values: ArrayLike, window: int) -> Floats:
@@ -27,7 +27,7 @@ def sma(values: ArrayLike, window: int) -> Floats:
 
     Correct to the last digit whatever came before the window; as `talib.SMA` but for rounding.
     """
-    return handed_out(_sma, 1, values, window)
+    return handed_out(computations.sma, 1, values, window)
 
 
 def ema(values: ArrayLike, window: int) -> Floats:
@@ -35,7 +35,7 @@ def ema(values: ArrayLike, window: int) -> Floats:
 
     As `talib.EMA`.
     """
-    return handed_out(_ema, 1, values, window)
+    return handed_out(computations.ema, 1, values, window)
 
 
 def rsi(values: ArrayLike, window: int) -> Floats:
@@ -44,12 +44,12 @@ def rsi(values: ArrayLike, window: int) -> Floats:
     As `talib.RSI`, except that values which never move have 50, where TA-Lib says 0, which would read as
     oversold.
     """
-    return handed_out(_rsi, 1, values, window)
+    return handed_out(computations.rsi, 1, values, window)
 
 
 def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int) -> Floats:
     """Average true range with Wilder's smoothing, from the second bar on; as `talib.ATR`."""
-    return handed_out(_atr, 3, high, low, close, window)
+    return handed_out(computations.atr, 3, high, low, close, window)
 
 
 def bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats, Floats, Floats]:
@@ -60,7 +60,7 @@ def bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats
     Returns:
         Lower band, middle, upper band.
     """
-    return handed_out(_bollinger, 1, values, window, deviations)
+    return handed_out(computations.bollinger, 1, values, window, deviations)
 
 
 def macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, Floats]:
@@ -72,7 +72,7 @@ def macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, 
     Returns:
         The difference and its signal line.
     """
-    return handed_out(_macd, 1, values, fast, slow, signal)
+    return handed_out(computations.macd, 1, values, fast, slow, signal)
 
 
 def donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floats]:
@@ -83,17 +83,17 @@ def donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floa
     Returns:
         Lower and upper end.
     """
-    return handed_out(_donchian, 2, high, low, window)
+    return handed_out(computations.donchian, 2, high, low, window)
 
 
 def body_range(open_: ArrayLike, close: ArrayLike) -> tuple[Floats, Floats]:
     """Lower and upper end of each bar's body: the lower and the higher of its open and close."""
-    return handed_out(_body_range, 2, open_, close)
+    return handed_out(computations.body_range, 2, open_, close)
 
 
 def before(values: Floats, bars: int = 1) -> Floats:
     """What the values were that many bars before; NaN at the first bars."""
-    return handed_out(_before, 1, values, bars)
+    return handed_out(computations.before, 1, values, bars)
 
 
 def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
@@ -101,12 +101,7 @@ def crossed_above(left: ArrayLike, right: ArrayLike) -> Flags:
 
     One of them may be a single number.
     """
-    upper, lower = _floats(left), _floats(right)
-    if len(upper) != len(lower):
-        upper, lower = _broadcast(upper, lower)
-    flags = np.empty(len(upper), dtype=np.bool_)
-    crossed(upper, lower, flags)
-    return flags
+    return computations.crossed_above(left, right)
 
 
 def crossed_below(left: ArrayLike, right: ArrayLike) -> Flags:
@@ -116,12 +111,7 @@ def crossed_below(left: ArrayLike, right: ArrayLike) -> Flags:
 
 def crossings(left: ArrayLike, right: ArrayLike) -> tuple[Flags, Flags]:
     """Where `left` crosses above `right`, and where below: `crossed_above` and `crossed_below` at once."""
-    upper, lower = _floats(left), _floats(right)
-    if len(upper) != len(lower):
-        upper, lower = _broadcast(upper, lower)
-    above, below = np.empty(len(upper), dtype=np.bool_), np.empty(len(upper), dtype=np.bool_)
-    crossed_both(upper, lower, above, below)
-    return above, below
+    return computations.crossings(left, right)
 
 
 def volume_zone_level(
@@ -147,113 +137,4 @@ def volume_zone_level(
         Shape (n,); NaN where the window is not full or has no volume. A window that is a single price has
         that price as its level. Takes time in proportion to n * window * log2(num_bins).
     """
-    return handed_out(_zone_level, 3, bottom, top, volume, window, num_bins, top_share)
-
-
-def _sma(values: ArrayLike, window: int) -> Floats:
-    source = _floats(values)
-    mean = np.empty_like(source)
-    rolling_mean(source, window, mean)
-    return mean
-
-
-def _ema(values: ArrayLike, window: int) -> Floats:
-    return _smoothed(_floats(values), window, 2.0 / (window + 1.0))
-
-
-def _rsi(values: ArrayLike, window: int) -> Floats:
-    source = _floats(values)
-    gain, loss = np.empty_like(source), np.empty_like(source)
-    split_changes(source, gain, loss)
-    up, down = _smoothed(gain, window, 1.0 / window), _smoothed(loss, window, 1.0 / window)
-    moved = up + down
-    strength = np.where(np.isnan(moved), np.nan, 50.0)
-    np.divide(100.0 * up, moved, out=strength, where=moved > 0.0)
-    return strength
-
-
-def _atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int) -> Floats:
-    source = _floats(close)
-    spread = np.empty_like(source)
-    true_range(_floats(high), _floats(low), source, spread)
-    return _smoothed(spread, window, 1.0 / window)
-
-
-def _bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats, Floats, Floats]:
-    middle, width = shared(_sma, 1, values, window), shared(_deviation, 1, values, window) * deviations
-    return middle - width, middle, middle + width
-
-
-def _deviation(values: ArrayLike, window: int) -> Floats:
-    source = _floats(values)
-    width = np.empty_like(source)
-    rolling_deviation(source, shared(_sma, 1, values, window), window, width)
-    return width
-
-
-def _macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, Floats]:
-    difference = shared(_difference, 1, values, fast, slow)
-    return difference, shared(_ema, 1, difference, signal)
-
-
-def _difference(values: ArrayLike, fast: int, slow: int) -> Floats:
-    return shared(_ema, 1, values, fast) - shared(_ema, 1, values, slow)
-
-
-def _donchian(high: ArrayLike, low: ArrayLike, window: int) -> tuple[Floats, Floats]:
-    return shared(_lowest, 1, low, window), shared(_highest, 1, high, window)
-
-
-def _lowest(values: ArrayLike, window: int) -> Floats:
-    source = _floats(values)
-    lowest = np.empty_like(source)
-    rolling_highest(-source, window, lowest)
-    return -lowest
-
-
-def _highest(values: ArrayLike, window: int) -> Floats:
-    source = _floats(values)
-    highest = np.empty_like(source)
-    rolling_highest(source, window, highest)
-    return highest
-
-
-def _body_range(open_: ArrayLike, close: ArrayLike) -> tuple[Floats, Floats]:
-    opens, closes = _floats(open_), _floats(close)
-    return np.minimum(opens, closes), np.maximum(opens, closes)
-
-
-def _before(values: Floats, bars: int) -> Floats:
-    earlier = np.full_like(values, np.nan)
-    earlier[bars:] = values[: max(len(values) - bars, 0)]
-    return earlier
-
-
-def _zone_level(
-    bottom: ArrayLike, top: ArrayLike, volume: ArrayLike, window: int, num_bins: int, top_share: float
-) -> Floats:
-    bottoms, tops, volumes = _floats(bottom), _floats(top), _floats(volume)
-    levels = np.empty_like(volumes)
-    lowest, highest = shared(_lowest, 1, bottom, window), shared(_highest, 1, top, window)
-    zone_levels(bottoms, tops, volumes, lowest, highest, window, num_bins, top_share, levels)
-    return levels
-
-
-def _smoothed(source: Floats, window: int, weight: float) -> Floats:
-    average = np.empty_like(source)
-    smooth(source, window, weight, average)
-    return average
-
-
-def _broadcast(left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """Repeats a single number; far quicker for that than NumPy, which refuses other differences in length."""
-    if len(left) == 1:
-        return np.full(len(right), left[0]), right
-    if len(right) == 1:
-        return left, np.full(len(left), right[0])
-    np.broadcast_arrays(left, right)
-    return left, right
-
-
-def _floats(values: Any) -> Floats:
-    return np.ascontiguousarray(values, dtype=np.float64)
+    return handed_out(computations.zone_level, 3, bottom, top, volume, window, num_bins, top_share)

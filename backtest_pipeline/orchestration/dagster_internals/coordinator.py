@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+from backtest_pipeline.orchestration.dagster_internals.new_runs import store_queued
 from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask
 from backtest_pipeline.orchestration.tasks.admission import gone_if_refused, refuse_inadmissible
 from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of
@@ -24,6 +25,7 @@ from backtest_pipeline.orchestration.tasks.earlier_tasks import (
     completed_in_same_words,
     takes_earlier_result,
     task_with_key,
+    tasks_with_keys,
 )
 from backtest_pipeline.orchestration.tasks.launch_locks import launch_lock, submit_lock
 from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
@@ -57,17 +59,13 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             LockNotAcquired: its key could not be compared with others; the run is gone again.
         """
         run = context.dagster_run
-        run_tags = submission_tags(run, now_s=time.time()) if run.job_name in tags.TASK_JOBS else {}
-        user = context.get_request_header(USER_HEADER)  # the guard's word; what a client wrote there is gone
-        if user:
-            run_tags[tags.USER] = user
         with gone_if_refused(self._instance, run):
-            refuse_inadmissible(self._instance, run, run_tags)
+            run_tags = self._further_tags(context)
             if run_tags:
                 self._instance.add_run_tags(run.run_id, run_tags)
         result = self._with_same_result(run, context.workspace)
         try:
-            with _key_lock(self._instance, run):
+            with _key_lock(self._instance, [run]):
                 earlier = self._earlier_with_key(run) or result
                 queued = super().submit_run(context) if earlier is None else earlier
         except LockNotAcquired:
@@ -76,11 +74,59 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         if earlier is not None:
             self._instance.delete_run(run.run_id)
             return earlier
-        try:
-            self._start_if_free(queued, context.workspace)
-        except Exception as error:  # noqa: BLE001  it is in the queue, or was started: not for the submitter
-            _logger.warning("run %s was not started at once: %r", run.run_id, error)
+        self._start_now_or_later(queued, context.workspace)
         return self._instance.get_run_by_id(run.run_id) or queued
+
+    def submit_new(
+        self, runs: Sequence[DagsterRun], workspace: BaseWorkspaceRequestContext
+    ) -> list[DagsterRun | Exception]:
+        """Queues first runs of tasks that are stored nowhere yet, as `submit_run` would one after another.
+
+        Returns:
+            Of each the run that stands for its task, or why there is none.
+        """
+        outcomes: dict[str, DagsterRun | Exception] = {}
+        admitted: list[DagsterRun] = []
+        for run in runs:
+            try:
+                further = self._further_tags(SubmitRunContext(run, workspace=workspace))
+                admitted.append(run.with_tags({**run.tags, **further}))
+            except Exception as error:  # noqa: BLE001  of this one; whoever has asked for it raises it
+                outcomes[run.run_id] = error
+        same = {run.run_id: self._with_same_result(run, workspace) for run in admitted}
+        queued: list[DagsterRun] = []
+        try:
+            with _key_lock(self._instance, admitted):
+                known = tasks_with_keys(self._instance, admitted)
+                for run in admitted:
+                    key = run.tags.get(tags.IDEMPOTENCY_KEY)
+                    earlier = (None if key is None else known.get(key)) or same[run.run_id]
+                    outcomes[run.run_id] = earlier or run
+                    if earlier is None:
+                        queued.append(run)
+                        known |= {} if key is None else {key: run}
+                if queued:
+                    store_queued(self._instance, queued)
+        except Exception as error:  # noqa: BLE001  as above, of all of them
+            outcomes |= {run.run_id: error for run in admitted}
+            queued = []
+        if len(queued) == 1:  # of several, the daemon finds those that may start
+            self._start_now_or_later(queued[0], workspace)
+        return [outcomes[run.run_id] for run in runs]
+
+    def _further_tags(self, context: SubmitRunContext) -> dict[str, str]:
+        """The tags that a run gets with its submission.
+
+        Raises:
+            RequestInvalid: it may not run as it stands.
+        """
+        run = context.dagster_run
+        run_tags = submission_tags(run, now_s=time.time()) if run.job_name in tags.TASK_JOBS else {}
+        user = context.get_request_header(USER_HEADER)  # the guard's word; what a client wrote there is gone
+        if user:
+            run_tags[tags.USER] = user
+        refuse_inadmissible(self._instance, run, run_tags)
+        return run_tags
 
     def _earlier_with_key(self, run: DagsterRun) -> DagsterRun | None:
         """The root run of another task with the run's idempotency key.
@@ -121,6 +167,12 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
             return None
         return found
 
+    def _start_now_or_later(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
+        try:
+            self._start_if_free(run, workspace)
+        except Exception as error:  # noqa: BLE001  it is in the queue, or was started: not for the submitter
+            _logger.warning("run %s was not started at once: %r", run.run_id, error)
+
     def _start_if_free(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
         """Starts a queued run unless others wait, the limits are reached or its code is out of reach."""
         if run.status != DagsterRunStatus.QUEUED or run.tags.get(tags.NOT_BEFORE):
@@ -141,9 +193,9 @@ class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
 
 
 @contextmanager
-def _key_lock(instance: DagsterInstance, run: DagsterRun) -> Iterator[None]:
+def _key_lock(instance: DagsterInstance, runs: Sequence[DagsterRun]) -> Iterator[None]:
     """Makes runs with an idempotency key pass one after another; others need not wait."""
-    if tags.IDEMPOTENCY_KEY not in run.tags:
+    if not any(tags.IDEMPOTENCY_KEY in run.tags for run in runs):
         yield
         return
     with submit_lock(instance):

@@ -43,7 +43,7 @@ async def _validated(graphene_info: Any, selector: JobSubsetSelector, run_config
     valid = await validate_pipeline_config(graphene_info, selector, run_config)
     if selector.job_name not in tags.TASK_JOBS or not isinstance(run_config, Mapping):
         return valid
-    answer = await asyncio.to_thread(ask_to_resolve, selector, graphene_info.context, run_config)
+    [answer] = await asyncio.to_thread(ask_to_resolve, selector, graphene_info.context, [run_config])
     if not answer.get("refused"):
         return valid
     job = await get_remote_job_or_raise(graphene_info, selector)

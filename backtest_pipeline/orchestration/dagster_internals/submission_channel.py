@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Answers: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
-_RESOLVED_WITHIN_S = 5
+_RESOLVED_WITHIN_S, _EACH_WITHIN_S = 5, 0.1
 
 _QUESTION, _ANSWER = "backtest_pipeline asks: ", "backtest_pipeline answers: "
 _log = logging.getLogger(__name__)
@@ -59,17 +60,23 @@ def ask(
 
 
 def ask_to_resolve(
-    selector: JobSubsetSelector, workspace: BaseWorkspaceRequestContext, run_config: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What the code server says of a request: `config`, the request resolved, or `refused`, its problems.
+    selector: JobSubsetSelector,
+    workspace: BaseWorkspaceRequestContext,
+    run_configs: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """What the code server says of each request: `config`, it resolved; `refused`, its problems; or nothing.
 
     Args:
-        selector: the job that is to run it, and its code location.
+        selector: the job that is to run them, and its code location.
         workspace: where this process finds that.
-        run_config: the request, as the job's configuration has it.
+        run_configs: the requests, as the job's configuration has them.
     """
-    question = {"resolve": dict(run_config), "job": selector.job_name}
-    return ask(selector.location_name, workspace, question, within_s=_RESOLVED_WITHIN_S)
+    question = {"resolve": [dict(one) for one in run_configs], "job": selector.job_name}
+    within_s = _RESOLVED_WITHIN_S + math.ceil(len(run_configs) * _EACH_WITHIN_S)
+    answers = ask(selector.location_name, workspace, question, within_s=within_s).get("resolved")
+    if not isinstance(answers, list) or len(answers) != len(run_configs):
+        return [{} for _ in run_configs]
+    return answers
 
 
 def answers_of(module: str) -> Answers | None:

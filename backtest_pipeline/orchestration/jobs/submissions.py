@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import (
     CandleFileUnreadable,
     CandlesInvalid,
@@ -18,12 +19,13 @@ from backtest_pipeline.model.errors import (
     SymbolsUnknown,
 )
 from backtest_pipeline.model.task_kind import kind_of, strategies_of_config
-from backtest_pipeline.model.task_request import config_of
+from backtest_pipeline.model.task_request import TaskRequest, config_of
 from backtest_pipeline.orchestration.jobs.task_jobs import TASK_JOBS, TaskJob
 from backtest_pipeline.orchestration.tasks.run_context import require_candles
 from backtest_pipeline.orchestration.tasks.same_result import SameResult
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.workflows.needed_candles import needed_candles
 
 GIVES_UP_AFTER_S = 10.0
 """Then nobody waits any longer for an earlier result, whose candles take so long to read."""
@@ -32,27 +34,46 @@ GIVES_UP_AFTER_S = 10.0
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """Answers a question of the `submission_channel`.
 
-    `{"resolve": RUN_CONFIG, "job": NAME}` is answered by `{"config": RUN_CONFIG}`, the request with all that
-    it leaves out written out; by `{"refused": [[FIELD, PROBLEM], …]}` where it cannot be run, or where the
-    store lacks its candles; or by nothing where it is Dagster that has to say what is wrong with the form.
+    `{"resolve": [RUN_CONFIG, …], "job": NAME}` is answered by `{"resolved": [ANSWER, …]}`, of which each is
+    `{"config": RUN_CONFIG}`, the request with all that it leaves out written out; `{"refused": [[FIELD,
+    PROBLEM], …]}` where it cannot be run, or where the store lacks its candles; or empty where it is Dagster
+    that has to say what is wrong with the form.
 
     `{"same_result": RUN_CONFIG, "among": [TASK_ID, …], "submitted_code": SHA256 or null}` is answered by
     `{"task_id": TASK_ID}`, of a completed task among those that has the result, or by nothing.
     """
     if "resolve" in question:
-        return _resolved(TASK_JOBS[question["job"]], question["resolve"])
+        job, found = TASK_JOBS[question["job"]], _FoundCandles()
+        return {"resolved": [_resolved(job, config, found) for config in question["resolve"]]}
     if "same_result" in question:
         return _with_same_result(question["same_result"], question["among"], question["submitted_code"])
     return {}
 
 
-def _resolved(job: TaskJob, config: Mapping[str, Any]) -> dict[str, Any]:
+class _FoundCandles:
+    """Remembers of which candles the store is known to have them, as many requests want the same."""
+
+    def __init__(self) -> None:
+        self._found: set[tuple[object, ...]] = set()
+
+    def require(self, store: CandleStore, request: TaskRequest) -> None:
+        """As `run_context.require_candles`, whose errors it raises each time."""
+        key = tuple(
+            (tuple(one.symbols), one.timeframe, one.start, one.end)
+            for one in needed_candles(request, store.zone)
+        )
+        if key not in self._found:
+            require_candles(store, request)
+            self._found.add(key)
+
+
+def _resolved(job: TaskJob, config: Mapping[str, Any], found: _FoundCandles) -> dict[str, Any]:
     context = job.new_context(get_settings())
     try:
         _refuse_unknown_strategy(config)
         request = context.request(job.filled_in(config))
         with suppress(CandleFileUnreadable, CandlesInvalid):  # which the first op will find and name
-            require_candles(context.candle_store, request)
+            found.require(context.candle_store, request)
     except dg.DagsterInvalidConfigError:
         return {}
     except RequestInvalid as error:

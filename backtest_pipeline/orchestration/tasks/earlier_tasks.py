@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model import tags
@@ -15,13 +17,20 @@ MOST_CANDIDATES = 5
 
 def task_with_key(instance: DagsterInstance, run: DagsterRun) -> DagsterRun | None:
     """The root run of another task with the run's idempotency key, or none."""
-    key = run.tags.get(tags.IDEMPOTENCY_KEY)
-    if key is None:
-        return None
-    for other in instance.get_runs(RunsFilter(tags={tags.IDEMPOTENCY_KEY: key})):
-        if task_of(other) != task_of(run) and other.status != DagsterRunStatus.NOT_STARTED:
-            return instance.get_run_by_id(task_of(other)) or other
-    return None
+    return next(iter(tasks_with_keys(instance, [run]).values()), None)
+
+
+def tasks_with_keys(instance: DagsterInstance, runs: Sequence[DagsterRun]) -> dict[str, DagsterRun]:
+    """The root runs of other tasks with the idempotency keys of runs, by key; of two, the newest."""
+    own = {task_of(run) for run in runs}
+    keys = {run.tags[tags.IDEMPOTENCY_KEY] for run in runs if tags.IDEMPOTENCY_KEY in run.tags}
+    if not keys:
+        return {}
+    found: dict[str, DagsterRun] = {}
+    for other in instance.get_runs(RunsFilter(tags={tags.IDEMPOTENCY_KEY: sorted(keys)})):
+        if task_of(other) not in own and other.status != DagsterRunStatus.NOT_STARTED:
+            found.setdefault(other.tags[tags.IDEMPOTENCY_KEY], other)
+    return {key: instance.get_run_by_id(task_of(other)) or other for key, other in found.items()}
 
 
 def takes_earlier_result(run: DagsterRun) -> bool:
