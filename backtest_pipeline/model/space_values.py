@@ -22,14 +22,13 @@ Problems = list[tuple[str, str]]
 PARAM = "params."
 MOST_KEYS = 50
 MOST_VALUES = 10_000
+FIXED_FIELDS = ("benchmark", *SERVICE_FIELDS)
+"""Fields that all trials have as the backtest does."""
 VARIED_FIELDS = tuple(
-    name
-    for name in BacktestRequest.model_fields
-    if name not in {"params", "benchmark"} and name not in SERVICE_FIELDS
+    name for name in BacktestRequest.model_fields if name != "params" and name not in FIXED_FIELDS
 )
-NO_BENCHMARK = (
-    "trials are measured against buy and hold of their own symbols; leave benchmark out, and run the trial "
-    "that you choose with it, as in `backtest run --from TASK --trial 17 --benchmark SPY`"
+_BENCHMARK_VARIED = (
+    "a benchmark changes no trade, so all trials have the same; set it in `backtest`, as in --benchmark SPY"
 )
 _FIRST_OF_A_RANGE = 1_000
 
@@ -98,7 +97,7 @@ def _key_problem(key: object) -> str | None:
     if key in SERVICE_FIELDS:
         return f"{key} changes no outcome, so it cannot be varied; set it in `backtest`"
     if key == "benchmark":
-        return NO_BENCHMARK
+        return _BENCHMARK_VARIED
     if key == "params":
         return "vary parameters one by one, as params.fast"
     parameter = "" if "." in key else f"; a parameter of the strategy is written params.{key}"
