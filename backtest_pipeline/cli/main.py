@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from dotenv import dotenv_values
 
 from backtest_pipeline.cli.command_group import CommandGroup
+from backtest_pipeline.cli.settings_file import read_settings_file
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
-from backtest_pipeline.settings import Settings, SettingsInvalid
 
 FAILED, USAGE = 1, 2
 
@@ -48,19 +46,8 @@ def main() -> None:
     A file `.env` in the folder where it is started may set what the environment does not.
     """
     try:
-        _read_settings_file()
+        read_settings_file()
         app()
     except BacktestError as error:
         print(f"backtest: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
         sys.exit(USAGE if isinstance(error, RequestInvalid) else FAILED)
-
-
-def _read_settings_file() -> None:
-    ours = {name.upper() for name in Settings.model_fields}
-    try:
-        found = dotenv_values(".env")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(f".env: {error}; write it as text in UTF-8 that you may read") from error
-    for name, value in found.items():
-        if name in ours or name.startswith("DAGSTER_PG_"):
-            os.environ.setdefault(name, value or "")
