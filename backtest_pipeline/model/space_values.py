@@ -31,6 +31,7 @@ _BENCHMARK_VARIED = (
     "a benchmark changes no trade, so all trials have the same; set it in `backtest`, as in --benchmark SPY"
 )
 _FIRST_OF_A_RANGE = 1_000
+_MOST_WRITTEN, _LONGEST_WRITTEN = 4, 60
 
 
 def checked_space(space: object, problems: Problems) -> dict[str, Values]:
@@ -87,6 +88,26 @@ def as_json(value: Any) -> Any:
 def values_as_json(values: Values) -> Any:
     """A key's values as JSON has them."""
     return as_json(values) if isinstance(values, tuple) else values.to_dict()
+
+
+def written_values(values: object) -> str:
+    """A key's values as JSON has them, for people: a few as they are, of many the first and the last."""
+    if isinstance(values, Mapping):
+        step, log = values.get("step"), values.get("log")
+        by = f" by {_written(step)}" if step not in {None, 1} else ""
+        return f"{_written(values.get('low'))} to {_written(values.get('high'))}{by}{' (log)' if log else ''}"
+    if not isinstance(values, list | tuple):
+        return _written(values)
+    if len(values) <= _MOST_WRITTEN:
+        return ", ".join(_written(one) for one in values)
+    return f"{_written(values[0])} to {_written(values[-1])}, {len(values):,} values"
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return "none"
+    text = "+".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return shortened(text) if isinstance(text, Mapping) else str(text)[:_LONGEST_WRITTEN]
 
 
 def _key_problem(key: object) -> str | None:

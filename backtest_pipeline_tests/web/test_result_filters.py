@@ -74,6 +74,21 @@ def test_what_runs_is_filtered_as_far_as_it_is_known(query: str, fits: bool) -> 
     assert RUNNING.fits(TableQuery.parse(query.encode()).wanted) is fits
 
 
+def test_what_a_sweep_varies_is_shown_and_found_by_its_name(data_root: Path) -> None:
+    def searched(manifest: dict[str, Any]) -> None:
+        _as_sweep(manifest)
+        manifest["request"]["space"] = {"params.fast": {"low": 5, "high": 50, "step": 5}}
+
+    rewrite(data_root, searched)
+    for name in ("fast", "params.fast"):
+        text = get(server(data_root), f"/results?varied={name}").body.decode()
+        assert "fast: 5 to 50 by 5" in text
+        assert TASK in text
+        assert OTHER not in text
+    assert "No task fits" in get(server(data_root), "/results?varied=slow").body.decode()
+    assert 'name="varied" value="slow"' in get(server(data_root), "/results?varied=slow").body.decode()
+
+
 def test_a_sweep_in_the_table_says_its_trials_its_best_and_whether_that_passed(data_root: Path) -> None:
     rewrite(data_root, _as_sweep)
     text = get(server(data_root), "/results?kind=sweep").body.decode()
@@ -119,6 +134,10 @@ def test_hostile_users_and_objectives_are_inert(data_root: Path) -> None:
         _as_sweep(manifest)
         manifest["user"] = HOSTILE
         manifest["request"]["objective"] = HOSTILE
+        manifest["request"]["space"] = {
+            f"params.{HOSTILE}": [HOSTILE, {HOSTILE: [HOSTILE]}],
+            HOSTILE: HOSTILE,
+        }
 
     rewrite(data_root, spoil)
     for language in ("en", "ko"):

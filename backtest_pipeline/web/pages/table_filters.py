@@ -60,6 +60,7 @@ def filter_form(
         _text("until", words("submitted to"), query, "date"),
         _text("label", words("label (name=value)"), query),
         _text("param", words("parameter (name=value)"), query),
+        _text("varied", words("varied by a sweep (name)"), query),
         _text("metric", words("metric (sharpe > 1)"), query),
         _sorting(query, words),
         _tick("pinned", words("only pinned"), query),

@@ -119,7 +119,7 @@ def _row(row: Row, metrics: Sequence[str], sparklines: Sparklines, words: Wordin
         f"<td>{words(row['kind'])}{_search(row, words)}</td>"
         f'<td class="long">{name_of(", ".join(symbols[:_MOST_SYMBOLS]))}{more} '
         f"{outside(row['timeframe'])}</td>"
-        f'<td class="long">{name_of(", ".join(listed(row["params"])))}</td>'
+        f'<td class="long">{_asked(row)}</td>'
         f'<td class="long {outside(row["state"])}">{words(row["state"])}{error}</td><td>{spark}</td>'
         + "".join(_metric(name, metrics_of(row), words) for name in metrics)
         + f'<td class="long">{name_of(", ".join(listed(row["labels"])))}</td>'
@@ -127,6 +127,12 @@ def _row(row: Row, metrics: Sequence[str], sparklines: Sparklines, words: Wordin
         f"<td>{name_of(row['user'])}</td>"
         f"<td>{outside(row['submitted_at'][:16].replace('T', ' '))}</td></tr>"
     )
+
+
+def _asked(row: Row) -> str:
+    """What a sweep varies, a name a line, and the parameters, which it leaves as they are."""
+    lines = [*listed(row["space"]), ", ".join(listed(row["params"]))]
+    return "<br>".join(name_of(line) for line in lines if line)
 
 
 def _metric(name: str, metrics: Metrics, words: Wording) -> str:

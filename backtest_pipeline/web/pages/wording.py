@@ -44,6 +44,7 @@ _KOREAN: dict[str, str] = {
     "These sweeps cannot be compared:": "이 탐색들은 비교할 수 없습니다:",
     "label (name=value)": "라벨 (이름=값)",
     "parameter (name=value)": "매개변수 (이름=값)",
+    "varied by a sweep (name)": "탐색에서 바꾼 이름",
     "metric (sharpe > 1)": "지표 (sharpe > 1)",
     "only pinned": "고정된 것만",
     "submitted": "제출",
