@@ -59,6 +59,30 @@ def test_the_form_keeps_every_filter_of_the_address_and_the_order(data_root: Pat
     assert re.search(r'aria-sort="ascending"><a [^>]*>Skew', page.body.decode())
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "<summary>Filters</summary>"),
+        ("sort=sharpe&direction=up&page=2", "<summary>Filters</summary>"),
+        (
+            "kind=sweep&metric=sharpe>1&metric=trades>3&sort=sharpe&symbol=",
+            "<summary>Filters · 3 active</summary>",
+        ),
+    ],
+)
+def test_the_folded_filters_say_how_many_are_active(data_root: Path, query: str, said: str) -> None:
+    assert said in get(server(data_root), f"/results?{query}").body.decode()
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "two"), [("en", "1 task ", "2 tasks "), ("ko", "작업 1개 ", "작업 2개 ")]
+)
+def test_what_is_counted_is_said_as_people_say_it(data_root: Path, language: str, one: str, two: str) -> None:
+    app, asked = server(data_root), ("accept-language", language)
+    assert f"<span>{one}" in get(app, "/results?user=ann", asked).body.decode()
+    assert f"<span>{two}" in get(app, "/results", asked).body.decode()
+
+
 def test_where_nobody_says_who_they_are_users_are_not_asked_for(tmp_path: Path) -> None:
     publish(tmp_path, wandering())
     names = [one.get("name") for _, one in Elements(get(server(tmp_path), "/results").body).tags]

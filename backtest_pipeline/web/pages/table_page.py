@@ -144,7 +144,7 @@ def _search(row: Row, words: Wording) -> str:
     """How many trials a sweep had, what the best reached, and whether that passed its checks."""
     if row["trials"] is None:
         return ""
-    lines = [f"{row['trials']:,} {words('trials')}"]
+    lines = [words.counted(row["trials"], "trial")]
     if not row["ranked"]:
         lines.append(words("no trial ranks"))
     elif row["objective"] in METRICS:
@@ -160,7 +160,7 @@ def _pages(query: TableQuery, found: TaskRows, words: Wording) -> str:
     if query.page > 1:
         address = outside(query.address(page=str(min(query.page - 1, last))))
         parts.append(f'<a class="button" rel="prev" href="?{address}">{words("previous page")}</a>')
-    parts.append(f"<span>{found.total:,} {words('tasks')} · {query.page:,} / {last:,}</span>")
+    parts.append(f"<span>{words.counted(found.total, 'task')} · {query.page:,} / {last:,}</span>")
     if query.page < last:
         address = outside(query.address(page=str(query.page + 1)))
         parts.append(f'<a class="button" rel="next" href="?{address}">{words("next page")}</a>')
