@@ -9,7 +9,7 @@ from backtest_pipeline.cli.asking import ANSWERED
 from backtest_pipeline.cli.output import stderr
 from backtest_pipeline.model.errors import ServiceError
 from backtest_pipeline.sdk.client import BacktestClient
-from backtest_pipeline.sdk.transport import FIRST_CONTACT_S
+from backtest_pipeline.sdk.reachable import FIRST_CONTACT_S
 
 
 def connected(*, patience_s: float = 10.0) -> BacktestClient:

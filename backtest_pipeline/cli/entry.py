@@ -7,13 +7,18 @@ import signal
 import sys
 
 _SUBMITTING = {"run", "submit", "sweep"}
-_INTERRUPTED = 130
+_FAILED, _INTERRUPTED = 1, 130
 
 
 def main() -> None:
     """Runs the command line; interrupted, it ends with status 130 and no traceback, also while it imports."""
     try:
-        from backtest_pipeline.cli.main import main as run  # noqa: PLC0415  see above
+        from backtest_pipeline.cli.first_look import missing_server  # noqa: PLC0415  see above
+
+        if problem := missing_server(sys.argv[1:]):
+            print(f"backtest: {problem}", file=sys.stderr)  # noqa: T201  the command line speaks
+            sys.exit(_FAILED)
+        from backtest_pipeline.cli.main import main as run  # noqa: PLC0415  which takes longer than looking
 
         run()
     except (KeyboardInterrupt, SystemExit) as end:

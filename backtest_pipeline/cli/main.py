@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
 import typer
 
 from backtest_pipeline.cli.command_group import CommandGroup
+from backtest_pipeline.cli.settings_file import read_settings_file
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 
 FAILED, USAGE = 1, 2
@@ -47,25 +47,8 @@ def main() -> None:
     A file `.env` in the folder where it is started may set what the environment does not.
     """
     try:
-        _read_settings_file()
+        read_settings_file()
         app()
     except BacktestError as error:
         print(f"backtest: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
         sys.exit(USAGE if isinstance(error, RequestInvalid) else FAILED)
-
-
-def _read_settings_file() -> None:
-    if not os.path.exists(".env"):  # noqa: PTH110  never raises; what reads one is imported where there is one
-        return
-    from dotenv import dotenv_values  # noqa: PLC0415  see above
-
-    from backtest_pipeline.settings import Settings, SettingsInvalid  # noqa: PLC0415  see above
-
-    ours = {name.upper() for name in Settings.model_fields}
-    try:
-        found = dotenv_values(".env")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(f".env: {error}; write it as text in UTF-8 that you may read") from error
-    for name, value in found.items():
-        if name in ours or name.startswith("DAGSTER_PG_"):
-            os.environ.setdefault(name, value or "")

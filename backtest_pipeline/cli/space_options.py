@@ -8,7 +8,7 @@ from typing import Any
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.ranges import FloatRange, IntRange
-from backtest_pipeline.model.space_values import PARAM, VARIED_FIELDS
+from backtest_pipeline.model.space_values import FIXED_FIELDS, PARAM, VARIED_FIELDS
 
 _LOG = "log"
 
@@ -29,7 +29,8 @@ def parsed_space(texts: Sequence[str]) -> dict[str, Any]:
         name, sign, values = text.partition("=")
         if not sign or not name or not values:
             raise RequestInvalid([("--vary", f"write NAME=VALUES, as in fast=5:50:5, not {text!r}")])
-        key = name if name in VARIED_FIELDS or name.startswith(PARAM) else f"{PARAM}{name}"
+        is_field = name in VARIED_FIELDS or name in FIXED_FIELDS  # the latter are refused with their reason
+        key = name if is_field or name.startswith(PARAM) else f"{PARAM}{name}"
         if key in space:
             raise RequestInvalid([("--vary", f"{name} is varied twice; write all its values into one")])
         space[key] = _values(key, values)

@@ -10,6 +10,7 @@ from backtest_pipeline.model.checks import looks_ahead
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.model.space_values import PARAM, written_values
 from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.model.task_kind import backtest_of
 
@@ -38,6 +39,11 @@ class TaskRow:
         return list(self.manifest.get("symbols") or self.status.symbols)
 
     @property
+    def space(self) -> Mapping[str, Any] | None:
+        """What a sweep varies, as its request has it; `None` for others."""
+        return self.manifest["request"].get("space") if self.manifest else None
+
+    @property
     def looks_ahead(self) -> bool | None:
         """Whether its look-ahead check has found any."""
         return looks_ahead(self.manifest.get("checks") or {})
@@ -49,25 +55,32 @@ class TaskRow:
             **self.status.model_dump(mode="json"),
             "symbols": self.symbols,
             **known,
+            "space": self.space,
             "looks_ahead": self.looks_ahead,
         }
 
     def asked(self) -> dict[str, Any]:
-        """What decides its result, by name: parameters, `label.KEY` and the fields of its request."""
+        """What decides its result, by name: parameters, `label.KEY` and the fields of its request.
+
+        Of what a sweep varies, its values in words.
+        """
         if not self.manifest:
             return {f"label.{name}": value for name, value in self.status.labels.items()}
         request = backtest_of(self.manifest["request"])
         labels = request.get("labels")
+        varied = {key.removeprefix(PARAM): written_values(own) for key, own in (self.space or {}).items()}
         return {
             **self.manifest["params"],
             **{f"label.{name}": value for name, value in (labels or self.status.labels).items()},
             **{name: value for name, value in request.items() if name not in _SERVICE},
+            **varied,
         }
 
     def columns(self) -> dict[str, Any]:
         """What rows can be sorted by, by the names of `results_frame`."""
         facts = self.to_json()
         params, metrics, labels = facts.pop("params") or {}, facts.pop("metrics") or {}, facts.pop("labels")
+        del facts["space"]
         return {
             **facts,
             "symbols": ",".join(self.symbols),

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Pla
 
 from backtest_pipeline.model.market import CalendarsUsed
 from backtest_pipeline.model.robustness import Robustness
-from backtest_pipeline.model.task_kind import TaskKind
+from backtest_pipeline.model.task_kind import TaskKind, backtest_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
@@ -178,7 +178,7 @@ class Manifest(_Record):
     @property
     def benchmark(self) -> str | None:
         """The symbol that the account is measured against; `None`: buy and hold of its own."""
-        asked = self.request.get("benchmark")
+        asked = backtest_of(self.request).get("benchmark")
         return asked if isinstance(asked, str) else None
 
     @property

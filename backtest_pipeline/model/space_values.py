@@ -22,16 +22,16 @@ Problems = list[tuple[str, str]]
 PARAM = "params."
 MOST_KEYS = 50
 MOST_VALUES = 10_000
+FIXED_FIELDS = ("benchmark", *SERVICE_FIELDS)
+"""Fields that all trials have as the backtest does."""
 VARIED_FIELDS = tuple(
-    name
-    for name in BacktestRequest.model_fields
-    if name not in {"params", "benchmark"} and name not in SERVICE_FIELDS
+    name for name in BacktestRequest.model_fields if name != "params" and name not in FIXED_FIELDS
 )
-NO_BENCHMARK = (
-    "trials are measured against buy and hold of their own symbols; leave benchmark out, and run the trial "
-    "that you choose with it, as in `backtest run --from TASK --trial 17 --benchmark SPY`"
+_BENCHMARK_VARIED = (
+    "a benchmark changes no trade, so all trials have the same; set it in `backtest`, as in --benchmark SPY"
 )
 _FIRST_OF_A_RANGE = 1_000
+_MOST_WRITTEN, _LONGEST_WRITTEN = 4, 60
 
 
 def checked_space(space: object, problems: Problems) -> dict[str, Values]:
@@ -90,6 +90,26 @@ def values_as_json(values: Values) -> Any:
     return as_json(values) if isinstance(values, tuple) else values.to_dict()
 
 
+def written_values(values: object) -> str:
+    """A key's values as JSON has them, for people: a few as they are, of many the first and the last."""
+    if isinstance(values, Mapping):
+        step, log = values.get("step"), values.get("log")
+        by = f" by {_written(step)}" if step not in {None, 1} else ""
+        return f"{_written(values.get('low'))} to {_written(values.get('high'))}{by}{' (log)' if log else ''}"
+    if not isinstance(values, list | tuple):
+        return _written(values)
+    if len(values) <= _MOST_WRITTEN:
+        return ", ".join(_written(one) for one in values)
+    return f"{_written(values[0])} to {_written(values[-1])}, {len(values):,} values"
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return "none"
+    text = "+".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return shortened(text) if isinstance(text, Mapping) else str(text)[:_LONGEST_WRITTEN]
+
+
 def _key_problem(key: object) -> str | None:
     if not isinstance(key, str) or plain_data_problem(key):
         return f"names are texts, not {shortened(key)}"
@@ -98,7 +118,7 @@ def _key_problem(key: object) -> str | None:
     if key in SERVICE_FIELDS:
         return f"{key} changes no outcome, so it cannot be varied; set it in `backtest`"
     if key == "benchmark":
-        return NO_BENCHMARK
+        return _BENCHMARK_VARIED
     if key == "params":
         return "vary parameters one by one, as params.fast"
     parameter = "" if "." in key else f"; a parameter of the strategy is written params.{key}"

@@ -16,7 +16,6 @@ from backtest_pipeline.model.plain_data import LARGEST_WHOLE, shortened
 from backtest_pipeline.model.ranges import FloatRange, IntRange
 from backtest_pipeline.model.request import BacktestRequest, RequestModel, problems_of
 from backtest_pipeline.model.space_values import (
-    NO_BENCHMARK,
     PARAM,
     Problems,
     Values,
@@ -116,6 +115,18 @@ class SweepRequest(RequestModel):
         return self.trials if self.trials is not None else (self.combinations or 0)
 
     @property
+    def symbols_traded(self) -> tuple[str, ...]:
+        """All symbols that a trial may trade, each once."""
+        choices = self.space.get("symbols", (self.backtest.symbols,))
+        return tuple(dict.fromkeys(symbol for one in choices for symbol in one))
+
+    @property
+    def symbols_read(self) -> tuple[str, ...]:
+        """All symbols whose candles are needed: those that are traded, then the benchmark."""
+        benchmark = self.backtest.benchmark
+        return tuple(dict.fromkeys([*self.symbols_traded, *([benchmark] if benchmark else [])]))
+
+    @property
     def varied_params(self) -> list[str]:
         """Names of the strategy's parameters that vary."""
         return [key.removeprefix(PARAM) for key in self.space if key.startswith(PARAM)]
@@ -154,8 +165,6 @@ def _is_reported(field: str, problems: Problems) -> bool:
 
 def _search_problems(request: SweepRequest) -> Problems:
     """What is wrong between the search, its trials and the space."""
-    if request.backtest.benchmark is not None:
-        return [("backtest.benchmark", NO_BENCHMARK)]
     if request.search != "grid":
         return _trials_problems(request)
     if request.trials is not None:

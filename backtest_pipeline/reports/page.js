@@ -276,20 +276,9 @@
       draw();
     });
   }
-  const markScrolling = () => {
-    for (const frame of document.querySelectorAll(".wide")) {
-      const scrolls = frame.scrollWidth > frame.clientWidth + 1;
-      frame.classList.toggle("scrolls", scrolls);
-      if (scrolls) frame.tabIndex = 0;
-      else frame.removeAttribute("tabindex");
-    }
-  };
   markScrolling();
   document.querySelectorAll("details").forEach((part) => part.addEventListener("toggle", markScrolling));
-  addEventListener("resize", () => {
-    markScrolling();
-    fitDates();
-  });
+  addEventListener("resize", fitDates);
   language.follow(() => {
     markScrolling();
     draw();

@@ -42,7 +42,7 @@ def page(title: str, body: str, data: Mapping[str, object], more: Sequence[str] 
         more: further scripts and style sheets of this folder that this kind of page needs, by file.
     """
     # What `page.js` calls comes before it.
-    names = ("language.js", "log_scale.js", "price.js", "page.js", "page.css", *more)
+    names = ("language.js", "log_scale.js", "price.js", "scrolling.js", "page.js", "page.css", *more)
     own = [_asset(one) for one in names if one.endswith(".js")]
     scripts = (*_bokeh_scripts(), *own)
     style = "".join(_asset(one) for one in names if one.endswith(".css"))

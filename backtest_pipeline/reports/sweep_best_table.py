@@ -18,13 +18,19 @@ if TYPE_CHECKING:
     from backtest_pipeline.reports.sweep_trials import TrialBatch
 
 
-def best_section(summary: SweepSummary, task_id: str, path_of: Callable[[Mapping[str, Any]], str]) -> str:
+def best_section(
+    summary: SweepSummary,
+    task_id: str,
+    path_of: Callable[[Mapping[str, Any]], str],
+    benchmark: str | None = None,
+) -> str:
     """A table of the best trials; each can be run as a backtest of its own.
 
     Args:
         summary: of the sweep.
         task_id: of the sweep.
         path_of: address of the launchpad, filled in with a trial of these values.
+        benchmark: the request's, after which metrics against it are explained.
     """
     batch = summary.listed
     rows = np.flatnonzero((batch.rank > 0) & (batch.rank <= MOST_TOP))
@@ -35,6 +41,7 @@ def best_section(summary: SweepSummary, task_id: str, path_of: Callable[[Mapping
     metrics = list(
         dict.fromkeys([summary.metrics[0], *(one for one in MAIN_METRICS if one in summary.metrics)])
     )
+    heads = [facts_of(name, benchmark) for name in metrics]
     body = "".join(
         f'<tr data-trial="{batch.trial[row]}"><td class="number" data-value="{batch.rank[row]}">'
         f'{batch.rank[row]}</td><th scope="row"><button class="pick">{batch.trial[row]}</button></th>'
@@ -42,14 +49,14 @@ def best_section(summary: SweepSummary, task_id: str, path_of: Callable[[Mapping
         f"<td>{_run_it(task_id, int(batch.trial[row]), path_of(_plain_values(summary, row)))}</td></tr>"
         for row in rows.tolist()
     )
-    heads = "".join(
+    head_cells = "".join(
         f'<th scope="col" class="{side}" title="{escaped(title)}" data-said-title>'
         f"<button{' data-said' if ours else ''}>{escaped(text)}</button></th>"
         for text, side, title, ours in [
             ("rank", "number", "", True),
             ("trial", "", "press to see all of it", True),
             *((axis.key, "number" if axis.is_ordered else "", "", False) for axis in summary.axes),
-            *((facts_of(name).title, "number", facts_of(name).meaning, True) for name in metrics),
+            *((facts.title, "number", facts.meaning, True) for facts in heads),
         ]
     )
     return (
@@ -57,7 +64,7 @@ def best_section(summary: SweepSummary, task_id: str, path_of: Callable[[Mapping
         "A heading sorts; a number opens all "
         "that is known of the trial; the last column runs it as a backtest of its own.</p>"
         '<div class="wide scrolling" tabindex="0">'
-        f'<table class="sortable best-trials" id="best-trials"><thead><tr>{heads}'
+        f'<table class="sortable best-trials" id="best-trials"><thead><tr>{head_cells}'
         f'<th scope="col" data-said>run it</th></tr></thead><tbody>{body}</tbody></table></div></section>'
     )
 

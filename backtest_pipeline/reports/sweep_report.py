@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.model.metric_catalog import BUY_AND_HOLD, shown
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.sweep_equity import curve_buttons, equity_figure_of
 from backtest_pipeline.reports.details import details_of_manifest
-from backtest_pipeline.reports.html_tables import tiles
+from backtest_pipeline.reports.html_tables import against_benchmark, tiles
 from backtest_pipeline.reports.luck_section import luck_section, luck_verdict
 from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.page import page
@@ -86,7 +85,7 @@ def sweep_report_html(found: SweepFindings) -> str:
             HEATMAP,
             luck_section(manifest.robustness, _best_equity(found), request.backtest.initial_cash),
             spread_section(summary, request.objective),
-            best_section(summary, manifest.task_id, found.path_of),
+            best_section(summary, manifest.task_id, found.path_of, manifest.benchmark),
             names_section(summary, request.objective),
             parallel_section(summary, request.objective),
             _equity_section(names) if curves else "",
@@ -115,15 +114,9 @@ def _winner_tiles(manifest: Manifest) -> str:
         [name for name in HEADLINES if name in manifest.metrics],
         {
             "sharpe": said("of the winner", element="small"),
-            "total_return": said(
-                "{1} {0}", _shown(manifest, "buy_hold_return"), BUY_AND_HOLD, element="small"
-            ),
+            "total_return": against_benchmark(manifest.metrics, manifest.benchmark),
         },
     )
-
-
-def _shown(manifest: Manifest, name: str) -> str:
-    return shown(name, manifest.metrics.get(name))
 
 
 def _remarks(manifest: Manifest) -> str:

@@ -38,6 +38,8 @@ MarketArrays = types.Tuple(
         IntsIn,  # elapsed time: of each symbol, then of all, microseconds
         FloatsIn,  # bars a year: of each symbol, then of the account
         FloatsIn,  # exponents of `curve_figures`
+        FloatsIn,  # what each symbol's account is measured against, flat
+        FloatsIn,  # the same of the joint account; empty: what was bought of each symbol, added up
     )
 )
 SpareArrays = types.Tuple(

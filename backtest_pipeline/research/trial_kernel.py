@@ -93,11 +93,14 @@ def _kernel_of(sources: str) -> Any:
         Returns:
             The digest of the sources that it calls.
         """
-        offsets, close, table = market[0], market[4], spare[8]
+        offsets, benchmarks, table = market[0], market[12], spare[8]
         symbols, bars = len(offsets) - 1, len(market[8])
         moments_of_changes = np.empty((symbols, 2))
         for symbol in range(symbols):
-            own, changes = close[offsets[symbol] : offsets[symbol + 1]], table[CHANGES][offsets[symbol] :]
+            own, changes = (
+                benchmarks[offsets[symbol] : offsets[symbol + 1]],
+                table[CHANGES][offsets[symbol] :],
+            )
             mean, _ = bar_returns(own, own[0], changes)
             moments_of_changes[symbol, 0] = mean
             moments_of_changes[symbol, 1] = squared_distances(changes[: len(own)], mean)

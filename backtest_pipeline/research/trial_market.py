@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtest_pipeline.engine.calendar import account_calendar, calendar_of
-from backtest_pipeline.engine.inputs import chosen_candles, read_only
+from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles, read_only
 from backtest_pipeline.engine.joint_grid import JointGrid, elapsed_us
 from backtest_pipeline.engine.metrics.curve_kernels import EXPONENTS
 from backtest_pipeline.engine.records import joined
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.model.timeframe import Timeframe
 
 CandlesGiven = Mapping[str, Candles] | Mapping[str, Mapping[str, Candles]]
@@ -51,10 +52,11 @@ def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone
     """The market of a request.
 
     Raises:
-        CandlesInvalid: a symbol's candles are empty.
-        CandlesMissing: a symbol has no candle in the request's span.
+        CandlesInvalid: a symbol's candles, or its benchmark's, are empty.
+        CandlesMissing: a symbol or the benchmark has no candle in the request's span.
     """
     chosen = [read_only(own) for own in chosen_candles(candles, request, timezone)]
+    benchmark = benchmark_candles(candles, request, timezone)
     calendars = {own.symbol: calendar_of(own, request.calendar) for own in chosen}
     grid = JointGrid.of(chosen)
     account, _ = account_calendar(calendars, grid.timestamp, request.timeframe)
@@ -70,8 +72,22 @@ def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone
         np.array([*(elapsed_us([own]) for own in chosen), grid.elapsed_us], dtype=np.int64),
         np.array(periods, dtype=np.float64),
         EXPONENTS,
+        *_benchmark_arrays(benchmark, chosen, grid),
     )
     return Market(chosen, sum(bars), max(*bars, len(grid.slots)), arrays)
+
+
+def _benchmark_arrays(
+    benchmark: Candles | None, chosen: Sequence[Candles], grid: JointGrid
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each symbol's account is measured against, flat, and what the joint account is.
+
+    The latter is empty where that is the sum of what was bought of each symbol, which the kernel adds up.
+    """
+    if benchmark is None:
+        return joined([own.close for own in chosen]), np.empty(0)
+    known = [benchmark.closes_known_at(own.timestamp) for own in chosen]
+    return joined(known), benchmark.closes_known_at(grid.timestamp)
 
 
 class CandlesByTimeframe:
@@ -100,18 +116,19 @@ class CandlesByTimeframe:
             for own in self._by_timeframe.values()
         )
 
-    def check(self, symbols: Sequence[str], timeframes: Sequence[Any]) -> None:
-        """Makes sure that there are candles of all symbols in all timeframes.
+    def check(self, request: SweepRequest) -> None:
+        """Makes sure that there are candles of all that a sweep reads, in all timeframes.
 
         Raises:
             RequestInvalid: there are none of some.
         """
         problems = []
-        for timeframe in timeframes:
-            missing = [symbol for symbol in symbols if symbol not in self.of(timeframe)]
+        for timeframe in request.space.get("timeframe", (request.backtest.timeframe,)):
+            missing = [symbol for symbol in request.symbols_read if symbol not in self.of(timeframe)]
             if missing:
                 given = ", ".join(sorted(self.of(timeframe))) or "none"
                 problem = f"no {timeframe} candles were given for {', '.join(missing)}; given: {given}"
-                problems.append(("symbols", problem))
+                only_benchmark = not set(missing) & set(request.symbols_traded)
+                problems.append(("backtest.benchmark" if only_benchmark else "symbols", problem))
         if problems:
             raise RequestInvalid(problems, heading="this sweep cannot be run")

@@ -144,7 +144,9 @@ def _simulate_symbol(
 
 @compiled_within
 def joint_benchmark(market: Any, cash_each: float, values: Any, changes: Any) -> tuple[float, float, float]:
-    """Writes the returns of buying each symbol with its share of the cash at its first close.
+    """Writes the returns of the joint account's benchmark.
+
+    Without one in the market, that is buying each symbol with its share of the cash at its first close.
 
     Args:
         market: `MarketArrays`.
@@ -155,7 +157,10 @@ def joint_benchmark(market: Any, cash_each: float, values: Any, changes: Any) ->
     Returns:
         Mean of the returns, sum of their squared distances from it, last value over the first.
     """
-    offsets, close = market[0], market[4]
+    offsets, close, given = market[0], market[4], market[13]
+    if len(given) > 0:
+        mean, _ = bar_returns(given, given[0], changes)
+        return mean, squared_distances(changes, mean), given[-1] / given[0]
     values[:] = 0.0
     total_cash = 0.0
     for symbol in range(len(offsets) - 1):
@@ -222,7 +227,7 @@ def run_symbols(
     Returns:
         How many trades all of them have.
     """
-    offsets, close, table, trades = market[0], market[4], spare[8], spare[2]
+    offsets, benchmarks, table, trades = market[0], market[12], spare[8], spare[2]
     symbols, bars = len(offsets) - 1, len(market[8])
     joint_equity, joint_gross = table[JOINT_EQUITY][:bars], table[JOINT_GROSS][:bars]
     if symbols > 1:
@@ -244,7 +249,7 @@ def run_symbols(
             cash_each,
             market[9][symbol],
             market[10][symbol],
-            (table[CHANGES][start:stop], mean_change, spread, close[stop - 1] / close[start]),
+            (table[CHANGES][start:stop], mean_change, spread, benchmarks[stop - 1] / benchmarks[start]),
             market[11],
             trades[ended:listed],
             signal_found[symbol],

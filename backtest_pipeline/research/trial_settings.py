@@ -70,8 +70,7 @@ class TrialSettings:
         """The candles that a backtest sees.
 
         Raises:
-            CandlesInvalid: a symbol's candles are empty.
-            CandlesMissing: a symbol has no candle in the request's span.
+            CandlesInvalid, CandlesMissing: as `market_of`.
         """
         key = tuple(getattr(request, name) for name in MARKET_FIELDS)
         if key not in self._markets:

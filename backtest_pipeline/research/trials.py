@@ -76,11 +76,9 @@ class TrialRunner:
         self.space = Space.of(request.space)
         self._strategies = strategies
         given = CandlesByTimeframe(candles)
-        backtest = request.backtest
-        choices = request.space.get("symbols", (backtest.symbols,))
-        symbols = list(dict.fromkeys(symbol for one in choices for symbol in one))
-        given.check(symbols, request.space.get("timeframe", (backtest.timeframe,)))
-        self.most_bars = given.bars(symbols)
+        given.check(request)
+        choices = request.space.get("symbols", (request.backtest.symbols,))
+        self.most_bars = given.bars(request.symbols_traded)
         self._several_symbols = max(len(one) for one in choices) > 1
         self._memo = IndicatorMemo()
         self._copies = {name: not own.__module__.startswith(BUILT_IN) for name, own in strategies.items()}

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from backtest_pipeline.model.checks import all_passed
 from backtest_pipeline.model.manifest import FinalState, of_another_system
 from backtest_pipeline.model.metric_catalog import METRICS
+from backtest_pipeline.model.space_values import PARAM, written_values
 from backtest_pipeline.model.task_kind import TaskKind, backtest_of
 from backtest_pipeline.results.catalog import refuse_foreign
 from backtest_pipeline.results.task_filter import SEPARATOR, metric_column
@@ -49,6 +50,8 @@ _TRAILING: Mapping[str, str] = {
     "symbols": "TEXT",
     "labels": "TEXT",
     "params": "TEXT",
+    "varied": "TEXT",
+    "space": "TEXT",
     "error": "TEXT",
 }
 _METRIC_COLUMNS: Mapping[str, str] = {metric_column(name): name for name in METRICS}
@@ -114,6 +117,7 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "symbols": _joined(manifest["symbols"]),
         "labels": _joined(entries(labels) if isinstance(labels, dict) else []),
         "params": _joined(entries(manifest["params"])),
+        **_varied(manifest["request"].get("space")),
         "error": _short(str(error.get("message"))) if isinstance(error, dict) else None,
     }
 
@@ -130,6 +134,13 @@ def _search(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "objective": _short(str(objective)),
         "best_objective": _number(manifest["metrics"].get(objective)),
     }
+
+
+def _varied(space: object) -> dict[str, str]:
+    """The names that a sweep varies, and each with its values for people; a backtest varies none."""
+    values = {key.removeprefix(PARAM): own for key, own in space.items()} if isinstance(space, dict) else {}
+    written = {name: written_values(own) for name, own in values.items()}
+    return {"varied": _joined(values), "space": _joined(f"{name}: {text}" for name, text in written.items())}
 
 
 def _span(manifest: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.metric_condition import MetricCondition
+from backtest_pipeline.model.space_values import PARAM
 
 SEPARATOR = "\x1f"
 """Stands around every entry of a list that is kept as text, so that a whole entry can be searched for."""
@@ -46,6 +47,7 @@ class TaskFilter:
         until: submitted on that day or earlier.
         labels: entries `name=value` that the task has.
         params: entries `name=value` that the task has, values as JSON writes them, texts without quotes.
+        varied: names that the task varies, which only sweeps do; parameters without `params.`.
         conditions: what metrics must be.
         pinned: only what is kept past its time.
     """
@@ -61,6 +63,7 @@ class TaskFilter:
     until: str = ""
     labels: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
+    varied: tuple[str, ...] = ()
     conditions: tuple[MetricCondition, ...] = ()
     pinned: bool = False
 
@@ -87,6 +90,7 @@ class TaskFilter:
                 ("symbols", (self.symbol,) if self.symbol else ()),
                 ("labels", self.labels),
                 ("params", self.params),
+                ("varied", tuple(name.removeprefix(PARAM) for name in self.varied)),
             )
             for entry in entries
         ]

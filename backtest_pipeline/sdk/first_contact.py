@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 import httpx
 
@@ -16,6 +16,18 @@ _CONNECTED = "connection.connect_tcp.complete"
 
 
 _log = logging.getLogger(__name__)
+
+
+class NothingSaid(httpx.ReadTimeout):
+    """A server was connected to and has answered nothing.
+
+    Attributes:
+        waited_s: for how long, in seconds.
+    """
+
+    def __init__(self, waited_s: float) -> None:
+        self.waited_s = waited_s
+        super().__init__(f"connected, and no answer within {waited_s:g} s")
 
 
 class LoggedOnce:
@@ -31,18 +43,28 @@ class LoggedOnce:
             _log.warning("trying again: %s", error)
 
 
-def send_once_connected(send: Callable[[Trace], httpx.Response], connect_s: float) -> httpx.Response:
-    """Send a request, and give up where no connection stands after so many seconds.
+def send_once_connected(
+    send: Callable[[Trace], httpx.Response],
+    connect_s: float,
+    *,
+    says_anything: Callable[[], bool],
+    silence_s: float,
+) -> httpx.Response:
+    """Send a request, and give up where no connection stands after so many seconds, or where all is silent.
 
-    httpx limits each address of a host by itself and the name's resolution not at all, hence the thread; once
-    connected, the answer may take as long as the request's own timeouts let it.
+    httpx limits each address of a host by itself and the name's resolution not at all, hence the thread. Once
+    connected, the answer may take as long as the request's own timeouts let it, from a server that lives.
 
     Args:
         send: sends the request with `trace` as its extension, and is left alone when it is given up.
         connect_s: how long looking the name up and connecting may take together, in seconds.
+        says_anything: asks the server for something light and returns whether it answers within `silence_s`;
+            called where the request has waited for so long.
+        silence_s: how long the answer may take before it is asked whether the server lives, in seconds.
 
     Raises:
         httpx.ConnectTimeout: there is no connection by then.
+        NothingSaid: there is one, and neither request was answered.
     """
     outcome: Future[httpx.Response] = Future()
     connected_or_done = threading.Event()
@@ -61,4 +83,6 @@ def send_once_connected(send: Callable[[Trace], httpx.Response], connect_s: floa
     threading.Thread(target=work, name="first-contact", daemon=True).start()
     if not connected_or_done.wait(connect_s):
         raise httpx.ConnectTimeout(f"no connection within {connect_s:g} s")
+    if not wait([outcome], silence_s).done and not says_anything() and not outcome.done():
+        raise NothingSaid(2 * silence_s)
     return outcome.result()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,17 +12,18 @@ from backtest_pipeline.model.errors import (
     AddressInvalid,
     ServerBusy,
     ServerRefused,
+    ServerSilent,
     ServerUnreachable,
     ServiceError,
 )
 from backtest_pipeline.sdk.clock import Clock
-from backtest_pipeline.sdk.first_contact import send_once_connected
+from backtest_pipeline.sdk.first_contact import NothingSaid, send_once_connected
+from backtest_pipeline.sdk.reachable import FIRST_CONTACT_S, is_this_machine
 from backtest_pipeline.sdk.refusals import refusal_of_answer, sentence_of
 
 _TIMEOUT_S, _CONNECT_S, _LEAST_CONNECT_S = 30.0, 5.0, 1.5
-FIRST_CONTACT_S = 1.0
-"""How long a server that has never answered is waited for: two seconds with a command's start."""
-
+SILENCE_S = 3.0
+"""After so long without an answer a server is asked for a word, for which it has as long again."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _NOBODY_BEHIND = {502, 503, 504}
@@ -33,12 +33,10 @@ _LONGEST_WAIT_S, _LONGEST_BUSY_S = 60.0, 600.0
 
 def without_proxy(url: str) -> dict[str, None]:
     """Keeps requests to this machine's own addresses away from the proxies that the environment names."""
-    try:
-        host = urlsplit(url).hostname or ""
-        local = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
+    if not is_this_machine(url):
         return {}
-    return {f"all://[{host}]" if ":" in host else f"all://{host}": None} if local else {}
+    host = urlsplit(url).hostname or ""
+    return {f"all://[{host}]" if ":" in host else f"all://{host}": None}
 
 
 class GraphQL:
@@ -120,7 +118,7 @@ class GraphQL:
 
         Raises:
             AddressInvalid: the url is none.
-            ServerUnreachable: nothing answers.
+            ServerUnreachable: nothing answers; `ServerSilent` where something listens.
             ServerTroubled: the answer is an error that may pass; `ServerBusy` where it says when.
             ServerRefused: the answer is another error, or no GraphQL at all.
         """
@@ -128,6 +126,8 @@ class GraphQL:
             response = self._send({"query": document, "variables": dict(variables)})
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise AddressInvalid(self.url, str(error)) from error
+        except NothingSaid as error:
+            raise ServerSilent(self.url, error.waited_s) from error
         except httpx.TransportError as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
         return self._data(response)
@@ -137,8 +137,19 @@ class GraphQL:
         if self._answered:
             return self._http.post(address, json=body)
         return send_once_connected(
-            lambda trace: self._http.post(address, json=body, extensions={"trace": trace}), FIRST_CONTACT_S
+            lambda trace: self._http.post(address, json=body, extensions={"trace": trace}),
+            FIRST_CONTACT_S,
+            says_anything=self._says_anything,
+            silence_s=SILENCE_S,
         )
+
+    def _says_anything(self) -> bool:
+        """Whether the server answers something that costs it nothing, be it with a refusal."""
+        try:
+            self._http.get(f"{self.url}/server_info", timeout=SILENCE_S)
+        except httpx.TransportError:
+            return False
+        return True
 
     def _data(self, response: httpx.Response) -> dict[str, Any]:
         status = response.status_code

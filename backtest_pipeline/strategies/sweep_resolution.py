@@ -12,7 +12,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from backtest_pipeline.model.errors import ParamsInvalid, StrategyUnknown
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.request import problems_of
-from backtest_pipeline.model.space_values import PARAM, Problems, sample_of
+from backtest_pipeline.model.space_values import PARAM, VARIED_FIELDS, Problems, sample_of
 from backtest_pipeline.model.strategy import Strategy, StrategyParams
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.strategies.registry import strategies
@@ -61,10 +61,10 @@ def _check_names(request: SweepRequest, found: Mapping[str, Strategy]) -> None:
 
 
 def _unknown_names(request: SweepRequest, fields: list[str]) -> Problems:
-    asked = [*request.backtest.params, *request.varied_params]
+    fixed, varied = request.backtest.params, request.varied_params
     return [
-        (name, f"there is no such parameter{did_you_mean(name, fields)}")
-        for name in dict.fromkeys(asked)
+        (name, f"there is no such parameter{did_you_mean(name, [*fields, *others])}")
+        for name, others in {**dict.fromkeys(fixed, ()), **dict.fromkeys(varied, VARIED_FIELDS)}.items()
         if name not in fields
     ]
 

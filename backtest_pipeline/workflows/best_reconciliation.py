@@ -45,12 +45,16 @@ def best_account_problems(folder: Path, manifest: Manifest) -> list[str]:
 
 def _as_backtest(manifest: Manifest, request: BacktestRequest) -> Manifest:
     """The manifest that the best trial would have as a task of its own, as far as accounts look at it."""
-    seen = manifest.candles_of(request)
+    seen = [
+        one
+        for one in manifest.candles
+        if one.symbol in request.symbols_read and one.timeframe in {None, request.timeframe}
+    ]
     copied = ("params", "symbols", "timeframe", "start", "end")
     return manifest.model_copy(
         update={
             **{name: value for name, value in request.to_dict().items() if name in copied},
             "candles": seen,
-            "summary": manifest.summary.model_copy(update={"symbols_processed": len(seen)}),
+            "summary": manifest.summary.model_copy(update={"symbols_processed": len(request.symbols)}),
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
@@ -48,7 +48,7 @@ def sweep_candles(given: SweepCandlesInput, request: SweepRequest, timezone: str
     Raises:
         RequestInvalid, CandlesInvalid: as `given_candles`.
     """
-    symbols = _symbols(request)
+    symbols = request.symbols_read
     timeframe = request.backtest.timeframe
     if isinstance(given, Mapping) and given and all(isinstance(own, Mapping) for own in given.values()):
         by_timeframe = cast("Mapping[str, Mapping[str, CandlesOrFrame]]", given)
@@ -62,13 +62,6 @@ def sweep_candles(given: SweepCandlesInput, request: SweepRequest, timezone: str
             for name, own in by_timeframe.items()
         }
     return given_candles(cast("CandlesInput", given), symbols, timeframe, timezone)
-
-
-def _symbols(request: SweepRequest) -> list[str]:
-    """All symbols that a trial may have."""
-    varied: Any = request.space.get("symbols", [])
-    lists = [varied] if varied and isinstance(varied[0], str) else list(varied)
-    return list(dict.fromkeys([*(symbol for one in lists for symbol in one), *request.backtest.symbols]))
 
 
 def _candles(given: object, symbol: str, timeframe: Timeframe, timezone: str) -> Candles:

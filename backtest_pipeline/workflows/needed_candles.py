@@ -42,9 +42,8 @@ def needed_candles(request: BacktestRequest | SweepRequest, zone: ZoneInfo) -> l
     """
     if not isinstance(request, SweepRequest):
         return [NeededCandles(request.timeframe, request.symbols_read, request.start, request.end)]
-    symbols = list(dict.fromkeys(symbol for few in _choices(request, "symbols") for symbol in few))
     start, end = _earliest(_choices(request, "start"), zone), _latest(_choices(request, "end"), zone)
-    return [NeededCandles(one, symbols, start, end) for one in _choices(request, "timeframe")]
+    return [NeededCandles(one, request.symbols_read, start, end) for one in _choices(request, "timeframe")]
 
 
 def _choices(request: SweepRequest, field: str) -> Sequence[Any]:

@@ -133,6 +133,13 @@ def test_a_filter_is_typed_and_its_address_shows_the_same_to_others(
     look = {"viewport": {"width": width, "height": 900}, "locale": locale}
     page, complaints = _page(browser, sqlite_pipeline.url, **look)
     page.goto(OURS)
+    folded = page.locator("details.filtering > summary")
+    expect(folded).to_contain_text("1 active" if locale == "en-US" else "1개 적용 중")  # the label of `OURS`
+    if width == 400:
+        _row_is_on_the_first_screen(page)
+        expect(page.locator('input[name="param"]')).to_be_hidden()
+        folded.focus()
+        page.keyboard.press("Enter")
     page.locator('input[name="param"]').focus()
     page.keyboard.type("fast=11")
     page.locator('select[name="sort"]').focus()
@@ -146,12 +153,21 @@ def test_a_filter_is_typed_and_its_address_shows_the_same_to_others(
     other.goto(page.url)
     expect(other.locator(f'tr[data-task="{task_ids[1]}"]')).to_be_visible()
     expect(other.locator('input[name="first_day"]')).to_have_value("1990-01-01")
+    expect(other.locator("details.filtering > summary")).to_contain_text("4")  # label, param and two days
+    if width == 400:
+        other.locator("details.filtering > summary").click()
     other.locator('input[name="last_day"]').fill("1990-12-31")
     other.keyboard.press("Enter")
     expect(other.locator("tbody tr[data-task]")).to_have_count(0)
     assert complaints + more_complaints == []
     page.context.close()
     other.context.close()
+
+
+def _row_is_on_the_first_screen(page: Page) -> None:
+    row = page.locator("tbody tr[data-task]").first.bounding_box()
+    assert row is not None
+    assert row["y"] + row["height"] < page.evaluate("innerHeight")
 
 
 def test_a_task_is_pinned_unpinned_and_run_again(

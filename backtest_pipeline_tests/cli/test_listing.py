@@ -135,6 +135,22 @@ def test_what_was_asked_differently_has_a_column(server: FakeServer, data_root: 
     assert "slow" not in first, "it is the same"
 
 
+def test_what_a_sweep_varies_stands_in_the_column_of_its_name(server: FakeServer, data_root: Path) -> None:
+    def searched(manifest: dict[str, Any]) -> None:
+        space = {"params.fast": {"low": 5, "high": 50, "step": 5}, "fee_bps": [0, 10]}
+        manifest |= {"kind": "sweep", "params": {"slow": 8}}
+        manifest["request"] = {"backtest": manifest["request"], "space": space}
+
+    rewrite(data_root, searched, TASK)
+    _, backtest, sweep = _table()
+    assert (sweep["fast"], sweep["fee_bps"]) == ("5 to 50 by 5", "0, 10")
+    assert (backtest["fast"], backtest["fee_bps"]) == ("3", "10")
+    rows = {row["task_id"]: row for row in json.loads(_run("list", "--json").stdout)}
+    assert rows[TASK]["space"]["fee_bps"] == [0, 10]
+    assert rows[OTHER]["space"] is rows[THIRD]["space"] is None
+    assert _run("list", "--sort", "-sharpe").exit_code == 0
+
+
 def test_a_result_that_looks_ahead_says_so_and_is_never_the_best(server: FakeServer, data_root: Path) -> None:
     rewrite(data_root, lambda of: of["checks"].update(look_ahead={"passed": False}), TASK)
     ranked = _table("--sort", "-sharpe")

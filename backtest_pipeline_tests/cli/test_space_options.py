@@ -26,6 +26,8 @@ from backtest_pipeline.model.errors import RequestInvalid
         ("params.seed=1,2", "params.seed", [1, 2]),
         ("mode=quick,slow", "params.mode", ["quick", "slow"]),
         ("on=true,false", "params.on", [True, False]),
+        ("benchmark=SPY,QQQ", "benchmark", ["SPY", "QQQ"]),  # which the request refuses with its reason
+        ("priority=1,2", "priority", [1, 2]),
     ],
 )
 def test_values_are_lists_or_ranges(text: str, key: str, values: Any) -> None:

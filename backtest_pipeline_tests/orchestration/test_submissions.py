@@ -130,6 +130,8 @@ def test_a_sweep_is_resolved_as_well() -> None:
         ({"backtest": {"strategy": {"of_mine": {}}}, **SWEEP}, "the server has no 'of_mine'"),
         ({"space": {"strategy": ["ema_cross", "of_mine"]}}, "the server has no 'of_mine'"),
         ({"space": {"params.fats": [3]}}, "there is no such parameter (did you mean fast?)"),
+        ({"space": {"params.fee_bsp": [3]}}, "there is no such parameter (did you mean fee_bps?)"),
+        ({"backtest": {"benchmark": "ACMA"}, **SWEEP}, "no 1d candles of ACMA (did you mean ACME?)"),
         ({"space": {"symbols": [["AAPL"], ["APPL"]]}}, "no 1d candles of APPL (did you mean AAPL?)"),
         ({"space": {"timeframe": ["1d", "1h"]}}, "no 1h candles of AAPL"),
         ({"space": {"start": ["2021-01-01", "2021-02-01"]}}, "candles from 2021-01-01"),

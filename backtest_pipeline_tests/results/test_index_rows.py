@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backtest_pipeline.results.index_rows import listed
 from backtest_pipeline.results.manifest_index import ManifestIndex, Row
 from backtest_pipeline.results.task_filter import Order, TaskFilter
 from backtest_pipeline.storage.layout import Layout
@@ -43,6 +44,25 @@ def test_a_sweep_says_how_many_trials_it_had_and_how_good_its_best_is(tmp_path: 
     assert (sweep["trials"], sweep["ranked"]) == (100, 65)  # 70 + 20 + 10 were tried
     assert (sweep["objective"], sweep["best_objective"]) == ("sharpe", 9.0)
     assert [row["task_id"] for row in _rows(tmp_path, TaskFilter(kind="sweep"))] == [TASK]
+
+
+def test_a_sweep_is_found_by_the_names_that_it_varies(tmp_path: Path) -> None:
+    publish(tmp_path, wandering())
+    publish(tmp_path, wandering(), task_id=OTHER)
+
+    def searched(manifest: dict[str, Any]) -> None:
+        space = {"params.fast": {"low": 5, "high": 50, "step": 5}, "stop_loss_frac": [None, 0.05]}
+        manifest |= {"kind": "sweep", "params": {"slow": 8}}
+        manifest["request"] = {"backtest": manifest["request"], "objective": "sharpe", "space": space}
+
+    rewrite(tmp_path, searched)
+    [row] = _rows(tmp_path, TaskFilter(varied=("fast",)))
+    assert row["task_id"] == TASK
+    assert listed(row["space"]) == ["fast: 5 to 50 by 5", "stop_loss_frac: none, 0.05"]
+    for found in (("params.fast",), ("stop_loss_frac", "fast")):
+        assert [row["task_id"] for row in _rows(tmp_path, TaskFilter(varied=found))] == [TASK]
+    for missed in (("slow",), ("fas",), ("fast", "slow")):
+        assert _rows(tmp_path, TaskFilter(varied=missed)) == []
 
 
 @pytest.mark.parametrize(

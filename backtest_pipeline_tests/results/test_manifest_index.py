@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from backtest_pipeline.model.metric_condition import COMPARISONS, MetricCondition
+from backtest_pipeline.results import manifest_index
 from backtest_pipeline.results.catalog import read_catalog
 from backtest_pipeline.results.index_rows import Look, row_of
 from backtest_pipeline.results.manifest_index import ManifestIndex
@@ -169,6 +170,48 @@ def test_pages_follow_one_another_without_gap_or_repetition(data_root: Path) -> 
     assert [len(page.rows) for page in pages] == [70, 70, 70, 70, 20]
     rows = [row["task_id"] for page in pages for row in page.rows]
     assert rows == _slowly(_all(data_root), TaskFilter(), order)
+
+
+def test_pages_far_behind_the_first_are_those_of_the_same_order(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest_index, "_FAR", 100)
+    index, manifests = ManifestIndex(Layout(data_root)), _all(data_root)
+    strategy = TaskFilter(strategy="momentum")
+    for wanted, by, descending in itertools.product(
+        (TaskFilter(), strategy), ("sharpe", "symbols", "strategy", "first_day"), (False, True)
+    ):
+        order = Order(by, descending=descending)
+        expected = _slowly(manifests, wanted, order)
+        for offset in (70, 100, 230, 290, 300):
+            page = index.find(wanted, order, offset=offset, limit=50)
+            assert [row["task_id"] for row in page.rows] == expected[offset : offset + 50]
+            assert page.total == len(expected)
+    near, far = (index.find(TaskFilter(), Order(), offset=offset, limit=1).rows[0] for offset in (99, 100))
+    assert list(near) == list(far)
+
+
+def test_a_page_far_behind_the_first_sees_what_any_process_has_changed(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest_index, "_FAR", 100)
+    order = Order("duration_ms")
+    own, other = ManifestIndex(Layout(data_root)), ManifestIndex(Layout(data_root))
+
+    def far() -> list[str]:
+        return [row["task_id"] for row in own.find(TaskFilter(), order, offset=100, limit=500).rows]
+
+    before = far()
+    assert before == _slowly(_all(data_root), TaskFilter(), order)[100:]
+    for looking in (own, other):  # each time, another one of those pages goes
+        gone = before[0]
+        Layout(data_root).task(gone).rename(data_root / f".{gone}")
+        monkeypatch.setattr(own, "look_if_needed", lambda: None)  # only what the file says is to be seen
+        looking.look()
+        expected = _slowly(_all(data_root), TaskFilter(), order)[100:]
+        assert gone not in expected
+        assert far() == expected
+        before = expected
 
 
 def test_what_is_published_pinned_or_deleted_is_seen_at_once(tmp_path: Path) -> None:

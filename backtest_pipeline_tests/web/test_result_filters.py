@@ -59,6 +59,30 @@ def test_the_form_keeps_every_filter_of_the_address_and_the_order(data_root: Pat
     assert re.search(r'aria-sort="ascending"><a [^>]*>Skew', page.body.decode())
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "<summary>Filters</summary>"),
+        ("sort=sharpe&direction=up&page=2", "<summary>Filters</summary>"),
+        (
+            "kind=sweep&metric=sharpe>1&metric=trades>3&sort=sharpe&symbol=",
+            "<summary>Filters · 3 active</summary>",
+        ),
+    ],
+)
+def test_the_folded_filters_say_how_many_are_active(data_root: Path, query: str, said: str) -> None:
+    assert said in get(server(data_root), f"/results?{query}").body.decode()
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "two"), [("en", "1 task ", "2 tasks "), ("ko", "작업 1개 ", "작업 2개 ")]
+)
+def test_what_is_counted_is_said_as_people_say_it(data_root: Path, language: str, one: str, two: str) -> None:
+    app, asked = server(data_root), ("accept-language", language)
+    assert f"<span>{one}" in get(app, "/results?user=ann", asked).body.decode()
+    assert f"<span>{two}" in get(app, "/results", asked).body.decode()
+
+
 def test_where_nobody_says_who_they_are_users_are_not_asked_for(tmp_path: Path) -> None:
     publish(tmp_path, wandering())
     names = [one.get("name") for _, one in Elements(get(server(tmp_path), "/results").body).tags]
@@ -72,6 +96,21 @@ def test_where_nobody_says_who_they_are_users_are_not_asked_for(tmp_path: Path) 
 )  # fmt: skip
 def test_what_runs_is_filtered_as_far_as_it_is_known(query: str, fits: bool) -> None:
     assert RUNNING.fits(TableQuery.parse(query.encode()).wanted) is fits
+
+
+def test_what_a_sweep_varies_is_shown_and_found_by_its_name(data_root: Path) -> None:
+    def searched(manifest: dict[str, Any]) -> None:
+        _as_sweep(manifest)
+        manifest["request"]["space"] = {"params.fast": {"low": 5, "high": 50, "step": 5}}
+
+    rewrite(data_root, searched)
+    for name in ("fast", "params.fast"):
+        text = get(server(data_root), f"/results?varied={name}").body.decode()
+        assert "fast: 5 to 50 by 5" in text
+        assert TASK in text
+        assert OTHER not in text
+    assert "No task fits" in get(server(data_root), "/results?varied=slow").body.decode()
+    assert 'name="varied" value="slow"' in get(server(data_root), "/results?varied=slow").body.decode()
 
 
 def test_a_sweep_in_the_table_says_its_trials_its_best_and_whether_that_passed(data_root: Path) -> None:
@@ -119,6 +158,10 @@ def test_hostile_users_and_objectives_are_inert(data_root: Path) -> None:
         _as_sweep(manifest)
         manifest["user"] = HOSTILE
         manifest["request"]["objective"] = HOSTILE
+        manifest["request"]["space"] = {
+            f"params.{HOSTILE}": [HOSTILE, {HOSTILE: [HOSTILE]}],
+            HOSTILE: HOSTILE,
+        }
 
     rewrite(data_root, spoil)
     for language in ("en", "ko"):

@@ -36,6 +36,7 @@
     └── ServiceError              the web server or the pipeline behind it
         ├── AddressInvalid
         ├── ServerUnreachable
+        │   └── ServerSilent
         ├── ServerRefused
         │   └── ServerTroubled
         │       └── ServerBusy
@@ -80,6 +81,7 @@ from backtest_pipeline.model.errors.service_errors import (
     LockNotAcquired,
     ServerBusy,
     ServerRefused,
+    ServerSilent,
     ServerTroubled,
     ServerUnreachable,
     ServiceError,
@@ -127,6 +129,7 @@ __all__ = [
     "ResultVanished",
     "ServerBusy",
     "ServerRefused",
+    "ServerSilent",
     "ServerTroubled",
     "ServerUnreachable",
     "ServiceError",

@@ -29,6 +29,24 @@ class ServerUnreachable(ServiceError):
         super().__init__(f"no answer from {url} ({reason}); start it with `backtest up` or set BACKTEST_URL")
 
 
+class ServerSilent(ServerUnreachable):
+    """Something listens at the web server's address and answers nothing.
+
+    Attributes:
+        waited_s: how long it was waited for, in seconds.
+    """
+
+    def __init__(self, url: str, waited_s: float) -> None:
+        self.url = url
+        self.waited_s = waited_s
+        ServiceError.__init__(
+            self,
+            f"{url} takes connections and answers nothing, not even /server_info within {waited_s:g} s: it "
+            "hangs, is overloaded or is another program; restart `backtest up`, or set BACKTEST_URL. It is "
+            "not known whether it will do what was asked",
+        )
+
+
 class ServerRefused(ServiceError):
     """The web server answered with an error."""
 

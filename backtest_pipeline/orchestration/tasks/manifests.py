@@ -77,7 +77,6 @@ def completed_sweep_manifest(
 ) -> Manifest:
     """The record of a sweep that completed; signals, trades and metrics are those of its best trial."""
     best = written.best
-    symbols = {seen.symbol for seen in candles}
     return Manifest(
         **_asked(request.to_dict(), submitted_code),
         **_ran(attempt, finished_at, None if request.backtest.pinned else ttl_days),
@@ -87,7 +86,7 @@ def completed_sweep_manifest(
         summary=Summary(
             total_signals=len(best.signals) if best else 0,
             total_trades=len(best.trades) if best else 0,
-            symbols_processed=len(symbols),
+            symbols_processed=len(request.symbols_traded),
             symbols_failed=0,
             trials={**tally.states, "ranked": tally.ranked},
             best_trial=written.best_trial,

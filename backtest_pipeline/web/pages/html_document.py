@@ -64,7 +64,7 @@ def document(title: str, body: str, words: Wording, prefix: str, status: int = 2
 
 
 def asset(name: str) -> Response:
-    """The style sheet or the script."""
+    """The style sheet, or the script with what it shares with reports before it."""
     kind = "text/css" if name.endswith(".css") else "text/javascript"
     return Response(_asset(name), 200, _headers("no-cache"), media_type=f"{kind}; charset=utf-8")
 
@@ -72,7 +72,10 @@ def asset(name: str) -> Response:
 @cache
 def _asset(name: str) -> str:
     text = files("backtest_pipeline.web.pages").joinpath(name).read_text(encoding="utf-8")
-    return f"{_colours()}{text}" if name.endswith(".css") else text
+    if name.endswith(".css"):
+        return f"{_colours()}{text}"
+    shared = files("backtest_pipeline.reports").joinpath("scrolling.js").read_text(encoding="utf-8")
+    return f"{shared}\n{text}"
 
 
 def _colours() -> str:

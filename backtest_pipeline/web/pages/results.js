@@ -1,4 +1,3 @@
-"use strict";
 const prefix = document.body.dataset.prefix;
 const said = document.getElementById("said");
 
@@ -69,18 +68,9 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-/* A table that is wider than its frame says so, and is moved by the arrow keys. */
-function markScrolling() {
-  for (const frame of document.querySelectorAll(".wide")) {
-    const scrolls = frame.scrollWidth > frame.clientWidth + 1;
-    frame.classList.toggle("scrolls", scrolls);
-    if (scrolls) frame.tabIndex = 0;
-    else frame.removeAttribute("tabindex");
-  }
-}
-
-markScrolling();
-addEventListener("resize", markScrolling);
+/* Where there is room, the filters need not be opened. */
+const filters = document.querySelector("details.filtering");
+if (filters && matchMedia("(min-width: 601px)").matches) filters.open = true;
 
 /* Rows stay as they are while somebody is about to press a button in them, also if that began during the request. */
 async function live() {

@@ -13,6 +13,7 @@ from backtest_pipeline.web.pages.html_document import outside
 from backtest_pipeline.web.pages.table_query import TableQuery
 from backtest_pipeline.web.pages.wording import Wording
 
+_NO_FILTERS = ("sort", "direction")
 LIVE_STATES = ("queued", "running")
 _TITLES = {
     "submitted_at": "submitted",
@@ -34,7 +35,9 @@ def title_of(column: str, words: Wording) -> str:
 def filter_form(
     query: TableQuery, strategies: Sequence[str], users: Sequence[str], words: Wording, prefix: str
 ) -> str:
-    """The form's HTML; without users, as where nobody has to say who they are, they are not asked for.
+    """The form's HTML, folded, with how many filters are active.
+
+    Without users, as where nobody has to say who they are, they are not asked for.
 
     Args:
         query: what is asked for now.
@@ -60,15 +63,19 @@ def filter_form(
         _text("until", words("submitted to"), query, "date"),
         _text("label", words("label (name=value)"), query),
         _text("param", words("parameter (name=value)"), query),
+        _text("varied", words("varied by a sweep (name)"), query),
         _text("metric", words("metric (sharpe > 1)"), query),
         _sorting(query, words),
         _tick("pinned", words("only pinned"), query),
     ]
     action = f"{outside(prefix)}/results"
+    active = sum(name not in _NO_FILTERS for name, _ in query.pairs)
+    count = f" · {words('{0} active').format(active)}" if active else ""
     return (
-        f'<section><form class="filters" method="get" action="{action}">{"".join(fields)}'
+        f'<section><details class="filtering"><summary>{words("Filters")}{count}</summary>'
+        f'<form class="filters" method="get" action="{action}">{"".join(fields)}'
         f'<button>{words("Show")}</button> <a class="button" href="{action}">{words("Clear")}</a>'
-        "</form></section>"
+        "</form></details></section>"
     )
 
 

@@ -119,7 +119,7 @@ def _row(row: Row, metrics: Sequence[str], sparklines: Sparklines, words: Wordin
         f"<td>{words(row['kind'])}{_search(row, words)}</td>"
         f'<td class="long">{name_of(", ".join(symbols[:_MOST_SYMBOLS]))}{more} '
         f"{outside(row['timeframe'])}</td>"
-        f'<td class="long">{name_of(", ".join(listed(row["params"])))}</td>'
+        f'<td class="long">{_asked(row)}</td>'
         f'<td class="long {outside(row["state"])}">{words(row["state"])}{error}</td><td>{spark}</td>'
         + "".join(_metric(name, metrics_of(row), words) for name in metrics)
         + f'<td class="long">{name_of(", ".join(listed(row["labels"])))}</td>'
@@ -127,6 +127,12 @@ def _row(row: Row, metrics: Sequence[str], sparklines: Sparklines, words: Wordin
         f"<td>{name_of(row['user'])}</td>"
         f"<td>{outside(row['submitted_at'][:16].replace('T', ' '))}</td></tr>"
     )
+
+
+def _asked(row: Row) -> str:
+    """What a sweep varies, a name a line, and the parameters, which it leaves as they are."""
+    lines = [*listed(row["space"]), ", ".join(listed(row["params"]))]
+    return "<br>".join(name_of(line) for line in lines if line)
 
 
 def _metric(name: str, metrics: Metrics, words: Wording) -> str:
@@ -138,7 +144,7 @@ def _search(row: Row, words: Wording) -> str:
     """How many trials a sweep had, what the best reached, and whether that passed its checks."""
     if row["trials"] is None:
         return ""
-    lines = [f"{row['trials']:,} {words('trials')}"]
+    lines = [words.counted(row["trials"], "trial")]
     if not row["ranked"]:
         lines.append(words("no trial ranks"))
     elif row["objective"] in METRICS:
@@ -154,7 +160,7 @@ def _pages(query: TableQuery, found: TaskRows, words: Wording) -> str:
     if query.page > 1:
         address = outside(query.address(page=str(min(query.page - 1, last))))
         parts.append(f'<a class="button" rel="prev" href="?{address}">{words("previous page")}</a>')
-    parts.append(f"<span>{found.total:,} {words('tasks')} · {query.page:,} / {last:,}</span>")
+    parts.append(f"<span>{words.counted(found.total, 'task')} · {query.page:,} / {last:,}</span>")
     if query.page < last:
         address = outside(query.address(page=str(query.page + 1)))
         parts.append(f'<a class="button" rel="next" href="?{address}">{words("next page")}</a>')

@@ -60,6 +60,7 @@ class TableQuery:
                 **days,
                 labels=_all(pairs, "label"),
                 params=_all(pairs, "param"),
+                varied=_all(pairs, "varied"),
                 conditions=tuple(conditions),
                 pinned=first.get("pinned") == "1",
             ),

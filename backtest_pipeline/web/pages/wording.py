@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import shown, shown_with_unit
 from backtest_pipeline.reports.bilingual import korean_texts
 
@@ -15,7 +16,8 @@ _KOREAN: dict[str, str] = {
     "All results": "모든 결과",
     "Running and waiting": "실행 중 · 대기 중",
     "Nothing runs or waits.": "실행 중이거나 대기 중인 작업이 없습니다.",
-    "Filter": "필터",
+    "Filters": "필터",
+    "{0} active": "{0}개 적용 중",
     "Show": "보기",
     "Clear": "초기화",
     "strategy": "전략",
@@ -44,6 +46,7 @@ _KOREAN: dict[str, str] = {
     "These sweeps cannot be compared:": "이 탐색들은 비교할 수 없습니다:",
     "label (name=value)": "라벨 (이름=값)",
     "parameter (name=value)": "매개변수 (이름=값)",
+    "varied by a sweep (name)": "탐색에서 바꾼 이름",
     "metric (sharpe > 1)": "지표 (sharpe > 1)",
     "only pinned": "고정된 것만",
     "submitted": "제출",
@@ -54,7 +57,8 @@ _KOREAN: dict[str, str] = {
     "Compare the ticked": "선택한 결과 비교",
     "previous page": "이전",
     "next page": "다음",
-    "tasks": "개 작업",
+    "{0} tasks": "작업 {0}개",
+    "{0} trials": "시행 {0}회",
     "No task fits these filters.": "조건에 맞는 작업이 없습니다.",
     "The results are still being read; this table is not complete yet.": (
         "결과를 읽는 중입니다. 아직 전체 목록이 아닙니다."
@@ -106,6 +110,12 @@ class Wording:
         if self.language == "en":
             return english
         return _KOREAN[english] if english in _KOREAN else korean_texts()[english]
+
+    def counted(self, count: int, noun: str) -> str:
+        """How many of something; its Korean stands in the list of words in the plural."""
+        if self.language == "en":
+            return counted(count, noun)
+        return self(f"{{0}} {noun}s").format(f"{count:,}")
 
     def value(self, name: str, value: float | None) -> str:
         """A metric's value with its unit, as plain text."""
