@@ -41,8 +41,8 @@ def answer(markets: dict[str, MadeMarket], path: str, query: dict[str, str], now
     rows = market.candles(BAR_S[query["interval"]], now_s)
     first_ms, last_ms = int(query.get("start", 0)), int(query.get("end", 2**62))
     opens = [at for at in sorted(rows, reverse=True) if first_ms <= at * 1_000 <= last_ms]
-    listed = [[str(at * 1_000), *map(str, rows[at]), "0"] for at in opens[: int(query.get("limit", 200))]]
-    return 200, _said({"category": category, "symbol": query["symbol"], "list": listed}, now_s)
+    klines = [[str(at * 1_000), *map(str, rows[at]), "0"] for at in opens[: int(query.get("limit", 200))]]
+    return 200, _said({"category": category, "symbol": query["symbol"], "list": klines}, now_s)
 
 
 def _kind(name: str) -> str:

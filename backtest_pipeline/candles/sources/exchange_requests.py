@@ -97,6 +97,6 @@ def _told_s(answer: Answer, clock: Clock) -> float | None:
 
 
 def _said(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"\?\S+", "", " ".join(str(error).split())) or type(error).__name__
     kind = "" if isinstance(error, AnswerUnusable) else f"{type(error).__name__}: "
     return f"{kind}{text[:200]}"

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 # The newest stored candles are asked for again, so that what an exchange corrects soon after is noticed.
 OVERLAP_BARS = 20
 STORE_EVERY_ROWS = 50_000
-STORE_EVERY_S = 10.0
+# Soon at first, so that whoever stops has something; then seldom, as a year's file is written whole.
+STORE_AFTER_S = 1.0
+STORE_EVERY_S = 16.0
 MOST_SENTENCES = 20
 
 
@@ -112,7 +114,8 @@ class SeriesDownload:
         self._on_page = on_page
         self._coverage: Coverage | None = None
         self._pending: list[Page] = []
-        self._stored_at_s = clock.now_s()
+        self._store_at_s = clock.now_s() + STORE_AFTER_S
+        self._store_every_s = STORE_AFTER_S
         self._done_ms = 0
         self._all_ms = 0
 
@@ -232,7 +235,7 @@ class SeriesDownload:
             from_beginning=from_beginning,
         )
         rows = sum(len(one.columns["timestamp"]) for one in self._pending)
-        if rows >= STORE_EVERY_ROWS or self._clock.now_s() - self._stored_at_s >= STORE_EVERY_S:
+        if rows >= STORE_EVERY_ROWS or self._clock.now_s() >= self._store_at_s:
             self._store_pending()
 
     def _store_pending(self) -> None:
@@ -257,7 +260,8 @@ class SeriesDownload:
             self._record_symbol()
         write_coverage(self._store.layout, series.symbol, series.timeframe, self._coverage)
         outcome.until = self._coverage.until
-        self._stored_at_s = self._clock.now_s()
+        self._store_every_s = min(STORE_EVERY_S, 2 * self._store_every_s)
+        self._store_at_s = self._clock.now_s() + self._store_every_s
 
     def _record_symbol(self) -> None:
         """Record the market's calendar and currency, where nothing is recorded yet."""
