@@ -52,6 +52,7 @@ class Settings(BaseModel):
     )
     backtest_least_free_bytes: int = Field(1_000_000_000, ge=0)
     sweep_processes: int = Field(0, ge=0, le=1_024, description="how many work on a sweep; 0: every core's")
+    exchange_urls: str = Field("", description="exchange=URL, by commas: asked instead of its own hosts")
     backtest_log_format: Literal["colored", "json"] = "colored"
     alert_urls: str = Field("", repr=False)
     dagster_home: Path = Field(default_factory=lambda: Path.home() / ".backtest")
@@ -83,6 +84,15 @@ class Settings(BaseModel):
         known_zone(name)
         return name
 
+    @field_validator("exchange_urls")
+    @classmethod
+    def _exchange_and_url(cls, text: str) -> str:
+        for pair in text.split(","):
+            name, _, url = pair.strip().partition("=")
+            if pair.strip() and not (name and url.startswith(("http://", "https://"))):
+                raise ValueError(f"{pair.strip()!r} is not like upbit=https://sg-api.upbit.com")
+        return text
+
     @field_validator("data_root", "dagster_home")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
@@ -97,6 +107,12 @@ class Settings(BaseModel):
     def strategy_modules(self) -> list[str]:
         """Modules of the operator's own strategies."""
         return [module.strip() for module in self.backtest_strategies.split(",") if module.strip()]
+
+    @property
+    def exchange_hosts(self) -> dict[str, str]:
+        """By exchange, what is asked instead of its own hosts."""
+        pairs = (pair.partition("=") for pair in self.exchange_urls.split(",") if pair.strip())
+        return {name.strip(): url.strip() for name, _, url in pairs}
 
     @property
     def hosts(self) -> list[str]:

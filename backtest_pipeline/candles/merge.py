@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from backtest_pipeline.candles.year_file import VALUE_COLUMNS, parquet_bytes
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import CandlesInvalid
-from backtest_pipeline.model.span import FARTHEST_OFFSET_US, year_of, year_start_us
+from backtest_pipeline.model.span import FARTHEST_OFFSET_US, moment_of, year_of, year_start_us
 from backtest_pipeline.model.time_grid import off_grid
 from backtest_pipeline.storage.atomic import fsync_folder, make_folder_durably, write_and_sync
 from backtest_pipeline.storage.locks import file_lock
@@ -27,23 +28,42 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.timeframe import Timeframe
 
 
+MOST_CHANGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CandleChange:
+    """A value in which a candle differs from the one that the store has at its time."""
+
+    at: datetime
+    column: str
+    stored: float
+    given: float
+
+
 @dataclass(frozen=True, slots=True)
 class Merged:
     """What putting candles into the store changed.
 
     Attributes:
         rows_new: candles at times of which the store had none.
-        rows_replaced: candles that differ from what the store had at their time.
+        rows_replaced: candles that differ from what the store had at their time, and took its place.
         years: files written, oldest first.
+        rows_kept: candles that differ from what the store had at their time, which stayed.
+        changes: in which values those two kinds differ, at most `MOST_CHANGES` of them.
     """
 
     rows_new: int
     rows_replaced: int
     years: tuple[int, ...]
+    rows_kept: int = 0
+    changes: tuple[CandleChange, ...] = ()
 
 
-def merge_candles(store: CandleStore, symbol: str, timeframe: Timeframe, columns: Columns) -> Merged:
-    """Adds candles; one at a time that the store has already is replaced.
+def merge_candles(
+    store: CandleStore, symbol: str, timeframe: Timeframe, columns: Columns, *, replace: bool = True
+) -> Merged:
+    """Adds candles; one at a time that the store has already takes its place, or is only reported.
 
     A candle goes into the file of its year in UTC, unless a file that was cut by local years already
     reaches over it. A year without a change is not written. All years are written beside their targets
@@ -55,6 +75,7 @@ def merge_candles(store: CandleStore, symbol: str, timeframe: Timeframe, columns
         symbol: their symbol.
         timeframe: their timeframe.
         columns: checked candles, at least one, sorted, unique.
+        replace: whether a candle that differs from the store's takes its place.
 
     Raises:
         CandlesError: a file that must be merged cannot be used, or the candles do not fit those in it;
@@ -66,19 +87,21 @@ def merge_candles(store: CandleStore, symbol: str, timeframe: Timeframe, columns
         for leftover in folder.glob(".*.parquet.tmp"):
             leftover.unlink()
         files = store.files(symbol, timeframe)
-        rows_new, rows_replaced = 0, 0
+        rows_new, rows_differing = 0, 0
+        changes: list[CandleChange] = []
         changed: dict[int, bytes] = {}
         for year, rows in _rows_by_year(symbol, files, columns["timestamp"].view(np.int64)):
             new = {name: column[rows] for name, column in columns.items()}
             old = files[year].read().columns if year in files else {name: new[name][:0] for name in new}
-            merged, added, replaced = _merged(old, new)
+            merged, added, differing = _merged(old, new, changes, replace=replace)
             if added and len(old["timestamp"]):
                 _refuse_misfits(files[year], timeframe, old, new, merged)
-            if added or replaced:
+            rows_new, rows_differing = rows_new + added, rows_differing + differing
+            if added or (differing and replace):
                 changed[year] = parquet_bytes(merged)
-                rows_new, rows_replaced = rows_new + added, rows_replaced + replaced
         _publish({store.file(symbol, timeframe, year).path: data for year, data in changed.items()})
-    return Merged(rows_new, rows_replaced, tuple(changed))
+    rows_replaced, rows_kept = (rows_differing, 0) if replace else (0, rows_differing)
+    return Merged(rows_new, rows_replaced, tuple(changed), rows_kept, tuple(changes[:MOST_CHANGES]))
 
 
 def _refuse_misfits(
@@ -158,17 +181,41 @@ def _first_us(symbol: str, year: int, files: dict[int, CandleFile], extents: dic
     return begin
 
 
-def _merged(old: Columns, new: Columns) -> tuple[Columns, int, int]:
-    """All rows of both, `new` where both have one, and how many of `new` were added and replaced."""
+def _merged(
+    old: Columns, new: Columns, changes: list[CandleChange], *, replace: bool
+) -> tuple[Columns, int, int]:
+    """All rows of both, how many of `new` were added, and how many differ; where both have one, `new`'s."""
     at = np.searchsorted(old["timestamp"], new["timestamp"])
     there = at < len(old["timestamp"])
     there[there] = old["timestamp"][at[there]] == new["timestamp"][there]
-    differs = np.zeros(int(there.sum()), dtype=np.bool_)
+    stored = at[there]
+    differs = np.zeros(len(stored), dtype=np.bool_)
     for name in VALUE_COLUMNS:
-        differs |= old[name][at[there]] != new[name][there]
-    kept = np.ones(len(old["timestamp"]), dtype=np.bool_)
-    kept[at[there]] = False
-    rows = {name: np.concatenate([old[name][kept], new[name]]) for name in CANDLE_COLUMNS}
+        differs |= old[name][stored] != new[name][there]
+    changes += _changes(old, stored[differs], new, np.flatnonzero(there)[differs])
+    kept, taken = np.ones(len(old["timestamp"]), dtype=np.bool_), np.ones(len(there), dtype=np.bool_)
+    if replace:
+        kept[stored] = False
+    else:
+        taken = ~there
+    rows = {name: np.concatenate([old[name][kept], new[name][taken]]) for name in CANDLE_COLUMNS}
     order = np.argsort(rows["timestamp"], kind="stable")
     merged = {name: column[order] for name, column in rows.items()}
     return merged, int((~there).sum()), int(differs.sum())
+
+
+def _changes(
+    old: Columns, stored: NDArray[np.int64], new: Columns, given: NDArray[np.int64]
+) -> list[CandleChange]:
+    """The values in which some rows of both differ, of the first of them."""
+    return [
+        CandleChange(
+            moment_of(int(new["timestamp"][after].astype(np.int64))),
+            name,
+            float(old[name][before]),
+            float(new[name][after]),
+        )
+        for before, after in zip(stored[:MOST_CHANGES], given[:MOST_CHANGES], strict=True)
+        for name in VALUE_COLUMNS
+        if old[name][before] != new[name][after]
+    ]

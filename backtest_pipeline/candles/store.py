@@ -129,12 +129,12 @@ class CandleStore:
         if unknown:
             elsewhere = {symbol: self._timeframes([symbol]) for symbol in unknown}
             known = self.symbols(timeframe)
-            raise SymbolsUnknown(unknown, timeframe, known, self._timeframes(self._folders()), elsewhere)
+            raise SymbolsUnknown(unknown, timeframe, known, self._timeframes(self.folders()), elsewhere)
         return files
 
     def symbols(self, timeframe: Timeframe) -> list[str]:
         """Symbols of which there are candles in this timeframe, sorted."""
-        return [symbol for symbol in self._folders() if self.files(symbol, timeframe)]
+        return [symbol for symbol in self.folders() if self.files(symbol, timeframe)]
 
     def files(self, symbol: str, timeframe: Timeframe) -> dict[int, CandleFile]:
         """The symbol's year files, oldest first; empty where the store lacks the symbol."""
@@ -160,7 +160,7 @@ class CandleStore:
         """
         return [
             self._listing(symbol, timeframe, files)
-            for symbol in self._folders()
+            for symbol in self.folders()
             for timeframe in TIMEFRAMES
             if (files := self.files(symbol, timeframe))
         ]
@@ -214,7 +214,8 @@ class CandleStore:
             timestamp, timeframe, self.schedule(calendar, timestamp), always_open=calendar == ALWAYS_OPEN
         )
 
-    def _folders(self) -> list[str]:
+    def folders(self) -> list[str]:
+        """Symbols that have a folder, sorted, whether there are candles in it or not."""
         root = self.layout.data_root
         if not root.is_dir():
             return []

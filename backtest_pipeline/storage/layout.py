@@ -49,6 +49,19 @@ class Layout:
         """File of one year of a symbol's candles."""
         return self.timeframe_folder(symbol, timeframe) / f"{year:04d}.parquet"
 
+    def coverage(self, symbol: str, timeframe: Timeframe) -> Path:
+        """File that records from which market a symbol's candles come, and from when to when it was asked."""
+        return self.timeframe_folder(symbol, timeframe) / ".source.json"
+
+    def download_lock(self, symbol: str, timeframe: Timeframe) -> Path:
+        """File that is locked while a symbol's candles are downloaded."""
+        return self.timeframe_folder(symbol, timeframe) / ".download.lock"
+
+    @property
+    def pace(self) -> Path:
+        """Folder in which all who ask an exchange from this machine share their pace."""
+        return self.data_root / ".exchanges"
+
     def symbol_record(self, symbol: str) -> Path:
         """File that records a symbol's calendar, currency and time zone.
 

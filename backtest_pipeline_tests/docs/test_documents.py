@@ -42,13 +42,13 @@ def _is_run(block: Block) -> bool:
 
 @pytest.mark.parametrize("page", _with_something_to_run(), ids=name_of)
 def test_every_command_and_script_of_a_page_works(
-    page: Path, live: Pipeline, programs: Path, tmp_path: Path
+    page: Path, live: Pipeline, programs: Path, exchange_urls: str, tmp_path: Path
 ) -> None:
     (tmp_path / "data").symlink_to(live.data_root)
     script = tmp_path / "page.sh"
     script.write_text(_script(page, live, tmp_path))
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
-    env = {**live.env, "PATH": path, "BROWSER": "true"}
+    env = {**live.env, "PATH": path, "BROWSER": "true", "EXCHANGE_URLS": exchange_urls}
     done = subprocess.run(
         ["/bin/bash", str(script)],
         cwd=tmp_path,

@@ -1,7 +1,7 @@
 """Prints the part of requirements.lock that running the pipeline needs, with its hashes.
 
 The lock covers the tests' tools as well. It says of each package who wants it, so the wanted ones are found
-from the project's own dependencies and its extra `postgres` on.
+from the project's own dependencies and some of its extras on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = ("postgres",)
+EXTRAS = ("exchanges", "postgres")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

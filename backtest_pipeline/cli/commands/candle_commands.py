@@ -4,35 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
-from zoneinfo import ZoneInfo
 
 import typer
 
-from backtest_pipeline.cli.output import Json, print_json, print_table
-from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.cli.candle_cells import (
+    DataRoot,
+    cell,
+    known_timeframe,
+    opened_store,
+    show_rows,
+    tell_store,
+)
+from backtest_pipeline.cli.commands.download_commands import download_markets, update
+from backtest_pipeline.cli.output import Json, print_json
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
-from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.importer import ImportReport
-    from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.gaps import Gaps
 
 candles_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Bring candles into the store, list them, check them."
 )
-
-DataRoot = Annotated[Path | None, typer.Option(help="The store's folder; otherwise DATA_ROOT.")]
-
-
-def _timeframe(text: str) -> str:
-    if text not in TIMEFRAMES:
-        near = did_you_mean(text, TIMEFRAMES)
-        raise typer.BadParameter(f"there is no {text!r}{near}; choose one of {', '.join(TIMEFRAMES)}")
-    return text
 
 
 @candles_app.command("import")
@@ -42,7 +37,7 @@ def import_file(
     ],
     symbol: Annotated[str, typer.Option(help="What the candles are of, e.g. AAPL.")],
     timeframe: Annotated[
-        str, typer.Option(help=f"Length of a bar: {', '.join(TIMEFRAMES)}.", callback=_timeframe)
+        str, typer.Option(help=f"Length of a bar: {', '.join(TIMEFRAMES)}.", callback=known_timeframe)
     ],
     *,
     adjust: Annotated[
@@ -73,8 +68,8 @@ def import_file(
 
     names = tuple(name.strip() for name in columns.split(",")) if columns else ()
     options = ReadOptions(encoding, names, only, decimal, date_format, no_volume=no_volume)
-    store = _store(data_root)
-    _tell_store(store, as_json=as_json)
+    store = opened_store(data_root)
+    tell_store(store, as_json=as_json)
     report = import_candles(
         store, file, symbol, cast(Timeframe, timeframe), adjust, options, calendar=calendar
     )
@@ -84,13 +79,17 @@ def import_file(
         _show_imports([report])
 
 
+candles_app.command("download")(download_markets)
+candles_app.command("update")(update)
+
+
 @candles_app.command("demo")
 def demo(data_root: DataRoot = None, *, as_json: Json = False) -> None:
     """Import the demo candles: AAPL, IBM, MSFT, GOOG and FB by day, adjusted."""
     from backtest_pipeline.candles.demo import import_demo  # noqa: PLC0415  keeps --help quick
 
-    store = _store(data_root)
-    _tell_store(store, as_json=as_json)
+    store = opened_store(data_root)
+    tell_store(store, as_json=as_json)
     reports = import_demo(store)
     if as_json:
         print_json([asdict(report) for report in reports])
@@ -103,13 +102,13 @@ def list_candles(data_root: DataRoot = None, *, as_json: Json = False) -> None:
     """List what the store has."""
     from backtest_pipeline.cli.calendar_cells import calendar_facts  # noqa: PLC0415  keeps --help quick
 
-    store = _store(data_root)
-    _tell_store(store, as_json=as_json)
+    store = opened_store(data_root)
+    tell_store(store, as_json=as_json)
     listings = [asdict(listing) | calendar_facts(store, listing) for listing in store.inventory()]
     if as_json:
         print_json(listings)
     elif listings:
-        _show_table(listings)
+        show_rows(listings)
     else:
         typer.echo("no candles yet; see `backtest candles import --help`")
 
@@ -124,37 +123,24 @@ def check(
     """Read and validate every file of the store and report gaps; exit status 1 where one is faulty."""
     from backtest_pipeline.candles.store_check import check_store  # noqa: PLC0415  keeps --help quick
 
-    store = _store(data_root)
-    _tell_store(store, as_json=as_json)
+    store = opened_store(data_root)
+    tell_store(store, as_json=as_json)
     reports = list(check_store(store, symbols or []))
     faults = [fault for report in reports for fault in report.faults]
     if as_json:
         print_json([asdict(report) for report in reports])
     elif reports:
         counts = [asdict(report) | {"faults": len(report.faults)} for report in reports]
-        _show_table([row | _gap_cells(report.gaps) for row, report in zip(counts, reports, strict=True)])
+        show_rows([row | _gap_cells(report.gaps) for row, report in zip(counts, reports, strict=True)])
         for fault in faults:
             typer.echo(fault, err=True)
     if faults:
         raise typer.Exit(1)
 
 
-def _store(data_root: Path | None) -> CandleStore:
-    from backtest_pipeline.candles.store import CandleStore  # noqa: PLC0415  keeps --help quick
-
-    settings = get_settings()
-    return CandleStore(data_root or settings.data_root, settings.candle_timezone)
-
-
-def _tell_store(store: CandleStore, *, as_json: bool) -> None:
-    """Say which folder is read or written, on stderr; a script that wants JSON has given or knows it."""
-    if not as_json:
-        typer.echo(f"store: {store.layout.data_root.absolute()}", err=True)
-
-
 def _show_imports(reports: Sequence[ImportReport]) -> None:
     rows = [asdict(report) | {"years": _years(report.years)} | _gap_cells(report.gaps) for report in reports]
-    _show_table([{name: cell for name, cell in row.items() if name != "assumptions"} for row in rows])
+    show_rows([{name: cell for name, cell in row.items() if name != "assumptions"} for row in rows])
     for report in reports:
         for sentence in report.assumptions:
             typer.echo(f"assumed: {sentence}", err=True)
@@ -170,25 +156,6 @@ def _years(years: Sequence[int]) -> str:
 def _gap_cells(gaps: Gaps) -> dict[str, Any]:
     if not gaps.count:
         return {"gaps": 0, "largest gap": ""}
-    around = f"{_cell(gaps.largest_from)} to {_cell(gaps.largest_to)}, {gaps.largest_bars} bars"
+    around = f"{cell(gaps.largest_from)} to {cell(gaps.largest_to)}, {gaps.largest_bars} bars"
     missing = f"; without {', '.join(gaps.missing_sessions)}" if gaps.missing_sessions else ""
     return {"gaps": gaps.count, "largest gap": around + missing}
-
-
-def _show_table(rows: Sequence[dict[str, Any]]) -> None:
-    numbers = [name for name, value in rows[0].items() if isinstance(value, int)]
-    print_table(
-        [name.replace("_", " ") for name in rows[0]],
-        [[_cell(value) for value in row.values()] for row in rows],
-        right=[name.replace("_", " ") for name in numbers],
-    )
-
-
-def _cell(value: object) -> str:
-    """Times are shown in the store's time zone, midnights as dates."""
-    if isinstance(value, datetime):
-        local = value.astimezone(ZoneInfo(get_settings().candle_timezone))
-        return local.strftime("%Y-%m-%d" if local.time() == time.min else "%Y-%m-%d %H:%M")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)

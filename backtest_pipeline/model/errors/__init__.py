@@ -11,6 +11,15 @@
     │   ├── CandlesInvalid
     │   ├── CandleFileUnreadable
     │   └── SymbolRecordInvalid
+    ├── SourceError               an exchange does not give what was asked for
+    │   ├── ExchangeUnknown
+    │   ├── MarketsUnknown
+    │   ├── SourceLacks
+    │   ├── SourceUnreachable
+    │   ├── SourceBlocked
+    │   ├── SourceRefused
+    │   └── SymbolTaken
+    ├── DownloadStopped           a download was told to stop
     ├── CodeDiffers               the code that would run is not what was asked for
     ├── StorageFull               the disk has no room for the result
     ├── StrategyFaulty            a strategy broke its promise
@@ -46,6 +55,7 @@
         └── ServiceNotReady
 
 Beside it, where only one module raises them: `settings.SettingsInvalid`, `candles.demo.DemoMissing`,
+`candles.sources.ccxt_exchange.ExchangesMissing`,
 `web.access.hosts.HostsInvalid`, `web.access.identity.AccessInvalid` and `BindRefused`,
 `web.access.refusal.Refusal` and `dagster_internals.web_server_command.Unguarded`.
 
@@ -88,6 +98,17 @@ from backtest_pipeline.model.errors.service_errors import (
     ServiceNotReady,
     WorkersDied,
 )
+from backtest_pipeline.model.errors.source_errors import (
+    DownloadStopped,
+    ExchangeUnknown,
+    MarketsUnknown,
+    SourceBlocked,
+    SourceError,
+    SourceLacks,
+    SourceRefused,
+    SourceUnreachable,
+    SymbolTaken,
+)
 from backtest_pipeline.model.errors.task_errors import (
     AttemptSuperseded,
     ReportMissing,
@@ -116,10 +137,13 @@ __all__ = [
     "CandlesMissing",
     "CodeDiffers",
     "DatabaseMistaken",
+    "DownloadStopped",
+    "ExchangeUnknown",
     "FileThere",
     "FileUnusable",
     "InternalsChanged",
     "LockNotAcquired",
+    "MarketsUnknown",
     "ParamsInvalid",
     "ReportMissing",
     "RequestInvalid",
@@ -134,12 +158,18 @@ __all__ = [
     "ServerUnreachable",
     "ServiceError",
     "ServiceNotReady",
+    "SourceBlocked",
+    "SourceError",
+    "SourceLacks",
+    "SourceRefused",
+    "SourceUnreachable",
     "StorageFull",
     "StrategyFaulty",
     "StrategyNotOnServer",
     "StrategyUnknown",
     "SubmissionsFailed",
     "SymbolRecordInvalid",
+    "SymbolTaken",
     "SymbolsUnknown",
     "TaskAmbiguous",
     "TaskError",

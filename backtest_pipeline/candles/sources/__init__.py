@@ -1,0 +1,1 @@
+"""Candles from where they are made: exchanges, and folders of files that grow."""

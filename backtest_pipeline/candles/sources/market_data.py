@@ -1,0 +1,138 @@
+"""What a source of candles has to be able to do: name its markets, and give one page of candles of one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
+
+if TYPE_CHECKING:
+    from backtest_pipeline.candles.year_file import Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time as an argument, so that tests need not wait.
+
+    Attributes:
+        now_s: seconds since 1970, UTC.
+        sleep_s: waits for some seconds.
+    """
+
+    now_s: Callable[[], float]
+    sleep_s: Callable[[float], object]
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+        return int(self.now_s() * 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One market of a source.
+
+    Attributes:
+        name: what the source calls it, as `KRW-BTC`.
+        symbol: the name that its candles get in the store, where nobody asks for another.
+        quote: currency of its prices, or `None`.
+        calendar: `24/7`, an exchange's MIC, or `None` where the source does not know.
+    """
+
+    name: str
+    symbol: str
+    quote: str | None = None
+    calendar: str | None = "24/7"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All candles of one market that opened within a stretch of time.
+
+    Attributes:
+        columns: as `CandleRows.columns`: sorted by time, unique, each row keeps the rules of candles.
+        complete_until_ms: candles that opened before this moment are complete, by the source's own clock; the
+            page has none that opened later.
+        left_out: what the source gave and no candle can be, a sentence each.
+        requests: how often the source was asked for this.
+    """
+
+    columns: Columns
+    complete_until_ms: int
+    left_out: tuple[str, ...] = ()
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Funding rates of one market within a stretch of time.
+
+    Attributes:
+        rates: moment (milliseconds, UTC) and rate (a fraction of the position's value, paid by longs).
+        requests: how often the source was asked for this.
+    """
+
+    rates: list[tuple[int, float]] = field(default_factory=list)
+    requests: int = 0
+
+
+class MarketDataSource(ABC):
+    """Where candles come from.
+
+    A source is asked by several threads at once. It keeps whatever limits there are on how often it may be
+    asked, tries again where that helps, and raises a `SourceError` where it does not.
+
+    Attributes:
+        name: recorded with the candles, as `upbit`; whoever updates them later finds the source by it.
+    """
+
+    name: str
+
+    @abstractmethod
+    def markets(self, asked: Sequence[str]) -> list[Market | None]:
+        """Find markets by the names that people use for them; `None` for each that is not there."""
+
+    @abstractmethod
+    def market_names(self) -> list[str]:
+        """The names of all markets, for messages."""
+
+    @abstractmethod
+    def require(self, timeframe: Timeframe) -> None:
+        """Raise `SourceLacks` where the source has no candles of this length."""
+
+    @abstractmethod
+    def page_bars(self) -> int:
+        """How many bars long the stretch of one page may be."""
+
+    @abstractmethod
+    def first_ms(self, market: Market, timeframe: Timeframe) -> int | None:
+        """A moment at or before the first candle of a market and not long before it; `None` without any."""
+
+    @abstractmethod
+    def page(self, market: Market, timeframe: Timeframe, first_ms: int, stop_ms: int) -> Page:
+        """Give all complete candles with `first_ms <= open time < stop_ms`, which may be none.
+
+        Args:
+            market: one that `markets` gave.
+            timeframe: one that `require` let pass.
+            first_ms: milliseconds since 1970, UTC.
+            stop_ms: at most `page_bars` bars later.
+
+        Raises:
+            SourceError: the source cannot be asked, refuses, or answers what no candles can be.
+        """
+
+    def funding_rates(self, market: Market, first_ms: int, stop_ms: int) -> Rates:
+        """Give all funding rates from one moment to before another.
+
+        Raises:
+            SourceLacks: the source, or this market, has none.
+        """
+        raise NotImplementedError(f"{self.name} gives no funding rates of {market.name} {first_ms}-{stop_ms}")
+
+
+def bar_ms(timeframe: Timeframe) -> int:
+    """Length of a bar in milliseconds."""
+    return BAR_SECONDS[timeframe] * 1_000
