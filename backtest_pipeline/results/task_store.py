@@ -19,9 +19,9 @@ from backtest_pipeline.model.errors import (
     ResultVanished,
 )
 from backtest_pipeline.model.manifest import Manifest, ResultFile, of_another_system
-from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.robustness import Robustness
+from backtest_pipeline.model.task_request import stored_backtest
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.result_log import note
 from backtest_pipeline.results.tables import TABLES, read_table, write_table
@@ -261,7 +261,7 @@ class TaskStore:
             equity=read_table(folder / files["equity"].path),
             metrics=manifest.metrics,
             by_symbol=manifest.by_symbol,
-            request=BacktestRequest.model_validate(manifest.request),
+            request=stored_backtest(manifest.request),
             diagnostics=manifest.diagnostics,
             checks=manifest.checks,
             calendars=manifest.calendars,
