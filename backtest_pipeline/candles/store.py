@@ -14,6 +14,7 @@ import numpy as np
 
 from backtest_pipeline.candles.schedules import schedule_of
 from backtest_pipeline.candles.symbol_record import read_record, renewed_record
+from backtest_pipeline.candles.warmup_rows import rows_before
 from backtest_pipeline.candles.year_file import CandleFile, CandleRows
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
@@ -76,6 +77,7 @@ class CandleStore:
         timeframe: Timeframe,
         start: date | datetime | None = None,
         end: date | datetime | None = None,
+        warmup_bars: int | None = 0,
     ) -> dict[str, Candles]:
         """Loads candles, reading only the years, columns and row groups that the range needs.
 
@@ -84,10 +86,12 @@ class CandleStore:
             timeframe: length of a bar.
             start: first open time, inclusive; `None`: from the first candle.
             end: last open time, inclusive; a date includes that whole day; `None`: to the last candle.
+            warmup_bars: how many candles before `start` to load as well, as far as there are so many;
+                `None`: all of them.
 
         Raises:
             SymbolsUnknown: naming all symbols that the store lacks, before any file is read.
-            CandlesMissing: a symbol has no candle in the range.
+            CandlesMissing: a symbol has no candle in the range, whatever there is before it.
             CandlesInvalid: a row breaks a rule of `check_candles`.
             CandleFileUnreadable: a file is no Parquet file or damaged.
             SymbolRecordInvalid: a symbol's `symbol.json` cannot be used.
@@ -96,7 +100,10 @@ class CandleStore:
         span = span_of(start, end, self.zone)
         files = self._files_of_all(symbols, timeframe)
         asked = asked_text(start, end)
-        return {symbol: self._loaded(symbol, timeframe, files[symbol], span, asked) for symbol in files}
+        return {
+            symbol: self._loaded(symbol, timeframe, files[symbol], span, asked, warmup_bars)
+            for symbol in files
+        }
 
     def require(
         self,
@@ -243,12 +250,14 @@ class CandleStore:
         files: dict[int, CandleFile],
         span: Span,
         asked: tuple[str, str],
+        warmup_bars: int | None,
     ) -> Candles:
         first_year, last_year = span.years()
         years = [year for year in files if first_year <= year <= last_year]
         parts = [part for year in years if len(part := files[year].read(span))]
         if not parts:
             raise self._missing(symbol, timeframe, files, asked)
+        parts = [*rows_before(files, span.first_us, warmup_bars), *parts]
         for before, after in pairwise(parts):
             check_files_in_order(symbol, before, after)
         # Concatenating copies, so that nobody gets Arrow's read-only memory.

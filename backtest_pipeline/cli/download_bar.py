@@ -41,7 +41,7 @@ def download_bar(monotonic_s: Callable[[], float] = time.monotonic) -> Iterator[
         yield tell
         return
     columns = (SpinnerColumn(), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=stderr, transient=True) as bars:
+    with Progress(*columns, console=stderr.itself, transient=True) as bars:
         bar = bars.add_task("asking for the markets", total=1.0)
 
         def show(progress: DownloadProgress) -> None:

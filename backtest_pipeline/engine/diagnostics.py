@@ -15,6 +15,7 @@ from backtest_pipeline.model.gaps import gap_steps
 if TYPE_CHECKING:
     from backtest_pipeline.engine.accounts import Outcome
     from backtest_pipeline.engine.calendar import Calendar
+    from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
@@ -92,6 +93,17 @@ def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[
         yield (
             f"{_listed(wrong)}: the bars {shows}, unlike the calendar {', '.join(names)} that "
             f"was {calendars[wrong[0]].source}; annual figures go by the calendar."
+        )
+
+
+def about_warm_up(seen: Sequence[SeenCandles], warmup_bars: int) -> Iterator[str]:
+    """A remark where there are fewer candles before `start` than are to warm the strategy up."""
+    short = [own for own in seen if own.warmup_bars < warmup_bars]
+    if short:
+        least = min(own.warmup_bars for own in short)
+        yield (
+            f"{_listed([own.candles.symbol for own in short])}: the strategy asks for "
+            f"{counted(warmup_bars, 'bar')} before start to warm up, and there are {least:,}."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import index
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from backtest_pipeline.model.errors import (
     RequestInvalid,
     StrategyFaulty,
 )
+from backtest_pipeline.model.request import MOST_WARMUP_BARS
 from backtest_pipeline.model.signal_checks import CheckedSignals, check_signals
 from backtest_pipeline.model.source_place import place_raised
 from backtest_pipeline.model.span import asked_text, moment_of, moment_text, span_of, zone_of
@@ -30,6 +31,30 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
 
 LONGEST_HOLD_BARS = 1_000_000_000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SeenCandles:
+    """One symbol's candles as a strategy sees them.
+
+    Attributes:
+        candles: the bars that are traded, after those before the request's `start` that are seen only.
+        warmup_bars: how many the latter are.
+    """
+
+    candles: Candles
+    warmup_bars: int = 0
+
+    @property
+    def traded(self) -> Candles:
+        """The bars that are traded."""
+        if self.warmup_bars == 0:
+            return self.candles
+        return self.candles.slice(self.warmup_bars, len(self.candles))
+
+    def traded_signals(self, signals: CheckedSignals) -> CheckedSignals:
+        """The signals of the bars that are traded, of a strategy's answer on all."""
+        return signals.since(self.warmup_bars)
 
 
 def chosen_candles(
@@ -49,6 +74,27 @@ def chosen_candles(
         CandlesMissing: a symbol has no candle in the request's range.
     """
     return _chosen(candles, request, "symbols", request.symbols, timezone)
+
+
+def seen_candles(
+    candles: Mapping[str, Candles], request: BacktestRequest, warmup_bars: int, timezone: str = "UTC"
+) -> list[SeenCandles]:
+    """As `chosen_candles`, each with up to `warmup_bars` of the candles before, as far as they are given.
+
+    Raises:
+        RequestInvalid, CandlesInvalid, CandlesMissing: as `chosen_candles`.
+    """
+    chosen = chosen_candles(candles, request, timezone)
+    return [with_warm_up(candles[own.symbol], own, warmup_bars) for own in chosen]
+
+
+def with_warm_up(given: Candles, traded: Candles, warmup_bars: int) -> SeenCandles:
+    """The bars of `given` that are traded, with up to `warmup_bars` of those before them."""
+    first = int(np.searchsorted(given.timestamp, traded.timestamp[0]))
+    earlier = min(first, warmup_bars)
+    if earlier == 0:
+        return SeenCandles(traded)
+    return SeenCandles(given.slice(first - earlier, first + len(traded)), earlier)
 
 
 def benchmark_candles(
@@ -157,18 +203,44 @@ def holding_period_of(strategy: Strategy, params: StrategyParams) -> int | None:
     Raises:
         StrategyFaulty: the strategy raised, or answered something else than a number of bars.
     """
+    return _bars_said(strategy, params, "holding_period_bars", LONGEST_HOLD_BARS)
+
+
+def warmup_bars_of(request: BacktestRequest, strategy: Strategy, params: StrategyParams) -> int:
+    """Bars before the request's `start` that the strategy is to see; 0 where there is no `start`.
+
+    Raises:
+        StrategyFaulty: it is left to the strategy, which raised, or answered something else than a number.
+    """
+    if request.start is None:
+        return 0
+    if request.warmup_bars is not None:
+        return request.warmup_bars
+    return strategy_warmup_bars(strategy, params)
+
+
+def strategy_warmup_bars(strategy: Strategy, params: StrategyParams) -> int:
+    """Bars that the strategy says it needs to be warm.
+
+    Raises:
+        StrategyFaulty: it raised, or answered something else than a number of bars.
+    """
+    return _bars_said(strategy, params, "warmup_bars", MOST_WARMUP_BARS) or 0
+
+
+def _bars_said(strategy: Strategy, params: StrategyParams, method: str, most: int) -> int | None:
+    """What a strategy's method says, a number of bars or none."""
     try:
-        answer = strategy.holding_period_bars(params)
-        period = None if answer is None else index(answer)
+        answer = getattr(strategy, method)(params)
+        bars = None if answer is None else index(answer)
     except BacktestError:
         raise
     except Exception as error:
-        problem = f"holding_period_bars() raised {type(error).__name__}: {error}"
+        problem = f"{method}() raised {type(error).__name__}: {error}"
         raise StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy))) from error
-    if period is not None and not 0 <= period <= LONGEST_HOLD_BARS:
-        problem = f"holding_period_bars() must be 0 to {LONGEST_HOLD_BARS:,}, not {period}"
-        raise StrategyFaulty(strategy.name, problem)
-    return period
+    if bars is not None and not 0 <= bars <= most:
+        raise StrategyFaulty(strategy.name, f"{method}() must be 0 to {most:,}, not {bars}")
+    return bars
 
 
 @lru_cache(maxsize=1_024)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Bars = NDArray[np.bool_] | NDArray[np.int64]
 
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.request import Direction
+    from backtest_pipeline.model.request_values import Direction
     from backtest_pipeline.model.signal_checks import CheckedSignals
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.request import Direction
+    from backtest_pipeline.model.request_values import Direction
     from backtest_pipeline.model.signal_checks import CheckedSignals
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
 

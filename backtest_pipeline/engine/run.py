@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 
 from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_symbol
 from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
-from backtest_pipeline.engine.diagnostics import about_years, diagnose
+from backtest_pipeline.engine.diagnostics import about_warm_up, about_years, diagnose
 from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
-from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles, holding_period_of, signals_of
+from backtest_pipeline.engine.inputs import (
+    SeenCandles,
+    benchmark_candles,
+    holding_period_of,
+    seen_candles,
+    signals_of,
+    warmup_bars_of,
+)
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
 from backtest_pipeline.engine.metrics.account_metrics import account_metrics
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
@@ -29,7 +36,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Symbol:
-    """What became of one symbol; `metrics` is empty for an only one, whose metrics are the account's."""
+    """What became of one symbol.
+
+    Attributes:
+        candles: those that were traded.
+        signals: of the bars of the warm-up and of those that were traded.
+        metrics: empty for an only symbol, whose metrics are the account's.
+    """
 
     candles: Candles
     calendar: Calendar
@@ -51,7 +64,8 @@ def run(
     """Runs a strategy over the request's symbols, each with an equal share of the cash.
 
     Args:
-        candles: by symbol, at least the request's and its benchmark's.
+        candles: by symbol, at least the request's and its benchmark's; of those before the request's
+            `start`, the strategy sees as many as are to warm it up.
         request: checked, with every default written out.
         strategy: the request's strategy.
         params: an instance of the strategy's own `Params`.
@@ -67,20 +81,23 @@ def run(
         CandlesMissing: a symbol has no candle from the request's `start` to its `end`.
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
-    chosen = chosen_candles(candles, request, timezone)
+    warmup_bars = warmup_bars_of(request, strategy, params)
+    seen = seen_candles(candles, request, warmup_bars, timezone)
+    chosen = [own.traded for own in seen]
     benchmark = benchmark_candles(candles, request, timezone)
     progress = Progress(progress_callback, sum(len(own) for own in chosen))
     joint = JointAccount(chosen)
     symbols = [
-        _run_symbol(own, request, strategy, params, progress, joint, benchmark, is_only_one=len(chosen) == 1)
-        for own in chosen
+        _run_symbol(own, request, strategy, params, progress, joint, benchmark, is_only_one=len(seen) == 1)
+        for own in seen
     ]
     result = _result(request, symbols, joint, benchmark, schedules or {})
-    signal_bars = [one.study.bar for one in symbols]
+    result.diagnostics.extend(about_warm_up(seen, warmup_bars))
+    signal_bars = [one.study.bar + own.warmup_bars for own, one in zip(seen, symbols, strict=True)]
     verdict, remarks = look_ahead_of_run(
         strategy,
         params,
-        chosen,
+        [own.candles for own in seen],
         signal_bars,
         request.seed,
         signals=[one.signals for one in symbols],
@@ -93,7 +110,7 @@ def run(
 
 
 def _run_symbol(
-    candles: Candles,
+    seen: SeenCandles,
     request: BacktestRequest,
     strategy: Strategy,
     params: StrategyParams,
@@ -103,7 +120,8 @@ def _run_symbol(
     *,
     is_only_one: bool,
 ) -> _Symbol:
-    signals = signals_of(strategy, params, candles, request.seed)
+    answer = signals_of(strategy, params, seen.candles, request.seed)
+    candles, signals = seen.traded, seen.traded_signals(answer)
     progress.advance(len(candles), "signals")
     holding_period = holding_period_of(strategy, params)
     study = study_signals(candles, signals, request.direction, holding_period)
@@ -118,7 +136,7 @@ def _run_symbol(
     joint.add(curve)
     calendar = calendar_of(candles, request.calendar)
     if is_only_one:
-        return _Symbol(candles, calendar, signals, study, outcome, {})
+        return _Symbol(candles, calendar, answer, study, outcome, {})
     metrics, _, _ = account_metrics(
         curve.against(benchmark),
         calendar.periods_per_year,
@@ -126,7 +144,7 @@ def _run_symbol(
         study.timestamp,
         study.return_frac,
     )
-    return _Symbol(candles, calendar, signals, study, outcome, metrics)
+    return _Symbol(candles, calendar, answer, study, outcome, metrics)
 
 
 def _result(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.request import Direction
+    from backtest_pipeline.model.request_values import Direction
     from backtest_pipeline.model.result import Metrics
     from backtest_pipeline.model.signal_checks import CheckedSignals
 

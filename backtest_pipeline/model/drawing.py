@@ -34,6 +34,18 @@ class Drawing:
         """Whether there is anything to draw."""
         return bool(self.lines or self.panes)
 
+    def since(self, bar: int) -> Drawing:
+        """What is to be drawn from a bar on."""
+        if bar == 0:
+            return self
+        return Drawing(
+            _since(self.lines, bar), {title: _since(own, bar) for title, own in self.panes.items()}
+        )
+
+
+def _since(lines: Mapping[str, Line], bar: int) -> dict[str, Line]:
+    return {name: own if isinstance(own, float) else own[bar:] for name, own in lines.items()}
+
 
 def drawing_of(signals: Signals, bars: int) -> Drawing:
     """What can be drawn of a strategy's answer; the rest is left out, for it decides nothing.

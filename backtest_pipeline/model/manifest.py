@@ -60,18 +60,32 @@ class CandleFingerprint(_Record):
     calendar: str | None = Field(
         None, description="of a sweep's candles: the calendar that is recorded for them, null where none is"
     )
+    warmup_rows: int = Field(
+        0, ge=0, description="candles right before `first` that a strategy may have seen, and nobody traded"
+    )
+    warmup_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="over these, as `sha256`; null: there are none"
+    )
 
     @classmethod
-    def of(cls, candles: Candles) -> Self:
-        """The fingerprint of candles, of which there is at least one."""
-        first, last = (stamp.item() for stamp in candles.timestamp[[0, -1]])
+    def of(cls, candles: Candles, warmup_rows: int = 0) -> Self:
+        """The fingerprint of candles, of which there is at least one behind those of the warm-up."""
+        traded = candles.slice(warmup_rows, len(candles)) if warmup_rows else candles
+        warm_up = candles.slice(0, warmup_rows).fingerprint() if warmup_rows else None
+        first, last = (stamp.item() for stamp in traded.timestamp[[0, -1]])
         return cls(
-            symbol=candles.symbol,
-            rows=len(candles),
+            symbol=traded.symbol,
+            rows=len(traded),
             first=first.replace(tzinfo=UTC),
             last=last.replace(tzinfo=UTC),
-            sha256=candles.fingerprint(),
+            sha256=traded.fingerprint(),
+            warmup_rows=warmup_rows,
+            warmup_sha256=warm_up,
         )
+
+    def has_bytes_of(self, other: Self) -> bool:
+        """Whether both are of the same candles, to the last digit, those of the warm-up included."""
+        return (self.sha256, self.warmup_sha256) == (other.sha256, other.warmup_sha256)
 
 
 class Timestamps(_Record):

@@ -6,16 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from datetime import datetime, time
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     ValidationError,
     ValidationInfo,
     field_serializer,
@@ -24,25 +21,29 @@ from pydantic import (
 )
 
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.exchanges import AUTO, calendar_named
+from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.nearest_names import did_you_mean
-from backtest_pipeline.model.plain_data import LARGEST_WHOLE, plain_data_problem, shortened
-from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
+from backtest_pipeline.model.plain_data import LARGEST_WHOLE, shortened
+from backtest_pipeline.model.request_values import (
+    MOST_CASH,
+    MOST_FEE_BPS,
+    CalendarName,
+    Direction,
+    Fill,
+    Labels,
+    LevelFrac,
+    Moment,
+    Name,
+    OptionalMoment,
+    Params,
+    Symbol,
+    Symbols,
+)
+from backtest_pipeline.model.timeframe import Timeframe
 
-MOST_SYMBOLS = 500
-MOST_LABELS = 100
-LONGEST_LABEL_NAME, LONGEST_LABEL = 100, 10_000
-MOST_CASH = 1e15
-"""Of any amount of money: beyond it, cents are lost in a float's rounding."""
-MOST_FEE_BPS = 1_000_000
-"""A hundred times what is traded."""
+MOST_WARMUP_BARS = 10_000_000
 SERVICE_FIELDS = ("timeout_s", "max_retries", "priority", "pinned", "labels")
 """Fields of a request that the engine leaves to the service: without one they change nothing."""
-
-Fill = Literal["next_open", "close"]
-Direction = Literal["long", "short", "both"]
-LevelFrac = Annotated[float, Field(gt=0)]
-Moment = date | datetime
 
 # Sides whose price falls to reach a level: all the way to zero where the level is a whole price away.
 _LEVELS_BELOW: Mapping[str, str] = {
@@ -52,89 +53,8 @@ _LEVELS_BELOW: Mapping[str, str] = {
 }
 
 
-def _few_symbols(symbols: object) -> object:
-    """Refuses a list that is too long before anything in it is looked at."""
-    if isinstance(symbols, list | tuple) and len(symbols) > MOST_SYMBOLS:
-        raise ValueError(
-            f"at most {MOST_SYMBOLS} items, not {len(symbols):,}; send the others in further requests"
-        )
-    return symbols
-
-
-def _storable(value: Any) -> Any:
-    if problem := plain_data_problem(value):
-        raise ValueError(problem)
-    return value
-
-
-def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
-    if len(labels) > MOST_LABELS:
-        raise ValueError(f"give at most {MOST_LABELS} labels, not {len(labels):,}")
-    for name, value in labels.items():
-        if not 1 <= len(name) <= LONGEST_LABEL_NAME or not name.isprintable() or not name.strip():
-            raise ValueError(
-                f"a label's name has 1 to {LONGEST_LABEL_NAME} printable characters, not {shortened(name)}"
-            )
-        if len(value) > LONGEST_LABEL:
-            raise ValueError(f"label {name!r} has more than {LONGEST_LABEL:,} characters; shorten it")
-    return labels
-
-
-def _checked_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    problems = [problem for symbol in symbols if (problem := symbol_problem(symbol))]
-    if problems:
-        raise ValueError("; ".join(problems))
-    twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} named more than once")
-    return symbols
-
-
-def _checked_symbol(symbol: str) -> str:
-    if problem := symbol_problem(symbol):
-        raise ValueError(problem)
-    return symbol
-
-
 def _is_none(value: object) -> bool:
     return value is None
-
-
-def _parsed_moment(value: object) -> object:
-    """Reads ISO text: `2024-05-01` is a date, anything longer a datetime."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return date.fromisoformat(value) if len(value) == len("2024-05-01") else datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            f"{value!r} is no ISO date or datetime; write 2024-05-01 or 2024-05-01T09:30"
-        ) from None
-
-
-def _plain_values(params: object) -> object:
-    """Turns NumPy scalars, as parameter sweeps produce them, into Python numbers."""
-    if not isinstance(params, Mapping):
-        return params
-    return {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
-
-
-def _known_calendar(name: str) -> str:
-    return AUTO if name.strip().lower() == AUTO else calendar_named(name)
-
-
-CalendarName = Annotated[str, AfterValidator(_known_calendar)]
-Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values), AfterValidator(_storable)]
-Symbols = Annotated[
-    tuple[str, ...],
-    Field(min_length=1, max_length=MOST_SYMBOLS),
-    AfterValidator(_checked_symbols),
-    BeforeValidator(_few_symbols),
-]
-Symbol = Annotated[str, AfterValidator(_checked_symbol)]
-Labels = Annotated[Mapping[str, str], AfterValidator(_storable), AfterValidator(_checked_labels)]
-Name = Annotated[str, AfterValidator(_storable)]
-OptionalMoment = Annotated[Moment | None, BeforeValidator(_parsed_moment)]
 
 
 class RequestModel(BaseModel):
@@ -143,7 +63,7 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, defaults written out, as JSON values; no `benchmark` where there is none."""
+        """All fields, defaults written out, as JSON values."""
         return self.model_dump(mode="json")
 
     def canonical_json(self) -> str:
@@ -169,6 +89,12 @@ class BacktestRequest(RequestModel):
     timeframe: Timeframe = Field("1d", description="length of a bar")
     start: OptionalMoment = Field(None, description="first bar, inclusive; none: from the first candle")
     end: OptionalMoment = Field(None, description="last bar, inclusive; a date includes that whole day")
+    warmup_bars: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_WARMUP_BARS,
+        description="bars before start that the strategy sees and nobody trades; none: what it needs",
+    )
     initial_cash: float = Field(
         10_000, gt=0, le=MOST_CASH, description="in quote currency, split equally over the symbols"
     )
@@ -223,6 +149,18 @@ class BacktestRequest(RequestModel):
                 super().__init__(**fields)
             except ValidationError as error:
                 raise RequestInvalid(problems_of(error, type(self).model_fields)) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, defaults written out, as JSON values; those left out that requests once did not have.
+
+        There is no `benchmark` where none is asked for, and no `warmup_bars` where they are left to the
+        strategy and there is no `start` for them to lie before: such requests mean what they meant without
+        these fields, and keep the digest that they had.
+        """
+        fields = super().to_dict()
+        if self.start is None and self.warmup_bars is None:
+            del fields["warmup_bars"]
+        return fields
 
     @property
     def symbols_read(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.plain_data import plain_data_problem
-from backtest_pipeline.model.request import MOST_SYMBOLS, BacktestRequest
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_values import MOST_SYMBOLS
 
 MAY_BE_BLANK = ("start", "end", "benchmark")
 """Fields that a form shows as empty texts, which mean none: Dagster leaves what is null out of a form."""

@@ -32,6 +32,18 @@ class CheckedSignals:
     short_exit: NDArray[np.bool_]
     confidence: NDArray[np.float64]
 
+    def since(self, bar: int) -> CheckedSignals:
+        """The signals from a bar on, sharing memory with these; from bar 0 on, these themselves."""
+        if bar == 0:
+            return self
+        return CheckedSignals(
+            self.entry[bar:],
+            self.exit[bar:],
+            self.short_entry[bar:],
+            self.short_exit[bar:],
+            self.confidence[bar:],
+        )
+
 
 def check_signals(strategy: str, signals: object, bars: int) -> CheckedSignals:
     """Completes a strategy's answer, or says what is wrong with it.
@@ -50,23 +62,24 @@ def check_signals(strategy: str, signals: object, bars: int) -> CheckedSignals:
     )
 
 
-def copy_plain_signals(signals: object, flags: Sequence[NDArray[np.bool_]]) -> bool:
+def copy_plain_signals(signals: object, flags: Sequence[NDArray[np.bool_]], warmup_bars: int = 0) -> bool:
     """Copies signals that need no closer look, which is most, in half the time of `check_signals`.
 
     Args:
         signals: a strategy's answer.
-        flags: four arrays of the candles' length, for entry, exit, short_entry and short_exit.
+        flags: four arrays of as many bars as are traded, for entry, exit, short_entry and short_exit.
+        warmup_bars: bars before those, of which the answer speaks as well.
 
     Returns:
         Whether they were copied; otherwise ask `check_signals`.
     """
     if type(signals) is not Signals or signals.confidence is not None:
         return False
-    shape = flags[0].shape
+    shape = (len(flags[0]) + warmup_bars,)
     given = (signals.entry, signals.exit, signals.short_entry, signals.short_exit)
     for own, target in zip(given, flags):  # noqa: B905  four of each
         if type(own) is np.ndarray and own.dtype is _BOOL and own.shape == shape:
-            target[...] = own
+            target[...] = own[warmup_bars:]
         elif own is None:
             target[...] = False
         else:

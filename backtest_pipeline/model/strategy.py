@@ -84,6 +84,10 @@ class Strategy(ABC):
             Arrays of shape (n,).
         """
 
+    def warmup_bars(self, params: Any) -> int:  # noqa: ARG002  subclasses read it
+        """Bars before a bar that its signals depend on: as many are loaded before a request's `start`."""
+        return 0
+
     def holding_period_bars(self, params: Any) -> int | None:  # noqa: ARG002  subclasses read it
         """Bars after which a position is closed, or `None` to hold until a signal says so."""
         return None

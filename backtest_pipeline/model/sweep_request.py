@@ -95,6 +95,16 @@ class SweepRequest(RequestModel):
             if problems:
                 raise RequestInvalid(problems, heading="this sweep cannot be run")
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, defaults written out, as JSON values; `backtest` as `BacktestRequest.to_dict` has it.
+
+        Where `start` varies, `warmup_bars` are always among them: see `stored_request`.
+        """
+        backtest = self.backtest.to_dict()
+        if "start" in self.space:
+            backtest["warmup_bars"] = self.backtest.warmup_bars
+        return {**super().to_dict(), "backtest": backtest}
+
     @field_serializer("space")
     def _plain_space(self, space: Mapping[str, Values]) -> dict[str, Any]:
         return {key: values_as_json(values) for key, values in space.items()}

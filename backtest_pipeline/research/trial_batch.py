@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from backtest_pipeline.research.trial_kernel import run_trials
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.research.trial_market import Market
     from backtest_pipeline.research.trial_rows import TrialRows
 
@@ -31,15 +29,14 @@ class TrialBatch:
     """Signals and the trials that have them, until `flush` runs them.
 
     Attributes:
-        candles: each symbol's candles.
+        market: the candles that they share.
 
     Args:
-        market: the candles that they share.
+        market: the same.
     """
 
     def __init__(self, market: Market) -> None:
-        self._market = market
-        self.candles: Sequence[Candles] = market.candles
+        self.market = market
         bars, longest = market.bars, market.longest_bars
         symbols = len(market.candles)
         self._room = max(1, min(MOST_SIGNALS, MOST_FLAGS // (4 * bars)))
@@ -66,16 +63,22 @@ class TrialBatch:
         """Whether the batch has to be flushed before there is room for further signals."""
         return len(self._trials) == self._room
 
-    def put_signals(self, symbol: int, strategy: str, answer: object) -> None:
+    def put_signals(self, symbol: int, strategy: str, answer: object, warmup_bars: int) -> None:
         """Takes a strategy's answer on one symbol for the trials that are added next.
+
+        Args:
+            symbol: its place among the market's.
+            strategy: the strategy's name.
+            answer: on the bars of the warm-up and of the market.
+            warmup_bars: how many the former are.
 
         Raises:
             StrategyFaulty: as `check_signals`.
         """
         flags = self._views[len(self._trials) * self._symbols + symbol]
-        if copy_plain_signals(answer, flags):
+        if copy_plain_signals(answer, flags, warmup_bars):
             return
-        signals = check_signals(strategy, answer, len(flags[0]))
+        signals = check_signals(strategy, answer, len(flags[0]) + warmup_bars).since(warmup_bars)
         given = (signals.entry, signals.exit, signals.short_entry, signals.short_exit)
         for own, target in zip(given, flags, strict=True):
             target[...] = own
@@ -106,10 +109,10 @@ class TrialBatch:
         own_settings = settings[trials]
         held = np.maximum(self._hold_bars[signals], 0)
         own_settings["max_hold"] = np.where(own_settings["max_hold"] > 0, own_settings["max_hold"], held)
-        symbols = [own.symbol for own in self._market.candles]
+        symbols = [own.symbol for own in self.market.candles]
         found = rows.room(len(trials), len(symbols))
         run_trials(
-            self._market.arrays,
+            self.market.arrays,
             self._flags,
             self._hold_bars,
             signals,

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtest_pipeline.engine.calendar import account_calendar, calendar_of
-from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles, read_only
+from backtest_pipeline.engine.inputs import (
+    SeenCandles,
+    benchmark_candles,
+    chosen_candles,
+    read_only,
+    with_warm_up,
+)
 from backtest_pipeline.engine.joint_grid import JointGrid, elapsed_us
 from backtest_pipeline.engine.metrics.curve_kernels import EXPONENTS
 from backtest_pipeline.engine.records import joined
@@ -36,16 +42,27 @@ class Market:
     """What trials of the same candles have in common.
 
     Attributes:
-        candles: each symbol's, in the request's order, read-only.
+        candles: each symbol's that are traded, in the request's order, read-only.
+        given: each symbol's with all that lie before, read-only.
         bars: of all symbols together.
         longest_bars: of the longest account, a symbol's or the joint one.
         arrays: what the kernel of trials takes.
     """
 
     candles: Sequence[Candles]
+    given: Sequence[Candles]
     bars: int
     longest_bars: int
     arrays: tuple[NDArray[Any], ...]
+    _warm: dict[int, Sequence[SeenCandles]] = field(default_factory=dict)
+
+    def seen(self, warmup_bars: int) -> Sequence[SeenCandles]:
+        """What a strategy sees of each symbol: the same arrays as long as the same warm-up is asked for."""
+        if warmup_bars not in self._warm:
+            self._warm.clear()
+            pairs = zip(self.given, self.candles, strict=True)
+            self._warm[warmup_bars] = [with_warm_up(given, own, warmup_bars) for given, own in pairs]
+        return self._warm[warmup_bars]
 
 
 def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone: str) -> Market:
@@ -56,6 +73,7 @@ def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone
         CandlesMissing: a symbol or the benchmark has no candle in the request's span.
     """
     chosen = [read_only(own) for own in chosen_candles(candles, request, timezone)]
+    given = [read_only(candles[own.symbol]) for own in chosen]
     benchmark = benchmark_candles(candles, request, timezone)
     calendars = {own.symbol: calendar_of(own, request.calendar) for own in chosen}
     grid = JointGrid.of(chosen)
@@ -74,7 +92,7 @@ def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone
         EXPONENTS,
         *_benchmark_arrays(benchmark, chosen, grid),
     )
-    return Market(chosen, sum(bars), max(*bars, len(grid.slots)), arrays)
+    return Market(chosen, given, sum(bars), max(*bars, len(grid.slots)), arrays)
 
 
 def _benchmark_arrays(

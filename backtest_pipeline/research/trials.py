@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from backtest_pipeline.engine.indicators.sharing import IndicatorMemo, sharing
-from backtest_pipeline.engine.inputs import answer_of, holding_period_of
+from backtest_pipeline.engine.inputs import answer_of, holding_period_of, warmup_bars_of
 from backtest_pipeline.engine.records import SETTINGS
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, RequestInvalid
@@ -25,6 +25,7 @@ from backtest_pipeline.research.trial_settings import TrialSetting, TrialSetting
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.strategy import Strategy, StrategyParams
     from backtest_pipeline.model.sweep_request import SweepRequest
@@ -34,12 +35,22 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     _Group = tuple[Rows, BacktestRequest, Mapping[str, Any]]
 
-SIGNAL_FIELDS = ("strategy", "seed", *MARKET_FIELDS)
+SIGNAL_FIELDS = ("strategy", "seed", "warmup_bars", *MARKET_FIELDS)
 """Fields on which signals hang, beside the strategy's parameters."""
 
 
 BUILT_IN = "backtest_pipeline.strategies.builtin."
 """Where strategies stand that write to no indicator, and so need no copies of shared ones."""
+
+
+class _Asked(NamedTuple):
+    """Trials that have the same signals, and what to ask for these."""
+
+    trials: Rows
+    request: BacktestRequest
+    strategy: Strategy
+    params: StrategyParams
+    warmup_bars: int
 
 
 class TrialRunner:
@@ -118,28 +129,39 @@ class TrialRunner:
     ) -> None:
         """Runs trials of the same candles, as many at once as a batch has room for."""
         batch: TrialBatch | None = None
-        for trials, request, params in groups:
-            strategy = self._strategies[request.strategy]
+        shared: Sequence[SeenCandles] = ()
+        for one in self._by_warm_up(groups, rows):
             try:
-                checked = checked_params(strategy, params)
-            except ParamsInvalid as error:
-                rows.refuse(trials, str(error))
-                continue
-            try:
-                batch = batch or self._batch(request)
-                self._memo.copies = self._copies[request.strategy]
-                batch.add(trials, _put_signals(batch, strategy, checked, request.seed))
+                batch = batch or TrialBatch(self._settings.market(one.request))
+                seen = batch.market.seen(one.warmup_bars)
+                if seen is not shared:
+                    shared = seen
+                    self._memo.begin(getattr(own.candles, name) for own in seen for name in CANDLE_COLUMNS)
+                self._memo.copies = self._copies[one.request.strategy]
+                batch.add(one.trials, _put_signals(batch, seen, one))
             except BacktestError as error:
-                rows.fail(trials, str(error))
+                rows.fail(one.trials, str(error))
             if batch is not None and batch.is_full:
                 batch.flush(records, cash, rows)
         if batch is not None:
             batch.flush(records, cash, rows)
 
-    def _batch(self, request: BacktestRequest) -> TrialBatch:
-        batch = TrialBatch(self._settings.market(request))
-        self._memo.begin(getattr(own, name) for own in batch.candles for name in CANDLE_COLUMNS)
-        return batch
+    def _by_warm_up(self, groups: Iterable[_Group], rows: TrialRows) -> list[_Asked]:
+        """What strategies are to be asked, equally long warm-ups together, as these share indicators."""
+        asked = []
+        for trials, request, params in groups:
+            strategy = self._strategies[request.strategy]
+            try:
+                checked = checked_params(strategy, params)
+                warmup_bars = warmup_bars_of(request, strategy, checked)
+            except ParamsInvalid as error:
+                rows.refuse(trials, str(error))
+            except BacktestError as error:
+                rows.fail(trials, str(error))
+            else:
+                asked.append(_Asked(trials, request, strategy, checked, warmup_bars))
+        asked.sort(key=lambda one: one.warmup_bars)
+        return asked
 
     def _groups_by_market(
         self,
@@ -177,11 +199,13 @@ class TrialRunner:
             yield groups(part.tolist())
 
 
-def _put_signals(batch: TrialBatch, strategy: Strategy, params: StrategyParams, seed: int) -> int | None:
+def _put_signals(batch: TrialBatch, seen: Sequence[SeenCandles], asked: _Asked) -> int | None:
     """Asks the strategy for the signals of every symbol, and for its holding period, which is returned."""
     hold_bars = None
-    for symbol, candles in enumerate(batch.candles):
-        batch.put_signals(symbol, strategy.name, answer_of(strategy, params, candles, seed))
+    strategy, params = asked.strategy, asked.params
+    for symbol, own in enumerate(seen):
+        answer = answer_of(strategy, params, own.candles, asked.request.seed)
+        batch.put_signals(symbol, strategy.name, answer, own.warmup_bars)
         if symbol == 0:
             hold_bars = holding_period_of(strategy, params)
     return hold_bars

@@ -15,9 +15,9 @@ from pydantic_core import from_json
 
 from backtest_pipeline.model.errors import AttemptSuperseded, ResultDamaged, ResultMissing, ResultVanished
 from backtest_pipeline.model.manifest import Manifest, ResultFile, of_another_system
-from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.robustness import Robustness
+from backtest_pipeline.model.task_request import stored_backtest
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.result_log import note
@@ -262,7 +262,7 @@ class TaskStore:
             equity=tables.read_table(folder / files["equity"].path),
             metrics=manifest.metrics,
             by_symbol=manifest.by_symbol,
-            request=BacktestRequest.model_validate(manifest.request),
+            request=stored_backtest(manifest.request),
             diagnostics=manifest.diagnostics,
             checks=manifest.checks,
             calendars=manifest.calendars,

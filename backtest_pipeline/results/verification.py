@@ -20,6 +20,7 @@ from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.model.request import BacktestRequest, digest_of, problems_of
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import backtest_of, kind_of
+from backtest_pipeline.model.task_request import TaskRequest, stored_request
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.reconciliation import account_problems
 from backtest_pipeline.results.sweep_verification import missing_tables, sweep_problems
@@ -90,7 +91,7 @@ def verify_folder(folder: Path, task_id: str) -> Verified:
     problems += [f"{MANIFEST}: {refusal}"] if refusal else []
     if isinstance(request, SweepRequest):
         problems += [] if problems else sweep_problems(folder, manifest, request)
-    elif request is not None and tables.keys() >= TABLES.keys():
+    elif isinstance(request, BacktestRequest) and tables.keys() >= TABLES.keys():
         problems += account_problems(
             manifest,
             request,
@@ -150,13 +151,12 @@ def _contradictions(manifest: Manifest, task_id: str) -> list[str]:
     return problems
 
 
-def _request(manifest: Manifest) -> tuple[BacktestRequest | SweepRequest | None, str]:
+def _request(manifest: Manifest) -> tuple[TaskRequest | None, str]:
     """A completed task's request, or what is wrong with it; that of another task may have been refused."""
     if manifest.status != "completed":
         return None, ""
     try:
-        kind = SweepRequest if manifest.kind == "sweep" else BacktestRequest
-        return kind(**manifest.request), ""
+        return stored_request(manifest.request), ""
     except (RequestInvalid, TypeError) as error:
         return None, str(error)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.sweep_result import SweepResult
+from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.model.trial_states import TRIAL_STATES
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.completed_sweeps import best_backtest, completed_sweep, require_whole_sweep
@@ -44,7 +44,7 @@ def read_sweep(store: TaskStore, task_id: str) -> SweepResult:
         else None,
         blocks=frame_of(pq.read_table(listed["blocks"])),
         best=_best(store, manifest, listed) if f"{BEST}/equity" in listed else None,
-        request=SweepRequest(**manifest.request),
+        request=stored_sweep(manifest.request),
         best_equity=_frame(listed["best_equity"]) if "best_equity" in listed else None,
         manifest=manifest,
     )
@@ -72,7 +72,7 @@ def request_of_trial(store: TaskStore, task_id: str, trial: int) -> BacktestRequ
     if not len(row):
         last = sum((manifest.summary.trials or {}).get(state, 0) for state in TRIAL_STATES) - 1
         raise RequestInvalid([("trial", f"there is no trial {trial:,} in {task_id}; its last is {last:,}")])
-    return request_of_row(SweepRequest(**manifest.request), row)
+    return request_of_row(stored_sweep(manifest.request), row)
 
 
 def _best(store: TaskStore, manifest: Manifest, listed: dict[str, Path]) -> BacktestResult:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import strategies_of
+from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED
 from backtest_pipeline.reports.sweep_axes import SweepAxis
 from backtest_pipeline.reports.sweep_neighbourhood import Neighbourhood, NeighbourSearch
@@ -68,7 +69,7 @@ def robustness_of(store: TaskStore, manifest: Manifest) -> Robustness | None:
     if manifest.kind != "sweep" or not {file.name for file in manifest.result_files} >= _NEEDED:
         return None
     _, folder = require_whole_sweep(store, manifest.task_id, _NEEDED)
-    request, best = SweepRequest(**manifest.request), stored_best(folder, manifest)
+    request, best = stored_sweep(manifest.request), stored_best(folder, manifest)
     counts = manifest.summary.trials or {}
     return assessed_sweep(
         best,
@@ -84,7 +85,7 @@ def stored_best(folder: Path, manifest: Manifest) -> BacktestResult:
     """The best trial of a sweep in which one ranks, as a backtest of its own."""
     row = trial_row(folder, manifest.summary.best_trial or 0)
     files = {name: folder / BEST / f"{name}.parquet" for name in TABLES}
-    return best_backtest(manifest, request_of_row(SweepRequest(**manifest.request), row), files)
+    return best_backtest(manifest, request_of_row(stored_sweep(manifest.request), row), files)
 
 
 def _known(store: TaskStore, manifest: Manifest, result: BacktestResult) -> EarlierTrials:

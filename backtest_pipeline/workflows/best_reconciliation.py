@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.reconciliation import account_problems
 from backtest_pipeline.results.sweep_tables import trial_row
@@ -31,7 +31,7 @@ def best_account_problems(folder: Path, manifest: Manifest) -> list[str]:
         folder: of a completed sweep.
         manifest: the sweep's.
     """
-    best, sweep = manifest.summary.best_trial, SweepRequest(**manifest.request)
+    best, sweep = manifest.summary.best_trial, stored_sweep(manifest.request)
     if best is None or {"start", "end"} & sweep.space.keys():
         return []
     try:

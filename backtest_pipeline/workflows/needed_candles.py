@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from backtest_pipeline.engine.inputs import warmup_bars_of
+from backtest_pipeline.model.manifest import CandleFingerprint
 from backtest_pipeline.model.span import span_of
 from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
+from backtest_pipeline.strategies.registry import resolve
+from backtest_pipeline.workflows.sweep_warm_up import most_warmup_bars
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from backtest_pipeline.model.request import BacktestRequest, Moment
+    from backtest_pipeline.candles.store import CandleStore
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.request_values import Moment
+    from backtest_pipeline.model.task_request import TaskRequest
     from backtest_pipeline.model.timeframe import Timeframe
 
 
@@ -25,25 +36,59 @@ class NeededCandles:
         symbols: whose, each once.
         start: the earliest that is asked for; None: from the first that there is.
         end: the latest; None: to the last that there is.
+        warmup_bars: how many before `start` strategies may see; None: all that there are.
     """
 
     timeframe: Timeframe
     symbols: Sequence[str]
     start: Moment | None
     end: Moment | None
+    warmup_bars: int | None = 0
+
+    def load(self, store: CandleStore, symbols: Sequence[str] | None = None) -> dict[str, Candles]:
+        """Load them, or those of some symbols.
+
+        Raises:
+            BacktestError: as `CandleStore.load`.
+        """
+        chosen = self.symbols if symbols is None else symbols
+        return store.load(chosen, self.timeframe, self.start, self.end, self.warmup_bars)
+
+    def fingerprint(self, loaded: Candles, zone: ZoneInfo) -> CandleFingerprint:
+        """The fingerprint of one symbol's, as they have been loaded."""
+        first_us = span_of(self.start, None, zone).first_us
+        return CandleFingerprint.of(loaded, int(np.searchsorted(loaded.timestamp.view(np.int64), first_us)))
 
 
-def needed_candles(request: BacktestRequest | SweepRequest, zone: ZoneInfo) -> list[NeededCandles]:
+def needed_candles(request: TaskRequest, zone: ZoneInfo) -> list[NeededCandles]:
     """What a request needs, one entry for each timeframe.
 
     Args:
-        request: a backtest or a sweep.
+        request: of any kind; of a walk-forward, the sweep's, from whose candles its folds are cut.
         zone: of moments without a zone.
+
+    Raises:
+        StrategyUnknown, ParamsInvalid, StrategyFaulty: the strategy is to say how many bars warm it up, and
+            cannot.
     """
+    if isinstance(request, WalkForwardRequest):
+        return needed_candles(request.sweep, zone)
     if not isinstance(request, SweepRequest):
-        return [NeededCandles(request.timeframe, request.symbols_read, request.start, request.end)]
+        return [_needed_by(request)]
     start, end = _earliest(_choices(request, "start"), zone), _latest(_choices(request, "end"), zone)
-    return [NeededCandles(one, request.symbols_read, start, end) for one in _choices(request, "timeframe")]
+    warmup_bars = 0 if start is None else most_warmup_bars(request)
+    return [
+        NeededCandles(one, request.symbols_read, start, end, warmup_bars)
+        for one in _choices(request, "timeframe")
+    ]
+
+
+def _needed_by(request: BacktestRequest) -> NeededCandles:
+    warmup_bars = 0
+    if request.start is not None:
+        resolved = resolve(request)
+        warmup_bars = warmup_bars_of(resolved.request, resolved.strategy, resolved.params)
+    return NeededCandles(request.timeframe, request.symbols_read, request.start, request.end, warmup_bars)
 
 
 def _choices(request: SweepRequest, field: str) -> Sequence[Any]:

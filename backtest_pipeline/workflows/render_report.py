@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import CandlesError
+from backtest_pipeline.model.manifest import CandleFingerprint
 from backtest_pipeline.results.completed_sweeps import require_whole_sweep
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.workflows.strategy_lines import drawings_of
@@ -51,9 +53,9 @@ def rendered_report(
     from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  keeps `backtest --help` quick
 
     result = replace(TaskStore(data_root).result(task_id), manifest=assessed)
-    candles, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
-    drawings = drawings_of(result, candles, only_built_in=only_built_in)
-    return report_html(result, candles, drawings).encode(), left_out
+    seen, left_out = _candles_seen(CandleStore(data_root, candle_timezone), result)
+    drawings = drawings_of(result, seen, only_built_in=only_built_in)
+    return report_html(result, _traded(seen), drawings).encode(), left_out
 
 
 def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes:
@@ -65,17 +67,17 @@ def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes
     from backtest_pipeline.reports.charts.equity_chart import account_png  # noqa: PLC0415  as above
 
     result = TaskStore(data_root).result(task_id)
-    candles, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
-    return account_png(result, candles)
+    seen, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
+    return account_png(result, _traded(seen))
 
 
 def benchmark_of(data_root: Path, candle_timezone: str, result: BacktestResult) -> NDArray[np.float64] | None:
     """Value of a result's benchmark at each moment of its equity; `None` where its candles are gone."""
     from backtest_pipeline.reports.benchmark_curve import benchmark_curve  # noqa: PLC0415  as above
 
-    candles, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
+    seen, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
     moments = result.equity["timestamp"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    return benchmark_curve(result.request, candles, moments)
+    return benchmark_curve(result.request, _traded(seen), moments)
 
 
 def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
@@ -117,21 +119,27 @@ def rendered_heatmap(data_root: Path, task_id: str) -> bytes:
     return render_sweep_report.sweep_picture(folder, manifest)
 
 
-def _candles_seen(store: CandleStore, result: BacktestResult) -> tuple[dict[str, Candles], list[str]]:
+def _traded(seen: Mapping[str, SeenCandles]) -> dict[str, Candles]:
+    return {symbol: own.traded for symbol, own in seen.items()}
+
+
+def _candles_seen(store: CandleStore, result: BacktestResult) -> tuple[dict[str, SeenCandles], list[str]]:
     """The candles that the task saw, as far as the store still has them, and why it lacks the others."""
     request = result.request
-    seen = {one.symbol: one.sha256 for one in result.manifest.candles} if result.manifest else {}
-    candles, left_out = {}, []
+    recorded = {one.symbol: one for one in result.manifest.candles} if result.manifest else {}
+    seen, left_out = {}, []
     for symbol in request.symbols_read:
+        then = recorded.get(symbol)
+        warmup_bars = then.warmup_rows if then else 0
         try:
-            own = store.load([symbol], request.timeframe, request.start, request.end)[symbol]
+            own = store.load([symbol], request.timeframe, request.start, request.end, warmup_bars)[symbol]
         except CandlesError as error:
             left_out.append(f"{symbol} is left out of the charts: {error}")
             continue
-        if own.fingerprint() == seen.get(symbol):
-            candles[symbol] = own
+        if then and CandleFingerprint.of(own, warmup_bars).has_bytes_of(then):
+            seen[symbol] = SeenCandles(own, warmup_bars)
         else:
             left_out.append(
                 f"{symbol} is left out of the charts: its candles have changed since the task ran"
             )
-    return candles, left_out
+    return seen, left_out

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.launchpad import FIRST_FIELDS, launchpad_path, launchpad_yaml
 from backtest_pipeline.model.run_config import to_run_config
-from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.reports.charts.sweep_equity import MOST_CURVES, Curve
 from backtest_pipeline.reports.sweep_axes import SweepAxis
 from backtest_pipeline.reports.sweep_comparison import ComparedSweep, sweep_comparison_html
@@ -47,14 +47,14 @@ def sweep_picture(folder: Path, manifest: Manifest) -> bytes:
     """Draws the picture of a completed sweep; arguments as for `sweep_report`."""
     from backtest_pipeline.reports.charts.sweep_heatmap import sweep_png  # noqa: PLC0415  Matplotlib, where it is used
 
-    request = SweepRequest(**manifest.request)
+    request = stored_sweep(manifest.request)
     summary = summarised(StoredTrials(folder, request), request)
     return sweep_png(summary, request.backtest.strategy, request.objective)
 
 
 def sweep_findings(folder: Path, manifest: Manifest) -> SweepFindings:
     """What the report of a completed sweep is made of; see `sweep_report`."""
-    request = SweepRequest(**manifest.request)
+    request = stored_sweep(manifest.request)
 
     def path_of(values: Mapping[str, Any]) -> str:
         config = to_run_config(trial_request(request, values))
@@ -84,7 +84,7 @@ def sweep_comparison(store: TaskStore, task_ids: Sequence[str]) -> str:
 def compared_sweep(store: TaskStore, task_id: str) -> ComparedSweep:
     """What a comparison says of a completed sweep; raises as `require_whole_sweep`."""
     manifest, folder = require_whole_sweep(store, task_id, NEEDED)
-    request = SweepRequest(**manifest.request)
+    request = stored_sweep(manifest.request)
     axes = [SweepAxis.of(key, values) for key, values in request.space.items()]
     survey = surveyed(StoredTrials(folder, request), axes)
     curves = list(_curves(folder / BEST_EQUITY, most=1).values())

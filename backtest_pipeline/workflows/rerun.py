@@ -110,14 +110,14 @@ def _candles_of_then(
     for seen in manifest.candles:
         try:
             loaded: Mapping[str, Candles] = store.load(
-                [seen.symbol], request.timeframe, request.start, request.end
+                [seen.symbol], request.timeframe, request.start, request.end, seen.warmup_rows
             )
         except CandlesError as error:
             changed.append(f"{seen.symbol}: {error}")
             continue
         now = loaded[seen.symbol]
         then = candles_within(now, seen)
-        if then.fingerprint() == seen.sha256:
+        if is_of(then, seen):
             candles[seen.symbol], other = with_calendar_of_then(then, manifest)
             remarks += other
             if len(now) > len(then):
@@ -125,7 +125,7 @@ def _candles_of_then(
                     f"{seen.symbol}: {len(now) - len(then):,} rows have been added around those of then"
                 )
         else:
-            changed.append(candle_change(seen, now, then))
+            changed.append(candle_change(seen, now, then, seen.warmup_rows))
     return candles, remarks, changed
 
 
@@ -145,19 +145,38 @@ def with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candles
 
 
 def candles_within(candles: Candles, seen: CandleFingerprint) -> Candles:
-    """The rows from the first to the last moment of then; a manifest knows moments to the millisecond."""
+    """The rows from the first to the last moment of then, and as many before as warmed strategies up.
+
+    A manifest knows moments to the millisecond.
+    """
     first = np.datetime64(seen.first.replace(tzinfo=None), "us")
     after = np.datetime64((seen.last + timedelta(milliseconds=1)).replace(tzinfo=None), "us")
     start, stop = np.searchsorted(candles.timestamp, [first, after], side="left")
-    return candles.slice(int(start), int(stop))
+    return candles.slice(max(int(start) - seen.warmup_rows, 0), int(stop))
 
 
-def candle_change(seen: CandleFingerprint, now: Candles, within: Candles) -> str:
-    """What has become of a symbol's candles, for people."""
-    fresh = CandleFingerprint.of(now)
-    added = len(within) - seen.rows
+def is_of(candles: Candles, seen: CandleFingerprint) -> bool:
+    """Whether candles, those of the warm-up first, are those of then."""
+    if len(candles) <= seen.warmup_rows:
+        return False
+    return CandleFingerprint.of(candles, seen.warmup_rows).has_bytes_of(seen)
+
+
+def candle_change(seen: CandleFingerprint, now: Candles, within: Candles, warmup_rows: int = 0) -> str:
+    """What has become of a symbol's candles, for people.
+
+    Args:
+        seen: those of then.
+        now: those of now.
+        within: those of now that `candles_within` chooses.
+        warmup_rows: how many of `now` lie before what was traded.
+    """
+    fresh = CandleFingerprint.of(now, min(warmup_rows, len(now) - 1))
+    added = len(within) - seen.rows - seen.warmup_rows
     if added:
         inside = f"{abs(added):,} {'more' if added > 0 else 'fewer'} rows within that range"
+    elif within.slice(seen.warmup_rows, len(within)).fingerprint() == seen.sha256:
+        inside = f"the {seen.warmup_rows:,} rows before it, which warm the strategy up, are others"
     else:
         inside = "as many rows within that range, with other values or at other moments"
     return (

@@ -14,7 +14,7 @@ from backtest_pipeline.model.strategy import Signals
 from backtest_pipeline.strategies.registry import resolve
 
 if TYPE_CHECKING:
-    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.result import BacktestResult
 
 MOST_BARS = 2_000_000
@@ -22,7 +22,7 @@ BUILT_IN = "backtest_pipeline.strategies.builtin."
 
 
 def drawings_of(
-    result: BacktestResult, candles: Mapping[str, Candles], *, only_built_in: bool = False
+    result: BacktestResult, seen: Mapping[str, SeenCandles], *, only_built_in: bool = False
 ) -> dict[str, Drawing]:
     """Asks the result's strategy again what it draws for each symbol.
 
@@ -32,7 +32,7 @@ def drawings_of(
 
     Args:
         result: what is reported.
-        candles: those that the backtest saw, by symbol.
+        seen: the candles that the backtest saw, by symbol.
         only_built_in: ask none but the strategies of this package, where no other code should run.
     """
     try:
@@ -43,27 +43,32 @@ def drawings_of(
         return {}
     drawings, left = {}, MOST_BARS
     for symbol in result.request.symbols:
-        own = candles.get(symbol)
-        if own is None or len(own) > left:
+        own = seen.get(symbol)
+        if own is None or len(own.candles) > left:
             continue
-        left -= len(own)
+        bars = len(own.candles)
+        left -= bars
         try:
-            signals = answer_of(resolved.strategy, resolved.params, read_only(own), result.request.seed)
+            answer = answer_of(
+                resolved.strategy, resolved.params, read_only(own.candles), result.request.seed
+            )
         except BacktestError:
             return {}
-        if isinstance(signals, Signals) and (drawing := drawing_of(signals, len(own))):
-            if not _same_entries(result, own, signals):
+        if isinstance(answer, Signals) and (drawing := drawing_of(answer, bars).since(own.warmup_bars)):
+            if not _same_entries(result, own, answer):
                 return {}
             drawings[symbol] = drawing
     return drawings
 
 
-def _same_entries(result: BacktestResult, candles: Candles, signals: Signals) -> bool:
+def _same_entries(result: BacktestResult, seen: SeenCandles, signals: Signals) -> bool:
+    candles = seen.candles
     table = result.signals[result.signals["symbol"] == candles.symbol]
     for side, entry in (("long", signals.entry), ("short", signals.short_entry)):
         if result.request.direction not in {side, "both"}:
             continue
-        flags = np.zeros(len(candles), dtype=np.bool_) if entry is None else np.asarray(entry)
+        flags = np.zeros(len(candles), dtype=np.bool_) if entry is None else np.array(entry)
+        flags[: seen.warmup_bars] = False
         recorded = table.loc[table["side"] == side, "timestamp"].dt.tz_localize(None)
         if not np.array_equal(recorded.to_numpy(dtype="datetime64[us]"), candles.timestamp[flags]):
             return False

@@ -21,7 +21,7 @@ from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.workflows.run_backtest import run_backtest
-from backtest_pipeline.workflows.run_sweep import chunk_trials
+from backtest_pipeline.workflows.trial_pool import chunk_trials
 from backtest_pipeline.workflows.trial_tally import TrialTally, facts_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import CandlesError
-from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_tables import TRIALS_FILE, trial_row
@@ -22,6 +22,7 @@ from backtest_pipeline.workflows.rerun import (
     candle_change,
     candles_within,
     changed_code,
+    is_of,
     table_difference,
     with_calendar_of_then,
 )
@@ -55,7 +56,7 @@ def rerun_sample(folder: Path, manifest: Manifest, store: CandleStore, *, sample
     if changed:
         return Rerun("candles changed since", changed)
     given = CandlesByTimeframe(candles)
-    request = SweepRequest(**manifest.request)
+    request = stored_sweep(manifest.request)
     trials = _chosen(folder, manifest, sample)
     for trial in trials:
         row = trial_row(folder, trial)
@@ -116,7 +117,7 @@ def _candles_of_then(
             changed.append(f"{seen.symbol} {timeframe}: {error}")
             continue
         then = candles_within(now, seen)
-        if then.fingerprint() != seen.sha256:
+        if not is_of(then, seen):
             changed.append(candle_change(seen, now, then))
             continue
         own, other = with_calendar_of_then(then, manifest)

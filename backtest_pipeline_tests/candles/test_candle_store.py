@@ -433,3 +433,28 @@ def test_the_store_loads_neither_dagster_nor_numba() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("warmup_bars", [0, 1, 3, 40, 400, 900, None])
+@pytest.mark.parametrize("start", [date(2020, 1, 1), date(2021, 1, 1), date(2021, 3, 9)])
+def test_candles_before_start_are_the_newest_of_all_years_before_it(
+    store: CandleStore, candle_frame: MakeFrame, put: Put, start: date, warmup_bars: int | None
+) -> None:
+    for year in (2019, 2020, 2021):
+        put(candle_frame(f"{year}-01-01", 300), f"ACME/1D/{year}.parquet")
+    whole = store.load(["ACME"], "1d")["ACME"]
+    first = int(np.searchsorted(whole.timestamp, np.datetime64(start)))
+
+    loaded = store.load(["ACME"], "1d", start, date(2021, 4, 1), warmup_bars)["ACME"]
+
+    before = first if warmup_bars is None else min(warmup_bars, first)
+    stop = int(np.searchsorted(whole.timestamp, np.datetime64("2021-04-02")))
+    assert loaded.fingerprint() == whole.slice(first - before, stop).fingerprint()
+
+
+def test_candles_before_start_do_not_stand_for_those_that_are_asked_for(
+    store: CandleStore, candle_frame: MakeFrame, put: Put
+) -> None:
+    put(candle_frame("2020-01-01", 10))
+    with pytest.raises(CandlesMissing):
+        store.load(["ACME"], "1d", date(2020, 2, 1), date(2020, 3, 1), warmup_bars=5)

@@ -214,3 +214,47 @@ def test_a_second_run_goes_by_the_calendar_of_then(data_root: Path) -> None:
     assert _again() == {"verdict": "identical", "details": []}
     record.unlink()
     assert _again()["details"] == ["ACME: its recorded calendar was XKRX, is none; run by that of then"]
+
+
+STARTED = {"start": "2020-04-01", "params": {"fast": 3, "slow": 8}}
+FIRST = 91
+"""The place of the first bar of April."""
+
+
+def test_a_second_run_sees_the_warm_up_of_the_first(data_root: Path) -> None:
+    manifest = publish(data_root, wandering().slice(FIRST - 8, 200), request=STARTED)
+    [seen] = manifest.candles
+    assert (seen.rows, seen.warmup_rows) == (200 - FIRST, 8)
+    assert _run(TASK).exit_code == 0
+    assert _again()["verdict"] == "identical"
+
+
+def test_a_warm_up_that_was_shorter_then_is_as_short_again(data_root: Path) -> None:
+    store_candles(data_root, wandering().slice(FIRST - 5, 200))
+    publish(data_root, wandering().slice(FIRST - 5, 200), request=STARTED)
+    store_candles(data_root, wandering())  # which has more before
+    assert _again()["verdict"] == "identical"
+
+
+def test_candles_of_the_warm_up_that_have_changed_are_told(data_root: Path) -> None:
+    publish(data_root, wandering().slice(FIRST - 8, 200), request=STARTED)
+    store_candles(data_root, _closes_moved_at(FIRST - 9))  # before it
+    assert _again()["verdict"] == "identical"
+    store_candles(data_root, _closes_moved_at(FIRST - 8))
+    again = _again()
+    assert again["verdict"] == "candles changed since"
+    assert "the 8 rows before it, which warm the strategy up, are others" in again["details"][0]
+
+
+def test_a_task_from_before_there_was_a_warm_up_comes_out_the_same(data_root: Path) -> None:
+    publish(data_root, wandering().slice(FIRST, 200), request={**STARTED, "warmup_bars": 0})
+
+    def as_then(manifest: dict[str, Any]) -> None:
+        del manifest["request"]["warmup_bars"]
+        manifest["request_digest"] = digest_of(manifest["request"])
+        for seen in manifest["candles"]:
+            del seen["warmup_rows"], seen["warmup_sha256"]
+
+    rewrite(data_root, as_then)
+    assert _run(TASK).exit_code == 0
+    assert _again()["verdict"] == "identical"

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from backtest_pipeline.model import request, tag_rules
+from backtest_pipeline.model import request_values, tag_rules
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.web.access import guard, query_costs, yaml_configs
 from backtest_pipeline.web.access import rate_limits as rates
@@ -152,10 +152,10 @@ def test_the_figures_are_those_of_the_code() -> None:
         f"{yaml_configs.LONGEST_CHARACTERS:,} characters, without references",
         f"{tag_rules.MOST_TAGS}, names of {tag_rules.LONGEST_NAME} characters",
         f"values of {tag_rules.MOST_VALUE_BYTES:,} bytes",
-        f"{request.MOST_SYMBOLS} symbols, {request.MOST_LABELS} labels, money up to 1e15",
+        f"{request_values.MOST_SYMBOLS} symbols, {request_values.MOST_LABELS} labels, money up to 1e15",
     ):
         assert told in PAGE, told
-    assert request.MOST_CASH == 1e15
+    assert request_values.MOST_CASH == 1e15
 
 
 def test_every_setting_that_the_page_names_is_one() -> None:

@@ -71,8 +71,11 @@ def recorded_candles() -> dict[str, Candles]:
 
 
 def run_recorded(name: str) -> BacktestResult:
-    """The result of one of `REQUESTS`."""
-    return run_backtest(recorded_candles(), BacktestRequest(**REQUESTS[name]))
+    """The result of one of `REQUESTS`, all from before strategies saw candles before `start`."""
+    asked = {**REQUESTS[name]}
+    if "warmup_bars" in BacktestRequest.model_fields:
+        asked["warmup_bars"] = 0
+    return run_backtest(recorded_candles(), BacktestRequest(**asked))
 
 
 def digests_of(result: BacktestResult) -> dict[str, str]:

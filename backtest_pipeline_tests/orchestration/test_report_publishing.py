@@ -13,6 +13,7 @@ import pytest
 
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles, CandleStore, run_backtest
 from backtest_pipeline.candles.importer import import_table
+from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.local_service.environment import environment_of
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.orchestration.tasks import deferred
@@ -40,6 +41,10 @@ def _candles(data_root: Path) -> dict[str, Candles]:
     return CandleStore(data_root).load(["AAPL", "IBM"], "1d")
 
 
+def _seen(data_root: Path) -> dict[str, SeenCandles]:
+    return {symbol: SeenCandles(own) for symbol, own in _candles(data_root).items()}
+
+
 def _published(data_root: Path, result: BacktestResult, **changes: object) -> Manifest:
     store = TaskStore(data_root)
     with store.staging(TASK) as staged:
@@ -54,7 +59,7 @@ def test_a_completed_task_gets_its_chart_and_its_report_listed_with_their_checks
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
     assert [file.name for file in manifest.result_files] == ["signals", "trades", "equity"]
     for add in BOTH:
-        add(store, manifest, result, _candles(tmp_path), None)
+        add(store, manifest, result, _seen(tmp_path), None)
     listed = {file.name: file.path for file in store.manifest(TASK).result_files}
     assert listed["equity_chart"] == "equity.png"
     assert listed["report"] == "report.html"
@@ -65,7 +70,7 @@ def test_a_chart_that_is_drawn_when_somebody_opens_it_is_the_one_that_would_have
     tmp_path: Path, result: BacktestResult
 ) -> None:
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
-    add_chart(store, manifest, result, _candles(tmp_path), None)
+    add_chart(store, manifest, result, _seen(tmp_path), None)
     added = (store.layout.task(TASK) / "equity.png").read_bytes()
     assert rendered_chart(tmp_path, "UTC", TASK) == added
     store.layout.timeframe_folder("IBM", "1d").rename(tmp_path / "away")
@@ -81,10 +86,10 @@ def test_nothing_is_drawn_while_others_wait(
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
     with dg.instance_for_test() as instance:
         waiting = queued_run(instance)
-        add(store, manifest, result, _candles(tmp_path), instance.root_directory)
+        add(store, manifest, result, _seen(tmp_path), instance.root_directory)
         assert len(store.manifest(TASK).result_files) == 3
         instance.delete_run(waiting.run_id)
-        add(store, manifest, result, _candles(tmp_path), instance.root_directory)
+        add(store, manifest, result, _seen(tmp_path), instance.root_directory)
         assert len(store.manifest(TASK).result_files) == 4
 
 
@@ -94,7 +99,7 @@ def test_what_comes_after_a_later_attempt_is_not_added(
 ) -> None:
     store, first = TaskStore(tmp_path), _published(tmp_path, result)
     _published(tmp_path, result, run_ids=[TASK, OTHER_TASK], attempt=2)
-    add(store, first, result, _candles(tmp_path), None)
+    add(store, first, result, _seen(tmp_path), None)
     assert len(store.manifest(TASK).result_files) == 3
     assert {path.suffix for path in store.layout.task(TASK).iterdir()} == {".json", ".parquet"}
 

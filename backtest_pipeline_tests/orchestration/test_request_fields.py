@@ -30,7 +30,14 @@ from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import resolve, strategies
 from backtest_pipeline.workflows.rerun import first_difference, rerun
-from backtest_pipeline_tests.results.published import NOON, TASK, publish, store_candles, wandering
+from backtest_pipeline_tests.results.published import (
+    NOON,
+    TASK,
+    loaded_for,
+    publish,
+    store_candles,
+    wandering,
+)
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer
 
 pytestmark = pytest.mark.usefixtures("own_data_root")
@@ -47,6 +54,7 @@ FIELDS: dict[str, tuple[Any, Effect]] = {
     "timeframe": ("1w", "refused"),
     "start": ("2020-02-01", "result"),
     "end": ("2020-06-01T12:00:00", "result"),
+    "warmup_bars": (2, "result"),
     "initial_cash": (5_000.0, "result"),
     "fee_bps": (50.0, "result"),
     "fee_fixed": (3.0, "result"),
@@ -68,7 +76,12 @@ FIELDS: dict[str, tuple[Any, Effect]] = {
     "pinned": (True, "service"),
     "labels": ({"desk": "rates"}, "service"),
 }
-BASE: dict[str, Any] = {"strategy": "sma_cross", "params": {"fast": 3, "slow": 8}, "symbols": ["ACME"]}
+BASE: dict[str, Any] = {
+    "strategy": "sma_cross",
+    "params": {"fast": 3, "slow": 8},
+    "symbols": ["ACME"],
+    "start": "2020-01-20",  # with candles before it, or no warm-up would show
+}
 CANDLES = {symbol: wandering(symbol, seed=seed) for symbol, seed in (("ACME", 1), ("BETA", 2))}
 BY_FIELD = pytest.mark.parametrize("name", FIELDS)
 
@@ -124,7 +137,7 @@ def test_a_second_run_of_a_stored_result(name: str, data_root: Path) -> None:
     if FIELDS[name][1] == "refused":
         return  # no such result was ever stored
     request = _asked(name)
-    seen = CandleStore(data_root).load(request.symbols_read, request.timeframe, request.start, request.end)
+    seen = loaded_for(data_root, request)
     publish(data_root, *seen.values(), request=request.to_dict())
     stored = TaskStore(data_root).result(TASK)
     assert stored.manifest is not None
@@ -159,7 +172,7 @@ def test_the_form_of_the_launchpad(name: str) -> None:
 
     fields = to_run_config(_asked(name))
     base = to_run_config(BacktestRequest(**BASE))
-    kept = {"strategy", "symbols"}
+    kept = {"strategy", "symbols", "start"}
     filled_in = {key: value for key, value in fields.items() if value != base.get(key) or key in kept}
     looking.execute_in_process(run_config={"ops": {"look": {"config": filled_in}}})
     assert from_run_config(received[0]) == _asked(name)
@@ -181,11 +194,12 @@ def _options(request: BacktestRequest, name: str) -> list[str]:
     """The command line of the base with one field changed."""
     pairs = [f"{key}={json.dumps(value)}" for key, value in request.params.items()]
     options = ["--symbols", ",".join(request.symbols), *(part for pair in pairs for part in ("-p", pair))]
+    options += ["--start", BASE["start"]] if name != "start" else []
     if name == "pinned":
         options.append("--pinned")
     elif name == "labels":
         options += [part for key, value in request.labels.items() for part in ("--label", f"{key}={value}")]
-    elif name not in BASE:
+    elif name not in {"strategy", "params", "symbols"}:
         value = FIELDS[name][0]
         text = value if isinstance(value, str) else json.dumps(value)
         options += [f"--{name.replace('_', '-')}", text]

@@ -15,6 +15,7 @@ import pytest
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.market import SymbolRecord
+from backtest_pipeline.model.request import digest_of
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.orchestration.jobs import submissions
 from backtest_pipeline.orchestration.tasks import same_result
@@ -249,3 +250,29 @@ def test_the_code_server_answers_with_the_task_or_with_nothing(own_data_root: Pa
     assert submissions.answer(question) == {"task_id": TASK}
     assert submissions.answer({**question, "among": [OTHER]}) == {}
     assert "backtest_pipeline.sdk.reuse" not in sys.modules
+
+
+def test_candles_of_the_warm_up_are_part_of_what_makes_a_result_the_same(data_root: Path) -> None:
+    asked = {"start": "2020-04-01"}
+    publish(data_root, wandering().slice(91 - 8, 200), task_id=OTHER, request=asked)
+    assert _found(data_root, (OTHER,), **asked) == OTHER
+    assert _found(data_root, (OTHER,), **asked, warmup_bars=8) is None, "other words, though the same bars"
+    moved = wandering()
+    moved = replace(moved, close=np.where(np.arange(200) == 91 - 9, moved.low, moved.close))
+    store_candles(data_root, moved)
+    assert _found(data_root, (OTHER,), **asked) == OTHER, "the bar before the warm-up decides nothing"
+    moved = replace(moved, close=np.where(np.arange(200) == 91 - 8, moved.low, moved.close))
+    store_candles(data_root, moved)
+    assert _found(data_root, (OTHER,), **asked) is None
+
+
+def test_a_result_from_before_there_was_a_warm_up_is_not_that_of_a_request_with_one(data_root: Path) -> None:
+    asked = {"start": "2020-04-01"}
+    publish(data_root, wandering().slice(91, 200), task_id=OTHER, request={**asked, "warmup_bars": 0})
+
+    def as_then(manifest: dict[str, Any]) -> None:
+        del manifest["request"]["warmup_bars"]
+        manifest["request_digest"] = digest_of(manifest["request"])
+
+    rewrite(data_root, as_then, OTHER)
+    assert _found(data_root, (OTHER,), **asked) is None

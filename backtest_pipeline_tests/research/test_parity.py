@@ -158,3 +158,37 @@ def test_varied_timeframes_spans_calendars_and_seeds_are_those_of_the_backtest()
     for place, row in enumerate(result.trials.to_dict("records")):
         alone = run_backtest(candles[row["timeframe"]], _request_of(result, place))
         assert metrics_of(row) == alone.metrics
+
+
+@pytest.mark.parametrize("name", sorted(strategies()))
+@pytest.mark.parametrize("processes", [1, 2])
+def test_rows_with_a_warm_up_of_their_own_are_backtests(name: str, processes: int) -> None:
+    """Each trial sees as many bars before its start as its own parameters ask for, and no more."""
+    if processes > 1 and name != "sma_cross":
+        return
+    candles = {"A": walk("A", 500), "B": walk("B", 380, skip=0.1)}
+    request = SweepRequest(
+        backtest=BacktestRequest(strategy=name, symbols=["A", "B"], start="2015-06-01"),
+        space={**SPACES[name], "direction": ["long", "both"], "stop_loss_frac": [None, 0.03]},
+        search="random",
+        trials=200,
+        seed=7,
+    )
+    result = run_sweep(candles, request, processes=processes)
+    assert assert_rows_are_backtests(candles, result, seed=3, rows=40) >= 10
+
+
+def test_varied_warm_ups_and_starts_are_those_of_the_backtest() -> None:
+    candles = {"A": walk("A", 500)}
+    request = SweepRequest(
+        backtest=BacktestRequest(strategy="ema_cross", symbols=["A"], params={"fast": 5}),
+        space={
+            "params.slow": [10, 40],
+            "warmup_bars": [None, 0, 9, 100],
+            "start": [None, "2015-01-20", "2015-06-01"],
+        },
+    )
+    result = run_sweep(candles, request)
+    assert assert_rows_are_backtests(candles, result, seed=4, rows=24) == 24
+    late = result.trials[(result.trials.start == "2015-06-01") & (result.trials["params.slow"] == 40)]
+    assert late.total_return.nunique() > 1, "the warm-up matters"

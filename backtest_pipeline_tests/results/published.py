@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles, run_backtest
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
-from backtest_pipeline.model.manifest import CandleFingerprint, Environment, Manifest, Summary, Timestamps
+from backtest_pipeline.model.manifest import Environment, Manifest, Summary, Timestamps
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.strategies.registry import code_sha256_of
+from backtest_pipeline.workflows.needed_candles import needed_candles
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
 OTHER = "1f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
@@ -57,10 +60,17 @@ def store_candles(data_root: Path, *candles: Candles) -> None:
             path.write_bytes(parquet_bytes(columns))
 
 
+def loaded_for(data_root: Path, request: BacktestRequest) -> dict[str, Candles]:
+    """The candles of the store that a run of the request loads."""
+    [needed] = needed_candles(request, ZoneInfo("UTC"))
+    return needed.load(CandleStore(data_root))
+
+
 def manifest_of(
     result: BacktestResult, candles: Sequence[Candles], task_id: str = TASK, **changes: Any
 ) -> Manifest:
     request = result.request
+    [needed] = needed_candles(request, ZoneInfo("UTC"))
     fields: dict[str, Any] = {
         "task_id": task_id,
         "status": "completed",
@@ -69,7 +79,7 @@ def manifest_of(
         "request": request.to_dict(),
         "request_digest": request.digest(),
         "result_files": [],
-        "candles": [CandleFingerprint.of(own) for own in candles],
+        "candles": [needed.fingerprint(own, ZoneInfo("UTC")) for own in candles],
         "timestamps": Timestamps(submitted_at=NOON, started_at=NOON, finished_at=NOON, expires_at=None),
         "duration_ms": 12,
         "attempt": 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from backtest_pipeline import Candles, Signals, Strategy
 from backtest_pipeline.engine.indicators import sma
+from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.model.drawing import drawing_of
 from backtest_pipeline.strategies import registry
 from backtest_pipeline.workflows.strategy_lines import drawings_of
@@ -34,9 +36,23 @@ def own_strategy(monkeypatch: pytest.MonkeyPatch) -> type[Strategy]:
     return Rising
 
 
+def _seen(candles: Mapping[str, Candles]) -> dict[str, SeenCandles]:
+    return {symbol: SeenCandles(own) for symbol, own in candles.items()}
+
+
+def test_lines_begin_where_the_trading_does_and_are_those_of_a_warm_strategy() -> None:
+    candles = candles_of(walk(60), "AAPL")
+    start = str(candles.timestamp[20])
+    result = backtest({"AAPL": candles}, params={"fast": 3, "slow": 8}, start=start)
+    drawing = drawings_of(result, {"AAPL": SeenCandles(candles.slice(12, 60), 8)})["AAPL"]
+    np.testing.assert_array_equal(drawing.lines["slow"], sma(candles.close, 8)[20:])
+
+
 def test_a_built_in_strategy_s_lines_are_what_it_went_by() -> None:
     candles = {name: candles_of(walk(60, seed), name) for seed, name in enumerate(["AAPL", "IBM"])}
-    drawings = drawings_of(backtest(candles, params={"fast": 3, "slow": 8}), candles, only_built_in=True)
+    drawings = drawings_of(
+        backtest(candles, params={"fast": 3, "slow": 8}), _seen(candles), only_built_in=True
+    )
     assert list(drawings) == ["AAPL", "IBM"]
     for symbol, drawing in drawings.items():
         assert list(drawing.lines) == ["fast", "slow"]
@@ -46,24 +62,24 @@ def test_a_built_in_strategy_s_lines_are_what_it_went_by() -> None:
 def test_a_user_s_strategy_is_asked_only_where_its_code_may_run(own_strategy: type[Strategy]) -> None:
     candles = {"AAPL": candles_of(walk(60))}
     result = backtest(candles, strategy=own_strategy.name)
-    assert list(drawings_of(result, candles)["AAPL"].panes) == ["Rise"]
-    assert drawings_of(result, candles, only_built_in=True) == {}
+    assert list(drawings_of(result, _seen(candles))["AAPL"].panes) == ["Rise"]
+    assert drawings_of(result, _seen(candles), only_built_in=True) == {}
 
 
 def test_a_strategy_that_answers_otherwise_than_the_result_draws_nothing(own_strategy: Any) -> None:
     candles = {"AAPL": candles_of(walk(60))}
     result = backtest(candles, strategy=own_strategy.name)
     own_strategy.least = 0.5  # as if its code had changed since
-    assert drawings_of(result, candles) == {}
+    assert drawings_of(result, _seen(candles)) == {}
 
 
 def test_a_strategy_that_is_gone_or_raises_draws_nothing(own_strategy: Any) -> None:
     candles = {"AAPL": candles_of(walk(60))}
     result = backtest(candles, strategy=own_strategy.name)
     own_strategy.least = "no number"
-    assert drawings_of(result, candles) == {}
+    assert drawings_of(result, _seen(candles)) == {}
     del registry._by_hand[own_strategy.name]
-    assert drawings_of(result, candles) == {}
+    assert drawings_of(result, _seen(candles)) == {}
 
 
 def test_what_cannot_be_drawn_is_left_out_and_fails_nothing() -> None:

@@ -25,6 +25,7 @@ from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_with_unit, unit_of
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.sdk.sweep_results import best_trials
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def tell_of_sweep(manifest: Manifest) -> None:
 
 
 def _print_best(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
-    request = SweepRequest(**manifest.request)
+    request = stored_sweep(manifest.request)
     keys = list(request.space)
     metrics = [name for name in dict.fromkeys([request.objective, *_HEADLINES]) if name in METRICS]
     columns = ["rank", "trial", *(key.removeprefix("params.") for key in keys), *metrics]

@@ -15,6 +15,7 @@ from backtest_pipeline.engine.indicators.functions import (
     sma,
     volume_zone_level,
 )
+from backtest_pipeline.engine.indicators.memory import ema_memory, wilder_memory
 
 __all__ = [
     "atr",
@@ -26,8 +27,10 @@ __all__ = [
     "crossings",
     "donchian",
     "ema",
+    "ema_memory",
     "macd",
     "rsi",
     "sma",
     "volume_zone_level",
+    "wilder_memory",
 ]

@@ -131,7 +131,7 @@ def write_results(context: dg.OpExecutionContext) -> None:
         home = None if context.instance.is_ephemeral else context.instance.root_directory
         later(partial(add_robustness, run_context.task_store, manifest, home))
         for add in (add_chart, add_report):
-            later(partial(add, run_context.task_store, manifest, result, loaded.candles, home))
+            later(partial(add, run_context.task_store, manifest, result, loaded.seen, home))
 
 
 @dg.job(

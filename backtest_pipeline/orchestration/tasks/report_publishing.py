@@ -14,6 +14,7 @@ from backtest_pipeline.storage.layout import CHART, HEATMAP, REPORT
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
 if TYPE_CHECKING:
+    from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.result import BacktestResult
@@ -24,7 +25,7 @@ def add_chart(
     store: TaskStore,
     manifest: Manifest,
     result: BacktestResult,
-    candles: Mapping[str, Candles],
+    seen: Mapping[str, SeenCandles],
     home: str | None,
 ) -> None:
     """Adds the picture of the account to a published task; otherwise as `add_report`."""
@@ -32,7 +33,7 @@ def add_chart(
     def draw() -> bytes:
         from backtest_pipeline.reports.charts.equity_chart import account_png  # noqa: PLC0415  Matplotlib, after the run
 
-        return account_png(result, candles)
+        return account_png(result, _traded(seen))
 
     _add(store, manifest, CHART, draw, home, name="equity_chart")
 
@@ -41,7 +42,7 @@ def add_report(
     store: TaskStore,
     manifest: Manifest,
     result: BacktestResult,
-    candles: Mapping[str, Candles],
+    seen: Mapping[str, SeenCandles],
     home: str | None,
 ) -> None:
     """Adds the report to a published task, unless backtests wait for the processor that it takes.
@@ -52,18 +53,22 @@ def add_report(
         store: where the task is.
         manifest: of the attempt that has published.
         result: what it has published.
-        candles: what the attempt saw.
+        seen: what the attempt saw.
         home: folder of the Dagster instance whose queue is asked, `None` to ask nobody.
     """
 
     def draw() -> bytes:
         from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  Bokeh, after the run
 
-        drawings = drawings_of(result, candles)
+        drawings = drawings_of(result, seen)
         assessed = _with_statistics(store, manifest)
-        return report_html(replace(result, manifest=assessed), candles, drawings).encode()
+        return report_html(replace(result, manifest=assessed), _traded(seen), drawings).encode()
 
     _add(store, manifest, REPORT, draw, home, name="report")
+
+
+def _traded(seen: Mapping[str, SeenCandles]) -> dict[str, Candles]:
+    return {symbol: own.traded for symbol, own in seen.items()}
 
 
 def add_robustness(store: TaskStore, manifest: Manifest, home: str | None) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.exchanges import AUTO
@@ -32,12 +33,26 @@ ProgressCallback = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class LoadedCandles:
-    """A request's candles with what the record needs to know of them."""
+    """A request's candles with what the record needs to know of them.
+
+    Attributes:
+        candles: by symbol, those before the request's `start` included that its strategy may see.
+        fingerprints: of each symbol's.
+        gaps: by symbol, of those that are traded.
+        schedules: by symbol, where they are known.
+    """
 
     candles: dict[str, Candles]
     fingerprints: list[CandleFingerprint]
     gaps: dict[str, Gaps]
     schedules: dict[str, Schedule]
+
+    @property
+    def seen(self) -> dict[str, SeenCandles]:
+        """By symbol, with how many of the candles were not traded."""
+        return {
+            own.symbol: SeenCandles(self.candles[own.symbol], own.warmup_rows) for own in self.fingerprints
+        }
 
 
 class TaskContext(Protocol):
@@ -85,13 +100,15 @@ def load_candles(store: CandleStore, needed: NeededCandles, calendar: str) -> Lo
     Raises:
         BacktestError: they cannot be used.
     """
-    candles = store.load(needed.symbols, needed.timeframe, needed.start, needed.end)
+    candles = needed.load(store)
+    fingerprints = [needed.fingerprint(own, store.zone) for own in candles.values()]
+    traded = {own.symbol: SeenCandles(candles[own.symbol], own.warmup_rows).traded for own in fingerprints}
     asked = None if calendar == AUTO else calendar
     return LoadedCandles(
         candles=candles,
-        fingerprints=[CandleFingerprint.of(of_symbol) for of_symbol in candles.values()],
-        gaps={symbol: store.gaps(one, asked) for symbol, one in candles.items()},
-        schedules=schedules_of(store, candles, calendar),
+        fingerprints=fingerprints,
+        gaps={symbol: store.gaps(one, asked) for symbol, one in traded.items()},
+        schedules=schedules_of(store, traded, calendar),
     )
 
 

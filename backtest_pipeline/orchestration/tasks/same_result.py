@@ -11,16 +11,16 @@ from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
-from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.task_kind import strategies_of
-from backtest_pipeline.model.task_request import TaskRequest
+from backtest_pipeline.model.task_request import TaskRequest, backtest_in
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import file_problem
 from backtest_pipeline.strategies.code_version import package_version
 from backtest_pipeline.strategies.registry import code_sha256_of, code_sha256_on_disk_of
 from backtest_pipeline.workflows.needed_candles import needed_candles
 
-_Facts = tuple[int, str, str | None]
+_Facts = tuple[int, str, str | None, str | None]
 
 _LEAST_LEFT = timedelta(hours=12)
 
@@ -69,7 +69,7 @@ class SameResult:
         except BacktestError:
             return None
         expires_at = manifest.timestamps.expires_at
-        asked = request.backtest if isinstance(request, SweepRequest) else request
+        asked = backtest_in(request)
         answers = (
             manifest.status == "completed"
             and (expires_at is None or expires_at - self.now() > _LEAST_LEFT)
@@ -90,8 +90,8 @@ class SameResult:
             for symbol in needed.symbols:
                 if not left or self.gives_up():
                     return []
-                now = self.candles.load([symbol], needed.timeframe, needed.start, needed.end)[symbol]
-                wanted = _facts_now(request, now)
+                now = needed.load(self.candles, [symbol])[symbol]
+                wanted = _facts_now(request, now, needed.fingerprint(now, self.candles.zone))
                 left = [(one, facts) for one, facts in left if facts[needed.timeframe, symbol] == wanted]
         return [one for one, _ in left]
 
@@ -100,13 +100,13 @@ class SameResult:
         return not any(file_problem(folder, file) for file in manifest.result_files)
 
 
-def _facts_now(request: TaskRequest, candles: Candles) -> _Facts:
+def _facts_now(request: TaskRequest, candles: Candles, seen: CandleFingerprint) -> _Facts:
     """What makes candles the same, the calendar that is recorded for them included where it matters."""
-    matters = isinstance(request, SweepRequest) or (
+    matters = not isinstance(request, BacktestRequest) or (
         request.calendar == AUTO and candles.symbol in request.symbols
     )
-    seen = CandleFingerprint.of(candles)
-    return seen.rows, seen.sha256, candles.recorded_calendar if matters else None
+    calendar = candles.recorded_calendar if matters else None
+    return seen.rows, seen.sha256, seen.warmup_sha256, calendar
 
 
 def _facts_by_candles(manifest: Manifest) -> dict[tuple[str, str], _Facts]:
@@ -116,7 +116,8 @@ def _facts_by_candles(manifest: Manifest) -> dict[tuple[str, str], _Facts]:
         (seen.timeframe or manifest.timeframe, seen.symbol): (
             seen.rows,
             seen.sha256,
-            seen.calendar if manifest.kind == "sweep" else used.recorded(seen.symbol) if used else None,
+            seen.warmup_sha256,
+            seen.calendar if manifest.kind != "backtest" else used.recorded(seen.symbol) if used else None,
         )
         for seen in manifest.candles
     }

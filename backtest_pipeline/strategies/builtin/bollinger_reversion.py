@@ -24,6 +24,10 @@ class BollingerReversion(Strategy):
         window: int = Field(20, ge=2, le=10_000, description="window of mean and deviation, in bars")
         deviations: float = Field(2.0, gt=0, le=10, description="standard deviations from middle to band")
 
+    def warmup_bars(self, params: Params) -> int:
+        """The window of the bands, which ends at the bar before as well: a crossing compares both."""
+        return params.window
+
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         lower, middle, upper = bollinger(candles.close, params.window, params.deviations)

@@ -24,6 +24,10 @@ class DonchianBreakout(Strategy):
         entry_window: int = Field(20, ge=1, le=10_000, description="bars of the channel to break out of")
         exit_window: int = Field(10, ge=1, le=10_000, description="bars of the channel to fall back out of")
 
+    def warmup_bars(self, params: Params) -> int:
+        """The longer of the two channels, which end at the bar before."""
+        return max(params.entry_window, params.exit_window)
+
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         low, high = (before(end) for end in donchian(candles.high, candles.low, params.entry_window))

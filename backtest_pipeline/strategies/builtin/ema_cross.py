@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from backtest_pipeline.engine.indicators import crossings, ema
+from backtest_pipeline.engine.indicators import crossings, ema, ema_memory
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 
@@ -31,6 +31,10 @@ class EmaCross(Strategy):
             if self.fast >= self.slow:
                 raise ValueError(f"fast ({self.fast} bars) must be less than slow ({self.slow} bars)")
             return self
+
+    def warmup_bars(self, params: Params) -> int:
+        """Until the start of the slow average has faded, at the bar before as well."""
+        return ema_memory(params.slow) + 1
 
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""

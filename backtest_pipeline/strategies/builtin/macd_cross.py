@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from backtest_pipeline.engine.indicators import crossings, macd
+from backtest_pipeline.engine.indicators import crossings, ema_memory, macd
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 
@@ -33,6 +33,10 @@ class MacdCross(Strategy):
             if self.fast >= self.slow:
                 raise ValueError(f"fast ({self.fast} bars) must be less than slow ({self.slow} bars)")
             return self
+
+    def warmup_bars(self, params: Params) -> int:
+        """Until the starts of slow average and signal line have faded, at the bar before as well."""
+        return ema_memory(params.slow) + ema_memory(params.signal) + 1
 
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""

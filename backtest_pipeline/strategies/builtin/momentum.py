@@ -25,6 +25,10 @@ class Momentum(Strategy):
         window: int = Field(20, ge=1, le=10_000, description="bars over which the return is taken")
         threshold: float = Field(0.0, ge=0, le=10, description="least return to enter, as a fraction")
 
+    def warmup_bars(self, params: Params) -> int:
+        """The window of the return, of the bar before as well."""
+        return params.window + 1
+
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         rise = candles.close / before(candles.close, params.window) - 1

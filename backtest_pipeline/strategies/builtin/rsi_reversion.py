@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from backtest_pipeline.engine.indicators import crossed_above, crossed_below, rsi
+from backtest_pipeline.engine.indicators import crossed_above, crossed_below, rsi, wilder_memory
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 
@@ -36,6 +36,10 @@ class RsiReversion(Strategy):
                     f"({self.overbought:g}) must rise in this order"
                 )
             return self
+
+    def warmup_bars(self, params: Params) -> int:
+        """Until the start of the index has faded, at the bar before as well."""
+        return wilder_memory(params.window) + 1
 
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""

@@ -32,6 +32,10 @@ class SmaCross(Strategy):
                 raise ValueError(f"fast ({self.fast} bars) must be less than slow ({self.slow} bars)")
             return self
 
+    def warmup_bars(self, params: Params) -> int:
+        """The slow window, which ends at the bar before as well: a crossing compares both."""
+        return params.slow
+
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         fast, slow = sma(candles.close, params.fast), sma(candles.close, params.slow)

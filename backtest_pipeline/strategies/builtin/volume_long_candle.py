@@ -32,6 +32,10 @@ class VolumeLongCandle(Strategy):
         )
         hold_period_bars: int = Field(1, ge=1, le=100, description="bars from entry to exit")
 
+    def warmup_bars(self, params: Params) -> int:
+        """The window of the mean volume, less the bar itself."""
+        return params.vol_ma_window - 1
+
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         mean = sma(candles.volume, params.vol_ma_window)

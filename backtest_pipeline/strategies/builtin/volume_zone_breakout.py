@@ -35,6 +35,10 @@ class VolumeZoneBreakout(Strategy):
         include_wicks: bool = Field(True, description="a candle ranges from low to high, not over its body")
         first_break_only: bool = Field(False, description="signal only on the first bar above the level")
 
+    def warmup_bars(self, params: Params) -> int:
+        """The bars of the zone, and the bar before where only first breaks count."""
+        return params.volume_window + params.first_break_only
+
     def signals(self, candles: Candles, params: Params) -> Signals:
         """See the class."""
         bottom, top = candles.low, candles.high

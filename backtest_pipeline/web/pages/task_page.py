@@ -12,10 +12,8 @@ from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.launchpad import launchpad_path, launchpad_yaml
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.metric_catalog import facts_of
-from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import kind_of
-from backtest_pipeline.model.task_request import config_of
+from backtest_pipeline.model.task_request import config_of, stored_request
 from backtest_pipeline.reports.html_tables import tone
 from backtest_pipeline.results.manifest_index import Row
 from backtest_pipeline.storage.layout import MANIFEST, REPORT
@@ -47,7 +45,7 @@ def launch_of(request: dict[str, Any]) -> dict[str, Any] | None:
     """What Dagster's `launchRun` takes to run a request again; `None` for one that cannot be run."""
     kind = kind_of(request)
     try:
-        asked = SweepRequest(**request) if kind == "sweep" else BacktestRequest(**request)
+        asked = stored_request(request)
     except (BacktestError, ValidationError, TypeError):
         return None
     return {

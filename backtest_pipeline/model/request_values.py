@@ -1,0 +1,107 @@
+"""Values that requests are made of: what may stand in a field, whatever stands in the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+
+from backtest_pipeline.model.exchanges import AUTO, calendar_named
+from backtest_pipeline.model.plain_data import plain_data_problem, shortened
+from backtest_pipeline.model.timeframe import symbol_problem
+
+MOST_SYMBOLS = 500
+MOST_LABELS = 100
+LONGEST_LABEL_NAME, LONGEST_LABEL = 100, 10_000
+MOST_CASH = 1e15
+"""Of any amount of money: beyond it, cents are lost in a float's rounding."""
+MOST_FEE_BPS = 1_000_000
+"""A hundred times what is traded."""
+
+Fill = Literal["next_open", "close"]
+Direction = Literal["long", "short", "both"]
+LevelFrac = Annotated[float, Field(gt=0)]
+Moment = date | datetime
+
+
+def _few_symbols(symbols: object) -> object:
+    """Refuses a list that is too long before anything in it is looked at."""
+    if isinstance(symbols, list | tuple) and len(symbols) > MOST_SYMBOLS:
+        raise ValueError(
+            f"at most {MOST_SYMBOLS} items, not {len(symbols):,}; send the others in further requests"
+        )
+    return symbols
+
+
+def _storable(value: Any) -> Any:
+    if problem := plain_data_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    if len(labels) > MOST_LABELS:
+        raise ValueError(f"give at most {MOST_LABELS} labels, not {len(labels):,}")
+    for name, value in labels.items():
+        if not 1 <= len(name) <= LONGEST_LABEL_NAME or not name.isprintable() or not name.strip():
+            raise ValueError(
+                f"a label's name has 1 to {LONGEST_LABEL_NAME} printable characters, not {shortened(name)}"
+            )
+        if len(value) > LONGEST_LABEL:
+            raise ValueError(f"label {name!r} has more than {LONGEST_LABEL:,} characters; shorten it")
+    return labels
+
+
+def _checked_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    problems = [problem for symbol in symbols if (problem := symbol_problem(symbol))]
+    if problems:
+        raise ValueError("; ".join(problems))
+    twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} named more than once")
+    return symbols
+
+
+def _checked_symbol(symbol: str) -> str:
+    if problem := symbol_problem(symbol):
+        raise ValueError(problem)
+    return symbol
+
+
+def _parsed_moment(value: object) -> object:
+    """Reads ISO text: `2024-05-01` is a date, anything longer a datetime."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value) if len(value) == len("2024-05-01") else datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is no ISO date or datetime; write 2024-05-01 or 2024-05-01T09:30"
+        ) from None
+
+
+def _plain_values(params: object) -> object:
+    """Turns NumPy scalars, as parameter sweeps produce them, into Python numbers."""
+    if not isinstance(params, Mapping):
+        return params
+    return {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
+
+
+def _known_calendar(name: str) -> str:
+    return AUTO if name.strip().lower() == AUTO else calendar_named(name)
+
+
+CalendarName = Annotated[str, AfterValidator(_known_calendar)]
+Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values), AfterValidator(_storable)]
+Symbols = Annotated[
+    tuple[str, ...],
+    Field(min_length=1, max_length=MOST_SYMBOLS),
+    AfterValidator(_checked_symbols),
+    BeforeValidator(_few_symbols),
+]
+Symbol = Annotated[str, AfterValidator(_checked_symbol)]
+Labels = Annotated[Mapping[str, str], AfterValidator(_storable), AfterValidator(_checked_labels)]
+Name = Annotated[str, AfterValidator(_storable)]
+OptionalMoment = Annotated[Moment | None, BeforeValidator(_parsed_moment)]
