@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from backtest_pipeline.model.plain_data import shortened
+from backtest_pipeline.quick_imports import ImportedWhenUsed
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+else:
+    np = ImportedWhenUsed("numpy")
 
 HOUR_US = 3_600_000_000
 MOST_BARS, MOST_YEARS = 1_000_000_000, 1_000

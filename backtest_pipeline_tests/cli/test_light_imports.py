@@ -100,18 +100,3 @@ def test_help_imports_nothing_that_computes(url: str, tmp_path: Path, words: lis
     printed, imported = _printed_and_imported(url, tmp_path, *words)
     assert "Usage" in printed
     assert not HEAVY & imported
-
-
-def test_parameters_are_still_checked_before_the_server_is_asked(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from backtest_pipeline.cli.entry import main; main()",
-         "submit", "sma_cross", "--symbols", "AAPL", "--param", "fast=30"],
-        env={"PATH": "", "HOME": str(tmp_path), "BACKTEST_URL": "http://127.0.0.1:9"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 2  # bad input, and nothing about a server that does not answer
-    assert "fast (30 bars) must be less than slow (20 bars)" in done.stderr
