@@ -51,6 +51,7 @@ class Settings(BaseModel):
         50, ge=0, description="of each user with a token; 0: any number"
     )
     backtest_least_free_bytes: int = Field(1_000_000_000, ge=0)
+    reports_ahead: bool = Field(True, description="statistics, picture and report before anybody asks")
     sweep_processes: int = Field(0, ge=0, le=1_024, description="how many work on a sweep; 0: every core's")
     exchange_urls: str = Field("", description="exchange=URL, by commas: asked instead of its own hosts")
     backtest_log_format: Literal["colored", "json"] = "colored"

@@ -31,6 +31,7 @@ def environment_of(
     wanted = {name: value for name, value in os.environ.items() if name not in hidden} | {
         "DAGSTER_HOME": str(settings.dagster_home),
         "DATA_ROOT": str(settings.data_root),
+        "REPORTS_AHEAD": str(settings.reports_ahead),
         # For the links in alerts.
         "BACKTEST_URL": url if is_loopback(host) else settings.backtest_url,
         # Workers are forked from a process that must have one thread.

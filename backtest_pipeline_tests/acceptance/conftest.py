@@ -83,7 +83,9 @@ def pipelines(
         @cache
         def started(database: tuple[tuple[str, str], ...]) -> Pipeline:
             home = tmp_path_factory.mktemp("home")
-            service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
+            service = LocalService(
+                Settings(data_root=demo_candles, dagster_home=home, reports_ahead=False), port=free_port()
+            )
             with pytest.MonkeyPatch.context() as patch:  # for the start only: other tests have their own
                 for name, value in database:
                     patch.setenv(name, value)

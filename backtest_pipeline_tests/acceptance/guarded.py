@@ -63,7 +63,7 @@ class Guarded:
 
 @contextmanager
 def served(settings: Settings, env: dict[str, str]) -> Iterator[Guarded]:
-    service = LocalService(settings, port=free_port())
+    service = LocalService(settings.model_copy(update={"reports_ahead": False}), port=free_port())
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:  # for the start only
             for name, value in env.items():

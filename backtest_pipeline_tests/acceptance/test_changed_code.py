@@ -88,7 +88,9 @@ class Edited:
 @pytest.fixture(scope="module")
 def edited(demo_candles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edited]:
     folder, home = tmp_path_factory.mktemp("strategies"), tmp_path_factory.mktemp("home")
-    service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
+    service = LocalService(
+        Settings(data_root=demo_candles, dagster_home=home, reports_ahead=False), port=free_port()
+    )
     own = {"PYTHONPATH": str(folder), "BACKTEST_STRATEGIES": "edited_strategies"}
     places = {"BACKTEST_URL": service.url, "DATA_ROOT": str(demo_candles), "DAGSTER_HOME": str(home)}
     made = Edited(folder, service, demo_candles, {**os.environ, **own, **places})

@@ -33,7 +33,9 @@ def cleaned(tmp_path: Path, demo_candles: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CLEANUP_SCHEDULE", "* * * * *")
     shutil.copytree(demo_candles / "AAPL", tmp_path / "data" / "AAPL")
     home = tmp_path / "home"
-    service = LocalService(Settings(data_root=tmp_path / "data", dagster_home=home), port=free_port())
+    service = LocalService(
+        Settings(data_root=tmp_path / "data", dagster_home=home, reports_ahead=False), port=free_port()
+    )
     with service.running():
         yield Pipeline(service.url, tmp_path / "data", home)
 

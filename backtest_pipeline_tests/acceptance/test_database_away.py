@@ -29,7 +29,9 @@ def test_every_task_completes_though_the_database_was_away_for_a_while(
     with postgres_server() as postgres:
         for name, value in postgres.env.items():
             monkeypatch.setenv(name, value)
-        service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
+        service = LocalService(
+            Settings(data_root=demo_candles, dagster_home=tmp_path, reports_ahead=False), port=free_port()
+        )
         with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
             tasks = [client.submit(request, reuse=False).task_id for _ in range(5)]
             postgres.stop()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import shutil
 import string
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pyarrow.parquet as pq
 import pytest
 
 from backtest_pipeline import BacktestRequest
@@ -22,9 +19,9 @@ from backtest_pipeline.model.errors import RequestInvalid, ResultMissing, TaskUn
 from backtest_pipeline.model.result import EQUITY_COLUMNS, SIGNAL_COLUMNS, TRADE_COLUMNS
 from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline_tests.acceptance.live import Pipeline, broken_candles
+from backtest_pipeline_tests.polling import PATIENCE_S
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "manifest.schema.json"
-PATIENCE_S = 60
 
 
 def _request(**changes: Any) -> BacktestRequest:
@@ -97,47 +94,6 @@ def test_backtests_submitted_by_raw_graphql_go_from_queued_over_running_to_compl
     whole = ["queued", "running", "completed"]
     assert all(seen == [state for state in whole if state in seen] for seen in states.values())
     assert whole in states.values()  # two run at once, so others wait
-
-
-def _manifest_with_report(folder: Path) -> dict[str, Any]:
-    """The manifest, once the report that is drawn after completion is in it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-        if any(file["path"] == "report.html" for file in manifest["result_files"]):
-            return manifest
-        assert time.monotonic() < deadline, "the report never came"
-        time.sleep(0.05)
-
-
-def test_a_manifest_keeps_its_schema_and_names_every_file_with_its_checksum(pipeline: Pipeline) -> None:
-    before = datetime.now(UTC)
-    with pipeline.client() as client:
-        task_id = client.wait(client.submit(_request(), reuse=False).task_id, timeout_s=PATIENCE_S).task_id
-    folder = pipeline.data_root / "tasks" / task_id
-    manifest = _manifest_with_report(folder)
-    jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
-
-    assert manifest["task_id"] == task_id
-    assert manifest["run_ids"] == [task_id]
-    assert manifest["status"] == "completed"
-    assert manifest["strategy_id"] == "sma_cross"
-    listed = {file["path"]: file for file in manifest["result_files"]}
-    assert {path.name for path in folder.iterdir()} == {*listed, "manifest.json"}
-    for path, file in listed.items():
-        content = (folder / path).read_bytes()
-        assert (file["size_bytes"], file["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-        rows = pq.read_metadata(folder / path).num_rows if path.endswith(".parquet") else None
-        assert file["rows"] == rows
-    times = [datetime.fromisoformat(manifest["timestamps"][name]) for name in ("submitted_at", "finished_at")]
-    assert (
-        before.timestamp() - 1
-        <= times[0].timestamp()
-        <= times[1].timestamp()
-        <= datetime.now(UTC).timestamp()
-    )
-    assert [seen["symbol"] for seen in manifest["candles"]] == ["AAPL", "MSFT"]
-    assert list(pipeline.data_root.glob("tasks/.staging/*")) == []
 
 
 def test_the_same_request_twice_gives_the_same_bytes(pipeline: Pipeline) -> None:

@@ -47,7 +47,9 @@ def filler(small_disk: Path) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def service(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
     home = tmp_path_factory.mktemp("home")
-    service = LocalService(Settings(data_root=small_disk, dagster_home=home), port=free_port())
+    service = LocalService(
+        Settings(data_root=small_disk, dagster_home=home, reports_ahead=False), port=free_port()
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BACKTEST_STRATEGIES", "backtest_pipeline_tests.acceptance.trouble_strategies")
         with service.running():

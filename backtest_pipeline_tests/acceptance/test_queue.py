@@ -31,7 +31,9 @@ def test_a_limit_per_strategy_and_priorities_decide_who_runs(
     prepare(tmp_path)
     mine = (tmp_path / "dagster.yaml").read_text().partition("\n")[2]
     (tmp_path / "dagster.yaml").write_text(mine.replace("    max_concurrent_runs: 2\n", LIMITS))
-    service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
+    service = LocalService(
+        Settings(data_root=demo_candles, dagster_home=tmp_path, reports_ahead=False), port=free_port()
+    )
 
     def slow(priority: int) -> BacktestRequest:
         return BacktestRequest(strategy="slow", params={"seconds": 0.4}, symbols=["IBM"], priority=priority)

@@ -41,7 +41,9 @@ def test_a_task_that_could_not_write_its_results_is_run_again(
     data_root = tmp_path / "data"
     shutil.copytree(demo_candles / "IBM", data_root / "IBM")
     (data_root / "tasks").write_text("a file where the folder of all results should be")
-    service = LocalService(Settings(data_root=data_root, dagster_home=tmp_path / "home"), port=free_port())
+    service = LocalService(
+        Settings(data_root=data_root, dagster_home=tmp_path / "home", reports_ahead=False), port=free_port()
+    )
     request = BacktestRequest(strategy="sma_cross", symbols=["IBM"], max_retries=0)
     with (
         service.running(),

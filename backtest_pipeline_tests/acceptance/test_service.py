@@ -81,7 +81,9 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        service = LocalService(Settings(data_root=tmp_path, dagster_home=tmp_path / "home"), port=port)
+        service = LocalService(
+            Settings(data_root=tmp_path, dagster_home=tmp_path / "home", reports_ahead=False), port=port
+        )
         with pytest.raises(ServiceNotReady, match=f"cannot listen on 127.0.0.1:{port}"), service.running():
             pass
     assert service.processes == {}
@@ -91,7 +93,9 @@ def test_a_code_location_that_does_not_load_is_told_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKTEST_STRATEGIES", "no_such_strategies")
-    service = LocalService(Settings(data_root=tmp_path, dagster_home=tmp_path / "home"), port=free_port())
+    service = LocalService(
+        Settings(data_root=tmp_path, dagster_home=tmp_path / "home", reports_ahead=False), port=free_port()
+    )
     with (
         pytest.raises(
             ServiceNotReady, match=r"code ended with status 1(.|\n)*No module named 'no_such_strategies'"

@@ -153,7 +153,9 @@ def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(
 def test_a_sweep_goes_on_after_the_death_of_the_code_server(
     demo_candles: Path, tmp_path: Path, uninterrupted: dict[str, str]
 ) -> None:
-    service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
+    service = LocalService(
+        Settings(data_root=demo_candles, dagster_home=tmp_path, reports_ahead=False), port=free_port()
+    )
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         task = client.submit(_large(), reuse=False)
         _until_some_trials_are_done(client, task.task_id)

@@ -88,7 +88,9 @@ def troubled(
     """A pipeline of its own, as its processes get killed."""
     url, arrived = alerts
     home = tmp_path_factory.mktemp("troubled")
-    service = LocalService(Settings(data_root=demo_candles, dagster_home=home), port=free_port())
+    service = LocalService(
+        Settings(data_root=demo_candles, dagster_home=home, reports_ahead=False), port=free_port()
+    )
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(ROOT))

@@ -71,7 +71,9 @@ def test_workers_are_forked_warm_unless_a_thread_makes_that_unsafe(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("BACKTEST_STRATEGIES", f"backtest_pipeline_tests.acceptance.{module}")
     params = {"seconds": 0.7} if warm else {}
-    service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path), port=free_port())
+    service = LocalService(
+        Settings(data_root=demo_candles, dagster_home=tmp_path, reports_ahead=False), port=free_port()
+    )
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]), reuse=False)
         parent = _parent(_worker_pid(service.url, task.task_id))
@@ -92,7 +94,10 @@ def test_after_a_reload_the_edited_strategy_runs(
     source.write_text(ENTERS_AT.format(bar=10))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("BACKTEST_STRATEGIES", "edited_strategies")
-    service = LocalService(Settings(data_root=demo_candles, dagster_home=tmp_path / "home"), port=free_port())
+    service = LocalService(
+        Settings(data_root=demo_candles, dagster_home=tmp_path / "home", reports_ahead=False),
+        port=free_port(),
+    )
     request = BacktestRequest(strategy="edited", symbols=["IBM"])
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
 

@@ -17,9 +17,9 @@ from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.local_service.environment import environment_of
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.orchestration.tasks import deferred
-from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report
+from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report, once_ended
 from backtest_pipeline.results.task_store import TaskStore
-from backtest_pipeline.settings import Settings
+from backtest_pipeline.settings import Settings, get_settings
 from backtest_pipeline.workflows.render_report import rendered_chart
 from backtest_pipeline_tests.orchestration.queued_runs import queued_run
 from backtest_pipeline_tests.reports.made import OTHER_TASK, TASK, candles_of, manifest_of, walk
@@ -91,6 +91,18 @@ def test_nothing_is_drawn_while_others_wait(
         instance.delete_run(waiting.run_id)
         add(store, manifest, result, _seen(tmp_path), instance.root_directory)
         assert len(store.manifest(TASK).result_files) == 4
+
+
+@pytest.mark.parametrize(("wanted", "made"), [("true", ["chart", "report"]), ("false", [])])
+def test_operators_choose_whether_anything_is_made_before_somebody_asks(
+    wanted: str, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTS_AHEAD", wanted)
+    get_settings.cache_clear()
+    done: list[str] = []
+    once_ended(lambda: done.append("chart"), lambda: done.append("report"))
+    assert done == made
+    get_settings.cache_clear()
 
 
 @pytest.mark.parametrize("add", BOTH)

@@ -72,7 +72,9 @@ def result(
         return
     if json:
         print_json(
-            manifest.model_dump(mode="json") if name is None else without_gaps(read_table(tables[name]))
+            assessed(store, task_id).model_dump(mode="json")
+            if name is None
+            else without_gaps(read_table(tables[name]))
         )
     elif name is not None:
         _show(read_table(tables[name]))

@@ -19,7 +19,12 @@ from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
-from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report, add_robustness
+from backtest_pipeline.orchestration.tasks.report_publishing import (
+    add_chart,
+    add_report,
+    add_robustness,
+    once_ended,
+)
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.run_page import (
     candle_lines,
@@ -129,9 +134,12 @@ def write_results(context: dg.OpExecutionContext) -> None:
         publication.keep()
         later(publication.keep_after_success)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
-        later(partial(add_robustness, run_context.task_store, manifest, home))
-        for add in (add_chart, add_report):
-            later(partial(add, run_context.task_store, manifest, result, loaded.seen, home))
+        drawn = (run_context.task_store, manifest, result, loaded.seen, home)
+        once_ended(
+            partial(add_robustness, run_context.task_store, manifest, home),
+            partial(add_chart, *drawn),
+            partial(add_report, *drawn),
+        )
 
 
 @dg.job(

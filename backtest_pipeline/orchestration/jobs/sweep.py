@@ -25,6 +25,7 @@ from backtest_pipeline.orchestration.tasks.report_publishing import (
     add_robustness,
     add_sweep_picture,
     add_sweep_report,
+    once_ended,
 )
 from backtest_pipeline.orchestration.tasks.run_page import candle_lines
 from backtest_pipeline.orchestration.tasks.submitted_code import CodeOfRun, code_of_run
@@ -133,8 +134,8 @@ def write_sweep_results(context: dg.OpExecutionContext) -> None:
         later(publication.keep_after_success)
         later(own.forget_parts)
         home = None if context.instance.is_ephemeral else context.instance.root_directory
-        for add in (add_robustness, add_sweep_picture, add_sweep_report):
-            later(partial(add, own.task_store, manifest, home))
+        adds = (add_robustness, add_sweep_picture, add_sweep_report)
+        once_ended(*(partial(add, own.task_store, manifest, home) for add in adds))
 
 
 @dg.resource(description="the run's sweep, its candles and what its trials have yielded")

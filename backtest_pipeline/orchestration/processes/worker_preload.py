@@ -79,5 +79,6 @@ with quick_imports():
     warm_kernels()
     rehearse()
     backtest_pipeline.definitions.definitions.get_repository_def().get_all_jobs()
-    rehearse_report()
+    if get_settings().reports_ahead:
+        rehearse_report()
 THREADS_AFTER_LOADING = threads()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from backtest_pipeline.model.errors import BacktestError
+from backtest_pipeline.orchestration.tasks.deferred import later
+from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import CHART, HEATMAP, REPORT
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.results.task_store import TaskStore
+
+
+def once_ended(*adds: Callable[[], None]) -> None:
+    """Has what is added to a task made once its run has ended, unless operators want it only when asked."""
+    if get_settings().reports_ahead:
+        for add in adds:
+            later(add)
 
 
 def add_chart(
