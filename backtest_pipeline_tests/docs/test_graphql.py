@@ -33,7 +33,9 @@ DOCUMENTS = [(name_of(page), *pair) for page in PAGES for pair in _documents(pag
 
 def test_the_state_page_shows_how_to_submit_to_watch_and_to_cancel() -> None:
     operations = [re.findall(r"^(?:query|mutation) (\w+)", document)[0] for _, document, _ in DOCUMENTS]
-    assert {"Submit", "SubmitMany", "Status", "Attempts", "Many", "Newest", "Events", "Cancel"} <= set(operations)
+    assert {"Submit", "SubmitMany", "Status", "Attempts", "Many", "Newest", "Events", "Cancel"} <= set(
+        operations
+    )
 
 
 @pytest.fixture(scope="module")

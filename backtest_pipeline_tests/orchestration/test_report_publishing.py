@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +17,7 @@ from backtest_pipeline.candles.importer import import_table
 from backtest_pipeline.local_service.environment import environment_of
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.orchestration.tasks import deferred
+from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
@@ -54,7 +56,7 @@ def test_a_completed_task_gets_its_chart_and_its_report_listed_with_their_checks
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
     assert [file.name for file in manifest.result_files] == ["signals", "trades", "equity"]
     for add in BOTH:
-        add(store, manifest, result, _candles(tmp_path), None)
+        add(store, manifest, result, _candles(tmp_path), OthersWait(None))
     listed = {file.name: file.path for file in store.manifest(TASK).result_files}
     assert listed["equity_chart"] == "equity.png"
     assert listed["report"] == "report.html"
@@ -65,7 +67,7 @@ def test_a_chart_that_is_drawn_when_somebody_opens_it_is_the_one_that_would_have
     tmp_path: Path, result: BacktestResult
 ) -> None:
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
-    add_chart(store, manifest, result, _candles(tmp_path), None)
+    add_chart(store, manifest, result, _candles(tmp_path), OthersWait(None))
     added = (store.layout.task(TASK) / "equity.png").read_bytes()
     assert rendered_chart(tmp_path, "UTC", TASK) == added
     store.layout.timeframe_folder("IBM", "1d").rename(tmp_path / "away")
@@ -79,12 +81,12 @@ def test_nothing_is_drawn_while_others_wait(
     tmp_path: Path, result: BacktestResult, add: Callable[..., None]
 ) -> None:
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
-    with dg.instance_for_test() as instance:
+    with dg.instance_for_test() as instance, closing(OthersWait(instance.root_directory)) as others_wait:
         waiting = queued_run(instance)
-        add(store, manifest, result, _candles(tmp_path), instance.root_directory)
+        add(store, manifest, result, _candles(tmp_path), others_wait)
         assert len(store.manifest(TASK).result_files) == 3
         instance.delete_run(waiting.run_id)
-        add(store, manifest, result, _candles(tmp_path), instance.root_directory)
+        add(store, manifest, result, _candles(tmp_path), others_wait)
         assert len(store.manifest(TASK).result_files) == 4
 
 
@@ -94,7 +96,7 @@ def test_what_comes_after_a_later_attempt_is_not_added(
 ) -> None:
     store, first = TaskStore(tmp_path), _published(tmp_path, result)
     _published(tmp_path, result, run_ids=[TASK, OTHER_TASK], attempt=2)
-    add(store, first, result, _candles(tmp_path), None)
+    add(store, first, result, _candles(tmp_path), OthersWait(None))
     assert len(store.manifest(TASK).result_files) == 3
     assert {path.suffix for path in store.layout.task(TASK).iterdir()} == {".json", ".parquet"}
 

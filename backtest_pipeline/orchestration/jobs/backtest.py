@@ -17,6 +17,7 @@ from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.deferred import later
 from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import completed_manifest
+from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report, add_robustness
@@ -75,6 +76,7 @@ def run_engine(context: dg.OpExecutionContext) -> None:
     run_context: RunContext = context.resources.run_context
     with reported(context, "running the engine"):
         progress = ProgressTags(context.instance, context.run_id)
+        progress.wait()  # the op before has just written
         traded = run_context.request(context.op_config).symbols
         fingerprints = run_context.loaded(context.op_config).fingerprints
         bars = sum(seen.rows for seen in fingerprints if seen.symbol in traded)
@@ -128,10 +130,11 @@ def write_results(context: dg.OpExecutionContext) -> None:
         progress.write({tags.PROGRESS: "1.00", tags.STAGE: "completed", tags.RESULT_PATH: str(folder)})
         publication.keep()
         later(publication.keep_after_success)
-        home = None if context.instance.is_ephemeral else context.instance.root_directory
-        later(partial(add_robustness, run_context.task_store, manifest, home))
+        others_wait = OthersWait(None if context.instance.is_ephemeral else context.instance.root_directory)
+        later(partial(add_robustness, run_context.task_store, manifest, others_wait))
         for add in (add_chart, add_report):
-            later(partial(add, run_context.task_store, manifest, result, loaded.candles, home))
+            later(partial(add, run_context.task_store, manifest, result, loaded.candles, others_wait))
+        later(others_wait.close)
 
 
 @dg.job(

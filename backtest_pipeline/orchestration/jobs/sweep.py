@@ -19,6 +19,7 @@ from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.deferred import later
 from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.manifests import completed_sweep_manifest
+from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.orchestration.tasks.report_publishing import (
@@ -132,9 +133,10 @@ def write_sweep_results(context: dg.OpExecutionContext) -> None:
         publication.keep()
         later(publication.keep_after_success)
         later(own.forget_parts)
-        home = None if context.instance.is_ephemeral else context.instance.root_directory
+        others_wait = OthersWait(None if context.instance.is_ephemeral else context.instance.root_directory)
         for add in (add_robustness, add_sweep_picture, add_sweep_report):
-            later(partial(add, own.task_store, manifest, home))
+            later(partial(add, own.task_store, manifest, others_wait))
+        later(others_wait.close)
 
 
 @dg.resource(description="the run's sweep, its candles and what its trials have yielded")

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.storage.layout import CHART, HEATMAP, REPORT
 from backtest_pipeline.workflows.strategy_lines import drawings_of
@@ -25,7 +23,7 @@ def add_chart(
     manifest: Manifest,
     result: BacktestResult,
     candles: Mapping[str, Candles],
-    home: str | None,
+    others_wait: Callable[[], bool],
 ) -> None:
     """Adds the picture of the account to a published task; otherwise as `add_report`."""
 
@@ -34,7 +32,7 @@ def add_chart(
 
         return account_png(result, candles)
 
-    _add(store, manifest, CHART, draw, home, name="equity_chart")
+    _add(store, manifest, CHART, draw, others_wait, name="equity_chart")
 
 
 def add_report(
@@ -42,7 +40,7 @@ def add_report(
     manifest: Manifest,
     result: BacktestResult,
     candles: Mapping[str, Candles],
-    home: str | None,
+    others_wait: Callable[[], bool],
 ) -> None:
     """Adds the report to a published task, unless backtests wait for the processor that it takes.
 
@@ -53,7 +51,7 @@ def add_report(
         manifest: of the attempt that has published.
         result: what it has published.
         candles: what the attempt saw.
-        home: folder of the Dagster instance whose queue is asked, `None` to ask nobody.
+        others_wait: whether they do.
     """
 
     def draw() -> bytes:
@@ -63,12 +61,12 @@ def add_report(
         assessed = _with_statistics(store, manifest)
         return report_html(replace(result, manifest=assessed), candles, drawings).encode()
 
-    _add(store, manifest, REPORT, draw, home, name="report")
+    _add(store, manifest, REPORT, draw, others_wait, name="report")
 
 
-def add_robustness(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+def add_robustness(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
     """Adds statistics to a published backtest or sweep; otherwise as `add_report`."""
-    if home is not None and _others_wait(home):
+    if others_wait():
         return
     from backtest_pipeline.workflows.assess_task import assessed_task  # noqa: PLC0415  statistics, after the run
 
@@ -76,7 +74,7 @@ def add_robustness(store: TaskStore, manifest: Manifest, home: str | None) -> No
         assessed_task(store, manifest.task_id)
 
 
-def add_sweep_picture(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+def add_sweep_picture(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
     """Adds the heatmap to a published sweep; otherwise as `add_report`."""
 
     def draw() -> bytes:
@@ -85,10 +83,10 @@ def add_sweep_picture(store: TaskStore, manifest: Manifest, home: str | None) ->
         return sweep_picture(store.layout.task(manifest.task_id), manifest)
 
     with suppress(FileNotFoundError):  # the folder that it is drawn from may be gone or replaced
-        _add(store, manifest, HEATMAP, draw, home, name="heatmap")
+        _add(store, manifest, HEATMAP, draw, others_wait, name="heatmap")
 
 
-def add_sweep_report(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+def add_sweep_report(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
     """Adds the report to a published sweep, from its tables; otherwise as `add_report`."""
 
     def draw() -> bytes:
@@ -97,7 +95,7 @@ def add_sweep_report(store: TaskStore, manifest: Manifest, home: str | None) -> 
         return sweep_report(store.layout.task(manifest.task_id), _with_statistics(store, manifest))
 
     with suppress(FileNotFoundError):  # as above
-        _add(store, manifest, REPORT, draw, home, name="report")
+        _add(store, manifest, REPORT, draw, others_wait, name="report")
 
 
 def _with_statistics(store: TaskStore, manifest: Manifest) -> Manifest:
@@ -110,17 +108,12 @@ def _add(
     manifest: Manifest,
     file: str,
     draw: Callable[[], bytes],
-    home: str | None,
+    others_wait: Callable[[], bool],
     *,
     name: str,
 ) -> None:
-    if home is not None and _others_wait(home):
+    if others_wait():
         return
     with suppress(BacktestError):  # deleted, or published again by a later attempt
         content = draw()
         store.add_file(manifest, file, content, name=name)
-
-
-def _others_wait(home: str) -> bool:
-    with DagsterInstance.from_config(home) as instance:
-        return bool(instance.get_run_ids(RunsFilter(statuses=[DagsterRunStatus.QUEUED]), limit=1))
