@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.manifest import ResultFile
-from backtest_pipeline.storage.atomic import write_bytes_durably
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -61,7 +60,7 @@ TABLES: dict[str, pa.Schema] = {
 
 
 def write_table(folder: Path, name: str, frame: pd.DataFrame, *, below: Path | None = None) -> ResultFile:
-    """Writes one of `TABLES` as `folder/<name>.parquet`, durably.
+    """Writes one of `TABLES` as `folder/<name>.parquet` of a staged task: on disk once that is published.
 
     Args:
         folder: where it goes.
@@ -79,7 +78,7 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame, *, below: Path | N
     pq.write_table(table, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()
     path = folder / f"{name}.parquet"
-    write_bytes_durably(path, content)
+    path.write_bytes(content)
     prefix = "" if below is None else f"{folder.relative_to(below)}/"
     return ResultFile(
         name=f"{prefix}{name}",

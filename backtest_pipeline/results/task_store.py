@@ -21,7 +21,7 @@ from backtest_pipeline.model.task_request import stored_backtest
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.result_log import note
-from backtest_pipeline.storage.atomic import fsync_folder, make_folder, write_bytes_durably
+from backtest_pipeline.storage.atomic import fsync_folder, fsync_tree, make_folder, write_bytes_durably
 from backtest_pipeline.storage.layout import MANIFEST, Layout
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class TaskStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def write_tables(self, folder: Path, result: BacktestResult) -> list[ResultFile]:
-        """Writes a result's three tables into a staging folder, durably.
+        """Writes a result's three tables into a staging folder.
 
         Raises:
             OSError: the disk refuses.
@@ -128,8 +128,8 @@ class TaskStore:
         return target
 
     def _published_from(self, manifest: Manifest, staged: Path) -> Path:
-        self._write(staged, manifest)
-        fsync_folder(staged)
+        (staged / MANIFEST).write_text(manifest.to_json(), "utf-8")
+        fsync_tree(staged)
         with publishing(self.layout) as lock_is_held:
             published = self._published(manifest.task_id)
             if published and published.attempt > manifest.attempt:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +19,7 @@ from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.local_service.environment import environment_of
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.orchestration.tasks import deferred
+from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.orchestration.tasks.report_publishing import add_chart, add_report, once_ended
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings, get_settings
@@ -59,7 +62,7 @@ def test_a_completed_task_gets_its_chart_and_its_report_listed_with_their_checks
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
     assert [file.name for file in manifest.result_files] == ["signals", "trades", "equity"]
     for add in BOTH:
-        add(store, manifest, result, _seen(tmp_path), None)
+        add(store, manifest, result, _seen(tmp_path), OthersWait(None))
     listed = {file.name: file.path for file in store.manifest(TASK).result_files}
     assert listed["equity_chart"] == "equity.png"
     assert listed["report"] == "report.html"
@@ -70,7 +73,7 @@ def test_a_chart_that_is_drawn_when_somebody_opens_it_is_the_one_that_would_have
     tmp_path: Path, result: BacktestResult
 ) -> None:
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
-    add_chart(store, manifest, result, _seen(tmp_path), None)
+    add_chart(store, manifest, result, _seen(tmp_path), OthersWait(None))
     added = (store.layout.task(TASK) / "equity.png").read_bytes()
     assert rendered_chart(tmp_path, "UTC", TASK) == added
     store.layout.timeframe_folder("IBM", "1d").rename(tmp_path / "away")
@@ -84,13 +87,18 @@ def test_nothing_is_drawn_while_others_wait(
     tmp_path: Path, result: BacktestResult, add: Callable[..., None]
 ) -> None:
     store, manifest = TaskStore(tmp_path), _published(tmp_path, result)
-    with dg.instance_for_test() as instance:
+    with dg.instance_for_test() as instance, closing(OthersWait(instance.root_directory)) as others_wait:
         waiting = queued_run(instance)
-        add(store, manifest, result, _seen(tmp_path), instance.root_directory)
+        add(store, manifest, result, _seen(tmp_path), others_wait)
         assert len(store.manifest(TASK).result_files) == 3
         instance.delete_run(waiting.run_id)
-        add(store, manifest, result, _seen(tmp_path), instance.root_directory)
+        add(store, manifest, result, _seen(tmp_path), others_wait)
         assert len(store.manifest(TASK).result_files) == 4
+
+
+def _noted(done: list[str], name: str, *, others_wait: Callable[[], bool]) -> None:
+    assert not others_wait()
+    done.append(name)
 
 
 @pytest.mark.parametrize(("wanted", "made"), [("true", ["chart", "report"]), ("false", [])])
@@ -100,7 +108,9 @@ def test_operators_choose_whether_anything_is_made_before_somebody_asks(
     monkeypatch.setenv("REPORTS_AHEAD", wanted)
     get_settings.cache_clear()
     done: list[str] = []
-    once_ended(lambda: done.append("chart"), lambda: done.append("report"))
+    with dg.instance_for_test() as instance:
+        additions = [partial(_noted, done, name) for name in ("chart", "report")]
+        once_ended(instance, *additions)
     assert done == made
     get_settings.cache_clear()
 
@@ -111,7 +121,7 @@ def test_what_comes_after_a_later_attempt_is_not_added(
 ) -> None:
     store, first = TaskStore(tmp_path), _published(tmp_path, result)
     _published(tmp_path, result, run_ids=[TASK, OTHER_TASK], attempt=2)
-    add(store, first, result, _seen(tmp_path), None)
+    add(store, first, result, _seen(tmp_path), OthersWait(None))
     assert len(store.manifest(TASK).result_files) == 3
     assert {path.suffix for path in store.layout.task(TASK).iterdir()} == {".json", ".parquet"}
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +16,7 @@ from backtest_pipeline import IntRange
 from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
 from backtest_pipeline.model.manifest import Manifest, ResultFile
 from backtest_pipeline.orchestration.dagster_internals.web_server_command import _drawn
+from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.orchestration.tasks.report_publishing import add_sweep_picture, add_sweep_report
 from backtest_pipeline.orchestration.tasks.sweep_page import sweep_materialization
 from backtest_pipeline.results.task_store import TaskStore
@@ -54,7 +56,7 @@ def test_a_completed_sweep_gets_both_listed_with_their_checksums(
 ) -> None:
     store, manifest = published
     for add in BOTH:
-        add(store, manifest, None)
+        add(store, manifest, OthersWait(None))
     listed = {file.name: file for file in store.manifest(TASK).result_files}
     assert (listed["heatmap"].path, listed["report"].path) == ("heatmap.png", "report.html")
     for name in ("heatmap", "report"):
@@ -71,7 +73,7 @@ def test_what_is_drawn_on_demand_is_what_would_have_been_added(
     assert _drawn(settings, TASK, "equity.png") is None  # that of a backtest
     assert _drawn(settings, OTHER_TASK, "heatmap.png") is None
     for add in BOTH:
-        add(store, manifest, None)
+        add(store, manifest, OthersWait(None))
     folder = store.layout.task(TASK)
     assert (folder / "heatmap.png").read_bytes() == picture
     assert (folder / "report.html").read_bytes() == page
@@ -82,12 +84,12 @@ def test_nothing_is_drawn_while_others_wait(
     published: tuple[TaskStore, Manifest], add: Callable[..., None]
 ) -> None:
     store, manifest = published
-    with dg.instance_for_test() as instance:
+    with dg.instance_for_test() as instance, closing(OthersWait(instance.root_directory)) as others_wait:
         waiting = queued_run(instance)
-        add(store, manifest, instance.root_directory)
+        add(store, manifest, others_wait)
         assert len(store.manifest(TASK).result_files) == 2
         instance.delete_run(waiting.run_id)
-        add(store, manifest, instance.root_directory)
+        add(store, manifest, others_wait)
         assert len(store.manifest(TASK).result_files) == 3
 
 
@@ -97,7 +99,7 @@ def test_a_sweep_that_is_deleted_meanwhile_is_left_alone(
 ) -> None:
     store, manifest = published
     shutil.rmtree(store.layout.task(TASK))
-    add(store, manifest, None)
+    add(store, manifest, OthersWait(None))
     assert not store.layout.task(TASK).exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +16,7 @@ from backtest_pipeline import BacktestRequest, IntRange, SweepRequest, run_backt
 from backtest_pipeline.model.robustness import Robustness
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.orchestration.tasks.report_publishing import add_robustness
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.results.ledger import Ledger
@@ -94,9 +96,9 @@ def test_what_was_left_out_is_computed_when_somebody_asks(
     before = store.manifest(task_id)
     bare = before.model_copy(update={"robustness": None})
     store._write(layout.task(task_id), bare)
-    with dg.instance_for_test() as instance:
+    with dg.instance_for_test() as instance, closing(OthersWait(instance.root_directory)) as others_wait:
         queued_run(instance)
-        add_robustness(store, bare, instance.root_directory)
+        add_robustness(store, bare, others_wait)
         assert store.manifest(task_id).robustness is None, "somebody waits for the processor"
     assert assessed_task(store, task_id).robustness == before.robustness
     assert store.manifest(task_id) == before, "the same statistics, and nothing else has changed"
@@ -108,7 +110,7 @@ def test_a_task_that_was_published_again_keeps_its_own_statistics(task: tuple[La
     published = store.manifest(task_id).model_copy(update={"robustness": None})
     later = published.model_copy(update={"run_ids": [task_id, task_id[::-1]], "attempt": 2})
     store._write(layout.task(task_id), later)
-    add_robustness(store, published, None)
+    add_robustness(store, published, OthersWait(None))
     assert Ledger(layout).strategies() == ["sma_cross"]
     assert store.manifest(task_id).run_ids == later.run_ids
 

@@ -4,6 +4,9 @@ Dagster makes an engine and opens the file anew for each question. SQLAlchemy th
 again, and whoever closes the last connection writes SQLite's log back into the file and waits for the disk:
 more than the question itself takes.
 
+What is compiled is shared by the engines of all files, and workers are forked with it: their rehearsal has
+asked the same questions of other files.
+
 Where a connection is kept, a commit writes to the log alone. Dagster's pages follow a run by watching the
 file, so it is touched after a commit.
 """
@@ -18,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
-from sqlalchemy import Engine, QueuePool, create_engine, event, make_url
+from sqlalchemy import Dialect, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.util import LRUCache
 
 from backtest_pipeline.orchestration.dagster_internals.compat import replace
 
@@ -32,6 +36,8 @@ _STORAGES = {
     "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage": ("SqliteScheduleStorage", "connect"),
 }
 _FILE, _CHANGES = "file", "changes"
+_engines: list[Engine] = []
+_MOST_COMPILED = 500  # as of an engine of its own
 _has_run_stats_index_cols = SqlRunStorage.has_run_stats_index_cols
 
 
@@ -56,11 +62,23 @@ def keep_connections(*, each_commit_lasts: bool = True) -> None:
     replace(SqlRunStorage, "has_run_stats_index_cols", _has_columns, used_by=SqlRunStorage.get_run_records)
 
 
+def close_connections() -> None:
+    """Closes what this process has open, as before others are forked from it; it may go on asking."""
+    for engine in _engines:
+        engine.dispose()
+    _engines.clear()
+    _engine.cache_clear()
+
+
 @cache
 def _engine(_process: int, url: str, timeout_s: float | None, each_commit_lasts: bool) -> Engine:
     file = Path(make_url(url).database or "")
     arguments = {} if timeout_s is None else {"timeout": timeout_s}
-    engine = create_engine(url, poolclass=QueuePool, pool_size=2, max_overflow=20, connect_args=arguments)
+    made = create_engine(url, poolclass=QueuePool, pool_size=2, max_overflow=20, connect_args=arguments)
+    dialect, compiled = _compiled()
+    made.dialect = dialect
+    engine = made.execution_options(compiled_cache=compiled)
+    _engines.append(engine)
 
     @event.listens_for(engine, "connect")
     def opened(connection: Any, record: Any) -> None:
@@ -83,6 +101,15 @@ def _engine(_process: int, url: str, timeout_s: float | None, each_commit_lasts:
                 os.utime(file)
 
     return engine
+
+
+@cache
+def _compiled() -> tuple[Dialect, LRUCache[Any, Any]]:
+    """Statements as they are compiled, and the dialect that is a part of their keys."""
+    engine = create_engine("sqlite://")
+    engine.connect().close()  # by which the dialect learns what SQLite it has
+    engine.dispose()
+    return engine.dialect, LRUCache(_MOST_COMPILED)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

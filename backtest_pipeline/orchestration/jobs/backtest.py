@@ -80,6 +80,7 @@ def run_engine(context: dg.OpExecutionContext) -> None:
     run_context: RunContext = context.resources.run_context
     with reported(context, "running the engine"):
         progress = ProgressTags(context.instance, context.run_id)
+        progress.wait()  # the op before has just written
         traded = run_context.request(context.op_config).symbols
         fingerprints = run_context.loaded(context.op_config).fingerprints
         bars = sum(seen.rows for seen in fingerprints if seen.symbol in traded)
@@ -133,10 +134,10 @@ def write_results(context: dg.OpExecutionContext) -> None:
         progress.write({tags.PROGRESS: "1.00", tags.STAGE: "completed", tags.RESULT_PATH: str(folder)})
         publication.keep()
         later(publication.keep_after_success)
-        home = None if context.instance.is_ephemeral else context.instance.root_directory
-        drawn = (run_context.task_store, manifest, result, loaded.seen, home)
+        drawn = (run_context.task_store, manifest, result, loaded.seen)
         once_ended(
-            partial(add_robustness, run_context.task_store, manifest, home),
+            context.instance,
+            partial(add_robustness, run_context.task_store, manifest),
             partial(add_chart, *drawn),
             partial(add_report, *drawn),
         )

@@ -133,9 +133,8 @@ def write_sweep_results(context: dg.OpExecutionContext) -> None:
         publication.keep()
         later(publication.keep_after_success)
         later(own.forget_parts)
-        home = None if context.instance.is_ephemeral else context.instance.root_directory
         adds = (add_robustness, add_sweep_picture, add_sweep_report)
-        once_ended(*(partial(add, own.task_store, manifest, home) for add in adds))
+        once_ended(context.instance, *(partial(add, own.task_store, manifest) for add in adds))
 
 
 @dg.resource(description="the run's sweep, its candles and what its trials have yielded")

@@ -23,7 +23,7 @@ import backtest_pipeline.orchestration.dagster_internals.worker_start  # what a 
 from backtest_pipeline.candles.year_file import parquet_bytes
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.orchestration.dagster_internals import migration_scripts
+from backtest_pipeline.orchestration.dagster_internals import migration_scripts, pooled_sqlite
 from backtest_pipeline.orchestration.dagster_internals.worker_generations import threads
 from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.tasks.deferred import left_out
@@ -47,7 +47,15 @@ def rehearse() -> None:
         year = Layout(settings.data_root).candle_file(candles.symbol, candles.timeframe, 2020)
         year.parent.mkdir(parents=True)
         year.write_bytes(parquet_bytes({name: getattr(candles, name) for name in CANDLE_COLUMNS}))
-        overrides = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "ERROR"}}
+        overrides = {
+            "telemetry": {"enabled": False},
+            "python_logs": {"python_log_level": "ERROR"},
+            "event_log_storage": {
+                "module": "dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log",
+                "class": "ConsolidatedSqliteEventLogStorage",
+                "config": {"base_dir": scratch},
+            },
+        }
         with DagsterInstance.local_temp(scratch, overrides=overrides) as instance:
             config = {"symbols": [candles.symbol]}
             with left_out():
@@ -76,9 +84,11 @@ with quick_imports():
     if os.environ.get("DAGSTER_PG_HOST"):
         import_module("dagster_postgres")  # the rehearsal has SQLite
     migration_scripts.read_once()
+    pooled_sqlite.keep_connections(each_commit_lasts=False)
     warm_kernels()
     rehearse()
     backtest_pipeline.definitions.definitions.get_repository_def().get_all_jobs()
     if get_settings().reports_ahead:
         rehearse_report()
+    pooled_sqlite.close_connections()
 THREADS_AFTER_LOADING = threads()

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.orchestration.tasks.deferred import later
+from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import CHART, HEATMAP, REPORT
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
     from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.manifest import Manifest
@@ -23,11 +25,21 @@ if TYPE_CHECKING:
     from backtest_pipeline.results.task_store import TaskStore
 
 
-def once_ended(*adds: Callable[[], None]) -> None:
+class Addition(Protocol):
+    """Adds something to a published task, unless others wait."""
+
+    def __call__(self, *, others_wait: Callable[[], bool]) -> None:
+        """Adds it."""
+
+
+def once_ended(instance: DagsterInstance, *additions: Addition) -> None:
     """Has what is added to a task made once its run has ended, unless operators want it only when asked."""
-    if get_settings().reports_ahead:
-        for add in adds:
-            later(add)
+    if not get_settings().reports_ahead:
+        return
+    others_wait = OthersWait(None if instance.is_ephemeral else instance.root_directory)
+    for add in additions:
+        later(partial(add, others_wait=others_wait))
+    later(others_wait.close)
 
 
 def add_chart(
@@ -35,7 +47,7 @@ def add_chart(
     manifest: Manifest,
     result: BacktestResult,
     seen: Mapping[str, SeenCandles],
-    home: str | None,
+    others_wait: Callable[[], bool],
 ) -> None:
     """Adds the picture of the account to a published task; otherwise as `add_report`."""
 
@@ -44,7 +56,7 @@ def add_chart(
 
         return account_png(result, _traded(seen))
 
-    _add(store, manifest, CHART, draw, home, name="equity_chart")
+    _add(store, manifest, CHART, draw, others_wait, name="equity_chart")
 
 
 def add_report(
@@ -52,7 +64,7 @@ def add_report(
     manifest: Manifest,
     result: BacktestResult,
     seen: Mapping[str, SeenCandles],
-    home: str | None,
+    others_wait: Callable[[], bool],
 ) -> None:
     """Adds the report to a published task, unless backtests wait for the processor that it takes.
 
@@ -63,7 +75,7 @@ def add_report(
         manifest: of the attempt that has published.
         result: what it has published.
         seen: what the attempt saw.
-        home: folder of the Dagster instance whose queue is asked, `None` to ask nobody.
+        others_wait: whether they do.
     """
 
     def draw() -> bytes:
@@ -73,16 +85,16 @@ def add_report(
         assessed = _with_statistics(store, manifest)
         return report_html(replace(result, manifest=assessed), _traded(seen), drawings).encode()
 
-    _add(store, manifest, REPORT, draw, home, name="report")
+    _add(store, manifest, REPORT, draw, others_wait, name="report")
 
 
 def _traded(seen: Mapping[str, SeenCandles]) -> dict[str, Candles]:
     return {symbol: own.traded for symbol, own in seen.items()}
 
 
-def add_robustness(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+def add_robustness(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
     """Adds statistics to a published backtest or sweep; otherwise as `add_report`."""
-    if home is not None and _others_wait(home):
+    if others_wait():
         return
     from backtest_pipeline.workflows.assess_task import assessed_task  # noqa: PLC0415  statistics, after the run
 
@@ -90,7 +102,7 @@ def add_robustness(store: TaskStore, manifest: Manifest, home: str | None) -> No
         assessed_task(store, manifest.task_id)
 
 
-def add_sweep_picture(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+def add_sweep_picture(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
     """Adds the heatmap to a published sweep; otherwise as `add_report`."""
 
     def draw() -> bytes:
@@ -99,10 +111,10 @@ def add_sweep_picture(store: TaskStore, manifest: Manifest, home: str | None) ->
         return sweep_picture(store.layout.task(manifest.task_id), manifest)
 
     with suppress(FileNotFoundError):  # the folder that it is drawn from may be gone or replaced
-        _add(store, manifest, HEATMAP, draw, home, name="heatmap")
+        _add(store, manifest, HEATMAP, draw, others_wait, name="heatmap")
 
 
-def add_sweep_report(store: TaskStore, manifest: Manifest, home: str | None) -> None:
+def add_sweep_report(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
     """Adds the report to a published sweep, from its tables; otherwise as `add_report`."""
 
     def draw() -> bytes:
@@ -111,7 +123,7 @@ def add_sweep_report(store: TaskStore, manifest: Manifest, home: str | None) -> 
         return sweep_report(store.layout.task(manifest.task_id), _with_statistics(store, manifest))
 
     with suppress(FileNotFoundError):  # as above
-        _add(store, manifest, REPORT, draw, home, name="report")
+        _add(store, manifest, REPORT, draw, others_wait, name="report")
 
 
 def _with_statistics(store: TaskStore, manifest: Manifest) -> Manifest:
@@ -124,17 +136,12 @@ def _add(
     manifest: Manifest,
     file: str,
     draw: Callable[[], bytes],
-    home: str | None,
+    others_wait: Callable[[], bool],
     *,
     name: str,
 ) -> None:
-    if home is not None and _others_wait(home):
+    if others_wait():
         return
     with suppress(BacktestError):  # deleted, or published again by a later attempt
         content = draw()
         store.add_file(manifest, file, content, name=name)
-
-
-def _others_wait(home: str) -> bool:
-    with DagsterInstance.from_config(home) as instance:
-        return bool(instance.get_run_ids(RunsFilter(statuses=[DagsterRunStatus.QUEUED]), limit=1))
