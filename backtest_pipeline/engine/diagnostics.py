@@ -9,7 +9,7 @@ import numpy as np
 
 from backtest_pipeline.engine.kernel import END_OF_DATA, LIQUIDATION
 from backtest_pipeline.engine.metrics.curve_kernels import DAY_US, SHORTEST_FOR_ANNUAL_US
-from backtest_pipeline.model.counted import counted
+from backtest_pipeline.model import remark_texts
 from backtest_pipeline.model.gaps import gap_steps
 
 if TYPE_CHECKING:
@@ -42,26 +42,25 @@ def diagnose(
     """
     remarks = list(_about_trades(outcomes))
     if request.fill == "close":
-        remarks.append("Orders fill at the close of the bar whose signals they follow, which is optimistic.")
+        remarks.append(remark_texts.FILLS_AT_CLOSE)
     counts = {
-        ("ends", "end", "in an open position, marked to the last close"): [
-            _left_open(own) for own in outcomes
-        ],
-        ("was", "were", "liquidated"): [_liquidations(own) for own in outcomes],
-        ("has", "have", "gaps in the candles during a position"): [
+        remark_texts.LEFT_OPEN: [_left_open(own) for own in outcomes],
+        remark_texts.LIQUIDATED: [_liquidations(own) for own in outcomes],
+        remark_texts.HAS_GAPS: [
             _positions_with_gaps(one, calendars[one.symbol], own, schedules.get(one.symbol))
             for one, own in zip(candles, outcomes, strict=True)
         ],
-        ("has", "have", "fills on bars without volume"): [
+        remark_texts.WITHOUT_VOLUME: [
             _fills_without_volume(one, own) for one, own in zip(candles, outcomes, strict=True)
         ],
-        ("skipped", "skipped", "entries for lack of cash"): [own.skipped_entries for own in outcomes],
+        remark_texts.SKIPPED: [own.skipped_entries for own in outcomes],
     }
-    for (of_one, of_many, what), per_symbol in counts.items():
+    for what, per_symbol in counts.items():
         names = [one.symbol for one, count in zip(candles, per_symbol, strict=True) if count]
         if names:
-            verb = of_one if len(names) == 1 else of_many
-            remarks.append(f"{_listed(names)} {verb} {what} ({counted(sum(per_symbol), 'time')}).")
+            times = sum(per_symbol)
+            template = remark_texts.template_of_symbols(what, one_symbol=len(names) == 1, once=times == 1)
+            remarks.append(template.format(_listed(names), f"{times:,}"))
     return remarks
 
 
@@ -73,27 +72,20 @@ def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[
         elapsed_us: time from the first bar's open to the last bar's end, in microseconds.
     """
     if elapsed_us < SHORTEST_FOR_ANNUAL_US:
-        yield (
-            f"The candles span {elapsed_us / DAY_US:.3g} {'day' if elapsed_us == DAY_US else 'days'}; "
-            f"annual figures take {SHORTEST_FOR_ANNUAL_US // DAY_US} and are left out."
-        )
+        spans = remark_texts.SPANS_A_DAY if elapsed_us == DAY_US else remark_texts.SPANS_DAYS
+        yield spans.format(f"{elapsed_us / DAY_US:.3g}", SHORTEST_FOR_ANNUAL_US // DAY_US)
         return
     assumed = [symbol for symbol, own in calendars.items() if own.source == "assumed"]
     if assumed:
         years = {round(calendars[symbol].periods_per_year): None for symbol in assumed}
-        yield (
-            f"{_listed(assumed)}: the bars do not show on which days the market trades; "
-            f"{' or '.join(f'{bars:,}' for bars in years)} bars a year are assumed. Ask for a `calendar`, or "
-            "record it by `backtest candles import --calendar`."
-        )
+        bars = " or ".join(f"{count:,}" for count in years)
+        yield remark_texts.YEAR_ASSUMED.format(_listed(assumed), bars)
     wrong = [symbol for symbol, own in calendars.items() if own.contradicted]
     if wrong:
         names = dict.fromkeys(str(calendars[symbol].name) for symbol in wrong)
-        shows = "rest on some weekdays" if calendars[wrong[0]].always_open else "trade on all weekdays"
-        yield (
-            f"{_listed(wrong)}: the bars {shows}, unlike the calendar {', '.join(names)} that "
-            f"was {calendars[wrong[0]].source}; annual figures go by the calendar."
-        )
+        first = calendars[wrong[0]]
+        shows = remark_texts.RESTS if first.always_open else remark_texts.NEVER_RESTS
+        yield shows.format(_listed(wrong), ", ".join(names), first.source)
 
 
 def about_warm_up(seen: Sequence[SeenCandles], warmup_bars: int) -> Iterator[str]:
@@ -110,13 +102,16 @@ def about_warm_up(seen: Sequence[SeenCandles], warmup_bars: int) -> Iterator[str
 def _about_trades(outcomes: Sequence[Outcome]) -> Iterator[str]:
     pnl = np.concatenate([own.trades["pnl"] for own in outcomes])
     if not len(pnl):
-        yield "There was no trade."
+        yield remark_texts.NO_TRADE
         return
     if len(pnl) < FEW_TRADES:
-        trades = "1 trade is" if len(pnl) == 1 else f"{len(pnl)} trades are"
-        yield f"{trades} too few to distinguish skill from luck; look for {FEW_TRADES} or more."
+        yield (
+            remark_texts.ONE_TRADE.format(FEW_TRADES)
+            if len(pnl) == 1
+            else remark_texts.FEW_TRADES.format(len(pnl), FEW_TRADES)
+        )
     if len(pnl) > 1 and pnl.sum() > 0.0 >= pnl.sum() - pnl.max():
-        yield "The whole profit comes from one trade; without it there is none."
+        yield remark_texts.ONE_TRADE_IS_ALL
 
 
 def _left_open(outcome: Outcome) -> int:

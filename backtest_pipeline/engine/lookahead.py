@@ -22,6 +22,7 @@ from backtest_pipeline.engine.inputs import signals_of
 from backtest_pipeline.engine.light_lookahead import light_look_ahead_check
 from backtest_pipeline.engine.lookahead_probe import NOT_REPEATABLE, Difference, LookAhead, Probe
 from backtest_pipeline.engine.signal_comparison import FLAGS, first_change, marked_bars
+from backtest_pipeline.model import remark_texts
 from backtest_pipeline.model.errors import StrategyFaulty
 
 if TYPE_CHECKING:
@@ -207,17 +208,13 @@ def look_ahead_of_run(
             strategy, params, candles, signal_bars, seed, signals=signals, direction=direction
         )
     except StrategyFaulty as error:
-        could_not = f"The look-ahead check could not be done on a part of the candles: {error}."
-        return {"passed": None, "problem": str(error)}, [could_not]
+        return {"passed": None, "problem": str(error)}, [remark_texts.NOT_CHECKED.format(error)]
     if verdict.difference is None:
         return verdict.to_dict(), []
     changed = verdict.difference
-    follow = "" if changed.followed_by == "nothing" else " and others follow"
-    remark = (
-        f"The strategy looks ahead: its {changed.signal} at {changed.timestamp} changes when the candles "
-        f"after {changed.cut_after} are cut off{follow}, so this result cannot be had in a market."
-    )
-    return verdict.to_dict(), [remark]
+    cut_off = changed.followed_by == "nothing"
+    template = remark_texts.LOOKS_AHEAD if cut_off else remark_texts.LOOKS_AHEAD_FURTHER
+    return verdict.to_dict(), [template.format(changed.signal, changed.timestamp, changed.cut_after)]
 
 
 def measure_warm_up(

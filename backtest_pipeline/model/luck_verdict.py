@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from backtest_pipeline.model.checks import looks_ahead
 from backtest_pipeline.model.metric_catalog import shown_symbols
 from backtest_pipeline.model.robustness import Robustness, WalkForwardRecord
+from backtest_pipeline.model.sentence import Sentence
 
 SKILL, OPEN = 0.95, 0.8
 """Deflated Sharpe ratios from which on chance is an unlikely explanation, and from which on it is open."""
@@ -43,17 +43,6 @@ HARDLY_LUCK = "Hardly luck (deflated Sharpe {0})."
 FITTED = (
     "Overfitted: in {0} of the splits of its time, the best half's winner was below the middle in the other."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A text whose `{0}`, `{1}` stand for values."""
-
-    template: str
-    values: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.template.format(*self.values)
 
 
 def concluded(found: Robustness, symbols: Sequence[str], checks: Mapping[str, Any]) -> Robustness:

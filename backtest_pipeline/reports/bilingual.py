@@ -8,8 +8,10 @@ from functools import cache
 
 from backtest_pipeline.model.metric_catalog import METRICS, shown, shown_with_unit
 from backtest_pipeline.model.metric_korean import korean_of_metrics
-from backtest_pipeline.reports.korean import KOREAN_TEXTS
+from backtest_pipeline.reports.korean import KOREAN_TEXTS, KOREAN_TRADES
 from backtest_pipeline.reports.korean_luck import KOREAN_LUCK
+from backtest_pipeline.reports.korean_remarks import KOREAN_REMARKS
+from backtest_pipeline.reports.korean_sweeps import KOREAN_SWEEPS
 from backtest_pipeline.reports.markup import escaped
 
 SWITCH = (
@@ -21,16 +23,17 @@ SWITCH = (
 @cache
 def korean_texts() -> dict[str, str]:
     """Every text of the reports in Korean by the English one."""
-    return korean_of_metrics() | KOREAN_TEXTS | KOREAN_LUCK
+    return korean_of_metrics() | KOREAN_TRADES | KOREAN_TEXTS | KOREAN_SWEEPS | KOREAN_LUCK | KOREAN_REMARKS
 
 
 def texts_for(body: str, scripts: Sequence[str]) -> dict[str, str]:
-    """The Korean that a page needs: of what its HTML and its own scripts say, and of the metrics' titles."""
-    titles = {facts.title for facts in METRICS.values()}
+    """The Korean that a page needs: of what its HTML and its own scripts say, and of what its data name."""
+    named = {facts.title for facts in METRICS.values()} | KOREAN_TRADES.keys()
+    said_here = (body, *scripts)
     return {
         english: korean
         for english, korean in korean_texts().items()
-        if english in titles or escaped(english) in body or any(english in script for script in scripts)
+        if english in named or escaped(english) in body or any(english in text for text in said_here)
     }
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.model.metric_catalog import benchmark_name, facts_of, shown_with_unit
+from backtest_pipeline.model.sentence import Sentence
 from backtest_pipeline.reports.bilingual import mark_of_metric, said
 from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.report_statistics import compounded
@@ -118,6 +119,10 @@ def _family_order(metrics: Metrics, name: str) -> int:
     return next(place for place, other in enumerate(metrics) if facts_of(other).family == family)
 
 
+ACCOUNT = "account"
+"""The row of all symbols together, in lower case as no symbol is."""
+
+
 def metrics_by(rows: Mapping[str, Metrics], heading: str, benchmark: str | None = None) -> str:
     """A sortable table with a row for each symbol and a column for each metric."""
     names = list(dict.fromkeys(name for metrics in rows.values() for name in metrics))
@@ -127,7 +132,8 @@ def metrics_by(rows: Mapping[str, Metrics], heading: str, benchmark: str | None 
         for facts in (facts_of(name, benchmark) for name in names)
     )
     body = "".join(
-        f'<tr><th scope="row">{escaped(row)}</th>{"".join(_cell(name, of) for name in names)}</tr>'
+        f'<tr><th scope="row"{" data-said" if row == ACCOUNT else ""}>{escaped(row)}</th>'
+        f"{''.join(_cell(name, of) for name in names)}</tr>"
         for row, of in rows.items()
     )
     return (
@@ -205,13 +211,19 @@ def pairs_table(pairs: Iterable[tuple[str, object]]) -> str:
 
 
 def rows_table(heads: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "plain") -> str:
-    """A plain table, or one of another class of the page's style."""
+    """A plain table, or one of another class of the page's style; sentences are said in two languages."""
     head = "".join(f'<th scope="col" data-said>{escaped(name)}</th>' for name in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escaped(plain(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_plain_cell, row))}</tr>" for row in rows)
     return (
         f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _plain_cell(cell: object) -> str:
+    if isinstance(cell, Sentence):
+        return said(cell.template, *cell.values, element="td")
+    return f"<td>{escaped(plain(cell))}</td>"
 
 
 def plain(value: object) -> str:

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+KOREAN_TRADES: dict[str, str] = {
+    "long": "매수",
+    "short": "공매도",
+    "signal": "신호",
+    "stop loss": "손절",
+    "take profit": "익절",
+    "trailing stop": "추적 손절",
+    "max hold": "최대 보유",
+    "liquidation": "강제 청산",
+    "end of data": "데이터 끝",
+}
+"""Sides and exits of trades, as their table writes them."""
+
 KOREAN_TEXTS: dict[str, str] = {
     # units and small words
     "{0} days": "{0}일",
@@ -45,6 +58,9 @@ KOREAN_TEXTS: dict[str, str] = {
     "level with {1}, {0}": "{1}({0})와 같음",
     "ahead of {1}, {0}": "{1}({0})보다 높음",
     "behind {1}, {0}": "{1}({0})보다 낮음",
+    "{0} to {1} UTC": "{0} ~ {1} UTC",
+    "amounts in {0}": "통화 {0}",
+    "market in {0}": "시장 시간대 {0}",
     # equity
     "Equity and drawdown": "자산과 낙폭",
     "equity": "자산",
@@ -79,7 +95,6 @@ KOREAN_TEXTS: dict[str, str] = {
     "Trades": "거래",
     "{0} trades": "거래 {0}건",
     "{0} trade": "거래 {0}건",
-    "There was no trade.": "거래가 없습니다.",
     "Click a heading to sort, a row to see the trade in the chart.": (
         "제목을 누르면 정렬되고, 행을 누르면 차트에서 그 거래를 볼 수 있습니다."
     ),
@@ -109,6 +124,7 @@ KOREAN_TEXTS: dict[str, str] = {
     "Shaded in the chart of the equity; without a recovery, the length is up to the last bar.": (
         "자산 차트에 음영으로 표시됩니다. 회복하지 못한 낙폭의 기간은 마지막 봉까지입니다."
     ),
+    "not yet": "미회복",
     "depth": "낙폭",
     "peak (UTC)": "고점 (UTC)",
     "trough (UTC)": "저점 (UTC)",
@@ -128,6 +144,13 @@ KOREAN_TEXTS: dict[str, str] = {
     "All metrics": "모든 지표",
     "Further statistics": "추가 통계",
     "Correlation of the symbols": "종목 간 상관관계",
+    "Of the symbols' own returns from day to day, whatever the strategy did.": (
+        "전략과 무관한 종목 자체의 일간 수익률 간 상관관계입니다."
+    ),
+    "Of the symbols' own returns from week to week, whatever the strategy did.": (
+        "전략과 무관한 종목 자체의 주간 수익률 간 상관관계입니다."
+    ),
+    "The first {0} of them; {1} more are left out.": "앞의 {0}개만 표시하며 나머지 {1}개는 생략했습니다.",
     "Expected shortfall (CVaR 95 %)": "조건부 손실 (CVaR 95 %)",
     "Mean loss of the worst twentieth of the bars.": "수익률이 가장 나쁜 5% 봉의 평균 손실입니다.",
     "Omega ratio": "오메가 지수",
@@ -177,101 +200,4 @@ KOREAN_TEXTS: dict[str, str] = {
     "kind": "종류",
     "bytes": "바이트",
     "rows": "행 수",
-    # comparison
-    "{0} backtests compared": "백테스트 {0}건 비교",
-    "{0} sweeps compared": "탐색 {0}건 비교",
-    "What differs in the requests": "요청의 차이",
-    "Nothing: all ask for the same.": "차이가 없습니다. 요청이 모두 같습니다.",
-    "Equity, from 1.0, and drawdown": "자산(1.0에서 시작)과 낙폭",
-    "Click a name to hide its curves; drag to move, Ctrl and wheel to zoom.": (
-        "이름을 누르면 곡선이 숨겨집니다. 끌어서 이동, Ctrl+휠로 확대·축소합니다."
-    ),
-    "Click a name to hide its curve; drag to move, Ctrl and wheel to zoom.": (
-        "이름을 누르면 곡선이 숨겨집니다. 끌어서 이동, Ctrl+휠로 확대·축소합니다."
-    ),
-    "Metrics": "지표",
-    "The best of each": "각 탐색의 최고 결과",
-    "Metrics of the winners": "최고 결과의 지표",
-    "Equity of the winners": "최고 결과의 자산",
-    "Equity of the winners, from 1.0": "최고 결과의 자산 (1.0에서 시작)",
-    "None has a winner.": "최고 결과가 없습니다.",
-    "Distribution of the {0}": "{0} 분포",
-    "Share of the trials that have one, each sweep by itself; the upright lines are the winners.": (
-        "값이 있는 시행의 비율을 탐색별로 나타냅니다. 세로선은 최고 결과입니다."
-    ),
-    "They rank by different metrics, so their distributions cannot be laid over one another.": (
-        "순위 기준 지표가 서로 달라 분포를 겹쳐 그릴 수 없습니다."
-    ),
-    # sweep
-    "Sweep of": "탐색:",
-    "The winner looks ahead": "최고 결과가 미래를 참조합니다",
-    "of the winner": "최고 결과",
-    "Heatmap of two names": "두 변수의 히트맵",
-    "Distribution of the objective": "목표 지표 분포",
-    "No trial has a {0}.": "{0} 값이 있는 시행이 없습니다.",
-    "No trial has a {0}, so there is nothing to draw.": "{0} 값이 있는 시행이 없어 그릴 것이 없습니다.",
-    "The winner's neighbourhood": "최고 결과의 주변",
-    "A plateau: settings around the winner are about as good; it hangs on no single value.": (
-        "고원: 최고 결과 주변의 설정도 비슷하게 좋아 특정한 값 하나에 좌우되지 않습니다."
-    ),
-    "A slope: settings around the winner are good, but clearly worse than it.": (
-        "비탈: 최고 결과 주변의 설정도 좋지만 뚜렷하게 못합니다."
-    ),
-    "A spike: settings around the winner are no better than most, which speaks of luck.": (
-        "뾰족한 봉우리: 최고 결과 주변의 설정이 대부분과 다를 바 없어 우연일 가능성이 큽니다."
-    ),
-    "Nothing is known of settings right around the winner.": "최고 결과 바로 주변의 설정은 알 수 없습니다.",
-    "the winner": "최고 결과",
-    "mean of its neighbours": "이웃의 평균",
-    "the worst of them": "이웃 중 최악",
-    "median of all trials": "전체 시행의 중앙값",
-    "of its lead, neighbours keep": "이웃이 유지하는 우위",
-    "around it without a value": "주변의 값 없는 시행",
-    "Neighbours are at most one step away in each name that has an order, and equal in all others; where the "
-    "search draws, within a twentieth of the range.": (
-        "이웃은 순서가 있는 변수마다 한 단계 이내이고 나머지는 같은 시행입니다. "
-        "무작위 탐색에서는 범위의 20분의 1 이내입니다."
-    ),
-    "{0} against each name": "변수별 {0}",
-    "best that ranks": "순위권 최고",
-    "mean": "평균",
-    "through the winner, all else as it has it": "나머지를 최고 결과에 맞춘 단면",
-    "winner": "최고 결과",
-    "Parallel coordinates": "평행 좌표",
-    "the best": "상위",
-    "% of them": "%",
-    "The best trials": "상위 시행",
-    "No trial ranks.": "순위에 든 시행이 없습니다.",
-    "A heading sorts; a number opens all that is known of the trial; the last column runs it as a backtest "
-    "of its own.": (
-        "제목을 누르면 정렬되고, 번호를 누르면 그 시행의 모든 정보가 열립니다. "
-        "마지막 열로 개별 백테스트를 실행할 수 있습니다."
-    ),
-    "rank": "순위",
-    "trial": "시행",
-    "press to see all of it": "누르면 모두 볼 수 있습니다",
-    "run it": "실행",
-    "launchpad": "런치패드",
-    "Equity of the best": "상위 시행의 자산",
-    "Click a trial to hide its curve; drag to move, Ctrl and wheel to zoom.": (
-        "시행을 누르면 곡선이 숨겨집니다. 끌어서 이동, Ctrl+휠로 확대·축소합니다."
-    ),
-    "trials": "시행 수",
-    "that rank": "순위에 든 수",
-    "by": "기준",
-    "best": "최고",
-    "median": "중앙값",
-    "across": "가로",
-    "down": "세로",
-    "metric": "지표",
-    "a cell shows": "칸의 값",
-    "its best trial": "최고 시행",
-    "the mean of its trials": "시행 평균",
-    "any": "전체",
-    "mean of the cell": "칸 평균",
-    "state": "상태",
-    "why": "이유",
-    "★ the winner; hatched: no trial that ranks. Arrow keys move, Enter opens a cell.": (
-        "★ 최고 결과, 빗금: 순위에 든 시행 없음. 화살표 키로 이동하고 Enter로 칸을 엽니다."
-    ),
 }

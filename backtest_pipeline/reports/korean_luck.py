@@ -56,6 +56,11 @@ KOREAN_LUCK: dict[str, str] = {
     luck_verdict.FITTED: (
         "과최적화: 기간을 나눈 경우의 {0}에서 한쪽 절반의 최고가 다른 절반에서 중간에 못 미쳤습니다."
     ),
+    "ledger": "시행 장부",
+    "1,000 orders": "순서 1,000가지",
+    "neighbouring trials": "이웃 시행",
+    "Equity within the bands of the bootstrap": "부트스트랩 범위 안의 자산",
+    "Distribution of the logits of cross-validation": "교차 검증 로짓의 분포",
     "Luck or skill": "운인가 실력인가",
     "Probabilistic Sharpe": "확률적 샤프",
     "Probability that the true Sharpe ratio is above zero, if this had been the only trial.": (

@@ -18,11 +18,16 @@ const language = (() => {
   let chosen = ["en", "ko"].includes(kept()) ? kept() : wanted();
 
   const of = (text) => (chosen === "ko" && Object.hasOwn(korean, text) ? korean[text] : text);
+  const filled = (template, values) => template.replace(/\{(\d)\}/g, (_, place) => values[place]);
+  const SYMBOLS = /^([A-Z\d._-]+(?:, [A-Z\d._-]+)*) and (?:([\d,]+) more|([A-Z\d._-]+))$/;
   const withUnit = (value) => {
     const [, number, unit] = /^(\S+) (days?|bars?)$/.exec(value) ?? [];
-    return unit ? of(`{0} ${unit}`).replace("{0}", number) : of(value);
+    if (unit) return of(`{0} ${unit}`).replace("{0}", number);
+    const [, symbols, more, last] = SYMBOLS.exec(value) ?? [];
+    if (symbols) return more ? filled(of("{0} and {1} more"), [symbols, more]) : filled(of("{0} and {1}"), [symbols, last]);
+    return of(value);
   };
-  const say = (text, ...values) => of(text).replace(/\{(\d)\}/g, (_, place) => withUnit(String(values[place])));
+  const say = (text, ...values) => filled(of(text), values.map((value) => withUnit(String(value))));
   const first = (memory, element, read) => {
     if (!memory.has(element)) memory.set(element, read());
     return memory.get(element);

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtest_pipeline.model.luck_verdict import verdict_sentences
-from backtest_pipeline.reports.bilingual import said
+from backtest_pipeline.reports.bilingual import korean_texts, said
 from backtest_pipeline.reports.charts.luck_svg import bands_svg, logits_svg
 from backtest_pipeline.reports.luck_statistics import Statistic, luck_statistics
 from backtest_pipeline.reports.markup import escaped
@@ -63,8 +63,13 @@ def _row(one: Statistic) -> str:
     return (
         f'<tr><th scope="row">{title}</th>'
         f"<td>{escaped(one.value)}</td><td><span data-said>{escaped(one.words)}</span> "
-        f"<small>{escaped(one.source)}</small></td></tr>"
+        f"<small{_mark_of_source(one.source)}>{escaped(one.source)}</small></td></tr>"
     )
+
+
+def _mark_of_source(source: str) -> str:
+    """Papers are cited by their authors in every language."""
+    return " data-said" if source in korean_texts() else ""
 
 
 def _figure(title: str, drawing: str) -> str:

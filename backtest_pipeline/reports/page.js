@@ -21,12 +21,14 @@
   };
   const palette = () => (wantsDark.matches ? palettes.dark : palettes.light);
 
+  const NUMBERED = { "trial ": "trial {0}", "number ": "number {0}" };
+
   // --- charts ---------------------------------------------------------------------------------------------
 
   async function draw() {
     const names = new Map(Object.entries(palettes.light).map(([name, colour]) => [colour, name]));
     // Tips are HTML of ours; texts of users come into them from columns.
-    const translated = (tip) => tip.replace(/(>|\} )([A-Za-z][A-Za-z ]*)(?=<)/g, (_, before, text) => before + say(text));
+    const translated = (tip) => tip.replace(/(>|\} )([A-Za-z][A-Za-z ]*)(\d*)(?=<)/g, (_, before, text, number) => before + (number ? say(NUMBERED[text] ?? `${text}{0}`, number) : say(text)));
     const coloured = (key, value) =>
       key === "tooltips" && typeof value === "string" ? translated(value) : names.has(value) ? palette()[names.get(value)] : value;
     const charts = JSON.parse(find("charts").textContent, coloured);
@@ -125,11 +127,11 @@
   const money = number(2);
   const priced = number(4, 2);
   const percent = (value) => (value === null ? "-" : `${money(100 * value)}%`);
-  const words = (text) => String(text).replaceAll("_", " ");
+  const words = (text) => say(String(text).replaceAll("_", " "));
   const time = (value) => new Date(value).toISOString().slice(0, 16).replace("T", " ").replace(" 00:00", "");
   const COLUMNS = [
     ["symbol", "Symbol", String],
-    ["side", "Side", String],
+    ["side", "Side", words],
     ["entry_time", "Entry (UTC)", time],
     ["entry_price", "at", priced],
     ["exit_time", "Exit (UTC)", time],

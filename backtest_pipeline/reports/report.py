@@ -19,6 +19,7 @@ from backtest_pipeline.reports.html_tables import tiles
 from backtest_pipeline.reports.luck_section import luck_section, luck_verdict
 from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.page_data import candles_data, trades_data
+from backtest_pipeline.reports.remarks_section import remarks_section
 from backtest_pipeline.reports.report_statistics import days_of
 from backtest_pipeline.reports.return_sections import (
     drawdowns_section,
@@ -33,7 +34,6 @@ from backtest_pipeline.reports.sections import (
     listed,
     metrics_section,
     price_section,
-    remarks,
     tile_remarks,
     trades_section,
 )
@@ -93,7 +93,7 @@ def report_html(
         [
             header(result, moment, given),
             luck_verdict(robustness, request.symbols, result.checks),
-            remarks(result),
+            remarks_section(result.diagnostics),
             tiles(result.metrics, HEADLINES, tile_remarks(result)),
             equity_section(request.benchmark, with_benchmark=held is not None),
             price_section(result, given, _pane_titles(drawings or {})),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.model.sentence import Sentence
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.account_figures import ROLLING, rolling_title
 from backtest_pipeline.reports.html_tables import months_table, rows_table
@@ -37,8 +38,8 @@ def drawdowns_section(drawdowns: Sequence[Drawdown], timeframe: Timeframe) -> st
             f"{one.depth_frac:.2%}",
             _moment(one.peak, timeframe),
             _moment(one.trough, timeframe),
-            "not yet" if one.recovery is None else _moment(one.recovery, timeframe),
-            f"{one.days:,.{0 if one.days >= 10 else 1}f} days",
+            Sentence("not yet") if one.recovery is None else _moment(one.recovery, timeframe),
+            Sentence("{0} days", (f"{one.days:,.{0 if one.days >= 10 else 1}f}",)),
         )
         for one in drawdowns
     ]
@@ -93,11 +94,16 @@ def rolling_section(result: BacktestResult, figures: Mapping[str, figure]) -> st
     return f'{head}<div class="two">{"".join(drawn)}</div></section>'
 
 
+def _text_cell(text: str | Sentence) -> str:
+    if isinstance(text, Sentence):
+        return f'<td class="number">{said(text.template, *text.values)}</td>'
+    return f'<td class="number">{escaped(text)}</td>'
+
+
 def tear_sheet_section(result: BacktestResult, days: NDArray[np.datetime64]) -> str:
     """Statistics beyond the metrics, which no file of the result has."""
     rows = "".join(
-        f'<tr>{said(one.title, element="th")}<td class="number">{escaped(one.text)}</td>'
-        f"{said(one.meaning, element='td')}</tr>"
+        f"<tr>{said(one.title, element='th')}{_text_cell(one.text)}{said(one.meaning, element='td')}</tr>"
         for one in tear_sheet(result, days)
     )
     return f'<section><h2 data-said>Further statistics</h2><table class="metrics">{rows}</table></section>'

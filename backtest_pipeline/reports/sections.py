@@ -11,6 +11,7 @@ from backtest_pipeline.model.metric_catalog import benchmark_name, shown_symbols
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
+    ACCOUNT,
     against_benchmark,
     correlation_table,
     metrics_by,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MOST_TABS = 10
 MOST_CORRELATED = 30
 CANDLES_GONE = "The candles that this task saw are not available; they have changed since."
+_BARS = ("{0} bars", "{0} bar")
 SPANS = (
     '<p class="spans"><button data-years="1" data-said>1 y</button>'
     '<button data-years="3" data-said>3 y</button>'
@@ -64,7 +66,7 @@ def header(
     return (
         f"<header><h1>{escaped(request.strategy)}</h1><ul>{params}{labels}</ul>"
         f"<p><b>{escaped(listed(request.symbols))}</b><span>{escaped(request.timeframe)}</span>"
-        f"<span>{escaped(first)} to {escaped(last)} UTC</span><span>{len(moment):,} bars</span>"
+        f"{said('{0} to {1} UTC', first, last)}{said(_BARS[len(moment) == 1], f'{len(moment):,}')}"
         f"{_market(given or {})}{task}"
         f'<span class="badge {kind}" data-said>{escaped(sentence)}</span></p></header>'
     )
@@ -75,23 +77,13 @@ def _market(given: Mapping[str, Candles]) -> str:
     records = [own.record for own in given.values() if own.record is not None]
     quotes = sorted({record.quote for record in records if record.quote})
     zones = sorted({record.timezone for record in records})
-    said = f"<span>amounts in {escaped(', '.join(quotes))}</span>" if quotes else ""
-    return said + (f"<span>market in {escaped(', '.join(zones))}</span>" if zones else "")
+    amounts = said("amounts in {0}", ", ".join(quotes)) if quotes else ""
+    return amounts + (said("market in {0}", ", ".join(zones)) if zones else "")
 
 
 def listed(symbols: Sequence[str], most: int = 10) -> str:
     """The symbols, or the first of them and how many more."""
     return shown_symbols(symbols, most).replace(",", ", ")
-
-
-def remarks(result: BacktestResult) -> str:
-    """The diagnostics, if any."""
-    lines = "".join(f"<li>{escaped(remark)}</li>" for remark in result.diagnostics)
-    return (
-        f'<section class="remarks"><h2 data-said>Before you trust this</h2><ul>{lines}</ul></section>'
-        if lines
-        else ""
-    )
 
 
 def tile_remarks(result: BacktestResult) -> dict[str, str]:
@@ -194,7 +186,7 @@ def metrics_section(result: BacktestResult) -> str:
     """All metrics with their meaning, and each symbol's beside them."""
     benchmark, by_symbol = result.request.benchmark, ""
     if len(result.by_symbol) > 1:
-        rows = {"account": result.metrics, **result.by_symbol}
+        rows = {ACCOUNT: result.metrics, **result.by_symbol}
         by_symbol = (
             f"<section><h2 data-said>Symbol by symbol</h2>{metrics_by(rows, 'symbol', benchmark)}</section>"
         )
@@ -209,8 +201,8 @@ def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) ->
         return ""
     more = len(result.request.symbols) - len(symbols)
     steps = "week to week" if result.request.timeframe == "1w" else "day to day"
-    hint = f"Of the symbols' own returns from {steps}, whatever the strategy did."
-    hint += f" The first {len(symbols)} of them; {more} more are left out." if more else ""
+    hint = said(f"Of the symbols' own returns from {steps}, whatever the strategy did.")
+    hint += f" {said('The first {0} of them; {1} more are left out.', len(symbols), more)}" if more else ""
     return (
         f'<section><h2 data-said>Correlation of the symbols</h2><p class="note">{hint}</p>'
         f"{correlation_table(symbols, correlation(given, symbols))}</section>"

@@ -96,4 +96,5 @@ def _metric_cells(batch: TrialBatch, row: int, metrics: Sequence[str]) -> str:
 def _run_it(task_id: str, trial: int, path: str) -> str:
     command = f"backtest run --from {task_id} --trial {trial}"
     # The report stands at /tasks/<id>/report.html, perhaps below a prefix.
-    return f'<a class="launch" href="../..{escaped(path)}">launchpad</a> <code>{escaped(command)}</code>'
+    link = f'<a class="launch" href="../..{escaped(path)}" data-said>launchpad</a>'
+    return f"{link} <code>{escaped(command)}</code>"

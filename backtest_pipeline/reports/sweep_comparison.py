@@ -18,7 +18,7 @@ from backtest_pipeline.reports.charts.timeline import Timeline, add_level
 from backtest_pipeline.reports.comparison import columns_table, differences_table, metrics_table, swatch
 from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.page import page
-from backtest_pipeline.reports.sweep_sections import values_of
+from backtest_pipeline.reports.sweep_outcome import values_of
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

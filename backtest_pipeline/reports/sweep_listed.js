@@ -101,12 +101,12 @@ const sweepTrials = (() => {
       const beside = (texts) => (means ? ["", ...texts] : texts);
       const top = element("tr");
       top.append(element("th"), ...(means ? [element("th", language.say("mean of the cell"), { scope: "col", class: "number" })] : []));
-      for (const row of rows) top.append(element("th", `trial ${listed.trial[row]}`, { scope: "col", class: "number" }));
+      for (const row of rows) top.append(element("th", language.say("trial {0}", listed.trial[row]), { scope: "col", class: "number" }));
       table.append(top);
-      line(language.say("rank"), beside(rows.map((row) => (listed.rank[row] ? whole(listed.rank[row]) : "none"))));
+      line(language.say("rank"), beside(rows.map((row) => (listed.rank[row] ? whole(listed.rank[row]) : language.say("none")))));
       sweep.names.forEach(({ key }, at) => line(key, beside(rows.map((row) => written(valueOf(row, at)))), "number value"));
       if (rows.some((row) => listed.state[row])) {
-        line(language.say("state"), beside(rows.map((row) => sweep.states[listed.state[row]])));
+        line(language.say("state"), beside(rows.map((row) => language.say(sweep.states[listed.state[row]]))));
         line(language.say("why"), beside(rows.map((row) => packed.errors[packed.error_of[row]] ?? "")), "number value");
       }
     }
@@ -130,7 +130,7 @@ const sweepTrials = (() => {
     }
     for (const row of rows.filter((one) => listed.state[one] !== 1)) {
       const run = element("p", "", { class: "note run" });
-      run.append(`Run trial ${listed.trial[row]}: `, launchLink(row), " ", element("code", `backtest run --from ${sweep.task} --trial ${listed.trial[row]}`));
+      run.append(language.say("Run trial {0}: ", listed.trial[row]), launchLink(row), " ", element("code", `backtest run --from ${sweep.task} --trial ${listed.trial[row]}`));
       parts.push(run);
     }
     find("cell").replaceChildren(...parts);
@@ -142,7 +142,7 @@ const sweepTrials = (() => {
 
   function launchLink(row) {
     const config = encodeURIComponent(JSON.stringify(configOf(row), null, 2));
-    const link = element("a", "launchpad", { class: "launch", href: `${sweep.setup}?config=${config}` });
+    const link = element("a", language.say("launchpad"), { class: "launch", href: `${sweep.setup}?config=${config}` });
     link.hidden = location.protocol === "file:";
     return link;
   }

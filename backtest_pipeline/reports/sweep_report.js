@@ -108,7 +108,7 @@
       if (at === choice.x || at === choice.y) return;
       const labels = sweep.names[at].coarse ?? sweep.names[at].labels;
       const options = [[NONE, language.say("any")], ...labels.map((text, bin) => [bin, text])];
-      parts.push(select(`heat-fixed-${at}`, `${key} is`, options, choice.fixed[at], (bin) => { choice.fixed[at] = bin; }));
+      parts.push(select(`heat-fixed-${at}`, language.say("{0} is", key), options, choice.fixed[at], (bin) => { choice.fixed[at] = bin; }));
     });
     place.replaceChildren(...parts);
   }
@@ -176,13 +176,13 @@
   };
   const counted = (at) => {
     const [all, done] = [cells.count[at], cells.completed[at]];
-    return `${whole(all)} ${all === 1 ? "trial" : "trials"}, ${whole(done)} completed`;
+    return language.say(all === 1 ? "{0} trial, {1} completed" : "{0} trials, {1} completed", whole(all), whole(done));
   };
 
   function legend(metric, low, high, known) {
     const place = find("heat-legend");
     if (!known) {
-      place.replaceChildren(element("span", `No cell has a ${metric.title}${choice.mean ? "" : " of a trial that ranks"}.`));
+      place.replaceChildren(element("span", language.say(choice.mean ? "No cell has a {0}." : "No cell has a {0} of a trial that ranks.", metric.title)));
       return;
     }
     const bar = element("i", "", { class: "ramp" });
@@ -223,7 +223,7 @@
   function openTrial(number) {
     const row = listed.trial.indexOf(number);
     if (row === -1) return;
-    panel(`Trial ${number}`, [row], null);
+    panel(language.say("Trial {0}", number), [row], null);
     const own = placeOf(row);
     if (own !== NONE) {
       chosen?.classList.remove("chosen");

@@ -15,8 +15,8 @@ from backtest_pipeline.reports.charts.sweep_equity import curve_buttons, equity_
 from backtest_pipeline.reports.details import details_of_manifest
 from backtest_pipeline.reports.html_tables import against_benchmark, tiles
 from backtest_pipeline.reports.luck_section import luck_section, luck_verdict
-from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.page import page
+from backtest_pipeline.reports.remarks_section import remarks_section
 from backtest_pipeline.reports.sections import listed
 from backtest_pipeline.reports.sweep_best_table import best_section
 from backtest_pipeline.reports.sweep_page_data import sweep_data
@@ -73,7 +73,9 @@ class SweepFindings:
 def sweep_report_html(found: SweepFindings) -> str:
     """Makes the report; the same findings yield the same text."""
     manifest, request, summary = found.manifest, found.request, found.summary
-    names = {f"trial {trial}": f"{rank}. trial {trial}" for rank, trial in enumerate(found.curves, 1)}
+    names = {
+        f"trial {trial}": said("{0}. trial {1}", rank, trial) for rank, trial in enumerate(found.curves, 1)
+    }
     curves = dict(zip(names, found.curves.values(), strict=True))
     figures = {"equity": equity_figure_of(curves, request.backtest.timeframe)} if curves else {}
     body = "\n".join(
@@ -81,7 +83,7 @@ def sweep_report_html(found: SweepFindings) -> str:
             sweep_header(request, manifest, summary, manifest.summary.trials or {}),
             luck_verdict(manifest.robustness, request.backtest.symbols, manifest.checks),
             _winner_tiles(manifest) if summary.survey.winner is not None else "",
-            _remarks(manifest),
+            remarks_section(manifest.diagnostics),
             HEATMAP,
             luck_section(manifest.robustness, _best_equity(found), request.backtest.initial_cash),
             spread_section(summary, request.objective),
@@ -116,15 +118,6 @@ def _winner_tiles(manifest: Manifest) -> str:
             "sharpe": said("of the winner", element="small"),
             "total_return": against_benchmark(manifest.metrics, manifest.benchmark),
         },
-    )
-
-
-def _remarks(manifest: Manifest) -> str:
-    lines = "".join(f"<li>{escaped(remark)}</li>" for remark in manifest.diagnostics)
-    return (
-        f'<section class="remarks"><h2 data-said>Before you trust this</h2><ul>{lines}</ul></section>'
-        if lines
-        else ""
     )
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
-from backtest_pipeline.model.trial_states import TRIAL_STATES
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.sweep_svg import distribution_svg, objective_by_name_svg, parallel_svg
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.sections import listed
-from backtest_pipeline.reports.sweep_axes import value_text
+from backtest_pipeline.reports.sweep_outcome import outcome
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -28,40 +26,12 @@ if TYPE_CHECKING:
 MOST_NAME_CHARTS, MOST_COLUMNS = 12, 10
 
 
-def outcome(summary: SweepSummary, request: SweepRequest, counts: Mapping[str, int]) -> str:
-    """In a sentence what came of the sweep: how many trials, by what they rank, who won."""
-    states = [f"{counts.get(state, 0):,} {state}" for state in TRIAL_STATES]
-    objective = facts_of(request.objective).title
-    more = "more" if facts_of(request.objective).better == "more" else "less"
-    where = f" among those with {' and '.join(request.where)}" if request.where else ""
-    ranked = counts.get("ranked", 0)
-    verb = "ranks" if ranked == 1 else "rank"
-    trials = counted(summary.survey.trials, "trial")
-    head = f"{trials} by {request.search}: {', '.join(states)}."
-    if summary.survey.winner is None:
-        return f"{head} None ranks by {objective}{where}, so there is no winner."
-    winner = summary.survey.winner
-    value = shown(request.objective, float(winner.objective[0]))
-    values = ", ".join(f"{key} {text}" for key, text in values_of(summary.axes, winner, 0).items())
-    return (
-        f"{head} {ranked:,} {verb} by {objective}{where}, {more} being better. "
-        f"The best is trial {int(winner.trial[0])} with {value}: {values}."
-    )
-
-
-def values_of(axes: Sequence[SweepAxis], batch: TrialBatch, row: int) -> dict[str, str]:
-    """What varies in a trial, for people, by name."""
-    return {axis.key: value_text(axis.value(batch.places[axis.key][row])) for axis in axes}
-
-
 def sweep_header(
     request: SweepRequest, manifest: Manifest, summary: SweepSummary, counts: Mapping[str, int]
 ) -> str:
     """What was searched, and what came of it; a winner that looks ahead is named before anything else."""
     backtest = request.backtest
-    names = "".join(
-        f"<li>{escaped(axis.key)} <b>{escaped(_range_text(axis))}</b></li>" for axis in summary.axes
-    )
+    names = "".join(f"<li>{escaped(axis.key)} {_range(axis)}</li>" for axis in summary.axes)
     labels = "".join(
         f'<li class="label">{escaped(name)}: {escaped(value)}</li>' for name, value in backtest.labels.items()
     )
@@ -72,8 +42,8 @@ def sweep_header(
     if kind == "loss":
         warning = (
             '<section class="remarks alarm"><h2 data-said>The winner looks ahead</h2>'
-            "<p>Its signals know bars that had not closed yet, so its numbers, and likely those of all "
-            "trials, cannot be had in trading. See <code>look_ahead</code> in the fine print.</p></section>"
+            "<p data-said>Its signals know bars that had not closed yet, so its numbers, and likely those of "
+            "all trials, cannot be had in trading. See look_ahead in the fine print.</p></section>"
         )
     badge = (
         f'<span class="badge {kind}" data-said>{escaped(sentence)}</span>' if summary.survey.winner else ""
@@ -81,19 +51,20 @@ def sweep_header(
     return (
         f"{warning}<header><h1><span data-said>Sweep of</span> {escaped(backtest.strategy)}</h1>"
         '<p class="outcome" id="outcome">'
-        f"{escaped(outcome(summary, request, counts))}</p><ul>{names}{labels}</ul>"
+        f"{' '.join(said(one.template, *one.values) for one in outcome(summary, request, counts))}</p>"
+        f"<ul>{names}{labels}</ul>"
         f"<p>{''.join(fixed)}"
         f"<span><span data-said>task</span> <code>{escaped(manifest.task_id)}</code></span>"
         f"{badge}</p></header>"
     )
 
 
-def _range_text(axis: SweepAxis) -> str:
+def _range(axis: SweepAxis) -> str:
     if axis.count is None:
-        return axis.labels(1)[0]
+        return said("{0} to {1}", *_ends(axis), element="b")
     if axis.count <= 4:
-        return ", ".join(axis.label(position) for position in range(axis.count))
-    return f"{axis.label(0)} to {axis.label(axis.count - 1)}, {axis.count:,} values"
+        return f"<b>{escaped(', '.join(axis.label(position) for position in range(axis.count)))}</b>"
+    return said("{0} to {1}, {2} values", *_ends(axis), f"{axis.count:,}", element="b")
 
 
 HEATMAP = (
@@ -113,15 +84,17 @@ def spread_section(summary: SweepSummary, objective: str) -> str:
         return f'<section><h2 data-said>Distribution of the objective</h2><p class="note">{why}</p></section>'
     winner = None if survey.winner is None else float(survey.winner.objective[0])
     below, above = survey.beyond
-    far = f" {below + above:,} that lie far out count in the outermost bars." if below + above else ""
+    has = "{0} trial has a {1}." if survey.scored == 1 else "{0} trials have a {1}."
+    scored = said(has, f"{survey.scored:,}", facts_of(objective).title)
+    out = "{0} that lie far out count in the outermost bars."
+    far = said(out, f"{below + above:,}") if below + above else ""
     around = ""
     if summary.neighbourhood is not None:
         known = _around(summary.neighbourhood, objective)
         around = f"<section><h2 data-said>The winner's neighbourhood</h2>{known}</section>"
     return (
         f'<div class="two"><section><h2 data-said>Distribution of the objective</h2><p class="note">'
-        f"{counted(survey.scored, 'trial has', 'trials have')} a "
-        f"{escaped(facts_of(objective).title)}.{far}</p>"
+        f"{scored} {far}</p>"
         f"{distribution_svg(survey, objective, winner)}</section>{around}</div>"
     )
 
@@ -175,18 +148,19 @@ def names_section(summary: SweepSummary, objective: str) -> str:
             axis, summary.by_name[name], summary.survey.edges, objective, summary.profiles[name], dots
         )
         charts.append(
-            f"<figure><figcaption><b>{escaped(axis.key)}</b> explains "
-            f"{summary.survey.effects[name]:.0%} of the variance</figcaption>{chart}</figure>"
+            f"<figure><figcaption><b>{escaped(axis.key)}</b> "
+            f"{said('explains {0} of the variance', f'{summary.survey.effects[name]:.0%}')}</figcaption>"
+            f"{chart}</figure>"
         )
     more = len(order) - len(charts)
-    left_out = f" The {more} that move it least are left out." if more else ""
+    left_out = said("The {0} that move it least are left out.", more) if more else ""
     return (
         f"<section>{said('{0} against each name', facts_of(objective).title, element='h2')}"
         '<p class="legend"><i class="line equity"></i><span data-said>best that ranks</span>'
         '<i class="line benchmark"></i><span data-said>mean</span>'
         '<i class="line through"></i><span data-said>through the winner, all else as it has it</span>'
         '<i class="mark winner">●</i><span data-said>winner</span>'
-        f'</p><p class="note">Shades say how many trials there are.{left_out}</p>'
+        f'</p><p class="note">{said("Shades say how many trials there are.")} {left_out}</p>'
         f'<div class="charts">{"".join(charts)}</div></section>'
     )
 
@@ -212,14 +186,19 @@ def parallel_section(summary: SweepSummary, objective: str) -> str:
     }
     chart = parallel_svg(columns, lines, int(batch.trial[rows[-1]]))
     return (
-        f'<section><h2 data-said>Parallel coordinates</h2><p class="note">'
-        f"{counted(len(rows), 'ranked trial')}, evenly "
-        "of all ranks; the better, the stronger the line. Click a line to see its trial.</p>"
+        "<section><h2 data-said>Parallel coordinates</h2>"
+        f"{_of_all_ranks(len(rows))}"
         '<label class="choice"><span data-said>the best</span> <output id="parallel-share">100'
         "</output> <span data-said>% of them</span> "
         '<input type="range" id="parallel-range" min="1" max="100" value="100"></label>'
         f'<div class="wide" id="parallel">{chart}</div></section>'
     )
+
+
+def _of_all_ranks(trials: int) -> str:
+    how = "the better, the stronger the line. Click a line to see its trial."
+    noun = "trial" if trials == 1 else "trials"
+    return f'<p class="note">{said(f"{{0}} ranked {noun}, evenly of all ranks; {how}", f"{trials:,}")}</p>'
 
 
 def _shares(axis: SweepAxis, batch: TrialBatch) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.model.sentence import Sentence
 from backtest_pipeline.reports.rolling_statistics import bar_returns
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Statistic:
     """A line of the tear sheet: what it is called, its value with unit, what it means."""
 
     title: str
-    text: str
+    text: str | Sentence
     meaning: str
 
 
@@ -157,5 +158,5 @@ def _ratio(value: float | None) -> str:
     return MISSING if value is None else f"{value:z,.2f}"
 
 
-def _trades(count: int) -> str:
-    return f"{count:,} trade{'' if count == 1 else 's'}"
+def _trades(count: int) -> Sentence:
+    return Sentence("{0} trade" if count == 1 else "{0} trades", (f"{count:,}",))

@@ -50,7 +50,7 @@ def _data(page: str) -> dict[str, Any]:
 def _outcome(page: str) -> str:
     found = re.search(r'id="outcome">(.*?)</p>', page)
     assert found
-    return found[1]
+    return re.sub("<[^>]+>", "", found[1])
 
 
 def test_the_outcome_is_said_in_a_sentence(tmp_path: Path) -> None:

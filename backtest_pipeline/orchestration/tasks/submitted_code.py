@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backtest_pipeline.model import tags
+from backtest_pipeline.model import remark_texts, tags
 from backtest_pipeline.model.errors import CodeDiffers
 from backtest_pipeline.strategies.code_version import package_version
 from backtest_pipeline.strategies.registry import code_sha256_of, code_sha256_on_disk_of
@@ -31,7 +31,7 @@ class CodeOfRun:
         if self.submitted in {None, self.ran}:
             return []
         ran, submitted = _short(self.ran), _short(self.submitted)
-        return [f"run by the server's code {ran}, as asked for, and not by the submitter's {submitted}"]
+        return [remark_texts.SERVERS_CODE.format(ran, submitted)]
 
 
 def code_of_run(names: str | Sequence[str], run_tags: Mapping[str, str]) -> CodeOfRun:

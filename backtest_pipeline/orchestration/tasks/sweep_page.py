@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from backtest_pipeline.model import tags
+from backtest_pipeline.model import remark_texts, tags
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.model.task_kind import strategies_of
@@ -78,10 +78,12 @@ def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
     """What a reader of the numbers should know."""
     remarks = []
     if not tally.ranked:
-        where = f" with {' and '.join(request.where)}" if request.where else ""
-        remarks.append(f"no trial has a {request.objective}{where}, so none ranks and there is no best")
-    if tally.states["failed"]:
-        remarks.append(f"{counted(tally.states['failed'], 'trial')} failed; trials.parquet tells why")
+        where = " and ".join(request.where)
+        template = remark_texts.NONE_RANKS_WHERE if where else remark_texts.NONE_RANKS
+        remarks.append(template.format(request.objective, where))
+    if failed := tally.states["failed"]:
+        template = remark_texts.TRIAL_FAILED if failed == 1 else remark_texts.TRIALS_FAILED
+        remarks.append(template.format(f"{failed:,}"))
     return remarks
 
 

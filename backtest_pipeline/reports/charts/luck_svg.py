@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.reports.markup import escaped
+from backtest_pipeline.reports.bilingual import said
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.robustness import Bands, Logits
@@ -73,6 +73,6 @@ def _y(share: float) -> float:
 
 def _svg(label: str, content: str) -> str:
     return (
-        f'<svg class="luck" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" '
-        f'aria-label="{escaped(label)}">{content}</svg>'
+        f'<svg class="luck" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img">'
+        f"{said(label, element='title')}{content}</svg>"
     )

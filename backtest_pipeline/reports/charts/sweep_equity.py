@@ -12,7 +12,6 @@ from backtest_pipeline.reports.charts.downsample import kept_points
 from backtest_pipeline.reports.charts.palette import LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import MONEY
 from backtest_pipeline.reports.charts.timeline import Timeline
-from backtest_pipeline.reports.markup import escaped
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -66,9 +65,9 @@ def curve_colour(place: int) -> str:
 
 
 def curve_buttons(names: Mapping[str, str]) -> str:
-    """Buttons that hide and show curves; by the curve's name what stands on its button."""
+    """Buttons that hide and show curves; by the curve's name what stands on its button, as HTML."""
     return "".join(
         f'<button data-line="{place}" aria-pressed="true"><svg width="18" height="4">'
-        f'<rect width="18" height="4" rx="2" fill="{curve_colour(place)}"/></svg>{escaped(text)}</button>'
+        f'<rect width="18" height="4" rx="2" fill="{curve_colour(place)}"/></svg>{text}</button>'
         for place, text in enumerate(names.values())
     )

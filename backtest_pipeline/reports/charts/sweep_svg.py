@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.reports.bilingual import mark, said
 from backtest_pipeline.reports.markup import escaped
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def distribution_svg(survey: Survey, objective: str, winner: float | None) -> st
 
     bars = "".join(
         f'<rect class="bar" x="{x(low):.1f}" y="{y(count):.1f}" width="{max(x(high) - x(low) - 1, 0.5):.1f}" '
-        f'height="{height - bottom - y(count):.1f}"><title>'
-        f"{_span(objective, low, high)}: {counted(count, 'trial')}"
-        "</title></rect>"
+        f'height="{height - bottom - y(count):.1f}">{_counted_title(objective, low, high, count)}</rect>'
         for low, high, count in zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
         if count
     )
@@ -59,7 +57,12 @@ def distribution_svg(survey: Survey, objective: str, winner: float | None) -> st
     )
     axis = f'<path class="axis" d="M{left} {height - bottom}H{width - right}"/>'
     scale = f'<text x="{left - 6}" y="{top + 4}" text-anchor="end">{_compact(most)}</text>'
-    label = f"Distribution of the {facts_of(objective).title} of {counted(survey.scored, 'trial')}"
+    of_all = (
+        "Distribution of the {0} of {1} trial"
+        if survey.scored == 1
+        else "Distribution of the {0} of {1} trials"
+    )
+    label = said(of_all, facts_of(objective).title, f"{survey.scored:,}", element="title")
     return _svg(width, height, label, axis + bars + marks + ticks + scale)
 
 
@@ -91,7 +94,7 @@ def overlaid_svg(lines: Mapping[int, tuple[str, Floats, float | None]], edges: F
         if winner is not None:
             drawn.append(
                 f'<path class="goal" d="M{x(winner):.1f} {top}V{height - bottom}" stroke="{colour}" '
-                f'stroke-width="2"><title>winner {shown(objective, winner)}</title></path>'
+                f'stroke-width="2">{said("winner {0}", shown(objective, winner), element="title")}</path>'
             )
     ticks = "".join(
         f'<text x="{x(value):.1f}" y="{height - 9:.0f}" text-anchor="middle">{shown(objective, value)}</text>'
@@ -99,7 +102,7 @@ def overlaid_svg(lines: Mapping[int, tuple[str, Floats, float | None]], edges: F
     )
     axis = f'<path class="axis" d="M{left} {height - bottom}H{width - right}"/>'
     scale = f'<text x="{left - 6}" y="{top + 6}" text-anchor="end">{most:.1%}</text>'
-    label = f"Distributions of the {facts_of(objective).title}"
+    label = said("Distributions of the {0}", facts_of(objective).title, element="title")
     return _svg(width, height, label, axis + "".join(drawn) + ticks + scale)
 
 
@@ -132,7 +135,7 @@ def objective_by_name_svg(
         lines += f'<path class="through" d="{_path(steps)}"/>'
     dots = "".join(
         f'<circle class="winner" cx="{x(_along(axis, at, bins)):.1f}" cy="{y(value):.1f}" r="5">'
-        f"<title>the winner, {shown(objective, value)}</title></circle>"
+        f"{said('winner {0}', shown(objective, value), element='title')}</circle>"
         for at, value in winner
     )
     ticks = "".join(
@@ -140,7 +143,7 @@ def objective_by_name_svg(
         for value in np.linspace(edges[0], edges[-1], 4).tolist()
     )
     frame = f'<path class="axis" d="M{left} {top}V{height - bottom}H{width - right}"/>'
-    label = f"{facts_of(objective).title} against {axis.key}"
+    label = said("{0} against {1}", facts_of(objective).title, axis.key, element="title")
     return _svg(
         width, height, label, frame + shades + lines + dots + ticks + _ticks(axis.labels(bins), x, height)
     )
@@ -152,7 +155,8 @@ def parallel_svg(
     """A line for each of some trials, through its value of each name and its objective.
 
     Args:
-        columns: for each its name, and what stands at its lower and at its upper end.
+        columns: for each its name, and what stands at its lower and at its upper end; the last one is the
+            objective's, whose name is the metric's.
         trials: by number, the worst first: where along each column the trial is, from 0 to 1.
         best: number of the winner.
     """
@@ -171,19 +175,23 @@ def parallel_svg(
     rules = "".join(
         f'<path class="axis" d="M{left + column * at} {top}V{height - bottom}"/>'
         f'<text x="{left + column * at}" y="{top - 18}" text-anchor="middle" class="name">'
-        f"{_short(name, 20)}</text>"
+        f"{said(name, element='tspan') if at == len(columns) - 1 else _short(name, 20)}</text>"
         f'<text x="{left + column * at}" y="{top - 5}" text-anchor="middle">{_short(high, 20)}</text>'
         f'<text x="{left + column * at}" y="{height - 14}" text-anchor="middle">{_short(low, 20)}</text>'
         for at, (name, low, high) in enumerate(columns)
     )
-    return _svg(width, height, "Parallel coordinates of trials", "".join(lines) + rules)
+    label = said("Parallel coordinates of trials", element="title")
+    return _svg(width, height, label, "".join(lines) + rules)
 
 
 def _svg(width: float, height: float, label: str, content: str) -> str:
-    return (
-        f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        f'aria-label="{escaped(label)}">{content}</svg>'
-    )
+    """A chart whose accessible name is its first child, the element `label`."""
+    return f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" role="img">{label}{content}</svg>'
+
+
+def _counted_title(objective: str, low: float, high: float, count: int) -> str:
+    template = "{0} to {1}: {2} trial" if count == 1 else "{0} to {1}: {2} trials"
+    return said(template, shown(objective, low), shown(objective, high), f"{count:,}", element="title")
 
 
 def _share(value: float, edges: Floats) -> float:
@@ -250,7 +258,8 @@ def _mark(x: float, bottom: float, kind: str, text: str, y: float) -> str:
     beside = x - 5 if side == "end" else x + 5
     return (
         f'<path class="{kind}" d="M{x:.1f} {y - 9}V{bottom}"/>'
-        f'<text class="{kind}" x="{beside:.1f}" y="{y}" text-anchor="{side}">{kind} {escaped(text)}</text>'
+        f'<text class="{kind}" x="{beside:.1f}" y="{y}" text-anchor="{side}"{mark(f"{kind} {{0}}", text)}>'
+        f"{kind} {escaped(text)}</text>"
     )
 
 
@@ -258,10 +267,6 @@ def _short(text: str, most: int) -> str:
     if len(text) <= most:
         return escaped(text)
     return f"{escaped(text[: most - 1])}…<title>{escaped(text)}</title>"
-
-
-def _span(objective: str, low: float, high: float) -> str:
-    return f"{shown(objective, low)} to {shown(objective, high)}"
 
 
 def _compact(count: int) -> str:

@@ -1,0 +1,106 @@
+"""Remarks on results, as templates: a manifest has them filled in, and reports say them in two languages."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from backtest_pipeline.model.sentence import Sentence
+
+NO_TRADE = "There was no trade."
+ONE_TRADE = "1 trade is too few to distinguish skill from luck; look for {0} or more."
+FEW_TRADES = "{0} trades are too few to distinguish skill from luck; look for {1} or more."
+ONE_TRADE_IS_ALL = "The whole profit comes from one trade; without it there is none."
+FILLS_AT_CLOSE = "Orders fill at the close of the bar whose signals they follow, which is optimistic."
+SPANS_A_DAY = "The candles span {0} day; annual figures take {1} and are left out."
+SPANS_DAYS = "The candles span {0} days; annual figures take {1} and are left out."
+YEAR_ASSUMED = (
+    "{0}: the bars do not show on which days the market trades; {1} bars a year are assumed. Ask for a "
+    "`calendar`, or record it by `backtest candles import --calendar`."
+)
+RESTS = (
+    "{0}: the bars rest on some weekdays, unlike the calendar {1} that was {2}; annual figures go by the "
+    "calendar."
+)
+NEVER_RESTS = (
+    "{0}: the bars trade on all weekdays, unlike the calendar {1} that was {2}; annual figures go by the "
+    "calendar."
+)
+LOOKS_AHEAD = (
+    "The strategy looks ahead: its {0} at {1} changes when the candles after {2} are cut off, so this result "
+    "cannot be had in a market."
+)
+LOOKS_AHEAD_FURTHER = (
+    "The strategy looks ahead: its {0} at {1} changes when the candles after {2} are cut off and others "
+    "follow, so this result cannot be had in a market."
+)
+NOT_CHECKED = "The look-ahead check could not be done on a part of the candles: {0}."
+SERVERS_CODE = "run by the server's code {0}, as asked for, and not by the submitter's {1}"
+NONE_RANKS = "no trial has a {0}, so none ranks and there is no best"
+NONE_RANKS_WHERE = "no trial has a {0} with {1}, so none ranks and there is no best"
+TRIAL_FAILED = "{0} trial failed; trials.parquet tells why"
+TRIALS_FAILED = "{0} trials failed; trials.parquet tells why"
+
+LEFT_OPEN = ("ends", "end", "in an open position, marked to the last close")
+LIQUIDATED = ("was", "were", "liquidated")
+HAS_GAPS = ("has", "have", "gaps in the candles during a position")
+WITHOUT_VOLUME = ("has", "have", "fills on bars without volume")
+SKIPPED = ("skipped", "skipped", "entries for lack of cash")
+OF_SYMBOLS = (LEFT_OPEN, LIQUIDATED, HAS_GAPS, WITHOUT_VOLUME, SKIPPED)
+"""Of one symbol, of several, and what became of them so many times."""
+
+_ALONE = (
+    NO_TRADE,
+    ONE_TRADE,
+    FEW_TRADES,
+    ONE_TRADE_IS_ALL,
+    FILLS_AT_CLOSE,
+    SPANS_A_DAY,
+    SPANS_DAYS,
+    YEAR_ASSUMED,
+    RESTS,
+    NEVER_RESTS,
+    LOOKS_AHEAD,
+    LOOKS_AHEAD_FURTHER,
+    NOT_CHECKED,
+    SERVERS_CODE,
+    NONE_RANKS_WHERE,
+    NONE_RANKS,
+    TRIAL_FAILED,
+    TRIALS_FAILED,
+)
+
+
+def template_of_symbols(what: tuple[str, str, str], *, one_symbol: bool, once: bool) -> str:
+    """Return the template of one of `OF_SYMBOLS`: `{0}` lists the symbols, `{1}` says how often."""
+    of_one, of_many, rest = what
+    return f"{{0}} {of_one if one_symbol else of_many} {rest} ({{1}} {'time' if once else 'times'})."
+
+
+def templates() -> list[str]:
+    """Return every template of a remark."""
+    both = (False, True)
+    counted = [
+        template_of_symbols(what, one_symbol=one, once=once)
+        for what in OF_SYMBOLS
+        for one in both
+        for once in both
+    ]
+    return list(dict.fromkeys([*_ALONE, *counted]))
+
+
+def recognised(remark: str) -> Sentence | None:
+    """Return the template and values of a remark as a manifest has it; `None` for one of another version."""
+    for template, pattern in _patterns():
+        if found := pattern.fullmatch(remark):
+            return Sentence(template, found.groups())
+    return None
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """Each template with what finds its values, which stand in it in the order of their numbers."""
+    return [
+        (template, re.compile(re.sub(r"\\\{\d\\\}", "(.+)", re.escape(template)), re.DOTALL))
+        for template in templates()
+    ]
