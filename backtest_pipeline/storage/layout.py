@@ -53,6 +53,10 @@ class Layout:
         """File that records from which market a symbol's candles come, and from when to when it was asked."""
         return self.timeframe_folder(symbol, timeframe) / ".source.json"
 
+    def resampled(self, symbol: str, timeframe: Timeframe) -> Path:
+        """File that records of which shorter candles a symbol's candles were made."""
+        return self.timeframe_folder(symbol, timeframe) / ".resampled.json"
+
     def download_lock(self, symbol: str, timeframe: Timeframe) -> Path:
         """File that is locked while a symbol's candles are downloaded."""
         return self.timeframe_folder(symbol, timeframe) / ".download.lock"

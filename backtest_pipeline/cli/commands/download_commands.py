@@ -100,7 +100,8 @@ def update(
     as_json: Json = False,
 ) -> None:
     """Bring everything up to date that came from an exchange."""
-    from backtest_pipeline.candles.sources.updates import update_all  # noqa: PLC0415  keeps --help quick
+    from backtest_pipeline.candles.resampling import resample_again  # noqa: PLC0415  keeps --help quick
+    from backtest_pipeline.candles.sources.updates import update_all  # noqa: PLC0415  as above
 
     store = opened_store(data_root)
     tell_store(store, as_json=as_json)
@@ -118,6 +119,8 @@ def update(
     if not reports and not as_json:
         typer.echo("nothing here came from an exchange; see `backtest candles download --help`")
         return
+    for again in resample_again(store, [report.symbol for report in reports if report.state == "updated"]):
+        typer.echo(f"{again.symbol} {again.coarse}: made anew of {again.fine}, {again.rows} bars", err=True)
     _tell(reports, as_json=as_json)
 
 
