@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from backtest_pipeline.candles.merge import CandleChange
+from backtest_pipeline.candles.sources.funding_download import FundingDownload, FundingSeries
 from backtest_pipeline.candles.sources.series_download import Series, SeriesDownload, SeriesOutcome
 from backtest_pipeline.model.errors import BacktestError, LockNotAcquired, SourceBlocked
-from backtest_pipeline.model.timeframe import Timeframe
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.market_data import Clock, MarketDataSource
@@ -29,6 +29,7 @@ class DownloadReport:
     """What the download of one symbol in one timeframe did.
 
     Attributes:
+        timeframe: length of the bars, or `funding` for funding rates.
         state: `updated`; `unchanged`, where nothing was new; `empty`, where the market has no candles;
             `delisted`, where the source has the market no more; `busy`, where another download has it;
             `failed`.
@@ -38,7 +39,7 @@ class DownloadReport:
     """
 
     symbol: str
-    timeframe: Timeframe
+    timeframe: str
     source: str
     market: str
     state: State
@@ -78,7 +79,7 @@ OnProgress = Callable[[DownloadProgress], object]
 def download(
     store: CandleStore,
     source: MarketDataSource,
-    wanted: Sequence[Series],
+    wanted: Sequence[Series | FundingSeries],
     clock: Clock,
     *,
     parallel: int = PARALLEL_SERIES,
@@ -104,7 +105,12 @@ def download(
 
     def one(at: int) -> DownloadReport:
         series = wanted[at]
-        run = SeriesDownload(store, source, series, clock, meter.of(at, series))
+        on_page = meter.of(at, series)
+        run = (
+            SeriesDownload(store, source, series, clock, on_page)
+            if isinstance(series, Series)
+            else FundingDownload(store, source, series, clock, on_page)
+        )
         error: BacktestError | None = None
         if not refused.is_set():
             try:
@@ -125,7 +131,7 @@ def download(
 
 def _report(
     source: MarketDataSource,
-    series: Series,
+    series: Series | FundingSeries,
     outcome: SeriesOutcome,
     error: BacktestError | None,
     *,
@@ -168,7 +174,7 @@ class _Meter:
         self._ended = 0
         self._rows = 0
 
-    def of(self, at: int, series: Series) -> Callable[[int, int, int], None]:
+    def of(self, at: int, series: Series | FundingSeries) -> Callable[[int, int, int], None]:
         """What to call after every page of one series."""
 
         def on_page(rows: int, done_ms: int, all_ms: int) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backtest_pipeline.model.errors import SourceLacks
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.year_file import Columns
+
+
+# No exchange pays more often than each hour, and all answer 200 rates where so many are asked for.
+FUNDING_SPAN_MS = 200 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +72,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Funding rates of one market within a stretch of time.
+    """All funding rates of one market within a stretch of time.
 
     Attributes:
-        rates: moment (milliseconds, UTC) and rate (a fraction of the position's value, paid by longs).
-        requests: how often the source was asked for this.
+        by_ms: the rate (a fraction of the position's value, paid by longs to shorts where it is positive) by
+            its moment in milliseconds since 1970, UTC.
+        known_until_ms: rates before this moment are there, by the source's own clock.
     """
 
-    rates: list[tuple[int, float]] = field(default_factory=list)
-    requests: int = 0
+    by_ms: dict[int, float]
+    known_until_ms: int
 
 
 class MarketDataSource(ABC):
@@ -124,13 +130,19 @@ class MarketDataSource(ABC):
             SourceError: the source cannot be asked, refuses, or answers what no candles can be.
         """
 
-    def funding_rates(self, market: Market, first_ms: int, stop_ms: int) -> Rates:
+    def rates(self, market: Market, first_ms: int, stop_ms: int) -> Rates:
         """Give all funding rates from one moment to before another.
 
+        Args:
+            market: a perpetual.
+            first_ms: milliseconds since 1970, UTC.
+            stop_ms: at most `FUNDING_SPAN_MS` later.
+
         Raises:
-            SourceLacks: the source, or this market, has none.
+            SourceLacks: the source or the market has none.
+            SourceError: as `page`.
         """
-        raise NotImplementedError(f"{self.name} gives no funding rates of {market.name} {first_ms}-{stop_ms}")
+        raise SourceLacks(self.name, f"funding rates of {market.name} after {first_ms} to {stop_ms}", [])
 
 
 def bar_ms(timeframe: Timeframe) -> int:

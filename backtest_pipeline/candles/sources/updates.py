@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from backtest_pipeline.candles.sources.ccxt_exchange import CcxtExchange
-from backtest_pipeline.candles.sources.coverage import recorded_series
+from backtest_pipeline.candles.sources.coverage import recorded_funding, recorded_series
 from backtest_pipeline.candles.sources.downloads import (
     PARALLEL_SERIES,
     DownloadProgress,
@@ -17,6 +17,7 @@ from backtest_pipeline.candles.sources.downloads import (
     State,
     download,
 )
+from backtest_pipeline.candles.sources.funding_download import FUNDING, FundingSeries
 from backtest_pipeline.candles.sources.market_data import MarketDataSource
 from backtest_pipeline.candles.sources.series_download import Series
 from backtest_pipeline.model.errors import MarketsUnknown, RequestInvalid, SourceError
@@ -100,6 +101,12 @@ def wanted_series(
     return list(dict.fromkeys(series))
 
 
+def funding_of(series: Sequence[Series]) -> list[FundingSeries]:
+    """The funding rates of the same markets, from the same moment on."""
+    found = [FundingSeries(one.market, one.symbol, one.since_ms, one.refresh) for one in series]
+    return list(dict.fromkeys(found))
+
+
 def update_all(
     store: CandleStore,
     opened: OpenSource,
@@ -127,7 +134,9 @@ def update_all(
     Raises:
         CandleFileUnreadable: a record of a source cannot be used.
     """
-    known = [one for one in recorded_series(store) if not symbols or one[0] in symbols]
+    recorded: list[tuple[str, str, Coverage]] = [*recorded_series(store)]
+    recorded += [(symbol, FUNDING, coverage) for symbol, coverage in recorded_funding(store)]
+    known = sorted((one for one in recorded if not symbols or one[0] in symbols), key=lambda one: one[0])
     reports: list[DownloadReport] = []
     by_source = sorted(known, key=lambda one: one[2].source)
     for name, group in groupby(by_source, key=lambda one: one[2].source):
@@ -146,22 +155,24 @@ def update_all(
 
 
 def _series_of(
-    source: MarketDataSource, members: Sequence[tuple[str, Timeframe, Coverage]], *, refresh: bool
-) -> tuple[list[Series], list[DownloadReport]]:
+    source: MarketDataSource, members: Sequence[tuple[str, str, Coverage]], *, refresh: bool
+) -> tuple[list[Series | FundingSeries], list[DownloadReport]]:
     markets = source.markets([coverage.market for *_, coverage in members])
-    found, delisted = [], []
+    found: list[Series | FundingSeries] = []
+    delisted = []
     for one, market in zip(members, markets, strict=True):
         symbol, timeframe, _ = one
         if market is None:
             delisted.append(_ended(*one, "delisted"))
+        elif timeframe == FUNDING:
+            found.append(FundingSeries(market, symbol, refresh=refresh))
         else:
-            found.append(Series(market, symbol, timeframe, only_newer=True, refresh=refresh))
+            bars = cast("Timeframe", timeframe)
+            found.append(Series(market, symbol, bars, only_newer=True, refresh=refresh))
     return found, delisted
 
 
-def _ended(
-    symbol: str, timeframe: Timeframe, coverage: Coverage, state: State, error: str = ""
-) -> DownloadReport:
+def _ended(symbol: str, timeframe: str, coverage: Coverage, state: State, error: str = "") -> DownloadReport:
     """The report of a series that nothing was asked for."""
     source, market = coverage.source, coverage.market
     return DownloadReport(symbol, timeframe, source, market, state, until=coverage.until, error=error)

@@ -30,7 +30,9 @@ from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.downloads import DownloadReport
+    from backtest_pipeline.candles.sources.funding_download import FundingSeries
     from backtest_pipeline.candles.sources.market_data import Clock, MarketDataSource
+    from backtest_pipeline.candles.sources.series_download import Series
     from backtest_pipeline.candles.store import CandleStore
 
 _UNSHOWN = ("source", "requests", "changes", "remarks", "error")
@@ -64,13 +66,16 @@ def download_markets(
     renamed: Annotated[
         bool, typer.Option("--renamed", help="The exchange has renamed the market of a stored symbol.")
     ] = False,
+    funding: Annotated[
+        bool, typer.Option("--funding", help="The funding rates of these perpetuals as well.")
+    ] = False,
     parallel: Parallel = 4,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
     """Download candles from an exchange; run again, it goes on where it stopped."""
     from backtest_pipeline.candles.sources.downloads import download  # noqa: PLC0415  keeps --help quick
-    from backtest_pipeline.candles.sources.updates import wanted_series  # noqa: PLC0415  as above
+    from backtest_pipeline.candles.sources.updates import funding_of, wanted_series  # noqa: PLC0415  as above
 
     names = cast("list[Timeframe]", [known_timeframe(name) for name in _parts(timeframe)])
     store = opened_store(data_root)
@@ -86,8 +91,9 @@ def download_markets(
         refresh=refresh,
         renamed=renamed,
     )
+    asked: list[Series | FundingSeries] = [*wanted, *(funding_of(wanted) if funding else [])]
     with _stopping(stop), download_bar() as show:
-        reports = download(store, source, wanted, clock, parallel=parallel, on_progress=show)
+        reports = download(store, source, asked, clock, parallel=parallel, on_progress=show)
     _tell(reports, as_json=as_json)
 
 
