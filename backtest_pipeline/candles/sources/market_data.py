@@ -92,9 +92,11 @@ class MarketDataSource(ABC):
 
     Attributes:
         name: recorded with the candles, as `upbit`; whoever updates them later finds the source by it.
+        whole_each_time: whether asking costs nothing, so that everything is asked for at each time.
     """
 
     name: str
+    whole_each_time = False
 
     @abstractmethod
     def markets(self, asked: Sequence[str]) -> list[Market | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from backtest_pipeline.candles.sources.ccxt_exchange import CcxtExchange
@@ -17,6 +18,7 @@ from backtest_pipeline.candles.sources.downloads import (
     State,
     download,
 )
+from backtest_pipeline.candles.sources.folder_source import PREFIX, FolderSource
 from backtest_pipeline.candles.sources.funding_download import FUNDING, FundingSeries
 from backtest_pipeline.candles.sources.market_data import MarketDataSource
 from backtest_pipeline.candles.sources.series_download import Series
@@ -27,17 +29,16 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.coverage import Coverage
     from backtest_pipeline.candles.sources.market_data import Clock
     from backtest_pipeline.candles.store import CandleStore
-    from backtest_pipeline.storage.layout import Layout
 
 OpenSource = Callable[[str], MarketDataSource]
 
 
-def open_source(name: str, layout: Layout, clock: Clock, urls: Mapping[str, str]) -> MarketDataSource:
+def open_source(name: str, store: CandleStore, clock: Clock, urls: Mapping[str, str]) -> MarketDataSource:
     """The source of a recorded name.
 
     Args:
-        name: ccxt's name of an exchange.
-        layout: where its pace is kept.
+        name: ccxt's name of an exchange, or `folder:` and a path.
+        store: beside which its pace is kept, and whose zone a folder's files have.
         clock: to wait by.
         urls: by exchange, what is asked instead of its own hosts.
 
@@ -45,7 +46,9 @@ def open_source(name: str, layout: Layout, clock: Clock, urls: Mapping[str, str]
         ExchangeUnknown: there is none of this name.
         ExchangesMissing: ccxt is not installed.
     """
-    return CcxtExchange(name, layout.pace, clock, base_url=urls.get(name))
+    if name.startswith(PREFIX):
+        return FolderSource(Path(name.removeprefix(PREFIX)), store.zone, clock)
+    return CcxtExchange(name, store.layout.pace, clock, base_url=urls.get(name))
 
 
 def wanted_series(
@@ -105,6 +108,25 @@ def funding_of(series: Sequence[Series]) -> list[FundingSeries]:
     """The funding rates of the same markets, from the same moment on."""
     found = [FundingSeries(one.market, one.symbol, one.since_ms, one.refresh) for one in series]
     return list(dict.fromkeys(found))
+
+
+def update_folder(
+    store: CandleStore, source: FolderSource, clock: Clock, *, refresh: bool = False
+) -> list[DownloadReport]:
+    """Store what a folder's files have, of every symbol and timeframe that there are files of.
+
+    Args:
+        store: where the candles go.
+        source: the folder.
+        clock: as `download`.
+        refresh: let what differs replace what is stored.
+
+    Raises:
+        SourceUnreachable: the folder cannot be read.
+    """
+    found = source.series()
+    series = [Series(market, market.symbol, timeframe, refresh=refresh) for market, timeframe in found]
+    return download(store, source, series, clock)
 
 
 def update_all(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -100,34 +101,94 @@ def download_markets(
 def update(
     symbols: Annotated[list[str] | None, typer.Argument(help="These only; otherwise all.")] = None,
     *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take all candles of this folder's files SYMBOL-TIMEFRAME….", exists=True, file_okay=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="With --folder: go on until Ctrl-C, as its files grow.")
+    ] = False,
+    every_s: Annotated[float, typer.Option(min=0.1, help="With --watch: how often to look.")] = 5.0,
     refresh: Refresh = False,
     parallel: Parallel = 4,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Bring everything up to date that came from an exchange."""
-    from backtest_pipeline.candles.resampling import resample_again  # noqa: PLC0415  keeps --help quick
-    from backtest_pipeline.candles.sources.updates import update_all  # noqa: PLC0415  as above
+    """Bring everything up to date that came from an exchange or a folder of files."""
+    from backtest_pipeline.candles.sources.updates import update_all  # noqa: PLC0415  keeps --help quick
 
+    if watch and folder is None:
+        raise typer.BadParameter("needs --folder; exchanges are asked by the schedule of `update_candles`")
     store = opened_store(data_root)
     tell_store(store, as_json=as_json)
     clock, stop = _clock()
-    with _stopping(stop), download_bar() as show:
-        reports = update_all(
-            store,
-            _opener(store, clock),
-            clock,
-            symbols=symbols or (),
-            refresh=refresh,
-            parallel=parallel,
-            on_progress=show,
-        )
+    if folder is not None:
+        reports = _folder_reports(store, folder, clock, stop, every_s if watch else None, refresh=refresh)
+    else:
+        with _stopping(stop), download_bar() as show:
+            reports = update_all(
+                store,
+                _opener(store, clock),
+                clock,
+                symbols=symbols or (),
+                refresh=refresh,
+                parallel=parallel,
+                on_progress=show,
+            )
     if not reports and not as_json:
         typer.echo("nothing here came from an exchange; see `backtest candles download --help`")
         return
+    _make_anew(store, reports)
+    _tell(reports, as_json=as_json)
+
+
+def _folder_reports(
+    store: CandleStore,
+    folder: Path,
+    clock: Clock,
+    stop: threading.Event,
+    every_s: float | None,
+    *,
+    refresh: bool,
+) -> list[DownloadReport]:
+    """Take a folder's candles, once or until Ctrl-C; the reports of the last time."""
+    from backtest_pipeline.candles.sources.folder_source import FolderSource  # noqa: PLC0415  as above
+    from backtest_pipeline.candles.sources.updates import update_folder  # noqa: PLC0415  as above
+
+    source = FolderSource(folder, store.zone, clock)
+    if every_s is None:
+        return update_folder(store, source, clock, refresh=refresh)
+    typer.echo(f"watching {folder.absolute()}; Ctrl-C ends it", err=True)
+    reports: list[DownloadReport] = []
+    seen: object = None
+    with _stopping(stop):
+        while not stop.is_set():
+            # Nothing can be new where no file has changed and no candle has ended, which they do at minutes.
+            now = source.fingerprint(), clock.now_s() // 60
+            if now == seen:
+                stop.wait(every_s)
+                continue
+            seen = now
+            reports = update_folder(store, source, clock, refresh=refresh)
+            _make_anew(store, reports)
+            for report in reports:
+                if report.rows_new or report.rows_replaced:
+                    counts = f"{report.rows_new} new, {report.rows_replaced} replaced"
+                    typer.echo(f"{report.symbol} {report.timeframe}: {counts}", err=True)
+                elif report.error:
+                    typer.echo(f"{report.symbol} {report.timeframe}: {report.error}", err=True)
+            stop.wait(every_s)
+    return reports
+
+
+def _make_anew(store: CandleStore, reports: Sequence[DownloadReport]) -> None:
+    """Resample again what was made of candles that have changed."""
+    from backtest_pipeline.candles.resampling import resample_again  # noqa: PLC0415  keeps --help quick
+
     for again in resample_again(store, [report.symbol for report in reports if report.state == "updated"]):
         typer.echo(f"{again.symbol} {again.coarse}: made anew of {again.fine}, {again.rows} bars", err=True)
-    _tell(reports, as_json=as_json)
 
 
 def _clock() -> tuple[Clock, threading.Event]:
@@ -158,7 +219,7 @@ def _opener(store: CandleStore, clock: Clock) -> Callable[[str], MarketDataSourc
     from backtest_pipeline.candles.sources.updates import open_source  # noqa: PLC0415  keeps --help quick
 
     urls = get_settings().exchange_hosts
-    return lambda name: open_source(name, store.layout, clock, urls)
+    return lambda name: open_source(name, store, clock, urls)
 
 
 def _local_ms(store: CandleStore, moment: datetime | None) -> int | None:
