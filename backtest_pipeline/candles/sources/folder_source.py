@@ -1,7 +1,7 @@
 """A folder of candle files that grows: what some other program writes, of any kind that can be imported.
 
-`<SYMBOL>-<TIMEFRAME>…`, as `BTCUSDT-1h.csv` or `BTCUSDT-1h-2024-01.zip`, says what is in a file. A line that is
-still being written, one without its line break, is left for the next time, and so is the candle in progress.
+`<SYMBOL>-<TIMEFRAME>…`, as `BTCUSDT-1h.csv` or `BTCUSDT-1h-2024-01.zip`, says what is in a file. A line that
+is still being written, one without its line break, is left for the next time; so is the candle in progress.
 """
 
 from __future__ import annotations
