@@ -45,6 +45,7 @@ SWEEP_JOB = "sweep"
 TASK_JOBS = (JOB, SWEEP_JOB)
 """The jobs whose runs are attempts of tasks."""
 CLEANUP_JOB = "cleanup_task_results"
+UPDATE_JOB = "update_candles"
 CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"
 

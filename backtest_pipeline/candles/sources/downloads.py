@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from backtest_pipeline.candles.merge import CandleChange
 from backtest_pipeline.candles.sources.funding_download import FundingDownload, FundingSeries
 from backtest_pipeline.candles.sources.series_download import Series, SeriesDownload, SeriesOutcome
-from backtest_pipeline.model.errors import BacktestError, LockNotAcquired, SourceBlocked
+from backtest_pipeline.model.errors import BacktestError, DownloadStopped, LockNotAcquired, SourceBlocked
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.market_data import Clock, MarketDataSource
@@ -112,7 +112,7 @@ def download(
             else FundingDownload(store, source, series, clock, on_page)
         )
         error: BacktestError | None = None
-        if not refused.is_set():
+        if not refused.is_set() and not meter.stopped.is_set():
             try:
                 run.run()
             except SourceBlocked as blocked:
@@ -126,7 +126,13 @@ def download(
         return _report(source, series, run.outcome, error, skipped=refused.is_set() and error is None)
 
     with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="download") as threads:
-        return list(threads.map(one, range(len(wanted))))
+        try:
+            return list(threads.map(one, range(len(wanted))))
+        except (
+            BaseException
+        ):  # a run that is cancelled: its threads end with their page, not with their series
+            meter.stopped.set()
+            raise
 
 
 def _report(
@@ -168,6 +174,7 @@ class _Meter:
     """Adds up what the series have done."""
 
     def __init__(self, series: int, on_progress: OnProgress | None) -> None:
+        self.stopped = threading.Event()
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._done_frac = [0.0] * series
@@ -178,6 +185,8 @@ class _Meter:
         """What to call after every page of one series."""
 
         def on_page(rows: int, done_ms: int, all_ms: int) -> None:
+            if self.stopped.is_set():
+                raise DownloadStopped
             self._add(at, rows, done_ms / all_ms if all_ms else 1.0, f"{series.symbol} {series.timeframe}")
 
         return on_page

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.model.errors import SourceLacks
+from backtest_pipeline.model.errors import DownloadStopped, SourceLacks
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 
 if TYPE_CHECKING:
@@ -33,6 +34,21 @@ class Clock:
     def now_ms(self) -> int:
         """Milliseconds since 1970, UTC."""
         return int(self.now_s() * 1_000)
+
+
+def stoppable_clock(now_s: Callable[[], float], stop: threading.Event) -> Clock:
+    """A clock whose sleep raises `DownloadStopped` once somebody has set `stop`.
+
+    Args:
+        now_s: seconds since 1970, UTC.
+        stop: ends every sleep, those that have begun too.
+    """
+
+    def sleep_s(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise DownloadStopped
+
+    return Clock(now_s, sleep_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from backtest_pipeline.cli.candle_cells import (
 )
 from backtest_pipeline.cli.download_bar import download_bar
 from backtest_pipeline.cli.output import Json, print_json
-from backtest_pipeline.model.errors import DownloadStopped
 from backtest_pipeline.model.span import span_of
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 from backtest_pipeline.settings import get_settings
@@ -193,15 +192,10 @@ def _make_anew(store: CandleStore, reports: Sequence[DownloadReport]) -> None:
 
 def _clock() -> tuple[Clock, threading.Event]:
     """This machine's time, and what ends every sleep by `DownloadStopped`."""
-    from backtest_pipeline.candles.sources.market_data import Clock  # noqa: PLC0415  keeps --help quick
+    from backtest_pipeline.candles.sources.market_data import stoppable_clock  # noqa: PLC0415  as above
 
     stop = threading.Event()
-
-    def sleep_s(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise DownloadStopped
-
-    return Clock(time.time, sleep_s), stop
+    return stoppable_clock(time.time, stop), stop
 
 
 @contextmanager
