@@ -36,6 +36,7 @@ class Settings(BaseModel):
     task_result_ttl_days: int = Field(7, ge=0)
     run_record_ttl_days: int = Field(30, ge=0)
     cleanup_schedule: str = Field("0 3 * * *", description="cron, in CANDLE_TIMEZONE")
+    candle_update_schedule: str = Field("5 * * * *", description="cron, in CANDLE_TIMEZONE")
     candle_timezone: str = "UTC"
     backtest_url: str = "http://127.0.0.1:3000"
     backtest_strategies: str = ""

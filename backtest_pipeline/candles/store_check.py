@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.candles.merge import check_year
+from backtest_pipeline.candles.resampling import partial_bars
 from backtest_pipeline.candles.store import CandleStore, check_files_in_order
 from backtest_pipeline.model.errors import CandlesError, CandlesInvalid, SymbolsUnknown
 from backtest_pipeline.model.gaps import Gaps
@@ -30,6 +31,7 @@ class CheckReport:
         rows: candles in the files without a fault.
         faults: what is wrong, by file; empty where all is well.
         gaps: between the candles of the files without a fault.
+        rows_partial: resampled bars that lack some of the shorter ones of which they were made.
     """
 
     symbol: str
@@ -38,6 +40,7 @@ class CheckReport:
     rows: int
     faults: tuple[str, ...]
     gaps: Gaps
+    rows_partial: int = 0
 
 
 def check_store(store: CandleStore, symbols: Sequence[str] = ()) -> Iterator[CheckReport]:
@@ -87,7 +90,12 @@ def _report(
     timestamp = np.concatenate([rows.timestamp for rows in good]) if good else np.empty(0, "datetime64[us]")
     faults += _grid_faults(symbol, timeframe, good, timestamp)
     gaps = store.gaps_of(timestamp, timeframe, calendar)
-    return CheckReport(symbol, timeframe, len(files), len(timestamp), tuple(faults), gaps)
+    partial = 0
+    try:
+        partial = len(partial_bars(store, symbol, timeframe))
+    except CandlesError as fault:
+        faults.append(str(fault))
+    return CheckReport(symbol, timeframe, len(files), len(timestamp), tuple(faults), gaps, partial)
 
 
 def _grid_faults(

@@ -61,3 +61,11 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else str(value)
+
+
+def years_cell(years: Sequence[int]) -> str:
+    """Years for a table: `none`, `2019, 2023` or `2019-2023`."""
+    if not years:
+        return "none"
+    whole = years[-1] - years[0] + 1 == len(years) > 1
+    return f"{years[0]}-{years[-1]}" if whole else ", ".join(str(year) for year in years)

@@ -46,6 +46,7 @@ WALK_FORWARD_JOB = "walk_forward"
 TASK_JOBS = (JOB, SWEEP_JOB, WALK_FORWARD_JOB)
 """The jobs whose runs are attempts of tasks."""
 CLEANUP_JOB = "cleanup_task_results"
+UPDATE_JOB = "update_candles"
 CODE_LOCATION = "backtest_pipeline"
 REPOSITORY = "__repository__"
 

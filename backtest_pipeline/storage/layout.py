@@ -53,6 +53,22 @@ class Layout:
         """File that records from which market a symbol's candles come, and from when to when it was asked."""
         return self.timeframe_folder(symbol, timeframe) / ".source.json"
 
+    def funding(self, symbol: str) -> Path:
+        """File of a perpetual's funding rates.
+
+        Raises:
+            RequestInvalid: the text is not a symbol.
+        """
+        return self._symbol_folder(symbol) / "funding.parquet"
+
+    def funding_coverage(self, symbol: str) -> Path:
+        """File that records from which market a symbol's funding rates come, and for which time."""
+        return self._symbol_folder(symbol) / ".funding.json"
+
+    def resampled(self, symbol: str, timeframe: Timeframe) -> Path:
+        """File that records of which shorter candles a symbol's candles were made."""
+        return self.timeframe_folder(symbol, timeframe) / ".resampled.json"
+
     def download_lock(self, symbol: str, timeframe: Timeframe) -> Path:
         """File that is locked while a symbol's candles are downloaded."""
         return self.timeframe_folder(symbol, timeframe) / ".download.lock"

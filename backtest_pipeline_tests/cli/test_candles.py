@@ -294,9 +294,12 @@ def _blocks(language: str) -> list[str]:
 def test_every_command_of_the_guide_works(data_root: Path, tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text(_blocks("csv")[0])
     commands = re.findall(r"^\$ backtest candles (.*)$", "\n".join(_blocks("console")), re.MULTILINE)
-    assert len(commands) == sum(block.count("$ ") for block in _blocks("console")) == 8
+    assert len(commands) == sum(block.count("$ ") for block in _blocks("console"))
+    # What exchanges are asked for, test_documents runs at exchanges on loopback.
+    alone = [one for one in commands if one.split()[0] not in {"download", "update", "resample"}]
+    assert len(alone) == 8
 
-    for command in commands:
+    for command in alone:
         result = _run(*shlex.split(command))
         assert result.exit_code == 0, f"{command}: {result.output}"
 

@@ -33,7 +33,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 def exchange_urls() -> Iterator[str]:
     """Upbit, Binance and Bybit on loopback, as `EXCHANGE_URLS` names them, with two months of hours."""
     made = [MadeMarket.of(FIRST_S, 24 * 60, seed=seed) for seed in range(2)]
-    won, tether = dict(zip(("KRW-BTC", "KRW-ETH"), made, strict=True)), {"BTCUSDT": made[0]}
+    won = dict(zip(("KRW-BTC", "KRW-ETH"), made, strict=True))
+    tether = dict.fromkeys(("BTCUSDT", "BTCUSDT.P"), made[0])
     now_s = FIRST_S + 60 * 86_400
     exchanges = [LoopbackExchange(name, won if name == "upbit" else tether, now_s) for name in DIALECTS]
     with ExitStack() as serving:

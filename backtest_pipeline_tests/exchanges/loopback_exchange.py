@@ -44,6 +44,7 @@ class LoopbackExchange:
         now_s: the exchange's own time, or what gives it.
         most_per_s: requests that any second may have; more are answered 429, and whoever goes on 418.
         faults: how the next requests for candles fail, the first one first; None: as it should.
+        fault_path: what the path of those requests has in it; empty: candles.
         asked: all requests.
         refused: how many were one too many.
     """
@@ -53,6 +54,7 @@ class LoopbackExchange:
     now_s: float | Callable[[], float]
     most_per_s: int | None = None
     faults: deque[str | None] = field(default_factory=deque)
+    fault_path: str = ""
     asked: list[Asked] = field(default_factory=list)
     refused: int = 0
     blocked: bool = False
@@ -79,7 +81,8 @@ class LoopbackExchange:
                 self.refused += 1
                 self.blocked = self.refused > 5
                 return "429"
-            return self.faults.popleft() if asked.for_candles and self.faults else None
+            meant = self.fault_path in asked.path if self.fault_path else asked.for_candles
+            return self.faults.popleft() if meant and self.faults else None
 
     @contextmanager
     def serving(self) -> Iterator[str]:

@@ -99,6 +99,19 @@ def test_an_update_needs_no_names(upbit: LoopbackExchange, store: CandleStore) -
     assert stored(store, "KRW-BTC", "1d") == approx(SPARSE.complete(86_400, NOW_S))
 
 
+def test_an_update_makes_longer_candles_anew(upbit: LoopbackExchange, store: CandleStore) -> None:
+    """In the end they are the exchange's own longer candles."""
+    assert _run(*DOWNLOAD, "--until", "2024-02-10T10:00").exit_code == 0
+    made = _run("resample", "KRW-BTC", "--from", "1h", "--to", "4h")
+    assert made.exit_code == 0, made.output
+    assert max(stored(store, "KRW-BTC", "4h")) == FIRST_S + 40 * 86_400 + 4 * 3_600
+    result = _run("update")
+    assert "KRW-BTC 4h: made anew of 1h" in result.stderr
+    assert stored(store, "KRW-BTC", "4h") == approx(SPARSE.complete(14_400, NOW_S))
+    checked = json.loads(_run("check", "--json").stdout)
+    assert [(one["timeframe"], one["rows_partial"]) for one in checked] == [("1h", 0), ("4h", 0)]
+
+
 def test_a_correction_is_a_line_with_what_to_do(upbit: LoopbackExchange, store: CandleStore) -> None:
     assert _run(*DOWNLOAD).exit_code == 0
     last_s = max(SPARSE.complete(3_600, NOW_S))

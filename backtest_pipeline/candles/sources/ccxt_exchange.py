@@ -16,7 +16,7 @@ from backtest_pipeline.candles.sources.ccxt_client import make_client
 from backtest_pipeline.candles.sources.exchange_answers import AnswerUnusable, start_of
 from backtest_pipeline.candles.sources.exchange_requests import ask_patiently
 from backtest_pipeline.candles.sources.exchange_rows import by_moment, page_columns
-from backtest_pipeline.candles.sources.market_data import Market, MarketDataSource, Page, bar_ms
+from backtest_pipeline.candles.sources.market_data import Market, MarketDataSource, Page, Rates, bar_ms
 from backtest_pipeline.candles.sources.request_pacing import RequestPacer
 from backtest_pipeline.model.errors import SourceLacks
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
@@ -32,6 +32,7 @@ MINUTE_MS = 60_000
 BEFORE_ALL_MS = 1_262_563_200_000
 # Where ccxt does not say how many candles an answer may have.
 USUAL_PAGE_BARS = 100
+FUNDING_ROWS = 200
 # These answer a stretch of time exactly; of others it is asked again from behind the last candle.
 _EXACT = ("upbit", "binance", "binanceusdm", "binancecoinm", "bybit")
 # Of these ccxt also tells the exchange where the stretch ends. Upbit's ends where ccxt computes it to end.
@@ -115,6 +116,30 @@ class CcxtExchange(MarketDataSource):
         complete = [row for moment, row in sorted(rows.items()) if moment < complete_until_ms]
         columns, left_out = page_columns(f"{market.name} of {self.name}", complete, bar_ms(timeframe))
         return Page(columns, complete_until_ms, left_out, requests)
+
+    def rates(self, market: Market, first_ms: int, stop_ms: int) -> Rates:
+        """As `MarketDataSource.rates`."""
+        found = self._found(self._loaded(), market.name)
+        if not (self._first.has.get("fetchFundingRateHistory") and found.get("swap")):
+            raise SourceLacks(self.name, f"funding rates of {market.name}", self._perpetuals(found))
+        now_ms = self._clock.now_ms()
+
+        def call(client: Any) -> Rates:
+            params = {"until": stop_ms - 1}
+            given = client.fetch_funding_rate_history(found["symbol"], first_ms, FUNDING_ROWS, params)
+            if not client.answer.has_list():
+                raise AnswerUnusable(f"an answer without a list of rates: {start_of(client.answer.text)}")
+            known_until_ms = min(now_ms, client.answer.sent_ms() or now_ms)
+            rates = {int(one["timestamp"]): float(one["fundingRate"]) for one in given}
+            within = {at: rate for at, rate in rates.items() if first_ms <= at < min(stop_ms, known_until_ms)}
+            return Rates(within, known_until_ms)
+
+        return ask_patiently(self.name, self._client(), call, self._pacer, self._clock)
+
+    def _perpetuals(self, market: Any) -> list[str]:
+        """Perpetuals of a market's pair, for messages."""
+        pair = f"{market['base']}/{market['quote']}:"
+        return sorted(name for name in self._first.markets if str(name).startswith(pair))[:3]
 
     def _candles(
         self, market: Market, timeframe: Timeframe, first_ms: int, stop_ms: int

@@ -17,6 +17,7 @@ from backtest_pipeline.storage.atomic import make_folder_durably, write_bytes_du
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.storage.layout import Layout
@@ -58,7 +59,15 @@ def read_coverage(layout: Layout, symbol: str, timeframe: Timeframe) -> Coverage
     Raises:
         CandleFileUnreadable: the record is there and cannot be used.
     """
-    path = layout.coverage(symbol, timeframe)
+    return read_record_at(layout.coverage(symbol, timeframe), symbol)
+
+
+def read_record_at(path: Path, symbol: str) -> Coverage | None:
+    """What a file records of a symbol's source, or `None` where there is none.
+
+    Raises:
+        CandleFileUnreadable: it is there and cannot be used.
+    """
     try:
         return Coverage.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -71,7 +80,11 @@ def read_coverage(layout: Layout, symbol: str, timeframe: Timeframe) -> Coverage
 
 def write_coverage(layout: Layout, symbol: str, timeframe: Timeframe, coverage: Coverage) -> None:
     """Record it in one step; the same record again changes nothing."""
-    path = layout.coverage(symbol, timeframe)
+    write_record_at(layout.coverage(symbol, timeframe), coverage)
+
+
+def write_record_at(path: Path, coverage: Coverage) -> None:
+    """As `write_coverage`, in a file of any name."""
     content = (coverage.model_dump_json() + "\n").encode()
     make_folder_durably(path.parent)
     if not path.exists() or path.read_bytes() != content:
@@ -88,6 +101,17 @@ def recorded_series(store: CandleStore) -> Iterator[tuple[str, Timeframe, Covera
         for timeframe in TIMEFRAMES:
             if coverage := read_coverage(store.layout, symbol, timeframe):
                 yield symbol, timeframe, coverage
+
+
+def recorded_funding(store: CandleStore) -> Iterator[tuple[str, Coverage]]:
+    """Every symbol whose funding rates came from a source, in order.
+
+    Raises:
+        CandleFileUnreadable: a record cannot be used.
+    """
+    for symbol in store.folders():
+        if coverage := read_record_at(store.layout.funding_coverage(symbol), symbol):
+            yield symbol, coverage
 
 
 def moment(moment_ms: int) -> datetime:

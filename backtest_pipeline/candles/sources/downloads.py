@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from backtest_pipeline.candles.merge import CandleChange
+from backtest_pipeline.candles.sources.funding_download import FundingDownload, FundingSeries
 from backtest_pipeline.candles.sources.series_download import Series, SeriesDownload, SeriesOutcome
-from backtest_pipeline.model.errors import BacktestError, LockNotAcquired, SourceBlocked
-from backtest_pipeline.model.timeframe import Timeframe
+from backtest_pipeline.model.errors import BacktestError, DownloadStopped, LockNotAcquired, SourceBlocked
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.market_data import Clock, MarketDataSource
@@ -29,6 +29,7 @@ class DownloadReport:
     """What the download of one symbol in one timeframe did.
 
     Attributes:
+        timeframe: length of the bars, or `funding` for funding rates.
         state: `updated`; `unchanged`, where nothing was new; `empty`, where the market has no candles;
             `delisted`, where the source has the market no more; `busy`, where another download has it;
             `failed`.
@@ -38,7 +39,7 @@ class DownloadReport:
     """
 
     symbol: str
-    timeframe: Timeframe
+    timeframe: str
     source: str
     market: str
     state: State
@@ -78,7 +79,7 @@ OnProgress = Callable[[DownloadProgress], object]
 def download(
     store: CandleStore,
     source: MarketDataSource,
-    wanted: Sequence[Series],
+    wanted: Sequence[Series | FundingSeries],
     clock: Clock,
     *,
     parallel: int = PARALLEL_SERIES,
@@ -104,9 +105,14 @@ def download(
 
     def one(at: int) -> DownloadReport:
         series = wanted[at]
-        run = SeriesDownload(store, source, series, clock, meter.of(at, series))
+        on_page = meter.of(at, series)
+        run = (
+            SeriesDownload(store, source, series, clock, on_page)
+            if isinstance(series, Series)
+            else FundingDownload(store, source, series, clock, on_page)
+        )
         error: BacktestError | None = None
-        if not refused.is_set():
+        if not refused.is_set() and not meter.stopped.is_set():
             try:
                 run.run()
             except SourceBlocked as blocked:
@@ -120,12 +126,18 @@ def download(
         return _report(source, series, run.outcome, error, skipped=refused.is_set() and error is None)
 
     with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="download") as threads:
-        return list(threads.map(one, range(len(wanted))))
+        try:
+            return list(threads.map(one, range(len(wanted))))
+        except (
+            BaseException
+        ):  # a run that is cancelled: its threads end with their page, not with their series
+            meter.stopped.set()
+            raise
 
 
 def _report(
     source: MarketDataSource,
-    series: Series,
+    series: Series | FundingSeries,
     outcome: SeriesOutcome,
     error: BacktestError | None,
     *,
@@ -162,16 +174,19 @@ class _Meter:
     """Adds up what the series have done."""
 
     def __init__(self, series: int, on_progress: OnProgress | None) -> None:
+        self.stopped = threading.Event()
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._done_frac = [0.0] * series
         self._ended = 0
         self._rows = 0
 
-    def of(self, at: int, series: Series) -> Callable[[int, int, int], None]:
+    def of(self, at: int, series: Series | FundingSeries) -> Callable[[int, int, int], None]:
         """What to call after every page of one series."""
 
         def on_page(rows: int, done_ms: int, all_ms: int) -> None:
+            if self.stopped.is_set():
+                raise DownloadStopped
             self._add(at, rows, done_ms / all_ms if all_ms else 1.0, f"{series.symbol} {series.timeframe}")
 
         return on_page

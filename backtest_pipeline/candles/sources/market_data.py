@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backtest_pipeline.model.errors import DownloadStopped, SourceLacks
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.year_file import Columns
+
+
+# No exchange pays more often than each hour, and all answer 200 rates where so many are asked for.
+FUNDING_SPAN_MS = 200 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,21 @@ class Clock:
     def now_ms(self) -> int:
         """Milliseconds since 1970, UTC."""
         return int(self.now_s() * 1_000)
+
+
+def stoppable_clock(now_s: Callable[[], float], stop: threading.Event) -> Clock:
+    """A clock whose sleep raises `DownloadStopped` once somebody has set `stop`.
+
+    Args:
+        now_s: seconds since 1970, UTC.
+        stop: ends every sleep, those that have begun too.
+    """
+
+    def sleep_s(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise DownloadStopped
+
+    return Clock(now_s, sleep_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +88,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Funding rates of one market within a stretch of time.
+    """All funding rates of one market within a stretch of time.
 
     Attributes:
-        rates: moment (milliseconds, UTC) and rate (a fraction of the position's value, paid by longs).
-        requests: how often the source was asked for this.
+        by_ms: the rate (a fraction of the position's value, paid by longs to shorts where it is positive) by
+            its moment in milliseconds since 1970, UTC.
+        known_until_ms: rates before this moment are there, by the source's own clock.
     """
 
-    rates: list[tuple[int, float]] = field(default_factory=list)
-    requests: int = 0
+    by_ms: dict[int, float]
+    known_until_ms: int
 
 
 class MarketDataSource(ABC):
@@ -86,9 +108,11 @@ class MarketDataSource(ABC):
 
     Attributes:
         name: recorded with the candles, as `upbit`; whoever updates them later finds the source by it.
+        whole_each_time: whether asking costs nothing, so that everything is asked for at each time.
     """
 
     name: str
+    whole_each_time = False
 
     @abstractmethod
     def markets(self, asked: Sequence[str]) -> list[Market | None]:
@@ -124,13 +148,19 @@ class MarketDataSource(ABC):
             SourceError: the source cannot be asked, refuses, or answers what no candles can be.
         """
 
-    def funding_rates(self, market: Market, first_ms: int, stop_ms: int) -> Rates:
+    def rates(self, market: Market, first_ms: int, stop_ms: int) -> Rates:
         """Give all funding rates from one moment to before another.
 
+        Args:
+            market: a perpetual.
+            first_ms: milliseconds since 1970, UTC.
+            stop_ms: at most `FUNDING_SPAN_MS` later.
+
         Raises:
-            SourceLacks: the source, or this market, has none.
+            SourceLacks: the source or the market has none.
+            SourceError: as `page`.
         """
-        raise NotImplementedError(f"{self.name} gives no funding rates of {market.name} {first_ms}-{stop_ms}")
+        raise SourceLacks(self.name, f"funding rates of {market.name} after {first_ms} to {stop_ms}", [])
 
 
 def bar_ms(timeframe: Timeframe) -> int:

@@ -158,7 +158,8 @@ class SeriesDownload:
         if first_ms is None:
             return
         end_ms = min(self._series.until_ms or self._clock.now_ms(), self._clock.now_ms())
-        if known is None:
+        if known is None or self._source.whole_each_time:
+            first_ms = min(first_ms, known.first_ms) if known else first_ms
             self._all_ms = max(0, end_ms - first_ms)
             self._forwards(first_ms, from_beginning=from_beginning)
             return
@@ -175,6 +176,8 @@ class SeriesDownload:
     def _wanted_first(self, known: Coverage | None) -> tuple[int | None, bool]:
         """Where the series shall begin, and whether the source has nothing older."""
         series = self._series
+        if self._source.whole_each_time:
+            return self._source.first_ms(series.market, series.timeframe), True
         if known is not None and (series.only_newer or known.from_beginning):
             return known.first_ms, known.from_beginning
         if series.since_ms is None:

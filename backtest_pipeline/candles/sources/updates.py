@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from backtest_pipeline.candles.sources.ccxt_exchange import CcxtExchange
-from backtest_pipeline.candles.sources.coverage import recorded_series
+from backtest_pipeline.candles.sources.coverage import recorded_funding, recorded_series
 from backtest_pipeline.candles.sources.downloads import (
     PARALLEL_SERIES,
     DownloadProgress,
@@ -17,6 +18,8 @@ from backtest_pipeline.candles.sources.downloads import (
     State,
     download,
 )
+from backtest_pipeline.candles.sources.folder_source import PREFIX, FolderSource
+from backtest_pipeline.candles.sources.funding_download import FUNDING, FundingSeries
 from backtest_pipeline.candles.sources.market_data import MarketDataSource
 from backtest_pipeline.candles.sources.series_download import Series
 from backtest_pipeline.model.errors import MarketsUnknown, RequestInvalid, SourceError
@@ -26,17 +29,16 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.coverage import Coverage
     from backtest_pipeline.candles.sources.market_data import Clock
     from backtest_pipeline.candles.store import CandleStore
-    from backtest_pipeline.storage.layout import Layout
 
 OpenSource = Callable[[str], MarketDataSource]
 
 
-def open_source(name: str, layout: Layout, clock: Clock, urls: Mapping[str, str]) -> MarketDataSource:
+def open_source(name: str, store: CandleStore, clock: Clock, urls: Mapping[str, str]) -> MarketDataSource:
     """The source of a recorded name.
 
     Args:
-        name: ccxt's name of an exchange.
-        layout: where its pace is kept.
+        name: ccxt's name of an exchange, or `folder:` and a path.
+        store: beside which its pace is kept, and whose zone a folder's files have.
         clock: to wait by.
         urls: by exchange, what is asked instead of its own hosts.
 
@@ -44,7 +46,9 @@ def open_source(name: str, layout: Layout, clock: Clock, urls: Mapping[str, str]
         ExchangeUnknown: there is none of this name.
         ExchangesMissing: ccxt is not installed.
     """
-    return CcxtExchange(name, layout.pace, clock, base_url=urls.get(name))
+    if name.startswith(PREFIX):
+        return FolderSource(Path(name.removeprefix(PREFIX)), store.zone, clock)
+    return CcxtExchange(name, store.layout.pace, clock, base_url=urls.get(name))
 
 
 def wanted_series(
@@ -100,6 +104,31 @@ def wanted_series(
     return list(dict.fromkeys(series))
 
 
+def funding_of(series: Sequence[Series]) -> list[FundingSeries]:
+    """The funding rates of the same markets, from the same moment on."""
+    found = [FundingSeries(one.market, one.symbol, one.since_ms, one.refresh) for one in series]
+    return list(dict.fromkeys(found))
+
+
+def update_folder(
+    store: CandleStore, source: FolderSource, clock: Clock, *, refresh: bool = False
+) -> list[DownloadReport]:
+    """Store what a folder's files have, of every symbol and timeframe that there are files of.
+
+    Args:
+        store: where the candles go.
+        source: the folder.
+        clock: as `download`.
+        refresh: let what differs replace what is stored.
+
+    Raises:
+        SourceUnreachable: the folder cannot be read.
+    """
+    found = source.series()
+    series = [Series(market, market.symbol, timeframe, refresh=refresh) for market, timeframe in found]
+    return download(store, source, series, clock)
+
+
 def update_all(
     store: CandleStore,
     opened: OpenSource,
@@ -127,7 +156,9 @@ def update_all(
     Raises:
         CandleFileUnreadable: a record of a source cannot be used.
     """
-    known = [one for one in recorded_series(store) if not symbols or one[0] in symbols]
+    recorded: list[tuple[str, str, Coverage]] = [*recorded_series(store)]
+    recorded += [(symbol, FUNDING, coverage) for symbol, coverage in recorded_funding(store)]
+    known = sorted((one for one in recorded if not symbols or one[0] in symbols), key=lambda one: one[0])
     reports: list[DownloadReport] = []
     by_source = sorted(known, key=lambda one: one[2].source)
     for name, group in groupby(by_source, key=lambda one: one[2].source):
@@ -146,22 +177,24 @@ def update_all(
 
 
 def _series_of(
-    source: MarketDataSource, members: Sequence[tuple[str, Timeframe, Coverage]], *, refresh: bool
-) -> tuple[list[Series], list[DownloadReport]]:
+    source: MarketDataSource, members: Sequence[tuple[str, str, Coverage]], *, refresh: bool
+) -> tuple[list[Series | FundingSeries], list[DownloadReport]]:
     markets = source.markets([coverage.market for *_, coverage in members])
-    found, delisted = [], []
+    found: list[Series | FundingSeries] = []
+    delisted = []
     for one, market in zip(members, markets, strict=True):
         symbol, timeframe, _ = one
         if market is None:
             delisted.append(_ended(*one, "delisted"))
+        elif timeframe == FUNDING:
+            found.append(FundingSeries(market, symbol, refresh=refresh))
         else:
-            found.append(Series(market, symbol, timeframe, only_newer=True, refresh=refresh))
+            bars = cast("Timeframe", timeframe)
+            found.append(Series(market, symbol, bars, only_newer=True, refresh=refresh))
     return found, delisted
 
 
-def _ended(
-    symbol: str, timeframe: Timeframe, coverage: Coverage, state: State, error: str = ""
-) -> DownloadReport:
+def _ended(symbol: str, timeframe: str, coverage: Coverage, state: State, error: str = "") -> DownloadReport:
     """The report of a series that nothing was asked for."""
     source, market = coverage.source, coverage.market
     return DownloadReport(symbol, timeframe, source, market, state, until=coverage.until, error=error)

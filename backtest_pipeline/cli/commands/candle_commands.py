@@ -16,8 +16,10 @@ from backtest_pipeline.cli.candle_cells import (
     opened_store,
     show_rows,
     tell_store,
+    years_cell,
 )
 from backtest_pipeline.cli.commands.download_commands import download_markets, update
+from backtest_pipeline.cli.commands.resample_command import resample_symbols
 from backtest_pipeline.cli.output import Json, print_json
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 
@@ -81,6 +83,7 @@ def import_file(
 
 candles_app.command("download")(download_markets)
 candles_app.command("update")(update)
+candles_app.command("resample")(resample_symbols)
 
 
 @candles_app.command("demo")
@@ -131,6 +134,8 @@ def check(
         print_json([asdict(report) for report in reports])
     elif reports:
         counts = [asdict(report) | {"faults": len(report.faults)} for report in reports]
+        if not any(report.rows_partial for report in reports):
+            counts = [{name: row[name] for name in row if name != "rows_partial"} for row in counts]
         show_rows([row | _gap_cells(report.gaps) for row, report in zip(counts, reports, strict=True)])
         for fault in faults:
             typer.echo(fault, err=True)
@@ -139,18 +144,13 @@ def check(
 
 
 def _show_imports(reports: Sequence[ImportReport]) -> None:
-    rows = [asdict(report) | {"years": _years(report.years)} | _gap_cells(report.gaps) for report in reports]
+    rows = [
+        asdict(report) | {"years": years_cell(report.years)} | _gap_cells(report.gaps) for report in reports
+    ]
     show_rows([{name: cell for name, cell in row.items() if name != "assumptions"} for row in rows])
     for report in reports:
         for sentence in report.assumptions:
             typer.echo(f"assumed: {sentence}", err=True)
-
-
-def _years(years: Sequence[int]) -> str:
-    if not years:
-        return "none"
-    whole = years[-1] - years[0] + 1 == len(years) > 1
-    return f"{years[0]}-{years[-1]}" if whole else ", ".join(str(year) for year in years)
 
 
 def _gap_cells(gaps: Gaps) -> dict[str, Any]:

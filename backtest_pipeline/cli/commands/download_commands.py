@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -23,14 +24,15 @@ from backtest_pipeline.cli.candle_cells import (
 )
 from backtest_pipeline.cli.download_bar import download_bar
 from backtest_pipeline.cli.output import Json, print_json
-from backtest_pipeline.model.errors import DownloadStopped
 from backtest_pipeline.model.span import span_of
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 from backtest_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.downloads import DownloadReport
+    from backtest_pipeline.candles.sources.funding_download import FundingSeries
     from backtest_pipeline.candles.sources.market_data import Clock, MarketDataSource
+    from backtest_pipeline.candles.sources.series_download import Series
     from backtest_pipeline.candles.store import CandleStore
 
 _UNSHOWN = ("source", "requests", "changes", "remarks", "error")
@@ -64,13 +66,16 @@ def download_markets(
     renamed: Annotated[
         bool, typer.Option("--renamed", help="The exchange has renamed the market of a stored symbol.")
     ] = False,
+    funding: Annotated[
+        bool, typer.Option("--funding", help="The funding rates of these perpetuals as well.")
+    ] = False,
     parallel: Parallel = 4,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
     """Download candles from an exchange; run again, it goes on where it stopped."""
     from backtest_pipeline.candles.sources.downloads import download  # noqa: PLC0415  keeps --help quick
-    from backtest_pipeline.candles.sources.updates import wanted_series  # noqa: PLC0415  as above
+    from backtest_pipeline.candles.sources.updates import funding_of, wanted_series  # noqa: PLC0415  as above
 
     names = cast("list[Timeframe]", [known_timeframe(name) for name in _parts(timeframe)])
     store = opened_store(data_root)
@@ -86,52 +91,111 @@ def download_markets(
         refresh=refresh,
         renamed=renamed,
     )
+    asked: list[Series | FundingSeries] = [*wanted, *(funding_of(wanted) if funding else [])]
     with _stopping(stop), download_bar() as show:
-        reports = download(store, source, wanted, clock, parallel=parallel, on_progress=show)
+        reports = download(store, source, asked, clock, parallel=parallel, on_progress=show)
     _tell(reports, as_json=as_json)
 
 
 def update(
     symbols: Annotated[list[str] | None, typer.Argument(help="These only; otherwise all.")] = None,
     *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take all candles of this folder's files SYMBOL-TIMEFRAME….", exists=True, file_okay=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="With --folder: go on until Ctrl-C, as its files grow.")
+    ] = False,
+    every_s: Annotated[float, typer.Option(min=0.1, help="With --watch: how often to look.")] = 5.0,
     refresh: Refresh = False,
     parallel: Parallel = 4,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Bring everything up to date that came from an exchange."""
+    """Bring everything up to date that came from an exchange or a folder of files."""
     from backtest_pipeline.candles.sources.updates import update_all  # noqa: PLC0415  keeps --help quick
 
+    if watch and folder is None:
+        raise typer.BadParameter("needs --folder; exchanges are asked by the schedule of `update_candles`")
     store = opened_store(data_root)
     tell_store(store, as_json=as_json)
     clock, stop = _clock()
-    with _stopping(stop), download_bar() as show:
-        reports = update_all(
-            store,
-            _opener(store, clock),
-            clock,
-            symbols=symbols or (),
-            refresh=refresh,
-            parallel=parallel,
-            on_progress=show,
-        )
+    if folder is not None:
+        reports = _folder_reports(store, folder, clock, stop, every_s if watch else None, refresh=refresh)
+    else:
+        with _stopping(stop), download_bar() as show:
+            reports = update_all(
+                store,
+                _opener(store, clock),
+                clock,
+                symbols=symbols or (),
+                refresh=refresh,
+                parallel=parallel,
+                on_progress=show,
+            )
     if not reports and not as_json:
         typer.echo("nothing here came from an exchange; see `backtest candles download --help`")
         return
+    _make_anew(store, reports)
     _tell(reports, as_json=as_json)
+
+
+def _folder_reports(
+    store: CandleStore,
+    folder: Path,
+    clock: Clock,
+    stop: threading.Event,
+    every_s: float | None,
+    *,
+    refresh: bool,
+) -> list[DownloadReport]:
+    """Take a folder's candles, once or until Ctrl-C; the reports of the last time."""
+    from backtest_pipeline.candles.sources.folder_source import FolderSource  # noqa: PLC0415  as above
+    from backtest_pipeline.candles.sources.updates import update_folder  # noqa: PLC0415  as above
+
+    source = FolderSource(folder, store.zone, clock)
+    if every_s is None:
+        return update_folder(store, source, clock, refresh=refresh)
+    typer.echo(f"watching {folder.absolute()}; Ctrl-C ends it", err=True)
+    reports: list[DownloadReport] = []
+    seen: object = None
+    with _stopping(stop):
+        while not stop.is_set():
+            # Nothing can be new where no file has changed and no candle has ended, which they do at minutes.
+            now = source.fingerprint(), clock.now_s() // 60
+            if now == seen:
+                stop.wait(every_s)
+                continue
+            seen = now
+            reports = update_folder(store, source, clock, refresh=refresh)
+            _make_anew(store, reports)
+            for report in reports:
+                if report.rows_new or report.rows_replaced:
+                    counts = f"{report.rows_new} new, {report.rows_replaced} replaced"
+                    typer.echo(f"{report.symbol} {report.timeframe}: {counts}", err=True)
+                elif report.error:
+                    typer.echo(f"{report.symbol} {report.timeframe}: {report.error}", err=True)
+            stop.wait(every_s)
+    return reports
+
+
+def _make_anew(store: CandleStore, reports: Sequence[DownloadReport]) -> None:
+    """Resample again what was made of candles that have changed."""
+    from backtest_pipeline.candles.resampling import resample_again  # noqa: PLC0415  keeps --help quick
+
+    for again in resample_again(store, [report.symbol for report in reports if report.state == "updated"]):
+        typer.echo(f"{again.symbol} {again.coarse}: made anew of {again.fine}, {again.rows} bars", err=True)
 
 
 def _clock() -> tuple[Clock, threading.Event]:
     """This machine's time, and what ends every sleep by `DownloadStopped`."""
-    from backtest_pipeline.candles.sources.market_data import Clock  # noqa: PLC0415  keeps --help quick
+    from backtest_pipeline.candles.sources.market_data import stoppable_clock  # noqa: PLC0415  as above
 
     stop = threading.Event()
-
-    def sleep_s(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise DownloadStopped
-
-    return Clock(time.time, sleep_s), stop
+    return stoppable_clock(time.time, stop), stop
 
 
 @contextmanager
@@ -149,7 +213,7 @@ def _opener(store: CandleStore, clock: Clock) -> Callable[[str], MarketDataSourc
     from backtest_pipeline.candles.sources.updates import open_source  # noqa: PLC0415  keeps --help quick
 
     urls = get_settings().exchange_hosts
-    return lambda name: open_source(name, store.layout, clock, urls)
+    return lambda name: open_source(name, store, clock, urls)
 
 
 def _local_ms(store: CandleStore, moment: datetime | None) -> int | None:

@@ -21,11 +21,19 @@ _SHOWN_EMPTY = ("start", "end", "benchmark", "stop_loss_frac", "take_profit_frac
 """Fields that many will fill in: they stand in the launchpad even where they have no value."""
 
 
-def result_assets(strategies: Mapping[str, type[Strategy]]) -> list[dg.AssetSpec]:
-    """Assets that tasks of each strategy materialize: `backtests/<strategy>` and `sweeps/<strategy>`."""
+def result_assets(
+    strategies: Mapping[str, type[Strategy]], candles: Sequence[dg.AssetKey] = ()
+) -> list[dg.AssetSpec]:
+    """Assets that tasks of each strategy materialize: `backtests/<strategy>` and `sweeps/<strategy>`.
+
+    Args:
+        strategies: by name.
+        candles: what they may be computed of.
+    """
     return [
         dg.AssetSpec(
             key=[group, name],
+            deps=candles,
             description=f"{what} of `{name}`: {strategy.summary()}",
             group_name=group,
             owners=[OWNER],

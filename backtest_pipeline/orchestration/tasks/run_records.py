@@ -62,7 +62,7 @@ def delete_old_records(
     before: datetime,
     keep: Callable[[str], bool],
     dry_run: bool = False,
-    jobs: Collection[str] = (*tags.TASK_JOBS, tags.CLEANUP_JOB),
+    jobs: Collection[str] = (*tags.TASK_JOBS, tags.CLEANUP_JOB, tags.UPDATE_JOB),
 ) -> list[str]:
     """Deletes runs, events and compute logs of tasks that ended long ago, all attempts of a task together.
 
