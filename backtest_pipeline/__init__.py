@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.model.sweep_result import SweepResult
+    from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
+    from backtest_pipeline.model.walk_forward_result import WalkForwardResult
     from backtest_pipeline.sdk.client import BacktestClient
     from backtest_pipeline.strategies.registry import register
     from backtest_pipeline.workflows.run_backtest import run_backtest
     from backtest_pipeline.workflows.run_sweep import run_sweep
+    from backtest_pipeline.workflows.run_walk_forward import run_walk_forward
 
 __version__ = "0.2.0"
 
@@ -43,9 +46,12 @@ _HOMES = {
     "SweepRequest": "model.sweep_request",
     "SweepResult": "model.sweep_result",
     "TaskStatus": "model.status",
+    "WalkForwardRequest": "model.walk_forward_request",
+    "WalkForwardResult": "model.walk_forward_result",
     "register": "strategies.registry",
     "run_backtest": "workflows.run_backtest",
     "run_sweep": "workflows.run_sweep",
+    "run_walk_forward": "workflows.run_walk_forward",
 }
 
 __all__ = [
@@ -63,9 +69,12 @@ __all__ = [
     "SweepRequest",
     "SweepResult",
     "TaskStatus",
+    "WalkForwardRequest",
+    "WalkForwardResult",
     "register",
     "run_backtest",
     "run_sweep",
+    "run_walk_forward",
 ]
 
 former_paths.install()

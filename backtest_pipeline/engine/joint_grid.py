@@ -61,6 +61,16 @@ class JointGrid:
         slot_us = BAR_SECONDS[candles[0].timeframe] * 1_000_000
         return cls(joint, own, latest, joint * slot_us, elapsed)
 
+    def earliest_opens(self, candles: Sequence[Candles]) -> NDArray[np.datetime64]:
+        """When the first of the bars of each value opens, shape (n,); arguments as for `of`."""
+        if len(candles) == 1:
+            return self.timestamp
+        earliest = self.timestamp.copy()
+        for one, places in zip(candles, self.own_slots, strict=True):
+            at = np.searchsorted(self.slots, places)
+            earliest[at] = np.minimum(earliest[at], one.timestamp)
+        return earliest
+
 
 def elapsed_us(candles: Sequence[Candles]) -> int:
     """Time from the first open to the end of the last bar, over all symbols, in microseconds."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from backtest_pipeline.model.checks import looks_ahead
 from backtest_pipeline.model.metric_catalog import shown_symbols
-from backtest_pipeline.model.robustness import Robustness
+from backtest_pipeline.model.robustness import Robustness, WalkForwardRecord
 
 SKILL, OPEN = 0.95, 0.8
 """Deflated Sharpe ratios from which on chance is an unlikely explanation, and from which on it is open."""
@@ -30,6 +30,13 @@ CHOSEN_HERE = (
     "Sharpe {0} after {1} trials on {2}: they are as good as {5} unlike ones, the best of which would show "
     "{4} if all were worthless."
 )
+OUT_OF_SAMPLE = "Out of sample, over {0} folds: Sharpe {1} on {2}."
+OUT_OF_SAMPLE_PATHS = "Out of sample, median of {0} paths: Sharpe {1} on {2}."
+OUT_OF_SAMPLE_LOSING = (
+    "Out of sample it earned nothing: Sharpe {0} on {1}, so there is no luck to tell from skill."
+)
+EFFICIENT = "It kept {0} of the annual return that its winners had shown in sample."
+TRIED_BEFORE = "With {0} walk-forwards on these candles, the best of as many worthless ones would show {1}."
 LUCK = "Probably luck (deflated Sharpe {0})."
 EITHER = "Luck or skill, it is open (deflated Sharpe {0})."
 HARDLY_LUCK = "Hardly luck (deflated Sharpe {0})."
@@ -69,6 +76,8 @@ def verdict_sentences(found: Robustness, symbols: Sequence[str], checks: Mapping
         return [Sentence(UNDEFINED)]
     root, named = math.sqrt(found.periods_per_year), shown_symbols(symbols, MOST_SYMBOLS).replace(",", ", ")
     sharpe = f"{found.sharpe * root:.2f}"
+    if found.walk_forward is not None:
+        return _out_of_sample(found, found.walk_forward, sharpe, named, root)
     if found.sharpe <= 0.0:
         said = [Sentence(LOSING, (sharpe, named))]
     else:
@@ -76,6 +85,22 @@ def verdict_sentences(found: Robustness, symbols: Sequence[str], checks: Mapping
     if found.pbo is not None and found.pbo > FITTED_FROM:
         said.append(Sentence(FITTED, (f"{found.pbo:.0%}",)))
     return said
+
+
+def _out_of_sample(
+    found: Robustness, walked: WalkForwardRecord, sharpe: str, named: str, root: float
+) -> list[Sentence]:
+    if (found.sharpe or 0.0) <= 0.0:
+        return [Sentence(OUT_OF_SAMPLE_LOSING, (sharpe, named))]
+    said = [Sentence(OUT_OF_SAMPLE, (f"{walked.folds:,}", sharpe, named))]
+    if walked.paths is not None:
+        said = [Sentence(OUT_OF_SAMPLE_PATHS, (f"{len(walked.paths.sharpe):,}", sharpe, named))]
+    if walked.efficiency is not None:
+        said.append(Sentence(EFFICIENT, (f"{walked.efficiency:.0%}",)))
+    if found.trials > 1 and found.expected_best_sharpe is not None:
+        best = f"{found.expected_best_sharpe * root:.2f}"
+        said.append(Sentence(TRIED_BEFORE, (f"{found.trials:,}", best)))
+    return [*said, _conclusion(found.deflated_sharpe or 0.0)]
 
 
 def _head(found: Robustness, sharpe: str, named: str, root: float) -> Sentence:

@@ -74,19 +74,56 @@ class Logits(_Record):
     counts: list[int]
 
 
+class ChosenValues(_Record):
+    """What the folds of a walk-forward have chosen of one name of the space."""
+
+    distinct: int = Field(ge=1, description="different values")
+    usual: str = Field(description="the value that most folds have chosen, as JSON")
+    usual_frac: Share = Field(description="share of the folds that have chosen it")
+
+
+class PathsRecord(_Record):
+    """How the paths through a cross-validation ended."""
+
+    sharpe: list[Figure | None] = Field(description="of each path, annualised")
+    total_return: list[Figure | None]
+    losing_frac: Share = Field(description="share of the paths that lost money")
+
+
+class WalkForwardRecord(_Record):
+    """What a search was worth on candles that it had not seen, against those that it had."""
+
+    folds: int = Field(ge=1)
+    traded_folds: int = Field(ge=0, description="folds in which a trial ranked")
+    profitable_frac: Share | None = Field(description="share of the traded tests that made money")
+    in_sample_cagr: Figure | None = Field(description="mean of the winners in their trainings")
+    out_of_sample_cagr: Figure | None = Field(description="of the account that has traded all tests")
+    efficiency: Figure | None = Field(
+        description="the latter over the former; null where that is not above 0"
+    )
+    in_sample_objective: Figure | None = Field(description="mean of the winners in their trainings")
+    out_of_sample_objective: Figure | None = Field(description="mean of the winners in their tests")
+    rank_correlation: Figure | None = Field(description="Spearman's, of the two in each fold")
+    chosen: dict[str, ChosenValues] = Field(description="by name of the space")
+    paths: PathsRecord | None = Field(description="of a cross-validation")
+
+
 class Robustness(_Record):
-    """Statistics of a completed backtest, or of a sweep and its best trial, computed after it has ended."""
+    """Statistics of a completed task, computed after it has ended: of its account, and of what was tried."""
 
     bars: int | None = Field(description="returns that the Sharpe ratio is measured by")
     periods_per_year: Figure | None
-    sharpe: Figure | None = Field(description="of the backtest, or of the best trial")
+    sharpe: Figure | None = Field(
+        description="of the backtest, of the best trial, or of the account out of sample"
+    )
     skewness: Figure | None
     kurtosis: Figure | None = Field(description="not in excess: 3 for normal returns")
     probabilistic_sharpe: Share | None
     minimum_track_record_bars: Figure | None
     trials: int = Field(
         ge=1,
-        description="different trials of this strategy on these candles up to now, by anyone, these included",
+        description="different trials of this strategy on these candles up to now, by anyone, these "
+        "included; of a walk-forward: different walk-forwards, as no trial of its own has seen its tests",
     )
     trials_since: AwareDatetime | None = Field(description="when the first of these ended")
     effective_trials: int | None = Field(
@@ -106,4 +143,7 @@ class Robustness(_Record):
     bootstrap: BootstrapRecord | None
     trade_shuffle: TradeShuffleRecord | None
     neighbourhood: NeighbourhoodRecord | None
+    walk_forward: WalkForwardRecord | None = Field(
+        None, description="of a walk-forward: out of sample against in sample"
+    )
     verdict: str = Field(description="the conclusion, in a sentence or two")

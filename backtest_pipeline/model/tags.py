@@ -42,7 +42,8 @@ JOB = "backtest"
 STRATEGIES_OF_JOB = "strategies"
 """Label of the job's metadata that tells which strategies there are, with the digest of each one's code."""
 SWEEP_JOB = "sweep"
-TASK_JOBS = (JOB, SWEEP_JOB)
+WALK_FORWARD_JOB = "walk_forward"
+TASK_JOBS = (JOB, SWEEP_JOB, WALK_FORWARD_JOB)
 """The jobs whose runs are attempts of tasks."""
 CLEANUP_JOB = "cleanup_task_results"
 CODE_LOCATION = "backtest_pipeline"

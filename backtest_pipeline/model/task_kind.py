@@ -10,13 +10,22 @@ TaskKind = Literal["backtest", "sweep", "walk_forward"]
 
 def kind_of(request: Mapping[str, Any]) -> TaskKind:
     """The kind of task that a request, or a run config, asks for."""
+    if isinstance(request.get("sweep"), Mapping):
+        return "walk_forward"
     return "sweep" if isinstance(request.get("backtest"), Mapping) else "backtest"
+
+
+def sweep_of(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The sweep that is asked for, or that runs in each fold; a backtest's own request."""
+    in_folds = request.get("sweep")
+    return in_folds if isinstance(in_folds, Mapping) else request
 
 
 def backtest_of(request: Mapping[str, Any]) -> Mapping[str, Any]:
     """The backtest that is asked for, or of which something is varied."""
-    varied = request.get("backtest")
-    return varied if isinstance(varied, Mapping) else request
+    sweep = sweep_of(request)
+    varied = sweep.get("backtest")
+    return varied if isinstance(varied, Mapping) else sweep
 
 
 def strategies_of(request: Mapping[str, Any]) -> list[str]:
@@ -32,6 +41,6 @@ def strategies_of_config(config: Mapping[str, Any]) -> list[str]:
 
 
 def _varied_strategies(request: Mapping[str, Any]) -> list[str]:
-    space = request.get("space")
+    space = sweep_of(request).get("space")
     varied = space.get("strategy") if isinstance(space, Mapping) else None
     return [str(name) for name in varied] if isinstance(varied, list | tuple) else []

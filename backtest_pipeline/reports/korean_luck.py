@@ -23,6 +23,33 @@ KOREAN_LUCK: dict[str, str] = {
         "{2}에서 {1}회 시행한 뒤의 샤프 {0}: 서로 다른 시행 {5}개와 같고, "
         "모두 가치가 없어도 그중 최고는 {4}이(가) 됩니다."
     ),
+    luck_verdict.OUT_OF_SAMPLE: "표본 외, 폴드 {0}개: {2} 샤프 {1}.",
+    luck_verdict.OUT_OF_SAMPLE_PATHS: "표본 외, 경로 {0}개의 중앙값: {2} 샤프 {1}.",
+    luck_verdict.OUT_OF_SAMPLE_LOSING: (
+        "표본 외에서 수익이 없습니다: {1} 샤프 {0}, 운과 실력을 가릴 것이 없습니다."
+    ),
+    luck_verdict.EFFICIENT: "표본 내에서 보인 연 수익률의 {0}을(를) 유지했습니다.",
+    luck_verdict.TRIED_BEFORE: (
+        "이 캔들에서 전진 분석이 {0}번째이며, 모두 가치가 없어도 그중 최고는 {1}이(가) 됩니다."
+    ),
+    "Walk-forwards": "전진 분석",
+    "Different walk-forwards of this strategy that anybody has run on these candles.": (
+        "누구든 이 캔들에서 이 전략으로 실행한 서로 다른 전진 분석의 수입니다."
+    ),
+    "Efficiency": "효율",
+    "Annual return out of sample over the mean of the winners in sample: 1 kept everything.": (
+        "표본 외 연 수익률을 표본 내 승자들의 평균으로 나눈 값입니다: 1이면 모두 유지한 것입니다."
+    ),
+    "Profitable tests": "수익이 난 테스트",
+    "Share of the test parts that made money.": "돈을 번 테스트 구간의 비율입니다.",
+    "In sample against out": "표본 내와 표본 외",
+    "Rank correlation of the objective in trainings and tests: below 0, winning meant nothing.": (
+        "학습과 테스트에서 목표값의 순위 상관입니다: 0 이하이면 승리는 의미가 없었습니다."
+    ),
+    "Losing paths": "손실 경로",
+    "Share of the paths through all folds that lost money.": (
+        "모든 폴드를 지나는 경로 가운데 손실인 비율입니다."
+    ),
     luck_verdict.LUCK: "운일 가능성이 큽니다 (수축 샤프 {0}).",
     luck_verdict.EITHER: "운인지 실력인지 아직 알 수 없습니다 (수축 샤프 {0}).",
     luck_verdict.HARDLY_LUCK: "운으로 보기 어렵습니다 (수축 샤프 {0}).",

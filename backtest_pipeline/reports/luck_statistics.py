@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backtest_pipeline.model.robustness import Interval, Robustness
+    from backtest_pipeline.model.robustness import Interval, Robustness, WalkForwardRecord
 
 NONE = "-"
 
@@ -43,11 +43,14 @@ def luck_statistics(found: Robustness) -> Iterator[Statistic]:
         "How long a record with these returns must be to be believed at 95 %.",
         "Bailey, López de Prado 2012",
     )  # fmt: skip
-    yield Statistic(
-        "trials", "Trials", f"{found.trials:,}",
-        "Different settings of this strategy that anybody has tried on these candles.",
-        "ledger",
-    )  # fmt: skip
+    if found.walk_forward is not None:
+        yield from _walk_forward(found, found.walk_forward)
+    else:
+        yield Statistic(
+            "trials", "Trials", f"{found.trials:,}",
+            "Different settings of this strategy that anybody has tried on these candles.",
+            "ledger",
+        )  # fmt: skip
     if found.effective_trials is not None:
         yield Statistic(
             "effective_trials", "Unlike trials", f"{found.effective_trials:,}",
@@ -124,3 +127,36 @@ def _count(value: float | None) -> str:
 
 def _interval(ends: Interval | None, form: str) -> str:
     return NONE if ends is None else f"{ends.low:{form}} – {ends.high:{form}}"  # noqa: RUF001  a span
+
+
+def _walk_forward(found: Robustness, walked: WalkForwardRecord) -> Iterator[Statistic]:
+    yield Statistic(
+        "trials", "Walk-forwards", f"{found.trials:,}",
+        "Different walk-forwards of this strategy that anybody has run on these candles.",
+        "ledger",
+    )  # fmt: skip
+    yield Statistic(
+        "walk_forward.efficiency", "Efficiency", _decimal(walked.efficiency),
+        "Annual return out of sample over the mean of the winners in sample: 1 kept everything.",
+        "Pardo 2008",
+    )  # fmt: skip
+    yield Statistic(
+        "walk_forward.profitable_frac", "Profitable tests", _share(walked.profitable_frac),
+        "Share of the test parts that made money.",
+        f"{walked.traded_folds:,} of {walked.folds:,} folds traded",
+    )  # fmt: skip
+    yield Statistic(
+        "walk_forward.rank_correlation", "In sample against out", _decimal(walked.rank_correlation),
+        "Rank correlation of the objective in trainings and tests: below 0, winning meant nothing.",
+        "Spearman 1904",
+    )  # fmt: skip
+    if walked.paths is not None:
+        yield Statistic(
+            "walk_forward.paths.losing_frac", "Losing paths", _share(walked.paths.losing_frac),
+            "Share of the paths through all folds that lost money.",
+            f"{len(walked.paths.sharpe):,} paths, López de Prado 2018",
+        )  # fmt: skip
+
+
+def _decimal(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"

@@ -66,6 +66,11 @@ class Axis:
             return pa.array(numbers[position], pa.float64())
         return self._listed.take(pa.array(places))
 
+    @property
+    def column_type(self) -> pa.DataType:
+        """The type of the columns that `column` makes."""
+        return self.column(np.zeros(0, dtype=np.float64 if self.count is None else np.int64)).type
+
     def places(self, column: pa.ChunkedArray) -> Places:
         """The places of the values in a column that `column` made."""
         if self.count is None:

@@ -11,9 +11,8 @@ from typing import Self
 import httpx
 
 from backtest_pipeline.model.errors import ServiceError, TaskUnknown
-from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskState, TaskStatus
-from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.task_request import TaskRequest
 from backtest_pipeline.sdk.cancelling import cancel
 from backtest_pipeline.sdk.clock import Clock
 from backtest_pipeline.sdk.first_contact import LoggedOnce
@@ -91,13 +90,13 @@ class BacktestClient(StoredResults):
 
     def submit(
         self,
-        request: BacktestRequest | SweepRequest,
+        request: TaskRequest,
         *,
         idempotency_key: str | None = None,
         reuse: bool = True,
         server_code: bool = False,
     ) -> TaskStatus:
-        """Asks for a backtest, or for a sweep, and returns at once.
+        """Asks for a backtest, a sweep or a walk-forward, and returns at once.
 
         Where a completed task has the very result already (same request, candles and code), the server
         returns that task and runs nothing. Parameters are checked here where the strategy is installed here;
@@ -128,13 +127,13 @@ class BacktestClient(StoredResults):
 
     def submit_many(
         self,
-        requests: Sequence[BacktestRequest | SweepRequest],
+        requests: Sequence[TaskRequest],
         *,
         idempotency_keys: Sequence[str] | None = None,
         at_once: int = 8,
         server_code: bool = False,
     ) -> list[TaskStatus]:
-        """Asks for many backtests or sweeps; returns their tasks in the same order. Reuses no results.
+        """Asks for many tasks; returns their tasks in the same order. Reuses no results.
 
         Args:
             requests: what to run.
@@ -146,7 +145,7 @@ class BacktestClient(StoredResults):
             SubmissionsFailed: some were not taken, all others were; it has the keys to repeat the call with.
         """
 
-        def submit(request: BacktestRequest | SweepRequest, key: str) -> TaskStatus:
+        def submit(request: TaskRequest, key: str) -> TaskStatus:
             return self.submit(request, idempotency_key=key, server_code=server_code)
 
         return submit_all(submit, requests, idempotency_keys, at_once)

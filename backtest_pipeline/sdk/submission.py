@@ -18,12 +18,13 @@ from backtest_pipeline.model.status import TaskStatus
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import kind_of, strategies_of
 from backtest_pipeline.model.task_request import TaskRequest, config_of
+from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.sdk import queries
 from backtest_pipeline.sdk.refusals import refusal_of_answer
 from backtest_pipeline.sdk.states import Run
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.strategies.registry import code_sha256_on_disk_of, resolve
-from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
+from backtest_pipeline.strategies.sweep_resolution import resolve_sweep, resolve_walk_forward
 
 _REPOSITORY = {"repositoryLocationName": tags.CODE_LOCATION, "repositoryName": tags.REPOSITORY}
 _LONGEST_KEY = 255
@@ -100,6 +101,8 @@ def submit_all(
 
 def _checked(request: TaskRequest) -> TaskRequest:
     try:
+        if isinstance(request, WalkForwardRequest):
+            return resolve_walk_forward(request)
         if isinstance(request, SweepRequest):
             return resolve_sweep(request).request
         return resolve(request).request

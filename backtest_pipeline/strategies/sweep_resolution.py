@@ -15,6 +15,7 @@ from backtest_pipeline.model.request import problems_of
 from backtest_pipeline.model.space_values import PARAM, Problems, sample_of
 from backtest_pipeline.model.strategy import Strategy, StrategyParams
 from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.strategies.registry import strategies
 
 
@@ -50,6 +51,15 @@ def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
         return ResolvedSweep(found, _written_out(request, next(iter(found.values()))))
     _check_names(request, found)
     return ResolvedSweep(found, request)
+
+
+def resolve_walk_forward(request: WalkForwardRequest) -> WalkForwardRequest:
+    """A walk-forward whose strategies are known, values and defaults of their parameters written out.
+
+    Raises:
+        StrategyUnknown, ParamsInvalid: as `resolve_sweep`.
+    """
+    return request.model_copy(update={"sweep": resolve_sweep(request.sweep).request})
 
 
 def _check_names(request: SweepRequest, found: Mapping[str, Strategy]) -> None:

@@ -12,6 +12,7 @@ from backtest_pipeline.engine.inputs import warmup_bars_of
 from backtest_pipeline.model.manifest import CandleFingerprint
 from backtest_pipeline.model.span import span_of
 from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.strategies.registry import resolve
 from backtest_pipeline.workflows.sweep_warm_up import most_warmup_bars
 
@@ -63,13 +64,15 @@ def needed_candles(request: TaskRequest, zone: ZoneInfo) -> list[NeededCandles]:
     """What a request needs, one entry for each timeframe.
 
     Args:
-        request: a backtest or a search.
+        request: of any kind; of a walk-forward, the sweep's, from whose candles its folds are cut.
         zone: of moments without a zone.
 
     Raises:
         StrategyUnknown, ParamsInvalid, StrategyFaulty: the strategy is to say how many bars warm it up, and
             cannot.
     """
+    if isinstance(request, WalkForwardRequest):
+        return needed_candles(request.sweep, zone)
     if not isinstance(request, SweepRequest):
         return [_needed_by(request)]
     symbols = list(dict.fromkeys(symbol for few in _choices(request, "symbols") for symbol in few))

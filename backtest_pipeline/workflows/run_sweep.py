@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from backtest_pipeline.compute.local_processes import LocalProcesses
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED, INVALID
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.ranking import Ranking, with_ranks
-from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
+from backtest_pipeline.research.search.kinds import search_of
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import trial_request
-from backtest_pipeline.research.trial_table import TrialChunk
 from backtest_pipeline.research.trials import TrialRunner
 from backtest_pipeline.results.sweep_tables import frame_of
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 from backtest_pipeline.workflows.given_candles import sweep_candles
 from backtest_pipeline.workflows.run_backtest import run_backtest
+from backtest_pipeline.workflows.trial_pool import chunk_size, chunks_of_search, trial_pool
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.model.sweep_request import SweepRequest
-    from backtest_pipeline.research.space import Points
     from backtest_pipeline.research.trial_market import CandlesGiven
+    from backtest_pipeline.research.trial_table import TrialChunk
     from backtest_pipeline.workflows.given_candles import SweepCandlesInput
 
-    RunAll = Callable[[Iterable[Points]], Iterator[TrialChunk]]
-
 MOST_CALLS = 100
-CHUNK_BARS = 10_000_000
-MOST_CHUNK_TRIALS = 10_000
 
 
 def run_sweep(
@@ -75,9 +69,9 @@ def run_sweep(
     ranking = Ranking(runner.request)
     chunks: list[TrialChunk] = []
     done, said = 0, 0.0
-    size = min(chunk_trials(runner.most_bars), -(-(search.batch_trials or search.trials) // processes))
-    with _mapping(runner, processes) as run_all:
-        for chunk in _chunks(search, size, run_all):
+    size = chunk_size(runner, search, processes)
+    with trial_pool([runner], processes) as run_all:
+        for chunk in chunks_of_search(search, size, partial(run_all, 0)):
             chunks.append(chunk)
             ranking.add(chunk.trials)
             done += len(chunk.trials)
@@ -119,11 +113,6 @@ def trial_runner(candles: CandlesGiven, request: SweepRequest, *, timezone: str 
     return TrialRunner(candles, resolved.request, resolved.strategies, timezone=timezone)
 
 
-def chunk_trials(bars: int) -> int:
-    """How many trials of so many bars are worked on together: a second's work or less for most strategies."""
-    return max(1, min(CHUNK_BARS // max(bars, 1), MOST_CHUNK_TRIALS))
-
-
 def refuse_failed(trials: pa.Table) -> None:
     """Makes sure that a sweep has not failed as a whole.
 
@@ -147,40 +136,3 @@ def best_backtest(
     points = runner.space.points_of(trials.slice(row, 1))
     request = trial_request(runner.request, runner.space.values(points, 0))
     return run_backtest(CandlesByTimeframe(candles).of(request.timeframe), request, timezone=timezone)
-
-
-@contextmanager
-def _mapping(runner: TrialRunner, processes: int) -> Iterator[RunAll]:
-    """What runs many points and yields their chunks in the same order."""
-    if processes == 1:
-        yield partial(map, runner.run)
-        return
-    with LocalProcesses(processes, initializer=_enter_worker, initargs=(runner,)) as workers:
-        yield partial(workers.map, _run_in_worker)
-
-
-def _chunks(search: Search, size: int, run_all: RunAll) -> Iterator[TrialChunk]:
-    """All chunks in the order of their trials."""
-    start = 0
-    known: list[pa.Table] = []
-    while start < search.trials:
-        stop = batch_end(search, start)
-        spans = [(first, min(first + size, stop)) for first in range(start, stop, size)]
-        earlier = tuple(known)
-        for chunk in run_all(search.points(*span, earlier) for span in spans):
-            if search.batch_trials is not None:
-                known.append(chunk.trials)
-            yield chunk
-        start = stop
-
-
-_worker: list[TrialRunner] = []
-"""The runner of this process, where it is one of several."""
-
-
-def _enter_worker(runner: TrialRunner) -> None:
-    _worker[:] = [runner]
-
-
-def _run_in_worker(points: Points) -> TrialChunk:
-    return _worker[0].run(points)

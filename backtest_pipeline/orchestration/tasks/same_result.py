@@ -11,9 +11,9 @@ from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.exchanges import AUTO
 from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
-from backtest_pipeline.model.sweep_request import SweepRequest
+from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.task_kind import strategies_of
-from backtest_pipeline.model.task_request import TaskRequest
+from backtest_pipeline.model.task_request import TaskRequest, backtest_in
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import file_problem
 from backtest_pipeline.strategies.code_version import package_version
@@ -69,7 +69,7 @@ class SameResult:
         except BacktestError:
             return None
         expires_at = manifest.timestamps.expires_at
-        asked = request.backtest if isinstance(request, SweepRequest) else request
+        asked = backtest_in(request)
         answers = (
             manifest.status == "completed"
             and (expires_at is None or expires_at - self.now() > _LEAST_LEFT)
@@ -102,7 +102,7 @@ class SameResult:
 
 def _facts_now(request: TaskRequest, candles: Candles, seen: CandleFingerprint) -> _Facts:
     """What makes candles the same, the calendar that is recorded for them included where it matters."""
-    matters = isinstance(request, SweepRequest) or (
+    matters = not isinstance(request, BacktestRequest) or (
         request.calendar == AUTO and candles.symbol in request.symbols
     )
     calendar = candles.recorded_calendar if matters else None
@@ -117,7 +117,7 @@ def _facts_by_candles(manifest: Manifest) -> dict[tuple[str, str], _Facts]:
             seen.rows,
             seen.sha256,
             seen.warmup_sha256,
-            seen.calendar if manifest.kind == "sweep" else used.recorded(seen.symbol) if used else None,
+            seen.calendar if manifest.kind != "backtest" else used.recorded(seen.symbol) if used else None,
         )
         for seen in manifest.candles
     }
