@@ -7,13 +7,14 @@ from backtest_pipeline.orchestration.jobs.cleanup import cleanup_schedule, clean
 from backtest_pipeline.orchestration.jobs.final_states import final_states
 from backtest_pipeline.orchestration.jobs.presets import result_assets
 from backtest_pipeline.orchestration.jobs.sweep import sweep
+from backtest_pipeline.orchestration.jobs.walk_forward import walk_forward
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
 
 definitions = dg.Definitions(
     assets=result_assets(strategies()),
-    jobs=[backtest, sweep, cleanup_task_results],
+    jobs=[backtest, sweep, walk_forward, cleanup_task_results],
     schedules=[cleanup_schedule(get_settings().cleanup_schedule, get_settings().candle_timezone)],
     sensors=[final_states],
     resources={

@@ -13,6 +13,7 @@ from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskState
 from backtest_pipeline.results import catalog
+from backtest_pipeline.results.completed_walk_forwards import stored_walk
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.sdk.sweep_results import read_sweep, request_of_trial
@@ -59,13 +60,17 @@ class StoredResults:
         """Reads a completed task's result from its folder, checking every file.
 
         Returns:
-            A `BacktestResult`, or of a sweep a `SweepResult`.
+            A `BacktestResult`, of a sweep a `SweepResult`, of a walk-forward a `WalkForwardResult`.
 
         Raises:
             ResultMissing: there is none (yet), or the task did not complete.
             ResultDamaged: a file is gone or differs from what was published.
         """
         store, found = self.located(task_id)
+        if store.manifest(found).kind == "walk_forward":
+            walk = stored_walk(store, found)
+            account = replace(walk.out_of_sample, drawn=partial(_page, store, found))
+            return replace(walk, out_of_sample=account)
         if store.manifest(found).kind == "sweep":
             sweep = read_sweep(store, found)
             best = sweep.best and replace(sweep.best, drawn=partial(_page, store, found))

@@ -20,6 +20,7 @@ from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
+from backtest_pipeline.workflows.chunk_size import ChunkSize
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.trial_pool import chunk_trials
 from backtest_pipeline.workflows.trial_tally import TrialTally, facts_of
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 TRIALS, BY_SYMBOL, BLOCKS, EQUITY = "trials", "trials_by_symbol", "blocks", "equity"
 _CHUNK = re.compile(r"(\d{8})-(\d{8})")
 _WAITING_PER_PROCESS = 2
-_FIRST_CHUNK_TRIALS, _CHUNK_S, _MOST_GROWTH = 64, 1.0, 8
 
 Outcome = TypeVar("Outcome")
 
@@ -135,7 +135,7 @@ def run_trials(
 
     report()
     most = min(chunk_trials(work.runner.most_bars), most_chunk_trials or search.trials)
-    size = _ChunkSize(min(most, -(-(search.batch_trials or search.trials) // processes)))
+    size = ChunkSize(min(most, -(-(search.batch_trials or search.trials) // processes)))
     known: dict[str, pa.Table] = {}
     for batch in _batches(search):
         missing = list(missing_spans(parts, *batch))
@@ -240,23 +240,7 @@ def _batches(search: Search) -> Iterator[Span]:
         start = stop
 
 
-class _ChunkSize:
-    """How many trials to put into the next chunk: about a second's work, as far as is known by then.
-
-    No byte of the sweep depends on it; but a chunk is what an interruption costs, and the step of progress.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.trials = min(most, _FIRST_CHUNK_TRIALS)
-
-    def learn(self, trials: int, took_s: float) -> None:
-        """Takes note of what a chunk took."""
-        by_time = int(trials / took_s * _CHUNK_S) if took_s > 0 else self._most
-        self.trials = max(1, min(self._most, by_time, self.trials * _MOST_GROWTH))
-
-
-def _cut(spans: Iterable[Span], size: _ChunkSize) -> Iterator[Span]:
+def _cut(spans: Iterable[Span], size: ChunkSize) -> Iterator[Span]:
     for start, stop in spans:
         first = start
         while first < stop:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED, TRIAL_STATES
 from backtest_pipeline.research.ranking import Ranking, more_is_better, scores_of
@@ -96,3 +97,14 @@ class TrialTally:
         """
         if self._first_failed is not None and not self.states[COMPLETED]:
             raise TrialsFailed(self.states[FAILED], *self._first_failed)
+
+
+def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
+    """What a reader of the numbers should know."""
+    remarks = []
+    if not tally.ranked:
+        where = f" with {' and '.join(request.where)}" if request.where else ""
+        remarks.append(f"no trial has a {request.objective}{where}, so none ranks and there is no best")
+    if tally.states["failed"]:
+        remarks.append(f"{counted(tally.states['failed'], 'trial')} failed; trials.parquet tells why")
+    return remarks

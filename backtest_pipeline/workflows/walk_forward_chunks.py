@@ -109,7 +109,10 @@ class TrainingTally:
     @property
     def states(self) -> Counter[str]:
         """How many are of each state."""
-        return sum((own.states for own in self.tallies), Counter(dict.fromkeys(TRIAL_STATES, 0)))
+        states = Counter(dict.fromkeys(TRIAL_STATES, 0))
+        for own in self.tallies:
+            states.update(own.states)
+        return states
 
 
 def run_trainings(

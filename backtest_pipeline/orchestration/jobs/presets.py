@@ -22,7 +22,7 @@ _SHOWN_EMPTY = ("start", "end", "benchmark", "stop_loss_frac", "take_profit_frac
 
 
 def result_assets(strategies: Mapping[str, type[Strategy]]) -> list[dg.AssetSpec]:
-    """Assets that tasks of each strategy materialize: `backtests/<strategy>` and `sweeps/<strategy>`."""
+    """Assets that tasks of each strategy make: `backtests/<strategy>`, `sweeps/<strategy>` and so on."""
     return [
         dg.AssetSpec(
             key=[group, name],
@@ -32,7 +32,11 @@ def result_assets(strategies: Mapping[str, type[Strategy]]) -> list[dg.AssetSpec
             tags={"results": "parquet"},
             kinds={"python", "parquet"},
         )
-        for group, what in (("backtests", "Results"), ("sweeps", "Searches over settings"))
+        for group, what in (
+            ("backtests", "Results"),
+            ("sweeps", "Searches over settings"),
+            ("walk_forwards", "Searches tried on candles that they have not seen"),
+        )
         for name, strategy in sorted(strategies.items())
     ]
 

@@ -22,6 +22,7 @@ from backtest_pipeline.orchestration.tasks.run_page import (
 from backtest_pipeline.results.sweep_tables import best_rows
 from backtest_pipeline.storage.layout import HEATMAP, REPORT
 from backtest_pipeline.web.addresses import RESULTS
+from backtest_pipeline.workflows.trial_tally import sweep_remarks
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -72,17 +73,6 @@ def sweep_lines(request: SweepRequest, tally: TrialTally) -> list[str]:
         f"{counted(tally.done, 'trial')}: {states}; {counted(tally.ranked, 'ranks', 'rank')}",
         *sweep_remarks(request, tally),
     ]
-
-
-def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
-    """What a reader of the numbers should know."""
-    remarks = []
-    if not tally.ranked:
-        where = f" with {' and '.join(request.where)}" if request.where else ""
-        remarks.append(f"no trial has a {request.objective}{where}, so none ranks and there is no best")
-    if tally.states["failed"]:
-        remarks.append(f"{counted(tally.states['failed'], 'trial')} failed; trials.parquet tells why")
-    return remarks
 
 
 def sweep_materialization(manifest: Manifest, request: SweepRequest, folder: Path) -> dg.AssetMaterialization:
