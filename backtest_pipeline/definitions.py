@@ -9,6 +9,7 @@ from backtest_pipeline.orchestration.jobs.cleanup import cleanup_schedule, clean
 from backtest_pipeline.orchestration.jobs.final_states import final_states
 from backtest_pipeline.orchestration.jobs.presets import result_assets
 from backtest_pipeline.orchestration.jobs.sweep import sweep
+from backtest_pipeline.orchestration.jobs.walk_forward import walk_forward
 from backtest_pipeline.orchestration.tasks.candle_assets import candle_assets
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.settings import get_settings
@@ -18,7 +19,7 @@ _CANDLES = candle_assets(CandleStore(get_settings().data_root, get_settings().ca
 
 definitions = dg.Definitions(
     assets=[*_CANDLES, *result_assets(strategies(), [spec.key for spec in _CANDLES])],
-    jobs=[backtest, sweep, cleanup_task_results, update_candles],
+    jobs=[backtest, sweep, walk_forward, cleanup_task_results, update_candles],
     schedules=[
         cleanup_schedule(get_settings().cleanup_schedule, get_settings().candle_timezone),
         update_schedule(get_settings().candle_update_schedule, get_settings().candle_timezone),

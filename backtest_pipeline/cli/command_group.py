@@ -25,6 +25,7 @@ PLACES = {
     "run": ("task_commands", "run"),
     "submit": ("task_commands", "submit"),
     "sweep": ("sweep_commands", "sweep"),
+    "walk-forward": ("walk_forward_command", "walk_forward"),
     "best": ("sweep_commands", "best"),
     "status": ("task_commands", "status"),
     "wait": ("task_commands", "wait"),

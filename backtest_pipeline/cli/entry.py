@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-_SUBMITTING = {"run", "submit", "sweep"}
+_SUBMITTING = {"run", "submit", "sweep", "walk-forward"}
 _FAILED, _INTERRUPTED = 1, 130
 
 

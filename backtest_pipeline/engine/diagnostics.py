@@ -93,10 +93,8 @@ def about_warm_up(seen: Sequence[SeenCandles], warmup_bars: int) -> Iterator[str
     short = [own for own in seen if own.warmup_bars < warmup_bars]
     if short:
         least = min(own.warmup_bars for own in short)
-        yield (
-            f"{_listed([own.candles.symbol for own in short])}: the strategy asks for "
-            f"{counted(warmup_bars, 'bar')} before start to warm up, and there are {least:,}."
-        )
+        lacks = remark_texts.LACKS_WARM_UP_BAR if warmup_bars == 1 else remark_texts.LACKS_WARM_UP_BARS
+        yield lacks.format(_listed([own.candles.symbol for own in short]), f"{warmup_bars:,}", f"{least:,}")
 
 
 def _about_trades(outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -105,8 +105,9 @@ class Summary(_Record):
     symbols_processed: int = Field(ge=0)
     symbols_failed: int = Field(ge=0)
     trials: dict[str, int] | None = Field(
-        None, description="of a sweep: how many trials completed, failed, were invalid, and rank"
+        None, description="of a search: how many trials completed, failed, were invalid, and rank"
     )
+    folds: int | None = Field(None, description="of a walk-forward: how many, or combinations of them")
     best_trial: int | None = Field(
         None, description="of a sweep: the trial of rank 1, whose signals, trades and metrics these are"
     )

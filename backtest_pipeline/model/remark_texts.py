@@ -26,6 +26,8 @@ NEVER_RESTS = (
     "{0}: the bars trade on all weekdays, unlike the calendar {1} that was {2}; annual figures go by the "
     "calendar."
 )
+LACKS_WARM_UP_BAR = "{0}: the strategy asks for {1} bar before start to warm up, and there are {2}."
+LACKS_WARM_UP_BARS = "{0}: the strategy asks for {1} bars before start to warm up, and there are {2}."
 LOOKS_AHEAD = (
     "The strategy looks ahead: its {0} at {1} changes when the candles after {2} are cut off, so this result "
     "cannot be had in a market."
@@ -60,6 +62,8 @@ _ALONE = (
     YEAR_ASSUMED,
     RESTS,
     NEVER_RESTS,
+    LACKS_WARM_UP_BAR,
+    LACKS_WARM_UP_BARS,
     LOOKS_AHEAD,
     LOOKS_AHEAD_FURTHER,
     NOT_CHECKED,

@@ -15,6 +15,12 @@ def kind_of(request: Mapping[str, Any]) -> TaskKind:
     return "sweep" if isinstance(request.get("backtest"), Mapping) else "backtest"
 
 
+def kind_of_job(job: str) -> TaskKind:
+    """The kind of task that a job runs: they are called alike."""
+    kinds: dict[str, TaskKind] = {"sweep": "sweep", "walk_forward": "walk_forward"}
+    return kinds.get(job, "backtest")
+
+
 def sweep_of(request: Mapping[str, Any]) -> Mapping[str, Any]:
     """The sweep that is asked for, or that runs in each fold; a backtest's own request."""
     in_folds = request.get("sweep")

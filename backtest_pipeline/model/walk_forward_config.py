@@ -1,6 +1,7 @@
 """A walk-forward as the run config of the job `walk_forward`, and back.
 
-The config is the request itself; only the sweep in it is written as that of the job `sweep`.
+The config is the request itself; only the sweep in it is written as that of the job `sweep`, and windows are
+texts, as a form's field has one type.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.sweep_config import sweep_as_asked, to_sweep_config
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 
+WINDOWS = ("train", "test")
+
 
 def to_walk_forward_config(request: WalkForwardRequest) -> dict[str, Any]:
     """The run config that asks for this walk-forward."""
-    return {**request.to_dict(), "sweep": to_sweep_config(request.sweep)}
+    windows = {name: None if (value := getattr(request, name)) is None else str(value) for name in WINDOWS}
+    return {**request.to_dict(), **windows, "sweep": to_sweep_config(request.sweep)}
 
 
 def walk_forward_as_asked(config: Mapping[str, Any]) -> dict[str, Any]:

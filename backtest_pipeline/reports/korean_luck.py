@@ -61,6 +61,38 @@ KOREAN_LUCK: dict[str, str] = {
     "neighbouring trials": "이웃 시행",
     "Equity within the bands of the bootstrap": "부트스트랩 범위 안의 자산",
     "Distribution of the logits of cross-validation": "교차 검증 로짓의 분포",
+    "Walk-forward of": "전진 분석:",
+    "Folds on a line of time": "시간 축 위의 폴드",
+    "Grey: training. Coloured: the test after it, by profit or loss.": (
+        "회색: 학습. 색: 그 뒤의 테스트, 이익과 손실로 구분합니다."
+    ),
+    "In sample against out of sample": "표본 내와 표본 외 비교",
+    "A dot a test. On the dashed line a winner kept all that it had shown in its "
+    "training; below zero it lost.": (
+        "점 하나가 테스트 하나입니다. 점선 위에서는 승자가 학습에서 보인 것을 모두 유지했고, "
+        "0 아래에서는 잃었습니다."
+    ),
+    "Paths out of sample": "표본 외 경로",
+    "Each path trades all folds, each by the winner of a training that has not "
+    "seen it. The one in colour is the median, which this report is about.": (
+        "각 경로는 모든 폴드를, 그 폴드를 보지 않은 학습의 승자로 거래합니다. "
+        "색이 있는 것은 이 보고서가 다루는 중앙값 경로입니다."
+    ),
+    "Sharpe ratios of the paths": "경로별 샤프 비율",
+    "How stable the choice was": "선택의 안정성",
+    "A search that has found something chooses alike from fold to fold.": (
+        "무언가를 찾은 탐색은 폴드마다 비슷하게 선택합니다."
+    ),
+    "name": "이름",
+    "chosen most often": "가장 자주 선택된 값",
+    "share of the folds": "폴드 비율",
+    "different values chosen": "선택된 서로 다른 값",
+    "Fold by fold": "폴드별",
+    "fold": "폴드",
+    "test": "테스트",
+    "trial": "시행",
+    "in sample": "표본 내",
+    "out of sample": "표본 외",
     "Luck or skill": "운인가 실력인가",
     "Probabilistic Sharpe": "확률적 샤프",
     "Probability that the true Sharpe ratio is above zero, if this had been the only trial.": (

@@ -14,6 +14,7 @@ from backtest_pipeline.results.verification import file_problem
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.request import BacktestRequest
+    from backtest_pipeline.model.task_kind import TaskKind
     from backtest_pipeline.results.task_store import TaskStore
 
 
@@ -24,9 +25,15 @@ def completed_sweep(store: TaskStore, task_id: str) -> tuple[Manifest, Path]:
         TaskUnknown, ResultMissing: there is none, it did not complete, or it is no sweep.
         ResultDamaged: the manifest is not one of ours.
     """
+    return completed_search(store, task_id, "sweep")
+
+
+def completed_search(store: TaskStore, task_id: str, kind: TaskKind) -> tuple[Manifest, Path]:
+    """As `completed_sweep`, of a task of another kind."""
     manifest, folder = store.manifest(task_id), store.layout.task(task_id)
-    if manifest.kind != "sweep":
-        raise ResultMissing(task_id, folder, f"it is a {manifest.kind} and no sweep; see `backtest result`")
+    if manifest.kind != kind:
+        own, wanted = manifest.kind.replace("_", "-"), kind.replace("_", "-")
+        raise ResultMissing(task_id, folder, f"it is a {own} and no {wanted}; see `backtest result`")
     if manifest.status != "completed":
         why = manifest.error.message if manifest.error else "no reason is recorded"
         raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")
@@ -47,7 +54,14 @@ def require_whole_sweep(
         TaskUnknown, ResultMissing: as `completed_sweep`.
         ResultDamaged: a file is gone or differs from what was published.
     """
-    manifest, folder = completed_sweep(store, task_id)
+    return require_whole_search(store, task_id, "sweep", names)
+
+
+def require_whole_search(
+    store: TaskStore, task_id: str, kind: TaskKind, names: Collection[str] | None = None
+) -> tuple[Manifest, Path]:
+    """As `require_whole_sweep`, of a task of another kind."""
+    manifest, folder = completed_search(store, task_id, kind)
     for file in manifest.result_files:
         if (names is None or file.name in names) and (problem := file_problem(folder, file)):
             raise ResultDamaged(task_id, folder / file.path, problem)

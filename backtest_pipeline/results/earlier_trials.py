@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _COLUMNS = (
     SETTINGS,
     "at",
+    "kind",
+    "sharpe",
     "symbols",
     "timeframe",
     "first",
@@ -64,6 +66,44 @@ def earlier_trials(
         first: open of the first bar.
         last: open of the last bar.
     """
+    found = _alike(ledger, strategy, symbols, timeframe, first, last)
+    if not len(found):
+        return EarlierTrials(0, 0, None, None)
+    different = _first_of_each(found)
+    trials = int(found.column("trials").to_numpy()[different].sum())
+    return EarlierTrials(trials, len(found), _since(found), _joint_variance(found, different))
+
+
+def earlier_walks(
+    ledger: Ledger, strategy: str, symbols: Collection[str], timeframe: str, first: datetime, last: datetime
+) -> EarlierTrials:
+    """As `earlier_trials`, of whole walk-forwards: each is one trial, with its Sharpe ratio out of sample."""
+    found = _alike(ledger, strategy, symbols, timeframe, first, last)
+    walks = found.filter(_names(found, "kind", {"walk_forward"})) if len(found) else found
+    if not len(walks):
+        return EarlierTrials(0, 0, None, None)
+    different = _first_of_each(walks)
+    sharpes = walks.column("sharpe").to_numpy()[different].astype(np.float64)
+    sharpes = sharpes[~np.isnan(sharpes)]
+    variance = float(sharpes.var(ddof=1)) if len(sharpes) > 1 else None
+    return EarlierTrials(int(different.sum()), len(walks), _since(walks), variance)
+
+
+def _since(found: pa.Table) -> datetime:
+    since: datetime = pc.min(found.column("at")).as_py()
+    return since
+
+
+def _first_of_each(found: pa.Table) -> NDArray[np.bool_]:
+    """Which rows are the first of their settings and code."""
+    first: NDArray[np.bool_] = ~pd.Series(found.column(SETTINGS).to_numpy()).duplicated().to_numpy()
+    return first
+
+
+def _alike(
+    ledger: Ledger, strategy: str, symbols: Collection[str], timeframe: str, first: datetime, last: datetime
+) -> pa.Table:
+    """Rows of a strategy on candles that share a symbol and a time with these."""
 
     def chosen(part: pa.Table) -> pa.Table:
         named = pc.and_(_names(part, "timeframe", {timeframe}), _names(part, "symbols", set(symbols)))
@@ -72,13 +112,7 @@ def earlier_trials(
         )
         return part.filter(pc.and_(named, meets))
 
-    found = ledger.table(strategy, _COLUMNS, chosen)
-    if not len(found):
-        return EarlierTrials(0, 0, None, None)
-    different = ~pd.Series(found.column(SETTINGS).to_numpy()).duplicated().to_numpy()
-    trials = int(found.column("trials").to_numpy()[different].sum())
-    since: datetime = pc.min(found.column("at")).as_py()
-    return EarlierTrials(trials, len(found), since, _joint_variance(found, different))
+    return ledger.table(strategy, _COLUMNS, chosen)
 
 
 def _names(table: pa.Table, column: str, wanted: set[str]) -> pa.Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -46,6 +47,9 @@ class StreamedTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._writer is not None:
+            with suppress(OSError, ValueError, pa.ArrowException):
+                self._writer.close()  # or it would write to a closed file when it is collected
         self._sink.close()
 
     def append(self, piece: pa.Table) -> None:

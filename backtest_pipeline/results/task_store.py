@@ -249,7 +249,7 @@ class TaskStore:
         manifest = self.manifest(task_id)
         folder = self.layout.task(task_id)
         if manifest.kind != "backtest":
-            raise ResultMissing(task_id, folder, f"it is a {manifest.kind}; see `backtest best`")
+            raise ResultMissing(task_id, folder, f"it is a {manifest.kind}; see `backtest result`")
         if manifest.status != "completed":
             why = manifest.error.message if manifest.error else "no reason is recorded"
             raise ResultMissing(task_id, folder, f"it {manifest.status}: {why}")

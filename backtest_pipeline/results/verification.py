@@ -21,10 +21,12 @@ from backtest_pipeline.model.request import BacktestRequest, digest_of, problems
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import backtest_of, kind_of
 from backtest_pipeline.model.task_request import TaskRequest, stored_request
+from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.reconciliation import account_problems
 from backtest_pipeline.results.sweep_verification import missing_tables, sweep_problems
 from backtest_pipeline.results.tables import TABLES
+from backtest_pipeline.results.walk_forward_verification import missing_walk_tables, walk_forward_problems
 from backtest_pipeline.storage.layout import BEST, MANIFEST, Layout, is_result_path
 
 _COPIED = ("params", "symbols", "timeframe", "start", "end")
@@ -89,7 +91,9 @@ def verify_folder(folder: Path, task_id: str) -> Verified:
     problems += [f"{name}: the manifest does not list it" for name in unlisted]
     request, refusal = _request(manifest)
     problems += [f"{MANIFEST}: {refusal}"] if refusal else []
-    if isinstance(request, SweepRequest):
+    if isinstance(request, WalkForwardRequest):
+        problems += [] if problems else walk_forward_problems(folder, manifest, request)
+    elif isinstance(request, SweepRequest):
         problems += [] if problems else sweep_problems(folder, manifest, request)
     elif isinstance(request, BacktestRequest) and tables.keys() >= TABLES.keys():
         problems += account_problems(
@@ -142,11 +146,8 @@ def _contradictions(manifest: Manifest, task_id: str) -> list[str]:
     if len(set(names)) < len(names) or len(set(paths)) < len(paths):
         problems.append("a file is listed twice")
     if manifest.status == "completed":
-        missing = (
-            missing_tables(manifest)
-            if manifest.kind == "sweep"
-            else [name for name in TABLES if name not in names]
-        )
+        own = {"sweep": missing_tables, "walk_forward": missing_walk_tables}.get(manifest.kind)
+        missing = own(manifest) if own else [name for name in TABLES if name not in names]
         problems += [f"{name} is not listed" for name in missing]
     return problems
 

@@ -10,6 +10,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.request_tags import labels_of, symbols_of
 from backtest_pipeline.model.retries import retry_is_coming
 from backtest_pipeline.model.status import FINAL_STATES, STATE_OF, WAITING_STAGE, TaskState, TaskStatus
+from backtest_pipeline.model.task_kind import kind_of_job
 
 Run: TypeAlias = Mapping[str, Any]
 """A run as `queries.RUN_FIELDS` returns it."""
@@ -41,7 +42,7 @@ def status_of(runs: Sequence[Run], now_s: float) -> TaskStatus:
     error = run_tags.get(tags.ERROR) or "the worker ended without a message; see the run's page in the web UI"
     return TaskStatus(
         task_id=task_of(newest),
-        kind="sweep" if newest.get("jobName") == tags.SWEEP_JOB else "backtest",
+        kind=kind_of_job(newest.get("jobName", tags.JOB)),
         state=state,
         progress=1.0 if state == "completed" else tags.number(run_tags, tags.PROGRESS, 0.0),
         stage=_stage(state, newest["status"], run_tags, number),

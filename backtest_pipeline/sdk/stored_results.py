@@ -14,6 +14,7 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskState
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.results import catalog
+from backtest_pipeline.results.completed_walk_forwards import stored_walk
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.sdk.task_places import Place, place_in
@@ -62,13 +63,17 @@ class StoredResults:
         """Reads a completed task's result from its folder, checking every file.
 
         Returns:
-            A `BacktestResult`, or of a sweep a `SweepResult`.
+            A `BacktestResult`, of a sweep a `SweepResult`, of a walk-forward a `WalkForwardResult`.
 
         Raises:
             ResultMissing: there is none (yet), or the task did not complete.
             ResultDamaged: a file is gone or differs from what was published.
         """
         store, found = self.located(task_id)
+        if store.manifest(found).kind == "walk_forward":
+            walk = stored_walk(store, found)
+            account = replace(walk.out_of_sample, drawn=partial(_page, store, found))
+            return replace(walk, out_of_sample=account)
         if store.manifest(found).kind == "sweep":
             sweep = sweep_results.read_sweep(store, found)
             best = sweep.best and replace(sweep.best, drawn=partial(_page, store, found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import BacktestError
@@ -18,14 +19,20 @@ from backtest_pipeline.reports.sweep_survey import surveyed
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.ranking import more_is_better
 from backtest_pipeline.research.trial_requests import request_of_row
-from backtest_pipeline.results.completed_sweeps import best_backtest, require_whole_sweep
-from backtest_pipeline.results.earlier_trials import EarlierTrials, earlier_trials
+from backtest_pipeline.results.completed_sweeps import (
+    best_backtest,
+    require_whole_search,
+    require_whole_sweep,
+)
+from backtest_pipeline.results.completed_walk_forwards import SHOWN, walk_of
+from backtest_pipeline.results.earlier_trials import EarlierTrials, earlier_trials, earlier_walks
 from backtest_pipeline.results.ledger import Ledger
 from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_row
 from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 from backtest_pipeline.workflows.assess_backtest import assessed_backtest
 from backtest_pipeline.workflows.assess_sweep import assessed_sweep
+from backtest_pipeline.workflows.assess_walk_forward import assessed_walk_forward
 from backtest_pipeline.workflows.stored_trials import StoredTrials
 
 if TYPE_CHECKING:
@@ -66,6 +73,8 @@ def robustness_of(store: TaskStore, manifest: Manifest) -> Robustness | None:
     if manifest.kind == "backtest":
         result = store.result(manifest.task_id)
         return assessed_backtest(result, _known(store, manifest, result))
+    if manifest.kind == "walk_forward":
+        return _of_walk_forward(store, manifest)
     if manifest.kind != "sweep" or not {file.name for file in manifest.result_files} >= _NEEDED:
         return None
     _, folder = require_whole_sweep(store, manifest.task_id, _NEEDED)
@@ -81,6 +90,13 @@ def robustness_of(store: TaskStore, manifest: Manifest) -> Robustness | None:
     )
 
 
+def _of_walk_forward(store: TaskStore, manifest: Manifest) -> Robustness:
+    _, folder = require_whole_search(store, manifest.task_id, "walk_forward", SHOWN)
+    found = walk_of(manifest, folder, pd.DataFrame())
+    known = _known(store, manifest, found.out_of_sample, walks=True)
+    return assessed_walk_forward(found.out_of_sample, found.folds, found.request, found.paths, known)
+
+
 def stored_best(folder: Path, manifest: Manifest) -> BacktestResult:
     """The best trial of a sweep in which one ranks, as a backtest of its own."""
     row = trial_row(folder, manifest.summary.best_trial or 0)
@@ -88,12 +104,15 @@ def stored_best(folder: Path, manifest: Manifest) -> BacktestResult:
     return best_backtest(manifest, request_of_row(stored_sweep(manifest.request), row), files)
 
 
-def _known(store: TaskStore, manifest: Manifest, result: BacktestResult) -> EarlierTrials:
+def _known(
+    store: TaskStore, manifest: Manifest, result: BacktestResult, *, walks: bool = False
+) -> EarlierTrials:
     request = result.request
     own = manifest.candles_of(request)
     first, last = min(seen.first for seen in own), max(seen.last for seen in own)
     ledger = Ledger(store.layout)
-    return earlier_trials(ledger, request.strategy, request.symbols, request.timeframe, first, last)
+    ask = earlier_walks if walks else earlier_trials
+    return ask(ledger, request.strategy, request.symbols, request.timeframe, first, last)
 
 
 def _neighbourhood(folder: Path, request: SweepRequest) -> Neighbourhood | None:

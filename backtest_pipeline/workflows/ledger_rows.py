@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def ledger_rows(folder: Path, manifest: Manifest, user: str = "") -> list[LedgerRow]:
-    """Return the rows of a completed backtest or sweep; the same task always yields the same.
+    """Return the rows of a completed task; the same task always yields the same.
 
     Args:
         folder: that holds the task's tables, published or not yet.
@@ -42,8 +43,8 @@ def ledger_rows(folder: Path, manifest: Manifest, user: str = "") -> list[Ledger
         return []
     if manifest.kind == "sweep":
         return [_row(manifest, user, own) for own in _of_sweep(folder, manifest)]
-    if manifest.kind != "backtest":
-        return []
+    if manifest.kind == "walk_forward":
+        return [_row(manifest, user, own) for own in _of_walk_forward(folder, manifest)]
     moments = SharpeMoments.of(account_returns(folder / "equity.parquet", manifest))
     sharpes = np.array([] if moments is None else [moments.sharpe])
     own = _Trials(manifest.strategy_id, manifest.timeframe, 1, moments, sharpes)
@@ -59,10 +60,11 @@ def account_returns(equity_file: Path, manifest: Manifest) -> Floats:
 def settings_digest(manifest: Manifest) -> str:
     """Digest of what was asked, less what changes no outcome."""
     asked = dict(manifest.request)
-    place = asked if manifest.kind == "backtest" else dict(backtest_of(asked))
+    asked = json.loads(json.dumps(asked))  # a copy to take from
+    place = cast("dict[str, Any]", backtest_of(asked))
     for name in SERVICE_FIELDS:
         place.pop(name, None)
-    return digest_of(asked if place is asked else asked | {"backtest": place})
+    return digest_of(asked)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,6 +116,25 @@ def _of_sweep(folder: Path, manifest: Manifest) -> Iterator[_Trials]:
             skew, kurtosis = (float(own[name].iloc[place]) for name in ("skew", "kurtosis"))
             best = SharpeMoments(float(sharpes[place]), skew, kurtosis + 3.0, int(rated.bars[rows[place]]))
         yield _Trials(str(strategy), str(timeframe), len(own), best, sharpes[~np.isnan(sharpes)])
+
+
+def _of_walk_forward(folder: Path, manifest: Manifest) -> Iterator[_Trials]:
+    """The trials of all trainings of each strategy, and with the first of them the account out of sample.
+
+    A trial's Sharpe ratio per bar is its metric over the root of its bars a year.
+    """
+    backtest, there = backtest_of(manifest.request), set(pq.read_schema(folder / TRIALS_FILE).names)
+    columns = ["state", "sharpe", "periods_per_year", *(["strategy"] if "strategy" in there else [])]
+    facts = read_table(folder / TRIALS_FILE, columns)
+    facts = facts[facts.pop("state") != INVALID].reset_index(drop=True)
+    if "strategy" not in there:
+        facts["strategy"] = str(backtest["strategy"])
+    moments = SharpeMoments.of(account_returns(folder / "equity.parquet", manifest))
+    sharpes = (facts["sharpe"] / np.sqrt(facts["periods_per_year"])).to_numpy(dtype=np.float64)
+    for strategy, own in facts.groupby("strategy", sort=True):
+        rated = sharpes[own.index.to_numpy()]
+        rated = rated[~np.isnan(rated)]
+        yield _Trials(str(strategy), manifest.timeframe, len(own), moments, rated)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

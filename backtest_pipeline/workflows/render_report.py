@@ -12,7 +12,8 @@ from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.model.checks import named_with_checks
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.model.manifest import CandleFingerprint
-from backtest_pipeline.results.completed_sweeps import require_whole_sweep
+from backtest_pipeline.results.completed_sweeps import require_whole_search, require_whole_sweep
+from backtest_pipeline.results.completed_walk_forwards import SHOWN, account_of
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.workflows.strategy_lines import drawings_of
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def rendered_report(
     data_root: Path, candle_timezone: str, task_id: str, *, only_built_in: bool = False
 ) -> tuple[bytes, list[str]]:
-    """Draws a completed task's report, be it a backtest or a sweep.
+    """Draws a completed task's report, of whatever kind it is.
 
     Args:
         data_root: where candles and results are.
@@ -44,6 +45,12 @@ def rendered_report(
     from backtest_pipeline.workflows.assess_task import assessed_task  # noqa: PLC0415  as below
 
     assessed = assessed_task(TaskStore(data_root), task_id)
+    if assessed.kind == "walk_forward":
+        from backtest_pipeline.workflows import render_walk_forward  # noqa: PLC0415  as below
+
+        _, folder = require_whole_search(TaskStore(data_root), task_id, "walk_forward", SHOWN)
+        candles = CandleStore(data_root, candle_timezone)
+        return render_walk_forward.walk_forward_report(folder, assessed, candles), []
     if assessed.kind == "sweep":
         from backtest_pipeline.workflows import render_sweep_report  # noqa: PLC0415  as below
 
@@ -66,6 +73,12 @@ def rendered_chart(data_root: Path, candle_timezone: str, task_id: str) -> bytes
     """
     from backtest_pipeline.reports.charts.equity_chart import account_png  # noqa: PLC0415  as above
 
+    if TaskStore(data_root).manifest(task_id).kind == "walk_forward":
+        from backtest_pipeline.workflows import render_walk_forward  # noqa: PLC0415  as above
+
+        manifest, folder = require_whole_search(TaskStore(data_root), task_id, "walk_forward", SHOWN)
+        candles = CandleStore(data_root, candle_timezone)
+        return render_walk_forward.walk_forward_picture(folder, manifest, candles)
     result = TaskStore(data_root).result(task_id)
     seen, _ = _candles_seen(CandleStore(data_root, candle_timezone), result)
     return account_png(result, _traded(seen))
@@ -81,14 +94,14 @@ def benchmark_of(data_root: Path, candle_timezone: str, result: BacktestResult) 
 
 
 def compared_backtests(store: TaskStore, task_ids: Sequence[str]) -> str:
-    """Draws the page that compares completed backtests.
+    """Draws the page that compares completed backtests, and accounts out of sample.
 
     Raises:
         TaskUnknown, ResultMissing, ResultDamaged: as for `TaskStore.result`.
     """
     from backtest_pipeline.reports.comparison import comparison_html  # noqa: PLC0415  as above
 
-    results = {task_id: store.result(task_id) for task_id in task_ids}
+    results = {task_id: account_of(store, task_id) for task_id in task_ids}
     named = {
         f"{named_with_checks(of.request.strategy, of.checks)} {task_id[:8]}": of
         for task_id, of in results.items()

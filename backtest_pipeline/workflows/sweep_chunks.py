@@ -20,6 +20,7 @@ from backtest_pipeline.research.search.kinds import Search, batch_end, search_of
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
+from backtest_pipeline.workflows.chunk_size import ChunkSize
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.trial_pool import chunk_trials
 from backtest_pipeline.workflows.trial_tally import TrialTally, facts_of
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 TRIALS, BY_SYMBOL, BLOCKS, EQUITY = "trials", "trials_by_symbol", "blocks", "equity"
 _CHUNK = re.compile(r"(\d{8})-(\d{8})")
 _WAITING_PER_PROCESS = 2
-_FIRST_CHUNK_TRIALS, _CHUNK_S, _MOST_GROWTH = 64, 1.0, 8
 
 Outcome = TypeVar("Outcome")
 
@@ -58,7 +58,7 @@ class SweepWork:
 
     def begin(self) -> None:
         """Makes this the work of this process."""
-        _work[:] = [self]
+        begin_all([self])
 
     def request_of(self, trial: int, chunk: str) -> BacktestRequest:
         """The backtest that a trial is.
@@ -95,6 +95,8 @@ def run_trials(
     progress_callback: Callable[[SweepProgress], None] = lambda _: None,
     *,
     most_chunk_trials: int | None = None,
+    which: int = 0,
+    with_equity: bool = True,
 ) -> TrialTally:
     """Runs all trials that no part holds yet, then the equity of the best.
 
@@ -104,6 +106,8 @@ def run_trials(
         processes: how many chunks it runs at once.
         progress_callback: called after each chunk; whatever it raises stops the sweep and passes through.
         most_chunk_trials: a smaller limit to a chunk than its bars are.
+        which: the place of the sweep among those that each process has begun.
+        with_equity: whether the equity of the best is wanted.
 
     Returns:
         What is known of the trials.
@@ -131,30 +135,37 @@ def run_trials(
 
     report()
     most = min(chunk_trials(work.runner.most_bars), most_chunk_trials or search.trials)
-    size = _ChunkSize(min(most, -(-(search.batch_trials or search.trials) // processes)))
+    size = ChunkSize(min(most, -(-(search.batch_trials or search.trials) // processes)))
     known: dict[str, pa.Table] = {}
     for batch in _batches(search):
         missing = list(missing_spans(parts, *batch))
         if not missing:
             continue
         earlier = _earlier(parts, batch[0], known) if search.batch_trials is not None else ()
-        calls = (executor.submit(run_chunk, search.points(*span, earlier)) for span in _cut(missing, size))
+        calls = (
+            executor.submit(run_chunk, search.points(*span, earlier), which) for span in _cut(missing, size)
+        )
         for facts, took_s in _outcomes(calls, _WAITING_PER_PROCESS * processes):
             tally.add(facts)
             size.learn(len(facts), took_s)
             report()
     tally.refuse_failed()
-    _run_best(work, executor, processes, tally)
+    if with_equity:
+        _run_best(work, executor, processes, tally, which)
     return tally
 
 
-def run_chunk(points: Points) -> tuple[pa.Table, float]:
+def run_chunk(points: Points, which: int = 0) -> tuple[pa.Table, float]:
     """Runs some trials in a worker and keeps what they yield.
+
+    Args:
+        points: the trials.
+        which: as for `run_trials`.
 
     Returns:
         What their tally needs, and the seconds that they took.
     """
-    work, began_s = _work[0], time.monotonic()
+    work, began_s = _work[which], time.monotonic()
     chunk = work.runner.run(points)
     tables = {TRIALS: chunk.trials, BLOCKS: chunk.blocks}
     if chunk.by_symbol is not None:
@@ -163,9 +174,9 @@ def run_chunk(points: Points) -> tuple[pa.Table, float]:
     return facts_of(work.runner.request, chunk.trials), time.monotonic() - began_s
 
 
-def run_equity(trial: int, chunk: str) -> None:
-    """Runs a trial in a worker as a backtest of its own and keeps its equity."""
-    work = _work[0]
+def run_equity(trial: int, chunk: str, which: int = 0) -> None:
+    """Runs a trial in a worker as a backtest of its own and keeps its equity; `which` as for `run_trials`."""
+    work = _work[which]
     request = work.request_of(trial, chunk)
     candles = CandlesByTimeframe(work.candles).of(request.timeframe)
     equity = run_backtest(candles, request, timezone=work.timezone).equity
@@ -229,23 +240,7 @@ def _batches(search: Search) -> Iterator[Span]:
         start = stop
 
 
-class _ChunkSize:
-    """How many trials to put into the next chunk: about a second's work, as far as is known by then.
-
-    No byte of the sweep depends on it; but a chunk is what an interruption costs, and the step of progress.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.trials = min(most, _FIRST_CHUNK_TRIALS)
-
-    def learn(self, trials: int, took_s: float) -> None:
-        """Takes note of what a chunk took."""
-        by_time = int(trials / took_s * _CHUNK_S) if took_s > 0 else self._most
-        self.trials = max(1, min(self._most, by_time, self.trials * _MOST_GROWTH))
-
-
-def _cut(spans: Iterable[Span], size: _ChunkSize) -> Iterator[Span]:
+def _cut(spans: Iterable[Span], size: ChunkSize) -> Iterator[Span]:
     for start, stop in spans:
         first = start
         while first < stop:
@@ -275,13 +270,18 @@ def _outcomes(calls: Iterator[Future[Outcome]], most: int) -> Iterator[Outcome]:
             yield call.result()
 
 
-def _run_best(work: SweepWork, executor: Executor, processes: int, tally: TrialTally) -> None:
+def _run_best(work: SweepWork, executor: Executor, processes: int, tally: TrialTally, which: int) -> None:
     known, chunks = set(work.parts.names()), chunks_of(work.parts)
     wanted = [trial for trial in tally.best_trials if equity_name(trial) not in known]
-    calls = (executor.submit(run_equity, trial, chunk_of(chunks, trial)) for trial in wanted)
+    calls = (executor.submit(run_equity, trial, chunk_of(chunks, trial), which) for trial in wanted)
     for _ in _outcomes(calls, _WAITING_PER_PROCESS * processes):
         pass
 
 
+def begin_all(works: Sequence[SweepWork]) -> None:
+    """Makes some sweeps the work of this process."""
+    _work[:] = works
+
+
 _work: list[SweepWork] = []
-"""What this process works on, where it is one of several."""
+"""What this process works on, where it is one of several: one sweep, or one of each training."""

@@ -81,7 +81,7 @@ def write_sweep(
         OSError: the disk refuses.
     """
     parts = work.parts
-    _require_all(parts, tally.done)
+    require_all(parts, tally.done)
     files = [_trials(folder, parts, tally)]
     if BY_SYMBOL in parts.tables(chunks_of(parts)[0]):
         files.append(_joined(folder, parts, BY_SYMBOL))
@@ -100,7 +100,12 @@ def write_sweep(
     return SweepFiles(files, best, best_trials[0])
 
 
-def _require_all(parts: SweepParts, trials: int) -> None:
+def require_all(parts: SweepParts, trials: int) -> None:
+    """Makes sure that parts hold all of so many trials.
+
+    Raises:
+        PartDamaged: some are missing.
+    """
     reached = 0
     for name in chunks_of(parts):
         first, stop = span_of_chunk(name)
@@ -113,14 +118,14 @@ def _require_all(parts: SweepParts, trials: int) -> None:
 
 def _trials(folder: Path, parts: SweepParts, tally: TrialTally) -> ResultFile:
     ranks = tally.ranks()
-    with StreamedTable(folder, TRIALS, plain=_PLAIN) as table:
+    with StreamedTable(folder, TRIALS, plain=PLAIN) as table:
         for name in chunks_of(parts):
             table.append(with_ranks(parts.read(name, TRIALS), ranks))
         return table.finish()
 
 
 def _joined(folder: Path, parts: SweepParts, which: str) -> ResultFile:
-    with StreamedTable(folder, which, plain=_PLAIN) as table:
+    with StreamedTable(folder, which, plain=PLAIN) as table:
         for name in chunks_of(parts):
             table.append(parts.read(name, which))
         return table.finish()
@@ -178,7 +183,7 @@ def _equity(parts: SweepParts, trial: int) -> tuple[Moments, NDArray[np.float64]
     return moments, table.column("equity").to_numpy()
 
 
-_PLAIN = frozenset(
+PLAIN = frozenset(
     [name for name, facts in METRICS.items() if facts.unit != "count"]
     + ["objective", "trial", "rank", "sum", "sum_squares"]
 )

@@ -52,7 +52,7 @@ def rerun_sample(folder: Path, manifest: Manifest, store: CandleStore, *, sample
     Raises:
         BacktestError: a strategy is not installed here, refuses the parameters or fails.
     """
-    candles, remarks, changed = _candles_of_then(manifest, store)
+    candles, remarks, changed = candles_of_then(manifest, store)
     if changed:
         return Rerun("candles changed since", changed)
     given = CandlesByTimeframe(candles)
@@ -62,15 +62,16 @@ def rerun_sample(folder: Path, manifest: Manifest, store: CandleStore, *, sample
         row = trial_row(folder, trial)
         single = request_of_row(request, row)
         result = run_backtest(given.of(single.timeframe), single, timezone=store.zone.key)
-        difference = _row_difference(row, result)
+        difference = row_difference(row, result)
         if not difference and trial == manifest.summary.best_trial:
             difference = _best_difference(folder, result)
         if difference:
-            return _verdict(manifest, f"trial {trial}: {difference}", remarks)
+            return verdict_of(manifest, f"trial {trial}: {difference}", remarks)
     return Rerun("identical", [f"{len(trials):,} trials were run again", *remarks])
 
 
-def _verdict(manifest: Manifest, difference: str, remarks: list[str]) -> Rerun:
+def verdict_of(manifest: Manifest, difference: str, remarks: list[str]) -> Rerun:
+    """What a difference means: other code, or results that do not come out the same."""
     versions = changed_code(manifest)
     if versions:
         return Rerun("code changed", [f"versions: {', '.join(versions)}", difference, *remarks])
@@ -87,7 +88,8 @@ def _chosen(folder: Path, manifest: Manifest, sample: int) -> list[int]:
     return sorted({*chosen, *([] if best is None else [best])})
 
 
-def _row_difference(row: pa.Table, result: BacktestResult) -> str:
+def row_difference(row: pa.Table, result: BacktestResult) -> str:
+    """The first metric of a trial's row that its own backtest does not have; empty where there is none."""
     stored: dict[str, Any] = row.to_pylist()[0]
     for name, value in result.metrics.items():
         if stored[name] != value:
@@ -103,10 +105,10 @@ def _best_difference(folder: Path, result: BacktestResult) -> str:
     return ""
 
 
-def _candles_of_then(
+def candles_of_then(
     manifest: Manifest, store: CandleStore
 ) -> tuple[dict[str, dict[str, Candles]], list[str], list[str]]:
-    """The candles that the sweep saw, by timeframe and symbol, remarks, and what has changed in them."""
+    """The candles that a search saw, by timeframe and symbol, remarks, and what has changed in them."""
     candles: dict[str, dict[str, Candles]] = {}
     remarks, changed = [], []
     for seen in manifest.candles:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backtest_pipeline.model import remark_texts
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED, TRIAL_STATES
 from backtest_pipeline.research.ranking import Ranking, more_is_better, scores_of
@@ -96,3 +97,16 @@ class TrialTally:
         """
         if self._first_failed is not None and not self.states[COMPLETED]:
             raise TrialsFailed(self.states[FAILED], *self._first_failed)
+
+
+def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
+    """What a reader of the numbers should know."""
+    remarks = []
+    if not tally.ranked:
+        where = " and ".join(request.where)
+        template = remark_texts.NONE_RANKS_WHERE if where else remark_texts.NONE_RANKS
+        remarks.append(template.format(request.objective, where))
+    if failed := tally.states[FAILED]:
+        template = remark_texts.TRIAL_FAILED if failed == 1 else remark_texts.TRIALS_FAILED
+        remarks.append(template.format(f"{failed:,}"))
+    return remarks

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
-    from backtest_pipeline.model.schedule import Schedule
     from backtest_pipeline.research.fold_plan import Fold, FoldPlan, Stretch
 
 IN_SAMPLE, OUT_OF_SAMPLE = "in_sample_", "out_of_sample_"
@@ -65,7 +64,6 @@ def walked(
     winners: Sequence[Winner | None],
     *,
     timezone: str = "UTC",
-    schedules: Mapping[str, Schedule] | None = None,
     progress_callback: Callable[[int], None] = lambda _: None,
 ) -> WalkedFolds:
     """Trades the test parts of all folds, along every path.
@@ -75,7 +73,6 @@ def walked(
         candles: by symbol, at least the request's.
         winners: of each fold; none where no trial ranks, and then nothing is traded.
         timezone: what a moment without a zone means.
-        schedules: as `run_backtest` takes them.
         progress_callback: called with how many test parts are done; what it raises passes through.
 
     Raises:
@@ -87,7 +84,7 @@ def walked(
         account = ChainedAccount(cash)
         for place, test in path:
             fold = plan.folds[place]
-            row = _traded(plan, fold, fold.tests[test], winners[place], account, candles, timezone, schedules)
+            row = _traded(plan, fold, fold.tests[test], winners[place], account, candles, timezone)
             rows.append({"fold": place, "path": number, **row})
             progress_callback(len(rows))
         whole = plan.tested.of(plan.request.sweep.backtest)
@@ -125,7 +122,6 @@ def _traded(
     account: ChainedAccount,
     candles: Mapping[str, Candles],
     timezone: str,
-    schedules: Mapping[str, Schedule] | None,
 ) -> dict[str, Any]:
     """Trades one test part, and says how it went."""
     trainings = [plan.trainings[number] for number in fold.trainings]
@@ -149,7 +145,7 @@ def _traded(
         row["in_sample_objective"] = in_sample[plan.request.sweep.objective]
         if account.equity > 0.0:
             asked = test_request(stretch, request_of_row(plan.request.sweep, winner.rows[0]), account.equity)
-            result = run_backtest(candles, asked, timezone=timezone, schedules=schedules)
+            result = run_backtest(candles, asked, timezone=timezone)
             row |= {f"{OUT_OF_SAMPLE}{name}": value for name, value in result.metrics.items()}
             row["out_of_sample_objective"] = result.metrics[plan.request.sweep.objective]
             account.add(result)

@@ -391,6 +391,6 @@ def test_metrics_of_the_account_are_those_of_a_backtest_with_the_same_curve() ->
     alone = run_backtest(CANDLES, BacktestRequest(**{**request.sweep.backtest.to_dict(), **fields}))
     exposure = alone.metrics["exposure"]
     assert exposure is not None
-    assert result.metrics == {**alone.metrics, "exposure": exposure - 1 / 400}
+    assert result.metrics == {**alone.metrics, "exposure": pytest.approx(exposure - 1 / 400)}
     pd.testing.assert_frame_equal(result.trades, alone.trades, check_exact=True)
     assert result.equity.equity.equals(alone.equity.equity)

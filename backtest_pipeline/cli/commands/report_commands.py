@@ -58,7 +58,7 @@ def compare(
     no_open: NoOpen = False,
     json: Json = False,
 ) -> None:
-    """Draws a page that compares completed backtests, or sweeps, and opens it; needs no server."""
+    """Draws a page that compares backtests and walk-forwards, or sweeps, and opens it; needs no server."""
     stores = {task_id: store for store, task_id in map(located, dict.fromkeys(task))}
     task_ids = list(stores)
     if len(task_ids) < 2:
@@ -69,9 +69,9 @@ def compare(
         raise RequestInvalid([("TASK", problem)], heading="these cannot be compared")
     store = stores[task_ids[0]]
     kinds = {store.manifest(task_id).kind for task_id in task_ids}
-    if len(kinds) > 1:
+    if len(kinds) > 1 and "sweep" in kinds:
         raise RequestInvalid(
-            [("TASK", f"compare tasks of one kind, not {' with '.join(sorted(kinds))}")],
+            [("TASK", f"compare sweeps with sweeps, not {' with '.join(sorted(kinds))}")],
             heading="these cannot be compared",
         )
     page = compared_sweeps(store, task_ids) if kinds == {"sweep"} else compared_backtests(store, task_ids)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backtest_pipeline.cli.commands.sweep_commands import assessed, print_sweep
+from backtest_pipeline.cli.commands.walk_forward_command import print_walk_forward
 from backtest_pipeline.cli.output import (
     Json,
     TaskId,
@@ -24,7 +25,7 @@ from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import FileThere, FileUnusable, RequestInvalid
 from backtest_pipeline.model.nearest_names import did_you_mean
-from backtest_pipeline.results.completed_sweeps import require_whole_sweep
+from backtest_pipeline.results.completed_sweeps import require_whole_search, require_whole_sweep
 from backtest_pipeline.results.tables import read_table
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.storage.new_file import new_file
@@ -88,6 +89,9 @@ def _completed(store: TaskStore, task_id: str) -> tuple[Manifest, Callable[[Mani
     if manifest.kind == "sweep":
         require_whole_sweep(store, task_id)
         return manifest, print_sweep
+    if manifest.kind == "walk_forward":
+        require_whole_search(store, task_id, "walk_forward")
+        return manifest, print_walk_forward
     outcome = store.result(task_id)
     return manifest, lambda of_task: print_metrics(replace(outcome, manifest=of_task))
 

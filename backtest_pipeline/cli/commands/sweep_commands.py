@@ -46,22 +46,27 @@ Vary = Annotated[
 ]
 
 
+Search = Annotated[str, typer.Option(help="grid (all combinations), random, sobol or tpe")]
+Trials = Annotated[int | None, typer.Option(help="how many, of any search but grid", show_default=False)]
+Objective = Annotated[str, typer.Option(help="the metric that ranks trials")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="METRIC>=NUMBER, may be repeated; a trial outside is kept and not ranked"),
+]
+SearchSeed = Annotated[int, typer.Option(help="seed of the search's own chance")]
+
+
 @takes_varied_request
 def sweep(
     request: BacktestRequest,
     *,
     vary: Vary,
-    search: Annotated[str, typer.Option(help="grid (all combinations), random, sobol or tpe")] = "grid",
-    trials: Annotated[
-        int | None, typer.Option(help="how many, of any search but grid", show_default=False)
-    ] = None,
-    objective: Annotated[str, typer.Option(help="the metric that ranks trials")] = "sharpe",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="METRIC>=NUMBER, may be repeated; a trial outside is kept and not ranked"),
-    ] = None,
+    search: Search = "grid",
+    trials: Trials = None,
+    objective: Objective = "sharpe",
+    where: Where = None,
     keep_best: Annotated[int, typer.Option(help="of how many of the best the equity is kept")] = 20,
-    search_seed: Annotated[int, typer.Option(help="seed of the search's own chance")] = 0,
+    search_seed: SearchSeed = 0,
     detach: Annotated[bool, typer.Option("--detach", help="print the task's id and do not wait")] = False,
     idempotency_key: Key = None,
     fresh: Fresh = False,

@@ -111,6 +111,8 @@ def _again(found: Verified, store: TaskStore, settings: Settings) -> Rerun | str
     try:
         if store.manifest(found.task_id).kind == "sweep":
             return _sample_again(store, found.task_id, candles)
+        if store.manifest(found.task_id).kind == "walk_forward":
+            return _walk_again(store, found.task_id, candles)
         stored = store.result(found.task_id)
         return rerun(stored, cast("Manifest", stored.manifest), candles)  # a stored result has one
     except BacktestError as error:
@@ -121,6 +123,12 @@ def _sample_again(store: TaskStore, task_id: str, candles: CandleStore) -> Rerun
     from backtest_pipeline.workflows.sweep_rerun import rerun_sample  # noqa: PLC0415  loads the kernels
 
     return rerun_sample(store.layout.task(task_id), store.manifest(task_id), candles)
+
+
+def _walk_again(store: TaskStore, task_id: str, candles: CandleStore) -> Rerun:
+    from backtest_pipeline.workflows.walk_forward_rerun import rerun_walk  # noqa: PLC0415  loads the kernels
+
+    return rerun_walk(store.layout.task(task_id), store.manifest(task_id), candles)
 
 
 def _is_good(found: Verified, second: Rerun | str | None) -> bool:

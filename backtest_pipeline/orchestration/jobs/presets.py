@@ -24,7 +24,7 @@ _SHOWN_EMPTY = ("start", "end", "benchmark", "stop_loss_frac", "take_profit_frac
 def result_assets(
     strategies: Mapping[str, type[Strategy]], candles: Sequence[dg.AssetKey] = ()
 ) -> list[dg.AssetSpec]:
-    """Assets that tasks of each strategy materialize: `backtests/<strategy>` and `sweeps/<strategy>`.
+    """Assets that tasks of each strategy materialize: `backtests/<strategy>`, `sweeps/<strategy>` and so on.
 
     Args:
         strategies: by name.
@@ -40,7 +40,11 @@ def result_assets(
             tags={"results": "parquet"},
             kinds={"python", "parquet"},
         )
-        for group, what in (("backtests", "Results"), ("sweeps", "Searches over settings"))
+        for group, what in (
+            ("backtests", "Results"),
+            ("sweeps", "Searches over settings"),
+            ("walk_forwards", "Searches tried on candles that they have not seen"),
+        )
         for name, strategy in sorted(strategies.items())
     ]
 

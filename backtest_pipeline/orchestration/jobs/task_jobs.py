@@ -12,8 +12,10 @@ import dagster as dg
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.jobs.backtest import backtest
 from backtest_pipeline.orchestration.jobs.sweep import sweep
+from backtest_pipeline.orchestration.jobs.walk_forward import walk_forward
 from backtest_pipeline.orchestration.tasks.run_context import RunContext, TaskContext
 from backtest_pipeline.orchestration.tasks.sweep_context import SweepContext
+from backtest_pipeline.orchestration.tasks.walk_forward_context import WalkForwardContext
 from backtest_pipeline.settings import Settings
 
 
@@ -41,5 +43,9 @@ class TaskJob:
 
 
 TASK_JOBS: Mapping[str, TaskJob] = MappingProxyType(
-    {tags.JOB: TaskJob(backtest, RunContext), tags.SWEEP_JOB: TaskJob(sweep, SweepContext)}
+    {
+        tags.JOB: TaskJob(backtest, RunContext),
+        tags.SWEEP_JOB: TaskJob(sweep, SweepContext),
+        tags.WALK_FORWARD_JOB: TaskJob(walk_forward, WalkForwardContext),
+    }
 )

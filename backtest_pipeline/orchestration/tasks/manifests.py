@@ -22,13 +22,17 @@ from backtest_pipeline.model.manifest import (
 from backtest_pipeline.model.request import digest_of
 from backtest_pipeline.model.task_kind import backtest_of, kind_of, strategies_of
 from backtest_pipeline.strategies.registry import code_sha256_of
+from backtest_pipeline.workflows.trial_tally import sweep_remarks
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.sweep_request import SweepRequest
+    from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
     from backtest_pipeline.orchestration.tasks.attempts import Attempt
     from backtest_pipeline.workflows.sweep_files import SweepFiles
     from backtest_pipeline.workflows.trial_tally import TrialTally
+    from backtest_pipeline.workflows.walk_forward_chunks import TrainingTally
+    from backtest_pipeline.workflows.walk_forward_files import WalkForwardFiles
 
 
 def completed_manifest(
@@ -95,7 +99,44 @@ def completed_sweep_manifest(
         by_symbol=best.by_symbol if best else {},
         calendars=best.calendars if best else None,
         checks=best.checks if best else {},
-        diagnostics=[*remarks, *(best.diagnostics if best else [])],
+        diagnostics=[*remarks, *sweep_remarks(request, tally), *(best.diagnostics if best else [])],
+        error=None,
+    )
+
+
+def completed_walk_forward_manifest(
+    attempt: Attempt,
+    request: WalkForwardRequest,
+    tally: TrainingTally,
+    written: WalkForwardFiles,
+    *,
+    candles: list[CandleFingerprint],
+    finished_at: datetime,
+    ttl_days: int,
+    remarks: list[str],
+    submitted_code: str | None = None,
+) -> Manifest:
+    """The record of a walk-forward that completed; signals, trades and metrics are those out of sample."""
+    result = written.walked.out_of_sample
+    return Manifest(
+        **_asked(request.to_dict(), submitted_code),
+        **_ran(attempt, finished_at, None if request.sweep.backtest.pinned else ttl_days),
+        status="completed",
+        result_files=written.files,
+        candles=candles,
+        summary=Summary(
+            total_signals=len(result.signals),
+            total_trades=len(result.trades),
+            symbols_processed=len(result.request.symbols),
+            symbols_failed=0,
+            trials={**tally.states, "ranked": tally.ranked},
+            folds=len(set(written.walked.folds.column("fold").to_pylist())),
+        ),
+        metrics=result.metrics,
+        by_symbol=result.by_symbol,
+        calendars=result.calendars,
+        checks=result.checks,
+        diagnostics=[*remarks, *result.diagnostics],
         error=None,
     )
 

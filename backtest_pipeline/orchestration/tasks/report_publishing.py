@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.orchestration.tasks.deferred import later
 from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
@@ -93,7 +94,7 @@ def _traded(seen: Mapping[str, SeenCandles]) -> dict[str, Candles]:
 
 
 def add_robustness(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
-    """Adds statistics to a published backtest or sweep; otherwise as `add_report`."""
+    """Adds statistics to a published task; otherwise as `add_report`."""
     if others_wait():
         return
     from backtest_pipeline.workflows.assess_task import assessed_task  # noqa: PLC0415  statistics, after the run
@@ -124,6 +125,35 @@ def add_sweep_report(store: TaskStore, manifest: Manifest, others_wait: Callable
 
     with suppress(FileNotFoundError):  # as above
         _add(store, manifest, REPORT, draw, others_wait, name="report")
+
+
+def add_walk_forward_picture(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
+    """Adds the picture of the account to a published walk-forward; otherwise as `add_report`."""
+
+    def draw() -> bytes:
+        from backtest_pipeline.workflows.render_walk_forward import walk_forward_picture  # noqa: PLC0415  as above
+
+        return walk_forward_picture(store.layout.task(manifest.task_id), manifest, _candles(store))
+
+    with suppress(FileNotFoundError):  # as above
+        _add(store, manifest, CHART, draw, others_wait, name="equity_chart")
+
+
+def add_walk_forward_report(store: TaskStore, manifest: Manifest, others_wait: Callable[[], bool]) -> None:
+    """Adds the report to a published walk-forward, from its tables; otherwise as `add_report`."""
+
+    def draw() -> bytes:
+        from backtest_pipeline.workflows.render_walk_forward import walk_forward_report  # noqa: PLC0415  as above
+
+        folder = store.layout.task(manifest.task_id)
+        return walk_forward_report(folder, _with_statistics(store, manifest), _candles(store))
+
+    with suppress(FileNotFoundError):  # as above
+        _add(store, manifest, REPORT, draw, others_wait, name="report")
+
+
+def _candles(store: TaskStore) -> CandleStore:
+    return CandleStore(store.layout.data_root, get_settings().candle_timezone)
 
 
 def _with_statistics(store: TaskStore, manifest: Manifest) -> Manifest:

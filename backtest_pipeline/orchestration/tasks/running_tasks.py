@@ -9,6 +9,7 @@ from dagster import RunsFilter
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.request_tags import labels_of, symbols_of
+from backtest_pipeline.model.task_kind import kind_of_job
 from backtest_pipeline.orchestration.tasks.attempts import task_of
 from backtest_pipeline.orchestration.tasks.run_states import UNFINISHED, state_of
 from backtest_pipeline.web.pages.live_rows import LiveTask
@@ -36,7 +37,7 @@ def _live(record: RunRecord) -> LiveTask:
     return LiveTask(
         task_id=task_of(run),
         run_id=run.run_id,
-        kind="sweep" if run.job_name == tags.SWEEP_JOB else "backtest",
+        kind=kind_of_job(run.job_name),
         state=state_of(run),
         progress=min(max(tags.number(run.tags, tags.PROGRESS, 0.0), 0.0), 1.0),
         stage=run.tags.get(tags.STAGE, ""),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from backtest_pipeline.model import remark_texts, tags
+from backtest_pipeline.model import tags
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import facts_of, shown
 from backtest_pipeline.model.task_kind import strategies_of
@@ -22,6 +22,7 @@ from backtest_pipeline.orchestration.tasks.run_page import (
 from backtest_pipeline.results.sweep_tables import best_rows
 from backtest_pipeline.storage.layout import HEATMAP, REPORT
 from backtest_pipeline.web.addresses import RESULTS
+from backtest_pipeline.workflows.trial_tally import sweep_remarks
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -72,19 +73,6 @@ def sweep_lines(request: SweepRequest, tally: TrialTally) -> list[str]:
         f"{counted(tally.done, 'trial')}: {states}; {counted(tally.ranked, 'ranks', 'rank')}",
         *sweep_remarks(request, tally),
     ]
-
-
-def sweep_remarks(request: SweepRequest, tally: TrialTally) -> list[str]:
-    """What a reader of the numbers should know."""
-    remarks = []
-    if not tally.ranked:
-        where = " and ".join(request.where)
-        template = remark_texts.NONE_RANKS_WHERE if where else remark_texts.NONE_RANKS
-        remarks.append(template.format(request.objective, where))
-    if failed := tally.states["failed"]:
-        template = remark_texts.TRIAL_FAILED if failed == 1 else remark_texts.TRIALS_FAILED
-        remarks.append(template.format(f"{failed:,}"))
-    return remarks
 
 
 def sweep_materialization(manifest: Manifest, request: SweepRequest, folder: Path) -> dg.AssetMaterialization:

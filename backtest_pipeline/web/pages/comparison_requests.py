@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from backtest_pipeline.model.errors import BacktestError
+from backtest_pipeline.results.completed_walk_forwards import account_of
 from backtest_pipeline.web.pages.comparison_page import comparison_page
 from backtest_pipeline.web.pages.html_document import document, outside
 from backtest_pipeline.web.pages.result_pages import report_answer
@@ -56,13 +57,13 @@ def comparison_answer(
             return report_answer(compare_sweeps(list(kinds)))
         except (BacktestError, OSError, ValueError) as error:
             return _refusal([str(error)], words("These sweeps cannot be compared:"), words, prefix)
-    if len(set(kinds.values())) > 1:
+    if len(set(kinds.values())) > 1 and "sweep" in kinds.values():
         hint = words("Backtests and sweeps do not stand side by side: tick one kind.")
         return _refusal(problems, hint, words, prefix)
     results: dict[str, BacktestResult] = {}
     for task_id in kinds:
         try:
-            results[task_id] = store.result(task_id)
+            results[task_id] = account_of(store, task_id)
         except (BacktestError, OSError, ValueError) as error:
             problems.append(f"{task_id}: {error}")
     if not results:

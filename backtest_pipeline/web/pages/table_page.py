@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.result import Metrics
 
 METRICS_SHOWN = ("total_return", "cagr", "sharpe", "max_drawdown", "win_rate", "trades")
-_COMPARED_KINDS = ("backtest", "sweep")
+_COMPARED_KINDS = ("backtest", "sweep", "walk_forward")
 _MOST_SYMBOLS = 4
 
 
