@@ -14,7 +14,6 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.status import TaskState
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.results import catalog
-from backtest_pipeline.results.completed_walk_forwards import stored_walk
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.listing import moment
 from backtest_pipeline.sdk.task_places import Place, place_in
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.results import completed_walk_forwards
     from backtest_pipeline.sdk import sweep_results
-else:  # reads tables with Arrow
+else:  # read tables with Arrow
+    completed_walk_forwards = ImportedWhenUsed("backtest_pipeline.results.completed_walk_forwards")
     sweep_results = ImportedWhenUsed("backtest_pipeline.sdk.sweep_results")
 
 
@@ -71,7 +72,7 @@ class StoredResults:
         """
         store, found = self.located(task_id)
         if store.manifest(found).kind == "walk_forward":
-            walk = stored_walk(store, found)
+            walk = completed_walk_forwards.stored_walk(store, found)
             account = replace(walk.out_of_sample, drawn=partial(_page, store, found))
             return replace(walk, out_of_sample=account)
         if store.manifest(found).kind == "sweep":
