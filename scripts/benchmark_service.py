@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ BUILD = ROOT / "build" / "benchmark"
 FULL = {"latency": 40, "throughput": 200, "queued": 1_000, "rival_latency": 8, "rival_throughput": 16}
 QUICK = {"latency": 10, "throughput": 30, "queued": 100, "rival_latency": 3, "rival_throughput": 6}
 STATUS_TASKS = 200
+_REDIS = "redis-server"
 # What else they need, the pipeline has.
 RQ = ("rq==3.0.0", "redis==8.1.0", "croniter==7.0.0")
 CELERY = (
@@ -58,8 +60,10 @@ def main() -> None:
         say("its queue")
         with ours(database=database, most_runs=0) as target:
             figures["queue"] = _queue(target, counts["queued"])
+        _keep(figures, options)  # whatever happens to the rivals
     if not options.without_rivals:
-        figures["rivals"] = _rivals(counts)
+        figures["rivals"], figures["left_out"] = {}, {}
+        _measure_rivals(figures, counts)
     _write(figures, options)
 
 
@@ -112,9 +116,9 @@ def _queue(target: DagsterTarget, count: int) -> dict[str, Any]:
     }
 
 
-def _rivals(counts: dict[str, int]) -> dict[str, Any]:
+def _measure_rivals(figures: dict[str, Any], counts: dict[str, int]) -> None:
     few, some = counts["rival_latency"], counts["rival_throughput"]
-    found = {}
+    found, left_out = figures["rivals"], figures["left_out"]
     for name, executor in (
         ("Dagster, in-process executor", "in_process"),
         ("Dagster, default executor", "multiprocess"),
@@ -122,6 +126,10 @@ def _rivals(counts: dict[str, int]) -> dict[str, Any]:
         say(name)
         with stock_dagster(executor) as target:
             found[name] = _measured(target, few, some)
+    if shutil.which(_REDIS) is None:
+        left_out["RQ, Celery"] = f"there is no {_REDIS}; on Debian: sudo apt-get install {_REDIS}"
+        say(f"RQ and Celery are left out: {left_out['RQ, Celery']}")
+        return
     queues: tuple[tuple[str, Callable[[Path], AbstractContextManager[Target]]], ...] = (
         ("RQ", partial(rq, _packages("rq", RQ), warm=False)),
         ("RQ, imports done before", partial(rq, _packages("rq", RQ), warm=True)),
@@ -134,7 +142,6 @@ def _rivals(counts: dict[str, int]) -> dict[str, Any]:
             import_demo(CandleStore(data_root))
             with queue(Path(data_root)) as target:
                 found[name] = _measured(target, counts["latency"], counts["throughput"])
-    return found
 
 
 def _packages(name: str, wanted: Sequence[str]) -> Path:
@@ -162,10 +169,14 @@ def _machine(database: str) -> dict[str, Any]:
     }
 
 
-def _write(figures: dict[str, Any], options: argparse.Namespace) -> None:
-    say(service_report.tables(figures))
+def _keep(figures: dict[str, Any], options: argparse.Namespace) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _write(figures: dict[str, Any], options: argparse.Namespace) -> None:
+    say(service_report.tables(figures))
+    _keep(figures, options)
     say(f"written to {options.out}")
     if options.docs:
         service_report.write_docs(figures, ROOT / "docs")

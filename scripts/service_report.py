@@ -37,7 +37,8 @@ def services_table(figures: dict[str, Any]) -> str:
         f"{machine['dagster']}, RQ {machine['rq']}, Celery {machine['celery']}, {machine['database']}; "
         f"{machine['candles']:,} candles a backtest, {machine['workers']} at once."
     )
-    return f"{conditions}\n\n{_markdown(_HEAD, rows)}"
+    left_out = "".join(f"\n\nLeft out: {name} ({why})." for name, why in figures.get("left_out", {}).items())
+    return f"{conditions}\n\n{_markdown(_HEAD, rows)}{left_out}"
 
 
 def write_docs(figures: dict[str, Any], docs: Path) -> None:
