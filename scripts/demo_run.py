@@ -1,8 +1,9 @@
-"""Imports five symbols, starts the pipeline, runs three strategies and a sweep, says where everything is."""
+"""Imports or downloads candles, starts the pipeline, runs strategies and a sweep, says where all of it is."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import socket
 import subprocess
@@ -28,7 +29,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the pipeline running until Ctrl-C")
     parser.add_argument("--port", type=int, default=0, help="port of the web UI; 0: 3000, or any free one")
+    parser.add_argument("--exchange", help="download from this one, as upbit, instead of the demo's candles")
+    parser.add_argument("--symbols", default="", help="with --exchange: its markets, as KRW-BTC,KRW-ETH")
+    parser.add_argument("--timeframe", default="1d", help="with --exchange: length of a bar")
+    parser.add_argument("--since", help="with --exchange: from which day on; otherwise all there is")
     options = parser.parse_args()
+    if bool(options.exchange) != bool(options.symbols):
+        parser.error("--exchange and --symbols go together, as in --exchange upbit --symbols KRW-BTC")
     port = options.port or _free_port()
     os.environ.setdefault("DATA_ROOT", str(ROOT / "data"))
     os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".demo" / "dagster_home"))
@@ -40,16 +47,34 @@ def main() -> None:
 
     settings = get_settings()
     backtest = str(Path(sys.executable).with_name("backtest"))
-    _say("importing daily candles of five companies")
-    subprocess.run([backtest, "candles", "demo"], check=True)  # noqa: S603
+    symbols = SYMBOLS
+    if options.exchange:
+        _say(f"downloading {options.timeframe} candles of {options.symbols} from {options.exchange}")
+        asked = [
+            "--exchange",
+            options.exchange,
+            "--symbols",
+            options.symbols,
+            "--timeframe",
+            options.timeframe,
+        ]
+        asked += ["--since", options.since] if options.since else []
+        told = subprocess.run(  # noqa: S603
+            [backtest, "candles", "download", *asked, "--json"], check=True, stdout=subprocess.PIPE
+        )
+        symbols = ",".join(dict.fromkeys(report["symbol"] for report in json.loads(told.stdout)))
+    else:
+        _say("importing daily candles of five companies")
+        subprocess.run([backtest, "candles", "demo"], check=True)  # noqa: S603
     _say("starting web server, daemon and code server")
     service = LocalService(settings, port=port)
     with service.running():
+        candles = ["--symbols", symbols, "--timeframe", options.timeframe]
         for strategy in STRATEGIES:
-            _say(f"{strategy} on {SYMBOLS}")
-            subprocess.run([backtest, "run", strategy, "--symbols", SYMBOLS], check=True)  # noqa: S603
+            _say(f"{strategy} on {symbols}")
+            subprocess.run([backtest, "run", strategy, *candles], check=True)  # noqa: S603
         _say(f"a sweep over windows and stops of {SWEEP[0]}")
-        subprocess.run([backtest, "sweep", *SWEEP, "--symbols", SYMBOLS], check=True)  # noqa: S603
+        subprocess.run([backtest, "sweep", *SWEEP, *candles], check=True)  # noqa: S603
         _say(f"candles and results: {settings.data_root}")
         if not options.keep:
             _say("look at them in the web UI: scripts/demo --keep")

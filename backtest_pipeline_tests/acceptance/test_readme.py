@@ -8,22 +8,28 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from backtest_pipeline import BacktestRequest
+from backtest_pipeline import BacktestRequest, CandleStore
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, run_backtest_command
+from backtest_pipeline_tests.exchanges.exchange_files import FIRST_S
+from backtest_pipeline_tests.exchanges.loopback_exchange import LoopbackExchange
+from backtest_pipeline_tests.exchanges.made_market import MadeMarket
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+MARKETS = ("KRW-BTC", "KRW-ETH")
 PRINTED_URL = "http://127.0.0.1:3000"
 
 # Each has a test of its own, or is what runs this test.
 ELSEWHERE = {
     "./scripts/demo",  # below
     "./scripts/demo --keep",  # the same, left running
+    "./scripts/demo --exchange upbit --symbols KRW-BTC,KRW-ETH",  # below
     "source .venv/bin/activate",
     "backtest up",  # test_service
     "./scripts/check",
@@ -41,7 +47,13 @@ def _commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines]
 
 
-COMMANDS = [command for command in _commands() if command not in ELSEWHERE]
+# These go on from one another, on an exchange's candles.
+ON_CANDLES_OF_UPBIT = ("candles download", "candles update", "candles resample")
+COMMANDS = [
+    command
+    for command in _commands()
+    if command not in ELSEWHERE and not any(name in command for name in ON_CANDLES_OF_UPBIT)
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -97,6 +109,51 @@ def test_the_readmes_strategy_is_found_where_the_readme_says(tmp_path: Path) -> 
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "BACKTEST_STRATEGIES": "my_strategies"}
     listed = json.loads(run_backtest_command(["strategies", "close_above_yesterday", "--json"], env).stdout)
     assert listed["close_above_yesterday"]["params"]["rise_frac"]["default"] == 0.01
+
+
+@pytest.fixture
+def upbit_urls() -> Iterator[str]:
+    """Upbit on loopback, as `EXCHANGE_URLS` names it, with a year of days and their hours."""
+    markets = {name: MadeMarket.of(FIRST_S, 366 * 24, seed=seed) for seed, name in enumerate(MARKETS)}
+    with LoopbackExchange("upbit", markets, FIRST_S + 366 * 86_400 + 60).serving() as url:
+        yield f"upbit={url}"
+
+
+def test_the_readmes_downloads_go_on_from_one_another(upbit_urls: str, tmp_path: Path) -> None:
+    env = {**os.environ, "DATA_ROOT": str(tmp_path / "data"), "EXCHANGE_URLS": upbit_urls}
+    found = [one for one in _commands() if any(name in one for name in ON_CANDLES_OF_UPBIT)]
+    assert len(found) == 3
+    for command in found:
+        done = run_backtest_command(shlex.split(command)[1:], env, folder=tmp_path)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    rows = {(one.symbol, one.timeframe): one.rows for one in CandleStore(tmp_path / "data").inventory()}
+    assert rows == {("KRW-BTC", "1h"): 8_784, ("KRW-BTC", "4h"): 2_196, ("KRW-ETH", "1h"): 8_784}
+
+
+def test_one_command_leads_from_nothing_to_backtests_on_candles_of_an_exchange(
+    upbit_urls: str, tmp_path: Path
+) -> None:
+    command = next(one for one in _commands() if "--exchange upbit" in one and one.startswith("./scripts"))
+    env = {
+        **os.environ,
+        "DATA_ROOT": str(tmp_path / "data"),
+        "DAGSTER_HOME": str(tmp_path / "home"),
+        "EXCHANGE_URLS": upbit_urls,
+    }
+    done = subprocess.run(
+        [*shlex.split(command), "--port", str(free_port())],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    manifests = [json.loads(path.read_text()) for path in tmp_path.glob("data/tasks/*/manifest.json")]
+    assert sorted(manifest["kind"] for manifest in manifests) == ["backtest", "backtest", "backtest", "sweep"]
+    for manifest in manifests:
+        assert manifest["status"] == "completed"
+        assert {seen["symbol"]: seen["rows"] for seen in manifest["candles"]} == dict.fromkeys(MARKETS, 366)
 
 
 def test_the_demo_runs_three_strategies_and_a_sweep_and_ends_with_0(tmp_path: Path) -> None:

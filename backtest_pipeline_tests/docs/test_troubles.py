@@ -60,6 +60,22 @@ ELSEWHERE = {
         "sdk/test_task_naming.py",
         "which cannot be read here",
     ),
+    "refuses this address until … because it was asked too often": (
+        "exchanges/test_exchange_limits.py",
+        "refuses this address until",
+    ),
+    "gave no usable answer in … tries: …": (
+        "exchanges/test_exchange_downloads.py",
+        "no usable answer in 7 tries",
+    ),
+    "comes from … of …, not from … of …": (
+        "exchanges/test_corrected_candles.py",
+        "comes from KRW-OLD of upbit, not from KRW-NEW of upbit",
+    ),
+    "kept, though the exchange now gives …": (
+        "exchanges/test_download_command.py",
+        "kept, though the exchange now gives",
+    ),
     "No space left on device": ("acceptance/test_full_disk.py", "No space left on device"),
     "MB free and the result may take …": ("acceptance/test_full_disk.py", "the result may take"),
     "no sign of life for … s (process …); it hangs or has ended: start it again, see its log": (
