@@ -288,7 +288,7 @@ def test_the_command_line_prints_verifies_and_runs_again(
     assert "Folds on a line of time" in page.read_text()
     refused = CliRunner().invoke(app, ["best", run.run_id])
     assert refused.exit_code != 0
-    assert "walk-forward and no sweep" in refused.output
+    assert "walk-forward and no sweep" in str(refused.exception)
 
 
 def test_a_changed_number_is_found_and_changed_candles_are_told(
