@@ -57,9 +57,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     found = measured(asked.processes, 1 if asked.quick else 5)
-    say(
-        f"{found['folds']} folds, {found['trials']:,} trials of {TRAIN_BARS:,} bars, {found['processes']} processes"
-    )
+    done = f"{found['folds']} folds, {found['trials']:,} trials of {TRAIN_BARS:,} bars"
+    say(f"{done}, {found['processes']} processes")
     say(f"{found['seconds']} s (wanted: {WANTED_S:g} s), load average {found['load_average']}")
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "walk_forward.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
