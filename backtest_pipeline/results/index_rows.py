@@ -14,7 +14,7 @@ from backtest_pipeline.model.checks import all_passed
 from backtest_pipeline.model.manifest import FinalState, of_another_system
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.space_values import PARAM, written_values
-from backtest_pipeline.model.task_kind import TaskKind, backtest_of
+from backtest_pipeline.model.task_kind import TaskKind, backtest_of, sweep_of
 from backtest_pipeline.results.catalog import refuse_foreign
 from backtest_pipeline.results.task_filter import SEPARATOR, metric_column
 from backtest_pipeline.storage.layout import Layout
@@ -123,11 +123,11 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _search(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a sweep has and a backtest has not: how many trials, and how good the best is by its objective."""
+    """What a search has and a backtest has not: how many trials, and what it has reached by its objective."""
     trials = (manifest.get("summary") or {}).get("trials")
     if not isinstance(trials, dict):
         return {}
-    objective = manifest["request"].get("objective")
+    objective = sweep_of(manifest["request"]).get("objective")
     return {
         "trials": min(sum(int(count) for state, count in trials.items() if state != "ranked"), _MOST),
         "ranked": min(int(trials.get("ranked", 0)), _MOST),

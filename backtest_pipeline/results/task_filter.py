@@ -37,7 +37,7 @@ class TaskFilter:
 
     Attributes:
         state: `completed`, `failed` or `cancelled`.
-        kind: `backtest` or `sweep`.
+        kind: `backtest`, `sweep` or `walk_forward`.
         strategy: the strategy's name.
         symbol: a symbol among the task's.
         user: who submitted it.

@@ -42,11 +42,11 @@ def _created_from(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], launc
     created = launch_gate._created(SimpleNamespace(), SimpleNamespace(), launch)  # type: ignore[arg-type]
     job = launch.selector.job_name
     questions = [("ours", {"resolve": [ASKED], "job": job})]
-    assert asked == (questions if job in {"backtest", "sweep"} else [])
+    assert asked == (questions if job in {"backtest", "sweep", "walk_forward"} else [])
     return created.run_config
 
 
-@pytest.mark.parametrize("job", ["backtest", "sweep"])
+@pytest.mark.parametrize("job", ["backtest", "sweep", "walk_forward"])
 def test_the_run_is_made_of_the_resolved_request(monkeypatch: pytest.MonkeyPatch, job: str) -> None:
     assert _created_from(monkeypatch, {"config": RESOLVED}, _launch(job)) == RESOLVED
 

@@ -47,5 +47,5 @@ def test_a_strategy_that_wants_a_value_has_no_link() -> None:
 
 def test_each_strategys_results_are_an_asset() -> None:
     assert [asset.key.path for asset in result_assets(strategies())] == [
-        [kind, name] for kind in ("backtests", "sweeps") for name in sorted(strategies())
+        [kind, name] for kind in ("backtests", "sweeps", "walk_forwards") for name in sorted(strategies())
     ]

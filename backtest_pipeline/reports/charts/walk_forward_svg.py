@@ -21,36 +21,37 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _WIDTH, _LEFT, _RIGHT = 900.0, 64.0, 14.0
-MOST_BARS_SHOWN, MOST_POINTS = 60, 600
+MOST_FOLDS_SHOWN, MOST_NUMBERED, MOST_POINTS = 60, 30, 600
 
 
 def timeline_svg(rows: Sequence[FoldRow]) -> str:
-    """Trainings and tests of the folds on a line of time, one below another; tests by profit or loss."""
-    chosen = list(rows) if len(rows) <= MOST_BARS_SHOWN else list(rows[:: -(-len(rows) // MOST_BARS_SHOWN)])
-    first = min(row.train_start.timestamp() for row in chosen)
-    first = min(first, *(row.test_start.timestamp() for row in chosen))
-    last = max(max(row.train_end.timestamp(), row.test_end.timestamp()) for row in chosen)
-    step = 14.0 if len(chosen) <= 30 else 9.0
-    height = 30.0 + step * len(chosen)
+    """Trainings and tests of the folds on a line of time, a line a fold; tests by profit or loss."""
+    by_fold: dict[int, list[FoldRow]] = {}
+    for row in rows:
+        by_fold.setdefault(row.fold, []).append(row)
+    folds = list(by_fold.values())
+    folds = folds[:: -(-len(folds) // MOST_FOLDS_SHOWN)]
+    first = min(min(row.train_start, row.test_start).timestamp() for own in folds for row in own)
+    last = max(max(row.train_end, row.test_end).timestamp() for own in folds for row in own)
+    step = 14.0 if len(folds) <= MOST_NUMBERED else 9.0
+    height = 30.0 + step * len(folds)
 
     def x(moment: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (moment - first) / (last - first or 1.0)
 
     drawn = ""
-    for place, row in enumerate(chosen):
-        y = 6.0 + step * place
-        drawn += _bar(
-            x, row.train_start.timestamp(), row.train_end.timestamp(), y, step, "train", row.train_text
-        )
-        drawn += _bar(
-            x, row.test_start.timestamp(), row.test_end.timestamp(), y, step, row.outcome, row.test_text
-        )
-        if len(chosen) <= 30 or place % 5 == 0:
-            drawn += f'<text x="{_LEFT - 6}" y="{y + step - 4:.1f}" text-anchor="end">{row.fold}</text>'
-    for share in (0.0, 0.5, 1.0):
+    for place, own in enumerate(folds):
+        y, head = 6.0 + step * place, own[0]
+        start, end = head.train_start.timestamp(), head.train_end.timestamp()
+        drawn += _bar(x, start, end, y, step, "train", head.train_text)
+        for row in own:
+            start, end = row.test_start.timestamp(), row.test_end.timestamp()
+            drawn += _bar(x, start, end, y, step, row.outcome, row.test_text)
+        if len(folds) <= MOST_NUMBERED or place % 5 == 0:
+            drawn += f'<text x="{_LEFT - 6}" y="{y + step - 4:.1f}" text-anchor="end">{head.fold}</text>'
+    for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
         moment = first + (last - first) * share
         day = str(np.datetime64(int(moment), "s"))[:10]
-        anchor = {0.0: "start", 1.0: "end"}.get(share, "middle")
         drawn += f'<text x="{x(moment):.1f}" y="{height - 6:.0f}" text-anchor="{anchor}">{day}</text>'
     return _svg("Folds on a line of time", height, drawn)
 

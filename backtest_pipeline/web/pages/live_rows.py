@@ -16,7 +16,7 @@ class LiveTask:
     Attributes:
         task_id: the task.
         run_id: its newest attempt.
-        kind: `backtest` or `sweep`.
+        kind: `backtest`, `sweep` or `walk_forward`.
         state: `queued` or `running`.
         progress: share of the work done.
         stage: what is being done, for people.
