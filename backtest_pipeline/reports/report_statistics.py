@@ -84,7 +84,7 @@ def return_histogram(returns: Floats) -> tuple[NDArray[np.int64], Floats]:
     first = min(math.floor(low / width), -1 if (returns < 0.0).any() else 0)
     least = 1 if (returns >= 0.0).any() else 0  # a trade that returned exactly 0 lost nothing
     last = max(math.ceil(high / width), least, first + 1)
-    # Cut before the cast: of returns of which most are next to nothing, the others are more bins away than fit.
+    # Cut before the cast: where most returns are next to nothing, the others are more bins away than fit.
     place = np.clip(np.floor(returns / width), first, last - 1).astype(np.int64)
     counts = np.bincount(place - first, minlength=last - first).astype(np.int64)
     return counts, np.arange(first, last + 1, dtype=np.float64) * width
