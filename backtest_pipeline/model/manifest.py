@@ -154,7 +154,9 @@ class Manifest(_Record):
     kind: TaskKind = "backtest"
     task_id: str
     user: str | None = Field(
-        None, description="who submitted the task; null: nobody had to say, or the version did not record it"
+        None,
+        description="who submitted the task, by the guard's word, or by the submitter's own where nobody is "
+        "asked; null: not said, or the version did not record it",
     )
     status: FinalState
     strategy_id: str

@@ -128,6 +128,7 @@ def test_a_sweep_is_resolved_as_well() -> None:
     ("config", "says"),
     [
         ({"backtest": {"strategy": {"of_mine": {}}}, **SWEEP}, "the server has no 'of_mine'"),
+        ({"backtest": {"strategy": {"sma_crs": {}}}, **SWEEP}, "no 'sma_crs' (did you mean sma_cross?)"),
         ({"space": {"strategy": ["ema_cross", "of_mine"]}}, "the server has no 'of_mine'"),
         ({"space": {"params.fats": [3]}}, "there is no such parameter (did you mean fast?)"),
         ({"space": {"params.fee_bsp": [3]}}, "there is no such parameter (did you mean fee_bps?)"),

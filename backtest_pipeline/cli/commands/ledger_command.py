@@ -8,10 +8,12 @@ import typer
 
 from backtest_pipeline.cli.output import Json, print_json, print_table, stderr
 from backtest_pipeline.model.counted import counted
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.results.ledger import Ledger
 from backtest_pipeline.results.ledger_summary import ledger_summary
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.strategies.registry import strategies
 
 _DAY = 10
 """Length of a date in ISO 8601."""
@@ -29,7 +31,9 @@ def ledger(
         print_json(lines)
         return
     if not lines:
-        stderr.print(f"no trial of {strategy or 'any strategy'} is in the ledger yet", highlight=False)
+        near = did_you_mean(strategy, {*own.strategies(), *strategies()} - {strategy}) if strategy else ""
+        line = f"no trial of {strategy or 'any strategy'} is in the ledger yet{near}"
+        stderr.print(line, highlight=False, markup=False, soft_wrap=True)
         return
     rows = [
         (

@@ -80,7 +80,7 @@ def list_tasks(
     show_tasks(rows)
     if not rows:
         where = f"finished in {store.tasks.absolute()}" if offline else "on the server"
-        line = f"no such tasks {where}{_meant(strategy, symbol)}"
+        line = f"no such tasks {where}{_meant(strategy, symbol)}{_meant_labels(filters['label'], store)}"
         stderr.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -96,6 +96,22 @@ def _meant(strategy: str | None, symbol: str | None) -> str:
     store = CandleStore(settings.data_root, settings.candle_timezone)
     symbols = [one for timeframe in TIMEFRAMES for one in store.symbols(timeframe)] if symbol else []
     return near + ("" if symbol is None or symbol in symbols else did_you_mean(symbol, symbols))
+
+
+def _meant_labels(asked: dict[str, str], store: Layout) -> str:
+    """Which label may have been meant, by those of the tasks that have finished."""
+    if not asked:
+        return ""
+    nothing = Wanted()
+    rows = [row_of_manifest(store, one) for one in read_catalog(store, nothing).manifests.values()]
+    known = sorted({f"{name}={value}" for row in rows for name, value in row.status.labels.items()})
+    names = sorted({entry.partition("=")[0] for entry in known})
+    for name, value in asked.items():
+        if name not in names:
+            return did_you_mean(name, names)
+        if f"{name}={value}" not in known:
+            return did_you_mean(f"{name}={value}", [one for one in known if one.startswith(f"{name}=")])
+    return ""
 
 
 def _known(

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backtest_pipeline.model.errors.backtest_error import BacktestError, listed
+from backtest_pipeline.model.nearest_names import did_you_mean
 
 _SHORTEST = 8
+_NAMES = ("last",)
 
 
 class TaskError(BacktestError):
@@ -29,7 +31,9 @@ class TaskUnknown(TaskError):
             else ""
         )
         super().__init__(
-            task_id, f"there is no task {task_id!r}{short}{where}; `backtest list` shows the tasks there are"
+            task_id,
+            f"there is no task {task_id!r}{did_you_mean(task_id, _NAMES)}{short}{where}; `backtest list` "
+            "shows the tasks there are",
         )
 
 
