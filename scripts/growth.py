@@ -16,7 +16,7 @@ from typing import Any
 from scratch_service import database_env, say, table, unwind_on_terminate
 from service_measures import percentile
 from service_targets import DagsterTarget, ours
-from sqlalchemy import Connection, MetaData, Table, create_engine, insert, inspect, select
+from sqlalchemy import Engine, MetaData, Table, create_engine, insert, inspect, select, text
 
 RUNS = {"sqlite": 20_000, "postgres": 100_000}
 _DAYS = 365
@@ -86,8 +86,10 @@ def _copy(target: DagsterTarget, database: Mapping[str, str], run_id: str, count
         engine = create_engine(url)
         there = set(inspect(engine).get_table_names())
         for name in [name for name in ("runs", "run_tags", "event_logs") if name in there]:
-            with engine.begin() as connection:
-                _copy_rows(connection, name, run_id, count)
+            _copy_rows(engine, name, run_id, count)
+        if not database:  # as it is after any quiet moment; one writer leaves all in the log
+            with engine.connect() as connection:
+                connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
         engine.dispose()
 
 
@@ -99,12 +101,14 @@ def _databases(home: Path, database: Mapping[str, str]) -> list[str]:
     return [f"postgresql+psycopg2://{user}:{password}@{host}:{port}/{name}"]
 
 
-def _copy_rows(connection: Connection, name: str, run_id: str, count: int) -> None:
-    of = Table(name, MetaData(), autoload_with=connection)
-    rows = [dict(row) for row in connection.execute(select(of).where(of.c.run_id == run_id)).mappings()]
+def _copy_rows(engine: Engine, name: str, run_id: str, count: int) -> None:
+    of = Table(name, MetaData(), autoload_with=engine)
+    with engine.connect() as connection:
+        rows = [dict(row) for row in connection.execute(select(of).where(of.c.run_id == run_id)).mappings()]
     for few in _portions(count):
         copies = [_copied(row, run_id, number, count) for number in few for row in rows]
-        connection.execute(insert(of), copies)
+        with engine.begin() as connection:
+            connection.execute(insert(of), copies)
 
 
 def _portions(count: int) -> Iterator[range]:

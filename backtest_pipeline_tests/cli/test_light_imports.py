@@ -30,7 +30,7 @@ finally:
 """
 
 
-class _Pipeline(BaseHTTPRequestHandler):
+class Pipeline(BaseHTTPRequestHandler):
     """Takes every submission as the task `a`, and knows no other."""
 
     def do_POST(self) -> None:
@@ -55,7 +55,7 @@ class _Pipeline(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Pipeline)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pipeline)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
