@@ -53,6 +53,38 @@ def test_candles_are_those_of_seoul_s_nine_o_clock_days(serve: Serve, store: Can
     assert set((opens - opens.astype("datetime64[D]")).astype(int)) == {0}  # 00:00 UTC is 09:00 in Seoul
 
 
+@pytest.mark.parametrize("dialect", ["binance", "bybit"])
+def test_an_exchange_that_gives_less_than_it_documents_leaves_no_hole(
+    dialect: str, serve: Serve, store: CandleStore
+) -> None:
+    """Binance then gives the oldest of a stretch, Bybit the newest."""
+    exchange = exchange_of(dialect)
+    exchange.most_rows = 70
+    serve(exchange)
+    assert downloaded(exchange, store)[0].error == ""
+    assert stored(store, "BTCUSDT") == approx(SPARSE.complete(3_600, NOW_S))
+
+
+def test_bithumb_is_asked_in_seoul_s_time(serve: Serve, store: CandleStore) -> None:
+    """ccxt sends it no end of a stretch, and would get the newest candles again and again."""
+    exchange = exchange_of("bithumb")
+    serve(exchange)
+    report = downloaded(exchange, store, asked=("BTC/KRW=KRW-BTC",), since_ms=FIRST_S * 1_000)[0]
+    assert report.error == ""
+    assert stored(store, "KRW-BTC") == approx(SPARSE.complete(3_600, NOW_S))
+
+
+def test_a_source_that_gives_only_its_newest_candles_is_named(serve: Serve, store: CandleStore) -> None:
+    """As Kraken does; here a market that is younger than what was asked for."""
+    exchange = exchange_of("upbit")
+    serve(exchange)
+    long_ago_ms = (FIRST_S - 30 * 86_400) * 1_000
+    [remark] = downloaded(exchange, store, since_ms=long_ago_ms)[0].remarks
+    assert remark.startswith(
+        "upbit gives nothing before 2024-01-01 00:00 UTC, though it was asked from 2023-12-02"
+    )
+
+
 def test_an_empty_page_is_not_the_end(serve: Serve, store: CandleStore) -> None:
     """The halt is three of Upbit's pages long, so at least one page within it is empty."""
     exchange = exchange_of("upbit")

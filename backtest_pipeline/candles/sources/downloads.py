@@ -132,6 +132,7 @@ def download(
             BaseException
         ):  # a run that is cancelled: its threads end with their page, not with their series
             meter.stopped.set()
+            clock.stop()
             raise
 
 

@@ -141,7 +141,21 @@ class SeriesDownload:
                 self._download(known)
             finally:
                 self._store_pending()
+            self._tell_where_it_begins()
         return self.outcome
+
+    def _tell_where_it_begins(self) -> None:
+        """Say it where a source has nothing of the beginning that was asked for, or gives only its newest."""
+        files = self._store.files(self._series.symbol, self._series.timeframe)
+        if self._coverage is None or not files or not self.outcome.rows_new:
+            return
+        first_us = min(extent.first_us for file in files.values() if (extent := file.extent()).rows)
+        if first_us // 1_000 - self._coverage.first_ms > self._span_ms():
+            begins, asked = moment(first_us // 1_000), self._coverage.first
+            self.outcome.remark(
+                f"{self._source.name} gives nothing before {begins:%Y-%m-%d %H:%M} UTC, though it was asked "
+                f"from {asked:%Y-%m-%d %H:%M} on: the market is younger, or older candles are not given"
+            )
 
     def _refuse_other_market(self) -> None:
         series = self._series
