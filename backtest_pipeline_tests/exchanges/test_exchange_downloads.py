@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import deque
 from pathlib import Path
 
 import pytest
 
+from backtest_pipeline.candles.sources.ccxt_client import ExchangesMissing
+from backtest_pipeline.candles.sources.ccxt_exchange import CcxtExchange
+from backtest_pipeline.candles.sources.coverage import read_coverage
 from backtest_pipeline.candles.sources.updates import wanted_series
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import MarketsUnknown, SourceLacks
@@ -207,6 +211,33 @@ def test_earlier_history_may_be_wanted_later(serve: Serve, store: CandleStore, t
     candles = {name: digest for name, digest in files_of(store).items() if not name.endswith(".source.json")}
     assert candles.items() <= files_of(plain).items()
     assert stored(store, "KRW-BTC") == approx(SPARSE.complete(3_600, NOW_S))
+
+
+def test_history_that_is_cut_short_on_its_way_back_has_no_hole(
+    serve: Serve, store: CandleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It grows backwards: what there is after each failure reaches from the record's beginning to its end."""
+    monkeypatch.setattr("backtest_pipeline.candles.sources.series_download.STORE_EVERY_ROWS", 1)
+    dense = MadeMarket.of(FIRST_S, 60 * 24 + 6, seed=12)
+    exchange = exchange_of("upbit", dense)
+    serve(exchange)
+    downloaded(exchange, store, since_ms=(FIRST_S + 1_300 * 3_600) * 1_000)
+    firsts = []
+    for good in (1, 2, 3):
+        exchange.faults = deque([None] * good + ["page"] * 7)
+        assert downloaded(exchange, store, since_ms=FIRST_S * 1_000)[0].state == "failed"
+        known = read_coverage(store.layout, "KRW-BTC", "1h")
+        assert known is not None
+        firsts.append(known.first_ms // 1_000)
+        whole = {at: row for at, row in dense.complete(3_600, NOW_S).items() if at >= firsts[-1]}
+        assert stored(store, "KRW-BTC") == approx(whole)
+    assert FIRST_S < firsts[2] < firsts[1] < firsts[0] < FIRST_S + 1_300 * 3_600
+
+
+def test_without_ccxt_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, store: CandleStore) -> None:
+    monkeypatch.setitem(sys.modules, "ccxt", None)
+    with pytest.raises(ExchangesMissing, match=r"pip install 'backtest-pipeline\[exchanges\]'"):
+        CcxtExchange("upbit", store.layout.pace, QuickTime(NOW_S).clock)
 
 
 def test_what_is_there_is_not_asked_for_again(serve: Serve, store: CandleStore) -> None:
