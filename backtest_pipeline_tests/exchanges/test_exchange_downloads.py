@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
+import threading
+import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ import pytest
 from backtest_pipeline.candles.sources.ccxt_client import ExchangesMissing
 from backtest_pipeline.candles.sources.ccxt_exchange import CcxtExchange
 from backtest_pipeline.candles.sources.coverage import read_coverage
+from backtest_pipeline.candles.sources.downloads import download
+from backtest_pipeline.candles.sources.market_data import stoppable_clock
 from backtest_pipeline.candles.sources.updates import wanted_series
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import MarketsUnknown, SourceLacks
@@ -30,6 +36,7 @@ from backtest_pipeline_tests.exchanges.exchange_files import (
 )
 from backtest_pipeline_tests.exchanges.loopback_exchange import LoopbackExchange
 from backtest_pipeline_tests.exchanges.made_market import MadeMarket
+from backtest_pipeline_tests.polling import until
 
 
 @pytest.mark.parametrize("dialect", ["upbit", "binance", "bybit"])
@@ -232,6 +239,36 @@ def test_history_that_is_cut_short_on_its_way_back_has_no_hole(
         whole = {at: row for at, row in dense.complete(3_600, NOW_S).items() if at >= firsts[-1]}
         assert stored(store, "KRW-BTC") == approx(whole)
     assert FIRST_S < firsts[2] < firsts[1] < firsts[0] < FIRST_S + 1_300 * 3_600
+
+
+def test_a_download_that_is_interrupted_ends_soon_and_keeps_what_it_has(
+    serve: Serve, store: CandleStore
+) -> None:
+    """As a run that is cancelled: the exception comes in the main thread, while others wait to ask."""
+    exchange = exchange_of("upbit")
+    serve(exchange)
+    stop = threading.Event()
+    clock = stoppable_clock(time.time, stop)
+    source = source_of(exchange, store, clock)
+    wanted = wanted_series(source, ["KRW-BTC"], ["1h"], since_ms=FIRST_S * 1_000)
+    many = [replace(wanted[0], symbol=f"S{at}") for at in range(20)]
+    main = threading.get_ident()
+    interrupted_s = []
+
+    def interrupt() -> None:
+        until(lambda: len(exchange.candle_requests()) >= 6, "six pages")
+        interrupted_s.append(time.monotonic())
+        signal.pthread_kill(main, signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    with pytest.raises(KeyboardInterrupt):
+        download(store, source, many, clock)
+    assert time.monotonic() - interrupted_s[0] < 5  # all of it takes twenty times eight eighths of a second
+    other.join()
+    assert stop.is_set()
+    rows = sum(listing.rows for listing in store.inventory())
+    assert 0 < rows < 20 * len(SPARSE.complete(3_600, NOW_S))
 
 
 def test_without_ccxt_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, store: CandleStore) -> None:
