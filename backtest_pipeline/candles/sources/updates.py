@@ -21,7 +21,7 @@ from backtest_pipeline.candles.sources.downloads import (
 from backtest_pipeline.candles.sources.folder_source import PREFIX, FolderSource
 from backtest_pipeline.candles.sources.funding_download import FUNDING, FundingSeries
 from backtest_pipeline.candles.sources.market_data import MarketDataSource
-from backtest_pipeline.candles.sources.series_download import Series
+from backtest_pipeline.candles.sources.series_outcome import Series
 from backtest_pipeline.model.errors import MarketsUnknown, RequestInvalid, SourceError
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
