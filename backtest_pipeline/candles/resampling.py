@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backtest_pipeline.candles.coarse_grid import MICROSECOND, coarse_ends_s, coarse_opens, expected_bars
 from backtest_pipeline.candles.merge import merge_candles
-from backtest_pipeline.candles.sources.coverage import Coverage, read_coverage
+from backtest_pipeline.candles.sources.coverage import read_coverage
 from backtest_pipeline.model.errors import CandleFileUnreadable, RequestInvalid
 from backtest_pipeline.model.exchanges import ALWAYS_OPEN
 from backtest_pipeline.model.span import moment_of
@@ -104,7 +104,7 @@ def resample(
         coarse,
         zone=ZoneInfo(candles.record.timezone) if candles.record else ZoneInfo("UTC"),
         schedule=store.schedule(candles.recorded_calendar, candles.timestamp),
-        coverage=_asked(store.layout, symbol, fine),
+        asked_s=_asked_s(store.layout, symbol, fine),
         partial=partial_bars(store, symbol, fine),
     )
     assumed = (
@@ -138,7 +138,7 @@ def resampled_columns(
     *,
     zone: ZoneInfo,
     schedule: Schedule | None,
-    coverage: Coverage | None = None,
+    asked_s: tuple[int, int] | None = None,
     partial: Sequence[datetime] = (),
 ) -> tuple[Columns, NDArray[np.bool_]]:
     """Longer candles of shorter ones, and which of them lack some; a last bar that has not ended is left out.
@@ -152,7 +152,7 @@ def resampled_columns(
         coarse: the longer timeframe.
         zone: in which days begin.
         schedule: the exchange's sessions, or `None`.
-        coverage: for which time a source was asked for the shorter candles.
+        asked_s: between which moments (seconds since 1970) a source has given all trades.
         partial: opens of shorter ones that lack even shorter ones, UTC.
 
     Returns:
@@ -172,12 +172,9 @@ def resampled_columns(
         expected = np.minimum(expected, int(np.median(counts)))
     lacks = counts < expected
     reached_s = int(candles.timestamp[-1].astype(np.int64)) // MICROSECOND + fine_s
-    if coverage is not None:
-        asked = (bars >= np.datetime64(coverage.first.replace(tzinfo=None), "us")) & (
-            ends_s <= coverage.until.timestamp()
-        )
-        lacks &= ~asked
-        reached_s = max(reached_s, int(coverage.until.timestamp()))
+    if asked_s is not None:
+        lacks &= (bars.view(np.int64) // MICROSECOND < asked_s[0]) | (ends_s > asked_s[1])
+        reached_s = max(reached_s, asked_s[1])
     marked = np.array([moment.replace(tzinfo=None) for moment in partial], dtype="datetime64[us]")
     lacks |= np.add.reduceat(np.isin(candles.timestamp, marked), starts) > 0
     trades_end_s = _last_trade_end_s(ends_s, schedule)
@@ -227,10 +224,16 @@ def resample_again(store: CandleStore, symbols: Sequence[str]) -> list[ResampleR
     ]
 
 
-def _asked(layout: Layout, symbol: str, timeframe: Timeframe) -> Coverage | None:
-    """For which time a source was asked for candles, or for those of which they were made."""
-    made = read_resampled(layout, symbol, timeframe)
-    return _asked(layout, symbol, made.fine) if made else read_coverage(layout, symbol, timeframe)
+def _asked_s(layout: Layout, symbol: str, timeframe: Timeframe) -> tuple[int, int] | None:
+    """Between which moments a source has given all trades, in candles or those of which they were made."""
+    if made := read_resampled(layout, symbol, timeframe):
+        return _asked_s(layout, symbol, made.fine)
+    coverage = read_coverage(layout, symbol, timeframe)
+    if coverage is None:
+        return None
+    # A candle that opened before `until` is complete: what ends a bar after the minute before it is known.
+    end_s = int(coverage.until.timestamp()) - 60 + BAR_SECONDS[timeframe]
+    return int(coverage.first.timestamp()), end_s
 
 
 def _within_session(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -233,6 +233,20 @@ def test_where_a_source_was_asked_nothing_lacks(tmp_path: Path) -> None:
     write_coverage(store.layout, "ACME", "1m", coverage)
     assert resample(store, "ACME", "1m", "1h").rows == 2
     assert partial_bars(store, "ACME", "1h") == ()
+
+
+def test_a_day_ends_when_the_source_was_asked_for_its_last_hour(tmp_path: Path) -> None:
+    """Nobody trades after 22:00. Candles that opened before 22:01 are known, then those before 23:01."""
+    store = CandleStore(tmp_path)
+    moments = pd.DatetimeIndex(["2024-01-01 03:00", "2024-01-01 22:00"], tz="UTC")
+    put(store, made(moments), "1h")
+    first, hour = datetime(2024, 1, 1, tzinfo=UTC), timedelta(hours=1)
+    known = Coverage(source="upbit", market="KRW-ACME", first=first, until=first + 22 * hour + hour / 60)
+    write_coverage(store.layout, "ACME", "1h", known)
+    assert resample(store, "ACME", "1h", "1d").rows == 0
+    write_coverage(store.layout, "ACME", "1h", known.model_copy(update={"until": known.until + hour}))
+    assert resample(store, "ACME", "1h", "1d").rows == 1
+    assert partial_bars(store, "ACME", "1d") == ()
 
 
 def test_what_is_made_of_marked_bars_is_marked(tmp_path: Path) -> None:

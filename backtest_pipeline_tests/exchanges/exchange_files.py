@@ -19,7 +19,7 @@ from backtest_pipeline_tests.exchanges.made_market import MadeMarket
 
 FIRST_S = 1_704_067_200  # 2024-01-01T00:00:00Z, a Monday
 NOW_S = FIRST_S + 60 * 86_400 + 5 * 3_600 + 1_234  # within an hour's candle, day and week
-NAMES = {"upbit": "KRW-BTC", "binance": "BTCUSDT", "bybit": "BTCUSDT"}
+NAMES = {"upbit": "KRW-BTC", "binance": "BTCUSDT", "bybit": "BTCUSDT", "bithumb": "KRW-BTC"}
 # Some pages long at each exchange; a halt of three of Upbit's pages, and hours in which nobody trades.
 SPARSE = MadeMarket.of(FIRST_S, 60 * 24 + 6, seed=1, traded_frac=0.7, halts=((300, 900), (1_000, 1_001)))
 

@@ -13,11 +13,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from backtest_pipeline_tests.exchanges import binance_dialect, bybit_dialect, upbit_dialect
+from backtest_pipeline_tests.exchanges import binance_dialect, bithumb_dialect, bybit_dialect, upbit_dialect
 from backtest_pipeline_tests.exchanges.faulty_answers import sent
 from backtest_pipeline_tests.exchanges.made_market import MadeMarket
 
-DIALECTS = {"upbit": upbit_dialect.answer, "binance": binance_dialect.answer, "bybit": bybit_dialect.answer}
+DIALECTS = {
+    "upbit": upbit_dialect.answer,
+    "binance": binance_dialect.answer,
+    "bybit": bybit_dialect.answer,
+    "bithumb": bithumb_dialect.answer,
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class LoopbackExchange:
         now_s: the exchange's own time, or what gives it.
         most_per_s: requests that any second may have; more are answered 429, and whoever goes on 418.
         faults: how the next requests for candles fail, the first one first; None: as it should.
+        most_rows: candles that any answer has, whatever is asked for.
         fault_path: what the path of those requests has in it; empty: candles.
         asked: all requests.
         refused: how many were one too many.
@@ -54,6 +60,7 @@ class LoopbackExchange:
     now_s: float | Callable[[], float]
     most_per_s: int | None = None
     faults: deque[str | None] = field(default_factory=deque)
+    most_rows: int | None = None
     fault_path: str = ""
     asked: list[Asked] = field(default_factory=list)
     refused: int = 0
@@ -117,6 +124,8 @@ def _handler(exchange: LoopbackExchange) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             fault = exchange.take(Asked(time.monotonic(), url.path, query, headers))
             now_s = exchange.time_s()
+            if exchange.most_rows is not None and "limit" in query:
+                query = query | {"limit": str(min(int(query["limit"]), exchange.most_rows))}
             answer = sent(*DIALECTS[exchange.dialect](exchange.markets, url.path, query, now_s), fault)
             time.sleep(answer.wait_s)
             self.close_connection = answer.ends or answer.silent

@@ -137,6 +137,10 @@ def test_a_failure_ends_with_status_1_and_what_to_do(upbit: LoopbackExchange) ->
 
 def test_names_that_are_wrong_are_usage_or_named(upbit: LoopbackExchange) -> None:
     assert _run("download", "--exchange", "upbit", "--symbols", "KRW-BTC", "--timeframe", "2h").exit_code == 2
+    assert _run(*DOWNLOAD, "--until", "2024-01-10").exit_code == 0
+    assert "KRW-BTD came from no exchange or folder (did you mean KRW-BTC?)" in str(
+        _run("update", "KRW-BTD").exception
+    )
     unknown = _run("download", "--exchange", "upbot", "--symbols", "KRW-BTC", "--timeframe", "1h")
     assert "there is no exchange 'upbot' (did you mean upbit?)" in str(unknown.exception)
 

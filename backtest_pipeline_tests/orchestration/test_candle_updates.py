@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from backtest_pipeline.candles.importer import import_table
 from backtest_pipeline.candles.resampling import resample
 from backtest_pipeline.candles.sources.downloads import download
 from backtest_pipeline.candles.sources.updates import wanted_series
@@ -17,8 +21,11 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.jobs.candle_updates import update_candles, update_schedule
 from backtest_pipeline.orchestration.jobs.presets import result_assets
 from backtest_pipeline.orchestration.tasks.candle_assets import candle_assets
+from backtest_pipeline.orchestration.tasks.run_context import load_candles
+from backtest_pipeline.orchestration.tasks.run_page import candle_lines
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.workflows.needed_candles import NeededCandles
 from backtest_pipeline_tests.exchanges.conftest import QuickTime, source_of
 from backtest_pipeline_tests.exchanges.exchange_files import FIRST_S, approx, stored
 from backtest_pipeline_tests.exchanges.loopback_exchange import LoopbackExchange
@@ -119,3 +126,19 @@ def test_candles_are_upstream_of_every_strategy_s_results(
     results = result_assets(strategies(), [spec.key for spec in specs])
     assert all({dep.asset_key for dep in one.deps} == {spec.key for spec in specs} for one in results)
     assert dg.Definitions(assets=[*specs, *results]).resolve_asset_graph().get_all_asset_keys()
+
+
+def test_a_backtest_says_how_many_of_its_bars_lack_shorter_ones(own_data_root: Path) -> None:
+    """Two days of hours, of which one is missing on each; the backtest asks for the second day."""
+    store = CandleStore(own_data_root)
+    rows = {at: row for at, row in MARKET.rows.items() if at < FIRST_S + 2 * 86_400}
+    del rows[FIRST_S + 5 * 3_600], rows[FIRST_S + 86_400 + 7 * 3_600]
+    moments = np.array(sorted(rows), dtype="datetime64[s]").astype("datetime64[us]")
+    prices = zip(*(rows[at] for at in sorted(rows)), strict=True)
+    names = ("open", "high", "low", "close", "volume")
+    columns = {"timestamp": moments, **{name: list(one) for name, one in zip(names, prices, strict=True)}}
+    import_table(store, pa.table(columns), "KRW-BTC", "1h", calendar="24/7")
+    resample(store, "KRW-BTC", "1h", "4h")
+    needed = NeededCandles("4h", ["KRW-BTC"], date(2024, 1, 2), None)
+    [line] = candle_lines(load_candles(store, needed, "auto"))
+    assert line.endswith("no gaps; 1 bar made of fewer shorter ones than there should be")

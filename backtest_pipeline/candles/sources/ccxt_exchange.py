@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,15 @@ TIMEOUT_S = 20.0
 # An exchange still books trades to a bar in the seconds after its end.
 SETTLE_MS = 10_000
 MINUTE_MS = 60_000
+SEOUL = timezone(timedelta(hours=9))
 # Older than any exchange with candles: Monday, 2010-01-04.
 BEFORE_ALL_MS = 1_262_563_200_000
 # Where ccxt does not say how many candles an answer may have.
 USUAL_PAGE_BARS = 100
 FUNDING_ROWS = 200
-# These answer a stretch of time exactly; of others it is asked again from behind the last candle.
-_EXACT = ("upbit", "binance", "binanceusdm", "binancecoinm", "bybit")
+# These give the newest candles before a moment, so that a stretch of as many bars has all of them; others are
+# asked again for what lies before their first candle and behind the last one.
+_EXACT = ("upbit", "bithumb")
 # Of these ccxt also tells the exchange where the stretch ends. Upbit's ends where ccxt computes it to end.
 _TAKE_UNTIL = ("binance", "binanceusdm", "binancecoinm", "bybit")
 
@@ -145,18 +148,22 @@ class CcxtExchange(MarketDataSource):
         self, market: Market, timeframe: Timeframe, first_ms: int, stop_ms: int
     ) -> tuple[dict[int, list[float]], int, int]:
         """Candles of a stretch by time, the one in progress too; the exchange's time; how many requests."""
+        bar = bar_ms(timeframe)
         rows: dict[int, list[float]] = {}
-        since_ms, requests, now_ms = first_ms, 0, self._clock.now_ms()
-        while since_ms < stop_ms:
-            given, answered_ms = self._answered(market, timeframe, since_ms, stop_ms)
+        requests, now_ms = 0, self._clock.now_ms()
+        stretches = [(first_ms, stop_ms)]
+        while stretches:
+            begin_ms, end_ms = stretches.pop()
+            given, answered_ms = self._answered(market, timeframe, begin_ms, end_ms)
             requests += 1
             # Of several answers the first one's time holds for all: a candle may have ended in between.
             now_ms = min(now_ms, answered_ms or now_ms)
-            new = {moment: row for moment, row in given.items() if since_ms <= moment < stop_ms}
+            new = {moment: row for moment, row in given.items() if begin_ms <= moment < end_ms}
             rows |= new
-            if self.name in _EXACT or not new:
-                break
-            since_ms = max(new) + bar_ms(timeframe)
+            if new and self.name not in _EXACT:
+                # What the answer left out at its ends may be missing, or more than one answer may have.
+                ends = (begin_ms, min(new)), (max(new) + bar, min(end_ms, now_ms))
+                stretches += [(begin, end) for begin, end in ends if end - begin >= bar]
         return rows, now_ms, requests
 
     def _answered(
@@ -167,7 +174,11 @@ class CcxtExchange(MarketDataSource):
         # No exchange is asked for more of the future than the bar in progress.
         end_ms = max(since_ms + 1, min(stop_ms, self._clock.now_ms() + bar_ms(timeframe)))
         limit = -(-(end_ms - since_ms) // bar_ms(timeframe))
-        params = {"until": stop_ms - 1} if self.name in _TAKE_UNTIL else {}
+        last_ms = since_ms + limit * bar_ms(timeframe)
+        params: dict[str, Any] = {"until": stop_ms - 1} if self.name in _TAKE_UNTIL else {}
+        if self.name == "bithumb":
+            # ccxt sends no end at all, and so gets the newest; Bithumb's is in Seoul's time, without a zone.
+            params["to"] = f"{datetime.fromtimestamp(last_ms / 1_000, tz=SEOUL):%Y-%m-%dT%H:%M:%S}"
         if self.name == "bybit":
             params["start"] = since_ms  # ccxt rounds it up by weeks from a Thursday and loses a Monday's
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from backtest_pipeline.candles.merge import CandleChange
 from backtest_pipeline.candles.sources.funding_download import FundingDownload, FundingSeries
-from backtest_pipeline.candles.sources.series_download import Series, SeriesDownload, SeriesOutcome
+from backtest_pipeline.candles.sources.series_download import SeriesDownload
+from backtest_pipeline.candles.sources.series_outcome import Series, SeriesOutcome
 from backtest_pipeline.model.errors import BacktestError, DownloadStopped, LockNotAcquired, SourceBlocked
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def download(
             BaseException
         ):  # a run that is cancelled: its threads end with their page, not with their series
             meter.stopped.set()
+            clock.stop()
             raise
 
 

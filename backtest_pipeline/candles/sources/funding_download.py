@@ -11,7 +11,7 @@ from backtest_pipeline.candles.funding_file import read_funding, write_funding
 from backtest_pipeline.candles.merge import MOST_CHANGES, CandleChange
 from backtest_pipeline.candles.sources.coverage import Coverage, moment, read_record_at, write_record_at
 from backtest_pipeline.candles.sources.market_data import FUNDING_SPAN_MS, Market, MarketDataSource
-from backtest_pipeline.candles.sources.series_download import OnPage, SeriesOutcome
+from backtest_pipeline.candles.sources.series_outcome import OnPage, SeriesOutcome
 from backtest_pipeline.model.errors import SymbolTaken
 from backtest_pipeline.storage.atomic import make_folder_durably
 from backtest_pipeline.storage.locks import file_lock

@@ -25,11 +25,13 @@ class Clock:
 
     Attributes:
         now_s: seconds since 1970, UTC.
-        sleep_s: waits for some seconds.
+        sleep_s: waits for some seconds, or raises `DownloadStopped`.
+        stop: lets every sleep end so.
     """
 
     now_s: Callable[[], float]
     sleep_s: Callable[[float], object]
+    stop: Callable[[], object] = lambda: None
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, UTC."""
@@ -48,7 +50,7 @@ def stoppable_clock(now_s: Callable[[], float], stop: threading.Event) -> Clock:
         if stop.wait(seconds):
             raise DownloadStopped
 
-    return Clock(now_s, sleep_s)
+    return Clock(now_s, sleep_s, stop.set)
 
 
 @dataclass(frozen=True, slots=True)

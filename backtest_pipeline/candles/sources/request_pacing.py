@@ -24,8 +24,8 @@ from backtest_pipeline.storage.locks import file_lock
 if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.market_data import Clock
 
-# Requests that leave evenly arrive unevenly: a tenth more of distance keeps any window below the limit.
-MARGIN = 1.1
+# Requests that leave evenly arrive unevenly: of ten a second, one may so be a quarter of a second late.
+MARGIN = 1.25
 # A clock that was set back must not make anybody wait for hours.
 LONGEST_QUEUE_S = 600.0
 

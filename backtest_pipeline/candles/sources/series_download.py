@@ -7,23 +7,21 @@ them, so whoever is killed in between asks for a few pages again and finds the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.candles.merge import MOST_CHANGES, CandleChange, merge_candles
+from backtest_pipeline.candles.merge import MOST_CHANGES, merge_candles
 from backtest_pipeline.candles.sources.coverage import Coverage, moment, read_coverage, write_coverage
-from backtest_pipeline.candles.sources.market_data import Market, MarketDataSource, Page, bar_ms
+from backtest_pipeline.candles.sources.market_data import MarketDataSource, Page, bar_ms
+from backtest_pipeline.candles.sources.series_outcome import MOST_SENTENCES, OnPage, Series, SeriesOutcome
 from backtest_pipeline.candles.symbol_record import write_record
 from backtest_pipeline.model.candle_rules import moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import SymbolTaken
 from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.model.span import Span
-from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
+from backtest_pipeline.model.timeframe import TIMEFRAMES
 from backtest_pipeline.storage.atomic import make_folder_durably
 from backtest_pipeline.storage.locks import file_lock
 
@@ -37,66 +35,6 @@ STORE_EVERY_ROWS = 50_000
 # Soon at first, so that whoever stops has something; then seldom, as a year's file is written whole.
 STORE_AFTER_S = 1.0
 STORE_EVERY_S = 16.0
-MOST_SENTENCES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What is to be downloaded.
-
-    Attributes:
-        market: where it comes from.
-        symbol: its name in the store.
-        timeframe: length of its bars.
-        since_ms: from when on (milliseconds since 1970); `None`: from the market's first candle.
-        until_ms: up to before when; `None`: up to now.
-        only_newer: leave earlier history alone that was never asked for.
-        refresh: ask for everything again, and let what differs replace what is stored.
-        renamed: the exchange has renamed the market from which the symbol's candles came so far.
-    """
-
-    market: Market
-    symbol: str
-    timeframe: Timeframe
-    since_ms: int | None = None
-    until_ms: int | None = None
-    only_newer: bool = False
-    refresh: bool = False
-    renamed: bool = False
-
-
-@dataclass(slots=True)
-class SeriesOutcome:
-    """What a download of one series did so far.
-
-    Attributes:
-        rows_new: candles stored at times of which there were none.
-        rows_replaced: candles that a refresh replaced.
-        rows_differing: candles that the source gives otherwise than they are stored; the stored ones stayed.
-        rows_gone: stored candles that the source does not give any more; they stayed.
-        changes: in which values candles were replaced or differ, at most `MOST_CHANGES`.
-        remarks: what was left out and what is gone, a sentence each, at most `MOST_SENTENCES`.
-        requests: how often the source was asked.
-        until: up to before when the source has been asked, UTC.
-    """
-
-    rows_new: int = 0
-    rows_replaced: int = 0
-    rows_differing: int = 0
-    rows_gone: int = 0
-    changes: list[CandleChange] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    requests: int = 0
-    until: datetime | None = None
-
-    def remark(self, sentence: str) -> None:
-        """Keep a sentence, as long as there are few."""
-        if len(self.remarks) < MOST_SENTENCES:
-            self.remarks.append(sentence)
-
-
-OnPage = Callable[[int, int, int], object]
-"""Called after every page with its number of candles, and the milliseconds done and to do in all."""
 
 
 class SeriesDownload:
@@ -141,7 +79,21 @@ class SeriesDownload:
                 self._download(known)
             finally:
                 self._store_pending()
+            self._tell_where_it_begins()
         return self.outcome
+
+    def _tell_where_it_begins(self) -> None:
+        """Say it where a source has nothing of the beginning that was asked for, or gives only its newest."""
+        files = self._store.files(self._series.symbol, self._series.timeframe)
+        if self._coverage is None or not files or not self.outcome.rows_new:
+            return
+        first_us = min(extent.first_us for file in files.values() if (extent := file.extent()).rows)
+        if first_us // 1_000 - self._coverage.first_ms > self._span_ms():
+            begins, asked = moment(first_us // 1_000), self._coverage.first
+            self.outcome.remark(
+                f"{self._source.name} gives nothing before {begins:%Y-%m-%d %H:%M} UTC, though it was asked "
+                f"from {asked:%Y-%m-%d %H:%M} on: the market is younger, or older candles are not given"
+            )
 
     def _refuse_other_market(self) -> None:
         series = self._series

@@ -21,8 +21,9 @@ from backtest_pipeline.candles.sources.downloads import (
 from backtest_pipeline.candles.sources.folder_source import PREFIX, FolderSource
 from backtest_pipeline.candles.sources.funding_download import FUNDING, FundingSeries
 from backtest_pipeline.candles.sources.market_data import MarketDataSource
-from backtest_pipeline.candles.sources.series_download import Series
+from backtest_pipeline.candles.sources.series_outcome import Series
 from backtest_pipeline.model.errors import MarketsUnknown, RequestInvalid, SourceError
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.timeframe import Timeframe, symbol_problem
 
 if TYPE_CHECKING:
@@ -154,10 +155,15 @@ def update_all(
         on_progress: as `download`, over all sources.
 
     Raises:
+        RequestInvalid: a symbol came from no source.
         CandleFileUnreadable: a record of a source cannot be used.
     """
     recorded: list[tuple[str, str, Coverage]] = [*recorded_series(store)]
     recorded += [(symbol, FUNDING, coverage) for symbol, coverage in recorded_funding(store)]
+    there = {symbol for symbol, *_ in recorded}
+    if unknown := [symbol for symbol in symbols if symbol not in there]:
+        problem = f"{', '.join(unknown)} came from no exchange or folder{did_you_mean(unknown[0], there)}"
+        raise RequestInvalid([("symbols", problem)])
     known = sorted((one for one in recorded if not symbols or one[0] in symbols), key=lambda one: one[0])
     reports: list[DownloadReport] = []
     by_source = sorted(known, key=lambda one: one[2].source)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.downloads import DownloadReport
     from backtest_pipeline.candles.sources.funding_download import FundingSeries
     from backtest_pipeline.candles.sources.market_data import Clock, MarketDataSource
-    from backtest_pipeline.candles.sources.series_download import Series
+    from backtest_pipeline.candles.sources.series_outcome import Series
     from backtest_pipeline.candles.store import CandleStore
 
 _UNSHOWN = ("source", "requests", "changes", "remarks", "error")

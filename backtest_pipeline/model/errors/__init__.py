@@ -55,7 +55,7 @@
         └── ServiceNotReady
 
 Beside it, where only one module raises them: `settings.SettingsInvalid`, `candles.demo.DemoMissing`,
-`candles.sources.ccxt_exchange.ExchangesMissing`,
+`candles.sources.ccxt_client.ExchangesMissing`,
 `web.access.hosts.HostsInvalid`, `web.access.identity.AccessInvalid` and `BindRefused`,
 `web.access.refusal.Refusal` and `dagster_internals.web_server_command.Unguarded`.
 

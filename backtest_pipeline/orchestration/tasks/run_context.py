@@ -7,9 +7,12 @@ context empty and fills it again: candles are read and the result is computed on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
+from backtest_pipeline.candles.resampling import partial_bars
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.model.candles import Candles
@@ -40,12 +43,14 @@ class LoadedCandles:
         fingerprints: of each symbol's.
         gaps: by symbol, of those that are traded.
         schedules: by symbol, where they are known.
+        partial: by symbol, how many resampled bars lack some of the shorter ones of which they were made.
     """
 
     candles: dict[str, Candles]
     fingerprints: list[CandleFingerprint]
     gaps: dict[str, Gaps]
     schedules: dict[str, Schedule]
+    partial: dict[str, int] = field(default_factory=dict)
 
     @property
     def seen(self) -> dict[str, SeenCandles]:
@@ -109,7 +114,16 @@ def load_candles(store: CandleStore, needed: NeededCandles, calendar: str) -> Lo
         fingerprints=fingerprints,
         gaps={symbol: store.gaps(one, asked) for symbol, one in traded.items()},
         schedules=schedules_of(store, traded, calendar),
+        partial={symbol: _partial(store, one) for symbol, one in traded.items()},
     )
+
+
+def _partial(store: CandleStore, candles: Candles) -> int:
+    marked = partial_bars(store, candles.symbol, candles.timeframe)
+    if not marked:
+        return 0
+    opens = np.array([moment.replace(tzinfo=None) for moment in marked], dtype="datetime64[us]")
+    return int(np.isin(candles.timestamp, opens).sum())
 
 
 def schedules_of(store: CandleStore, candles: Mapping[str, Candles], calendar: str) -> dict[str, Schedule]:

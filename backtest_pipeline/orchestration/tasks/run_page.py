@@ -37,7 +37,7 @@ def candle_lines(loaded: LoadedCandles) -> list[str]:
     return [
         f"{seen.symbol}: {seen.rows:,} candles, {seen.first:%Y-%m-%d %H:%M} to "
         f"{seen.last:%Y-%m-%d %H:%M} UTC; "
-        f"{_gap_text(loaded.gaps[seen.symbol])}"
+        f"{_gap_text(loaded.gaps[seen.symbol])}{_partial_text(loaded.partial.get(seen.symbol, 0))}"
         for seen in loaded.fingerprints
     ]
 
@@ -123,6 +123,10 @@ def _last_trades(result: BacktestResult) -> dg.TableMetadataValue:
 
 def _warnings(result: BacktestResult) -> str:
     return "\n".join(f"- {line}" for line in result.diagnostics) or "none"
+
+
+def _partial_text(bars: int) -> str:
+    return f"; {counted(bars, 'bar')} made of fewer shorter ones than there should be" if bars else ""
 
 
 def _gap_text(gaps: Gaps) -> str:
