@@ -14,6 +14,7 @@ from backtest_pipeline.model.errors import (
     CandlesInvalid,
     CandlesMissing,
     RequestInvalid,
+    StrategyFaulty,
     StrategyNotOnServer,
     SymbolsUnknown,
 )
@@ -51,7 +52,7 @@ def _resolved(job: TaskJob, config: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _refuse_unknown_strategy(config)
         request = context.request(job.filled_in(config))
-        with suppress(CandleFileUnreadable, CandlesInvalid):  # which the first op will find and name
+        with suppress(CandleFileUnreadable, CandlesInvalid, StrategyFaulty):  # which the first op will name
             require_candles(context.candle_store, request)
     except dg.DagsterInvalidConfigError:
         return {}
