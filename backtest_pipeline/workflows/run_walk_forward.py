@@ -76,6 +76,7 @@ def run_walk_forward(
                 ):
                     said = done / planned
                     progress_callback(said, f"{done:,} of {planned:,} trials")
+            runner.forget()
             ranking = Ranking(runner.request)
             for table in chunks:
                 ranking.add(table)
