@@ -33,6 +33,7 @@ PLACES = {
     "result": ("result_command", "result"),
     "report": ("report_commands", "report"),
     "compare": ("report_commands", "compare"),
+    "scenarios": ("scenarios_command", "scenarios"),
     "ledger": ("ledger_command", "ledger"),
     "list": ("list_command", "list_tasks"),
     "strategies": ("strategies_command", "list_strategies"),

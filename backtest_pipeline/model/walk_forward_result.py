@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from backtest_pipeline.model.errors import ReportMissing
+from backtest_pipeline.model.notebook import result_html, written_page
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pandas as pd
 
@@ -31,6 +35,7 @@ class WalkForwardResult:
         request: what was asked, every default written out.
         manifest: the record of the task; none where it ran without one.
         assessed: computes the statistics of luck and skill; none where none can be computed.
+        drawn: makes the report, a whole HTML page; none where no report can be drawn.
     """
 
     out_of_sample: BacktestResult
@@ -40,6 +45,7 @@ class WalkForwardResult:
     request: WalkForwardRequest
     manifest: Manifest | None = None
     assessed: Callable[[WalkForwardResult], Robustness] | None = field(default=None, repr=False)
+    drawn: Callable[[WalkForwardResult], str] | None = field(default=None, repr=False)
 
     @property
     def metrics(self) -> Metrics:
@@ -62,3 +68,25 @@ class WalkForwardResult:
         if self.manifest is not None and self.manifest.robustness is not None:
             return self.manifest.robustness
         return self.assessed(self) if self.assessed is not None else None
+
+    def plot(self, file: str | Path | None = None, *, show: bool = True) -> Path:
+        """Write the report, one page that needs no network, and open it in a browser.
+
+        Args:
+            file: where to write it; by default a temporary file, which stays.
+            show: whether to open it.
+
+        Returns:
+            The file's path.
+
+        Raises:
+            ReportMissing: this result came with nothing to draw it by.
+        """
+        strategy = self.request.sweep.backtest.strategy
+        if self.drawn is None:
+            raise ReportMissing(strategy)
+        return written_page(self.drawn(self), file, prefix=f"{strategy}-walk-forward-", show=show)
+
+    def _repr_html_(self) -> str:
+        """Show the account out of sample in a notebook."""
+        return result_html(self.out_of_sample)

@@ -26,7 +26,10 @@ def verdict(look_ahead: object) -> tuple[str, str]:
 def details(result: BacktestResult) -> str:
     """Everything that another person needs to get the same numbers."""
     request = result.request
-    parts = [_folded("Request", pairs_table([*request.to_dict().items(), ("digest", request.digest())]))]
+    asked, digest = request.to_dict(), request.digest()
+    if result.manifest:  # one from before a field was added has the digest that it had
+        asked, digest = dict(result.manifest.request), result.manifest.request_digest
+    parts = [_folded("Request", pairs_table([*asked.items(), ("digest", digest)]))]
     parts += _checks(result.checks)
     if result.manifest:
         parts += _of_manifest(result.manifest)

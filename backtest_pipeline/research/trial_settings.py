@@ -82,6 +82,11 @@ class TrialSettings:
             raise market
         return market
 
+    def forget(self) -> None:
+        """Gives back the memory of settings and markets."""
+        self._settings.clear()
+        self._markets.clear()
+
     def _found(self, request: BacktestRequest) -> Market | CandlesError:
         try:
             return market_of(self._candles.of(request.timeframe), request, self._timezone)

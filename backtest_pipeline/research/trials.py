@@ -105,6 +105,11 @@ class TrialRunner:
         with sharing(self._memo):
             return self._run(points)
 
+    def forget(self) -> None:
+        """Gives back the memory of indicators and markets that further trials would share."""
+        self._memo = IndicatorMemo()
+        self._settings.forget()
+
     def _run(self, points: Points) -> TrialChunk:
         rows = TrialRows(len(points), several_symbols=self._several_symbols)
         settings, setting_of = self._settings.of(points)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest_pipeline.model.result import BacktestResult
+    from backtest_pipeline.model.walk_forward_result import WalkForwardResult
     from backtest_pipeline.results import completed_walk_forwards
     from backtest_pipeline.sdk import sweep_results
 else:  # read tables with Arrow
@@ -39,6 +40,16 @@ def _page(store: TaskStore, task_id: str, result: BacktestResult) -> str:
     from backtest_pipeline.reports.report import report_html  # noqa: PLC0415  loads the charts
 
     return report_html(result, None)
+
+
+def _walk_page(store: TaskStore, task_id: str, result: WalkForwardResult) -> str:
+    """As `_page`, of a walk-forward."""
+    path = store.layout.task(task_id) / REPORT
+    if path.is_file():
+        return path.read_text("utf-8")
+    from backtest_pipeline.reports.walk_forward_report import walk_forward_report_html  # noqa: PLC0415  as above
+
+    return walk_forward_report_html(result)
 
 
 class StoredResults:
@@ -72,9 +83,9 @@ class StoredResults:
         """
         store, found = self.located(task_id)
         if store.manifest(found).kind == "walk_forward":
-            walk = completed_walk_forwards.stored_walk(store, found)
-            account = replace(walk.out_of_sample, drawn=partial(_page, store, found))
-            return replace(walk, out_of_sample=account)
+            return replace(
+                completed_walk_forwards.stored_walk(store, found), drawn=partial(_walk_page, store, found)
+            )
         if store.manifest(found).kind == "sweep":
             sweep = sweep_results.read_sweep(store, found)
             best = sweep.best and replace(sweep.best, drawn=partial(_page, store, found))

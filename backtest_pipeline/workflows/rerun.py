@@ -53,7 +53,7 @@ def rerun(stored: BacktestResult, manifest: Manifest, store: CandleStore) -> Rer
     Raises:
         BacktestError: the strategy is not installed here, refuses the parameters or fails.
     """
-    candles, remarks, changed = _candles_of_then(stored, manifest, store)
+    candles, remarks, changed = candles_of_backtest(stored, manifest, store)
     if changed:
         return Rerun("candles changed since", changed)
     from backtest_pipeline.workflows.run_backtest import run_backtest  # noqa: PLC0415  loads the kernel
@@ -96,7 +96,7 @@ def table_difference(was: pd.DataFrame, now: pd.DataFrame) -> str:
     return "" if len(was) == len(now) else f"row {rows}: had {len(was):,} rows, has {len(now):,}"
 
 
-def _candles_of_then(
+def candles_of_backtest(
     stored: BacktestResult, manifest: Manifest, store: CandleStore
 ) -> tuple[dict[str, Candles], list[str], list[str]]:
     """The candles that the task saw, as far as they are still there.

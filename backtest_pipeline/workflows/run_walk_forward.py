@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from backtest_pipeline.engine.inputs import chosen_candles
 from backtest_pipeline.model.walk_forward_result import WalkForwardResult
 from backtest_pipeline.research.fold_choice import winner_of
 from backtest_pipeline.research.fold_plan import FoldPlan, fold_plan
@@ -21,6 +22,7 @@ from backtest_pipeline.workflows.trial_pool import chunk_size, chunks_of_search,
 from backtest_pipeline.workflows.walked_folds import Winner, walked
 
 if TYPE_CHECKING:
+    from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
     from backtest_pipeline.workflows.given_candles import CandlesInput
@@ -76,6 +78,7 @@ def run_walk_forward(
                 ):
                     said = done / planned
                     progress_callback(said, f"{done:,} of {planned:,} trials")
+            runner.forget()
             ranking = Ranking(runner.request)
             for table in chunks:
                 ranking.add(table)
@@ -92,6 +95,7 @@ def run_walk_forward(
         paths=None if found.paths is None else found.paths.to_pandas(),
         request=plan.request,
         assessed=_assessed,
+        drawn=partial(_page, given, timezone),
     )
 
 
@@ -105,6 +109,14 @@ def _winner(plan: FoldPlan, tables: list[pa.Table], fold: int) -> Winner | None:
     own = [tables[number] for number in trainings]
     best = winner_of(plan.request.sweep, own, [plan.trainings[number].bars for number in trainings])
     return None if best is None else Winner(best, [table.slice(best, 1) for table in own])
+
+
+def _page(candles: Mapping[str, Candles], timezone: str, result: WalkForwardResult) -> str:
+    """The report of a result, with the candles that its tests have traded."""
+    from backtest_pipeline.reports.walk_forward_report import walk_forward_report_html  # noqa: PLC0415  loads the charts
+
+    traded = chosen_candles(candles, result.out_of_sample.request, timezone)
+    return walk_forward_report_html(result, {own.symbol: own for own in traded})
 
 
 def _assessed(result: WalkForwardResult) -> Robustness:

@@ -165,7 +165,7 @@ def run_chunk(points: Points, which: int = 0) -> tuple[pa.Table, float]:
     Returns:
         What their tally needs, and the seconds that they took.
     """
-    work, began_s = _work[which], time.monotonic()
+    work, began_s = _begun(which), time.monotonic()
     chunk = work.runner.run(points)
     tables = {TRIALS: chunk.trials, BLOCKS: chunk.blocks}
     if chunk.by_symbol is not None:
@@ -281,7 +281,19 @@ def _run_best(work: SweepWork, executor: Executor, processes: int, tally: TrialT
 def begin_all(works: Sequence[SweepWork]) -> None:
     """Makes some sweeps the work of this process."""
     _work[:] = works
+    _latest[:] = []
+
+
+def _begun(which: int) -> SweepWork:
+    """One of the sweeps; what this process has kept for another one before is given back."""
+    for other in _latest:
+        if other != which:
+            _work[other].runner.forget()
+    _latest[:] = [which]
+    return _work[which]
 
 
 _work: list[SweepWork] = []
 """What this process works on, where it is one of several: one sweep, or one of each training."""
+_latest: list[int] = []
+"""Which of them it has run a chunk of last."""

@@ -66,6 +66,8 @@ def chunks_of_search(
 
 _worker: list[TrialRunner] = []
 """The runners of this process, where it is one of several."""
+_latest: list[int] = []
+"""Which of them it has run last."""
 
 
 def _enter_worker(runners: Sequence[TrialRunner]) -> None:
@@ -74,4 +76,8 @@ def _enter_worker(runners: Sequence[TrialRunner]) -> None:
 
 def _run_in_worker(asked: tuple[int, Points]) -> TrialChunk:
     which, points = asked
+    for other in _latest:
+        if other != which:
+            _worker[other].forget()  # all of whose trials are given out by now
+    _latest[:] = [which]
     return _worker[which].run(points)

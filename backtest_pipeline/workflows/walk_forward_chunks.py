@@ -135,24 +135,24 @@ def run_trainings(
     Raises:
         TrialsFailed, PartDamaged, WorkersDied, OSError: as `sweep_chunks.run_trials`.
     """
-    told = _Told(work.plan.request, len(work.trainings), progress_callback)
+    progress = _ProgressOfAll(work.plan.request, len(work.trainings), progress_callback)
     tallies = []
     for number, training in enumerate(work.trainings):
         tally = run_trials(
             training,
             executor,
             processes,
-            told.of_training,
+            progress.of_training,
             most_chunk_trials=most_chunk_trials,
             which=number,
             with_equity=False,
         )
-        told.next_training()
+        progress.next_training()
         tallies.append(tally)
     return TrainingTally(tallies)
 
 
-class _Told:
+class _ProgressOfAll:
     """Adds the progress of one training to that of those before."""
 
     def __init__(

@@ -103,7 +103,7 @@ def median_path(sharpes: Sequence[float | None]) -> int:
     return int(np.argsort(values, kind="stable")[(len(values) - 1) // 2])
 
 
-def test_request(stretch: Stretch, winner: BacktestRequest, equity: float) -> BacktestRequest:
+def request_of_test(stretch: Stretch, winner: BacktestRequest, equity: float) -> BacktestRequest:
     """The backtest by which a winner trades a test part: what anybody may run alone.
 
     Args:
@@ -144,7 +144,9 @@ def _traded(
         row |= {f"{IN_SAMPLE}{name}": value for name, value in in_sample.items()}
         row["in_sample_objective"] = in_sample[plan.request.sweep.objective]
         if account.equity > 0.0:
-            asked = test_request(stretch, request_of_row(plan.request.sweep, winner.rows[0]), account.equity)
+            asked = request_of_test(
+                stretch, request_of_row(plan.request.sweep, winner.rows[0]), account.equity
+            )
             result = run_backtest(candles, asked, timezone=timezone)
             row |= {f"{OUT_OF_SAMPLE}{name}": value for name, value in result.metrics.items()}
             row["out_of_sample_objective"] = result.metrics[plan.request.sweep.objective]

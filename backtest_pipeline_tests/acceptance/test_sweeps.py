@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,20 +14,15 @@ import pytest
 from backtest_pipeline import BacktestClient, BacktestRequest, IntRange, SweepRequest, SweepResult, TaskStatus
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
+from backtest_pipeline_tests.acceptance.running_workers import worker_pid
 from backtest_pipeline_tests.polling import PATIENCE_S, until
 
 _SMALL = [
     "sweep", "sma_cross", "--symbols", "AAPL,MSFT", "--vary", "fast=5:25:5", "--vary", "slow=20:100:20",
     "--vary", "stop_loss_frac=none,0.05", "--where", "trades>=5", "--keep-best", "3",
 ]  # fmt: skip
-_EVENTS = """
-query Events($id: ID!) {
-  logsForRun(runId: $id) { ... on EventConnection { events { ... on MessageEvent { message } } } }
-}
-"""
 
 
 def _large() -> SweepRequest:
@@ -144,7 +137,7 @@ def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(
     with sqlite_pipeline.client() as client, sqlite_pipeline.graphql() as graphql:
         task = client.submit(_large(), reuse=False)
         _until_some_trials_are_done(client, task.task_id)
-        os.kill(_worker_pid(graphql, task.task_id), signal.SIGKILL)
+        os.kill(worker_pid(graphql, task.task_id), signal.SIGKILL)
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
         assert _digests(client, task.task_id) == uninterrupted
     assert (ended.state, ended.attempt) == ("completed", 2)
@@ -234,11 +227,3 @@ def _parts(pipeline: Pipeline) -> int:
     """How many trials unfinished sweeps have left."""
     records = (pipeline.data_root / "tasks" / ".sweeps").glob("*/*-*.trials.parquet")
     return sum(pq.read_metadata(path).num_rows for path in records)
-
-
-def _worker_pid(graphql: GraphQL, task_id: str) -> int:
-    answer: dict[str, Any] = graphql.ask(_EVENTS, {"id": task_id})["logsForRun"]
-    texts = [event.get("message", "") for event in answer["events"]]
-    found = [re.search(r"Started process for run \(pid: (\d+)\)", text) for text in texts]
-    [pid] = {int(one[1]) for one in found if one}
-    return pid

@@ -88,4 +88,5 @@ def test_an_averages_window_is_its_warm_up() -> None:
     arguments = ["check", "sma_cross", "--symbols", "IBM", "-p", "fast=5", "-p", "slow=30", "--json"]
     settles = json.loads(CliRunner().invoke(app, arguments).stdout)["IBM"]["warm_up"]
     assert settles["settled"]
+    assert settles["asked_for_bars"] == 30
     assert settles["bars_to_settle"] <= 30  # a cross needs the slow average now and one bar before

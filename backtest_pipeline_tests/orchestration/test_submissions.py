@@ -11,6 +11,7 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
 from backtest_pipeline.orchestration.jobs.submissions import answer
 from backtest_pipeline.storage.layout import Layout
+from backtest_pipeline.strategies.builtin.sma_cross import SmaCross
 from backtest_pipeline.strategies.registry import resolve
 from backtest_pipeline_tests.results.published import store_candles, wandering
 
@@ -145,3 +146,33 @@ def test_a_sweep_that_cannot_be_run_is_refused(config: dict[str, Any], says: str
 
 def test_a_question_that_is_not_known_has_no_answer() -> None:
     assert answer({"advise": {}}) == {}
+
+
+def test_a_strategy_that_cannot_say_how_many_bars_warm_it_up_is_named_by_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SmaCross, "warmup_bars", fail)
+    assert _resolved(strategy={"sma_cross": {}}, symbols=["ACME"], start="2020-02-01")["config"]["start"]
+
+
+def test_a_walk_forward_is_written_out_and_refused_like_the_others() -> None:
+    sweep = {"backtest": {"symbols": ["ACME"]}, "space": {"params.fast": [3, 5]}}
+    told = _resolved("walk_forward", sweep=sweep, train="60", test="20")["config"]
+    assert (told["train"], told["test"], told["sweep"]["backtest"]["strategy"]) == (
+        "60",
+        "20",
+        {"sma_cross": {"slow": 20}},
+    )
+    assert _resolved("walk_forward", **told) == {"config": told}
+    for changes, field in (
+        ({"train": "2y"}, "test"),
+        ({"purge_bars": -1}, "purge_bars"),
+        ({"sweep": {**sweep, "space": {"start": [None]}}}, "sweep.space.start"),
+    ):
+        refused = _resolved("walk_forward", **{"sweep": sweep, "train": "60", "test": "20", **changes})[
+            "refused"
+        ]
+        assert field in [name for name, _ in refused], refused

@@ -302,3 +302,14 @@ def test_a_changed_number_is_found_and_changed_candles_are_told(
     told = CliRunner().invoke(app, ["verify", run.run_id]).output
     assert "folds.parquet" in told
     assert "BAD" in told
+
+
+def test_what_is_read_back_shows_the_page_that_was_published_or_draws_one(
+    store: TaskStore, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = _launch(instance)
+    found = StoredResults(store.layout.data_root).result(run.run_id)
+    published = store.layout.task(run.run_id) / "report.html"
+    assert found.plot(tmp_path / "page.html", show=False).read_text() == published.read_text()
+    published.unlink()
+    assert "Folds on a line of time" in found.plot(tmp_path / "drawn.html", show=False).read_text()

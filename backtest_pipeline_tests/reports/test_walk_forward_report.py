@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +85,11 @@ def test_every_text_of_the_page_has_a_korean_one(found: WalkForwardResult) -> No
     names = set(found.request.sweep.space)
     left = [text for text in (*said, *templates) if text not in known and text not in names]
     assert left == []
+
+
+def test_a_result_draws_its_own_page_and_shows_itself_in_a_notebook(
+    found: WalkForwardResult, tmp_path: Path
+) -> None:
+    page = found.plot(tmp_path / "page.html", show=False)
+    assert "Folds on a line of time" in page.read_text()
+    assert shown("sharpe", found.metrics["sharpe"]) in found._repr_html_()

@@ -10,7 +10,7 @@ import pytest
 
 from backtest_pipeline import BacktestRequest, FloatRange, IntRange, SweepRequest, run_sweep
 from backtest_pipeline.research.search.kinds import batch_end, search_of
-from backtest_pipeline.workflows import run_sweep as workflow
+from backtest_pipeline.workflows import trial_pool as workflow
 from backtest_pipeline.workflows.run_sweep import trial_runner
 from backtest_pipeline_tests.research.made_candles import walk
 

@@ -10,6 +10,7 @@ import typer
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.output import Json, print_json, print_table
 from backtest_pipeline.cli.request_options import parsed_params
+from backtest_pipeline.engine.inputs import strategy_warmup_bars
 from backtest_pipeline.engine.lookahead import (
     STRETCH_CUTS,
     LookAhead,
@@ -62,8 +63,9 @@ def check(
         symbol: measure_warm_up(resolved.strategy, resolved.params, own, starts=starts, seed=seed)
         for symbol, own in candles.items()
     }
+    asked_for = strategy_warmup_bars(resolved.strategy, resolved.params)
     if json:
-        print_json({symbol: _facts(ahead[symbol], warm_up[symbol]) for symbol in candles})
+        print_json({symbol: _facts(ahead[symbol], warm_up[symbol], asked_for) for symbol in candles})
     else:
         columns = (
             "symbol",
@@ -73,18 +75,19 @@ def check(
             "refused",
             "signals seen",
             "bars to settle",
+            "asks for",
             "first difference",
         )
-        print_table(columns, [_row(ahead[symbol], warm_up[symbol]) for symbol in candles])
+        print_table(columns, [_row(ahead[symbol], warm_up[symbol], asked_for) for symbol in candles])
     if not all(verdict.passed for verdict in ahead.values()):
         raise typer.Exit(1)
 
 
-def _facts(ahead: LookAhead, warm_up: WarmUp) -> dict[str, Any]:
-    return {"look_ahead": ahead.to_dict(), "warm_up": asdict(warm_up)}
+def _facts(ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> dict[str, Any]:
+    return {"look_ahead": ahead.to_dict(), "warm_up": {**asdict(warm_up), "asked_for_bars": asked_for_bars}}
 
 
-def _row(ahead: LookAhead, warm_up: WarmUp) -> tuple[str, ...]:
+def _row(ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> tuple[str, ...]:
     changed = ahead.difference
     where = ""
     if changed:
@@ -100,5 +103,6 @@ def _row(ahead: LookAhead, warm_up: WarmUp) -> tuple[str, ...]:
         f"{ahead.refused:,}",
         f"{ahead.signals:,}",
         str(warm_up.bars_to_settle) if warm_up.settled else "never",
+        f"{asked_for_bars:,}",
         where,
     )

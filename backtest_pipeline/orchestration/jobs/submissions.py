@@ -15,6 +15,7 @@ from backtest_pipeline.model.errors import (
     CandlesInvalid,
     CandlesMissing,
     RequestInvalid,
+    StrategyFaulty,
     StrategyNotOnServer,
     SymbolsUnknown,
 )
@@ -72,7 +73,7 @@ def _resolved(job: TaskJob, config: Mapping[str, Any], found: _FoundCandles) -> 
     try:
         _refuse_unknown_strategy(config)
         request = context.request(job.filled_in(config))
-        with suppress(CandleFileUnreadable, CandlesInvalid):  # which the first op will find and name
+        with suppress(CandleFileUnreadable, CandlesInvalid, StrategyFaulty):  # which the first op will name
             found.require(context.candle_store, request)
     except dg.DagsterInvalidConfigError:
         return {}
