@@ -44,7 +44,7 @@ def main() -> None:
                 )
                 _photograph(page, f"{service.url}/tasks/{task_id}/report.html", "report")
                 _photograph(page, comparison.as_uri(), "comparison")
-                _photograph_sweeps(page, client, service.url, comparison.parent, settings)
+                _photograph_sweeps(browser, client, service.url, comparison.parent, settings)
                 _photograph_results(browser, service.url, [task_id, *others])
                 browser.close()
 
@@ -65,21 +65,27 @@ def _requests() -> list[BacktestRequest]:
 
 
 def _photograph_results(browser: Browser, url: str, task_ids: list[str]) -> None:
-    """The table of results, some of them compared, and the table on a telephone that is dark and Korean."""
+    """The table of results, some of them compared; the table and a report on a telephone."""
     page = browser.new_page(viewport={"width": 1400, "height": 860})
     _photograph(page, f"{url}/results?label=idea%3Dtrend", "results")
     ticked = "&".join(f"task={task_id}" for task_id in task_ids)
     _photograph(page, f"{url}/results/compare?{ticked}", "results-comparison")
-    small = browser.new_page(
+    small = _telephone(browser)
+    _photograph(small, f"{url}/results?label=idea%3Dtrend&kind=backtest", "results-narrow")
+    _photograph(small, f"{url}/tasks/{task_ids[0]}/report.html", "report-narrow")
+
+
+def _telephone(browser: Browser) -> Page:
+    """A page on a telephone that is dark and Korean."""
+    return browser.new_page(
         viewport={"width": 400, "height": 860}, color_scheme="dark", locale="ko-KR", device_scale_factor=1
     )
-    _photograph(small, f"{url}/results?label=idea%3Dtrend&kind=backtest", "results-narrow")
 
 
 def _photograph_sweeps(
-    page: Page, client: BacktestClient, url: str, scratch: Path, settings: Settings
+    browser: Browser, client: BacktestClient, url: str, scratch: Path, settings: Settings
 ) -> None:
-    """A sweep's report, and what compares it with another one."""
+    """A sweep's report, also on a telephone, and what compares it with another one."""
     backtest = BacktestRequest(strategy="sma_cross", symbols=["AAPL", "MSFT"], labels={"idea": "trend"})
     fast = {"params.fast": IntRange(5, 50, step=3)}
     spaces = (
@@ -88,7 +94,7 @@ def _photograph_sweeps(
     )
     requests = [SweepRequest(backtest=backtest, space=space, where=["trades >= 5"]) for space in spaces]
     task_id, other = [client.wait(client.submit(request).task_id).task_id for request in requests]
-    page.set_viewport_size({"width": 1280, "height": 1240})
+    page = browser.new_page(viewport={"width": 1280, "height": 1240})
     page.goto(f"{url}/tasks/{task_id}/report.html", wait_until="networkidle")
     page.wait_for_selector("html[data-swept][data-drawn]")
     page.locator("#heat td.winner").click()
@@ -96,6 +102,7 @@ def _photograph_sweeps(
     page.screenshot(path=IMAGES / "sweep-report.png")
     for part, name in ((".two", "sweep-spread"), ("section:has(.charts)", "sweep-names")):
         page.locator(part).first.screenshot(path=IMAGES / f"{name}.png")
+    _photograph(_telephone(browser), f"{url}/tasks/{task_id}/report.html", "sweep-report-narrow")
     comparison = scratch / "sweeps.html"
     _compare([task_id, other], comparison, settings)
     _photograph(page, comparison.as_uri(), "sweep-comparison")

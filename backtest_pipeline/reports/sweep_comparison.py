@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtest_pipeline.model.checks import any_failed, named_with_checks
 from backtest_pipeline.model.metric_catalog import facts_of, shown
+from backtest_pipeline.model.space_values import written_values
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, SERIES
 from backtest_pipeline.reports.charts.price_chart import embedded
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEVELS = 60
+_NOT_VARIED = "not varied"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,7 +70,7 @@ def sweep_comparison_html(sweeps: Mapping[str, ComparedSweep]) -> str:
     Args:
         sweeps: by the name under which each is shown, at least one.
     """
-    requests = {name: one.request.to_dict() for name, one in sweeps.items()}
+    requests = {name: _in_words(one.request) for name, one in sweeps.items()}
     metrics = {name: one.manifest.metrics for name, one in sweeps.items()}
     doubted = {name for name, one in sweeps.items() if any_failed(one.manifest.checks)}
     known = {name: of for name, of in metrics.items() if of}
@@ -93,6 +95,12 @@ def sweep_comparison_html(sweeps: Mapping[str, ComparedSweep]) -> str:
     return page(f"{len(sweeps)} sweeps compared", body, data, ("sweep_report.css",))
 
 
+def _in_words(request: SweepRequest) -> dict[str, Any]:
+    """The request's fields, what varies written as people say it."""
+    fields = request.to_dict()
+    return fields | {"space": {key: written_values(values) for key, values in fields["space"].items()}}
+
+
 def _winners(sweeps: Mapping[str, ComparedSweep]) -> str:
     rows = {
         "trials": [f"{one.survey.trials:,}" for one in sweeps.values()],
@@ -109,10 +117,10 @@ def _winners(sweeps: Mapping[str, ComparedSweep]) -> str:
     ]
     ours = set(rows)
     for key in dict.fromkeys(key for values in winners for key in values):
-        rows[key] = [values.get(key, "not varied") for values in winners]
+        rows[key] = [values.get(key, _NOT_VARIED) for values in winners]
     lines = [
         f'<tr><th scope="row"{" data-said" if name in ours else ""}>{escaped(name)}</th>'
-        + "".join(f"<td>{escaped(text)}</td>" for text in texts)
+        + "".join(f"<td{' data-said' if text == _NOT_VARIED else ''}>{escaped(text)}</td>" for text in texts)
         + "</tr>"
         for name, texts in rows.items()
     ]

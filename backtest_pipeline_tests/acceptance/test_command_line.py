@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,9 @@ def test_candles_that_the_server_lacks_are_told_at_once_and_make_no_task(
     ],
 )
 def test_bad_usage_ends_with_2_and_says_what_to_do(arguments: list[str], says: str) -> None:
-    done = run_backtest_command(arguments, {**os.environ, "BACKTEST_URL": f"http://127.0.0.1:{free_port()}"})
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # it is there, and need not be asked
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        done = run_backtest_command(arguments, {**os.environ, "BACKTEST_URL": url})
     assert done.returncode == 2, done.stderr
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
