@@ -17,7 +17,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import LockNotAcquired, TaskRepeated
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers, location_of
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
-from backtest_pipeline.orchestration.dagster_internals.new_runs import store_queued
+from backtest_pipeline.orchestration.dagster_internals.stored_runs import store_queued
 from backtest_pipeline.orchestration.dagster_internals.submission_channel import ask
 from backtest_pipeline.orchestration.tasks.admission import gone_if_refused, refuse_inadmissible
 from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of

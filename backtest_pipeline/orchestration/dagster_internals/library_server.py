@@ -42,7 +42,6 @@ LIBRARIES = (
     "numba.typed.typedset",
     "scipy.stats",
     "arch.bootstrap",
-    "pydantic_settings",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "matplotlib.dates",

@@ -15,8 +15,8 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid
 from backtest_pipeline.orchestration.dagster_internals import coordinator
 from backtest_pipeline.orchestration.dagster_internals.coordinator import BacktestRunCoordinator
-from backtest_pipeline.orchestration.dagster_internals.new_runs import store_queued
 from backtest_pipeline.orchestration.dagster_internals.run_storage import run_storage_of
+from backtest_pipeline.orchestration.dagster_internals.stored_runs import store_queued
 from backtest_pipeline_tests.orchestration.queued_runs import queued_run
 
 _ONE_FILE = {
