@@ -38,10 +38,9 @@ def main() -> None:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
                 page = browser.new_page(viewport={"width": 1400, "height": 860})
-                _photograph(page, f"{service.url}/runs/{task_id}", "run")
-                _photograph(
-                    page, f"{service.url}/locations/backtest_pipeline/jobs/backtest/playground", "launchpad"
-                )
+                _photograph(page, f"{service.url}/runs/{task_id}", "run", shows="text=RUN_SUCCESS")
+                launchpad = f"{service.url}/locations/backtest_pipeline/jobs/backtest/playground"
+                _photograph(page, launchpad, "launchpad", shows="button:has-text('Launch Run')")
                 _photograph(page, f"{service.url}/tasks/{task_id}/report.html", "report")
                 _photograph(page, comparison.as_uri(), "comparison")
                 _photograph_sweeps(browser, client, service.url, comparison.parent, settings)
@@ -114,8 +113,10 @@ def _compare(task_ids: list[str], page: Path, settings: Settings) -> None:
     subprocess.run([*command, "--out", str(page), "--no-open"], env=env, check=True)  # noqa: S603  our own
 
 
-def _photograph(page: Page, url: str, name: str) -> None:
+def _photograph(page: Page, url: str, name: str, shows: str = "body") -> None:
+    """Takes a picture of a page once it shows an element."""
     page.goto(url, wait_until="networkidle")
+    page.wait_for_selector(shows, timeout=120_000)
     page.wait_for_timeout(2_000)
     page.screenshot(path=IMAGES / f"{name}.png")
 
