@@ -250,7 +250,7 @@ def test_the_same_asked_again_is_answered_until_candles_change(
 
 
 def test_the_ledger_counts_its_trials_and_deflates_walk_forwards_by_each_other(
-    store: TaskStore, instance: dg.DagsterInstance
+    store: TaskStore, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     first, second = _launch(instance), _launch(instance, CROSSED)
     columns = ["task_id", "kind", "trials", "sharpe"]
@@ -265,6 +265,11 @@ def test_the_ledger_counts_its_trials_and_deflates_walk_forwards_by_each_other(
         assert row["sharpe"] == pytest.approx(returns.mean() / returns.std(ddof=1), rel=1e-9)
     known = [store.manifest(run.run_id).robustness for run in (first, second)]
     assert [one.trials for one in known if one] == [1, 2]
+    page = tmp_path / "compared.html"
+    named = ["compare", first.run_id, second.run_id, "--out", str(page), "--no-open"]
+    compared = CliRunner().invoke(app, named)
+    assert compared.exit_code == 0, compared.output
+    assert page.stat().st_size > 10_000
 
 
 def test_the_command_line_prints_verifies_and_runs_again(

@@ -163,5 +163,5 @@ def test_the_command_compares_sweeps_and_refuses_to_mix_kinds(
         )
     refused = run(TASK, OTHER_TASK).exception
     assert isinstance(refused, RequestInvalid)
-    assert "compare tasks of one kind, not backtest with sweep" in str(refused)
+    assert "compare sweeps with sweeps, not backtest with sweep" in str(refused)
     get_settings.cache_clear()
