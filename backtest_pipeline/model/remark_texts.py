@@ -95,16 +95,31 @@ def templates() -> list[str]:
 
 def recognised(remark: str) -> Sentence | None:
     """Return the template and values of a remark as a manifest has it; `None` for one of another version."""
-    for template, pattern in _patterns():
-        if found := pattern.fullmatch(remark):
-            return Sentence(template, found.groups())
+    for template, parts in _parts():
+        values = _between(remark, parts)
+        if values is not None:
+            return Sentence(template, values)
     return None
 
 
+def _between(remark: str, parts: list[str]) -> tuple[str, ...] | None:
+    """What stands between the parts, each value as short as it can be but for the last, none empty."""
+    first, *others = parts
+    if not others:
+        return () if remark == first else None
+    if not remark.startswith(first) or not remark.endswith(others[-1]):
+        return None
+    values, at, stop = [], len(first), len(remark) - len(others[-1])
+    for part in others[:-1]:
+        found = remark.find(part, at + 1, stop)
+        if found < 0:
+            return None
+        values.append(remark[at:found])
+        at = found + len(part)
+    return (*values, remark[at:stop]) if at < stop else None
+
+
 @cache
-def _patterns() -> list[tuple[str, re.Pattern[str]]]:
-    """Each template with what finds its values, which stand in it in the order of their numbers."""
-    return [
-        (template, re.compile(re.sub(r"\\\{\d\\\}", "(.+)", re.escape(template)), re.DOTALL))
-        for template in templates()
-    ]
+def _parts() -> list[tuple[str, list[str]]]:
+    """Each template with what stands around its values, which are in the order of their numbers."""
+    return [(template, re.split(r"\{\d\}", template)) for template in templates()]

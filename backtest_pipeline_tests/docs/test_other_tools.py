@@ -30,9 +30,7 @@ def report() -> str:
     result = backtest(candles)
     manifest = manifest_of(result, candles).model_copy(update={"robustness": assessed_backtest(result)})
     html = report_html(replace(result, manifest=manifest), candles)
-    scripts: list[str] = re.findall(
-        r"<script>.*?</script>", html, re.DOTALL
-    )  # which make the table of trades
+    scripts: list[str] = re.findall(r"<script>.*?</script>", html, re.DOTALL)  # they make trades
     body = re.sub(r"<script.*?</script>", "", without_translations(html), flags=re.DOTALL)
     return unescape(re.sub(r"<[^>]+>", "\n", body)) + scripts[-1]
 
