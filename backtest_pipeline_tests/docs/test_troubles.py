@@ -45,6 +45,10 @@ GOOD = ["--symbols", "AAPL", "-p", "fast=10", "-p", "slow=20"]
 # Where a reproduction needs a small disk, a broken preload or much time: the test that has one, and what that
 # test looks for.
 ELSEWHERE = {
+    "… takes connections and answers nothing, not even /server_info within … s": (
+        "sdk/test_first_contact.py",
+        "answers nothing, not even /server_info within",
+    ),
     "Dagster's database does not answer (…); what is unfinished is known there only, so start the database "
     "and clean up again": ("acceptance/test_cleanup.py", "start the database"),
     "code ended with status 1; its log …": ("acceptance/test_service.py", "code ended with status 1"),
