@@ -20,6 +20,7 @@ from backtest_pipeline.orchestration.dagster_internals.worker_generations import
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline_tests.polling import PATIENCE_S
+from backtest_pipeline_tests.processes import children_of
 
 _PROGRAM = str(Path(sys.executable).with_name("backtest"))
 
@@ -129,13 +130,13 @@ def fork_servers(code_server: int) -> set[int]:
     """
     found = set()
     own = _command_of(code_server)
-    for pid in _children_of(code_server):
+    for pid in children_of(code_server):
         with suppress(OSError):  # it has just ended
             command = _command_of(pid)
             if command == own or PRELOAD.encode() in command:
                 found.add(pid)
             elif b"multiprocessing.forkserver" in command:
-                found.update(_children_of(pid))
+                found.update(children_of(pid))
     return found
 
 
@@ -143,14 +144,9 @@ def _command_of(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def _children_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for of_thread in children for child in of_thread.read_text().split()]
-
-
 def standing_workers(code_server: int) -> list[int]:
     """The workers of a code server that have prepared themselves and wait for a run."""
-    forked = [pid for server in fork_servers(code_server) for pid in _children_of(server)]
+    forked = [pid for server in fork_servers(code_server) for pid in children_of(server)]
     return [pid for pid in forked if Path(f"/proc/{pid}/comm").read_text().strip() == STANDING_BY]
 
 

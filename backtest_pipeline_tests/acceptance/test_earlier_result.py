@@ -11,10 +11,12 @@ import pytest
 
 from backtest_pipeline import BacktestClient, BacktestRequest
 from backtest_pipeline.model.request import BacktestRequest as Request
-from backtest_pipeline.storage.layout import REPORT, Layout
+from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.acceptance.live import Pipeline
+from backtest_pipeline_tests.acceptance.running_workers import worker_pid
 from backtest_pipeline_tests.acceptance.test_gate import launch, run_ids
 from backtest_pipeline_tests.polling import PATIENCE_S, until
+from backtest_pipeline_tests.processes import is_alive
 
 EVENTS = """query Events($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
   ... on MessageEvent { message } } } } }"""
@@ -83,7 +85,9 @@ def test_a_damaged_result_is_not_handed_out(pipeline: Pipeline) -> None:
     request = _request()
     done = _completed(pipeline, request)
     folder = Layout(pipeline.data_root).task(done)
-    until((folder / REPORT).exists, "the report, before which the worker publishes again what is not whole")
+    with pipeline.graphql() as graphql:
+        worker = worker_pid(graphql, done)
+    until(lambda: not is_alive(worker), "the end of the worker, which publishes again what is not whole")
     path = folder / "trades.parquet"
     path.write_bytes(path.read_bytes()[:-1])
     answer = launch(pipeline, _form(request), backtest__reuse="true")

@@ -23,21 +23,9 @@ from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import backtest_up, free_port, run_backtest_command
 from backtest_pipeline_tests.polling import PATIENCE_S, until
+from backtest_pipeline_tests.processes import descendants_of, is_alive
 
 ROOT = Path(__file__).parents[2]
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [int(child) for task in tasks for child in task.read_text().split()]
-    return found + [grandchild for child in found for grandchild in _children(child)]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _is_free(port: int) -> bool:
@@ -66,13 +54,13 @@ def test_up_tells_when_it_is_ready_bears_no_second_and_stops_everything_on_a_sig
     env = {**os.environ, "DAGSTER_HOME": str(tmp_path / "home"), "DATA_ROOT": str(tmp_path / "data")}
     with backtest_up(port, env) as up:
         assert _answers(f"http://127.0.0.1:{port}")
-        started = _children(up.pid)
+        started = descendants_of(up.pid)
         assert len(started) >= 3
         second = run_backtest_command(["up", "--port", str(free_port())], env)
         assert (second.returncode, "is running already in" in second.stderr) == (1, True)
         up.send_signal(number)
         assert up.wait(PATIENCE_S) == 0
-    until(lambda: not any(_alive(pid) for pid in started), "all processes to end")
+    until(lambda: not any(is_alive(pid) for pid in started), "all processes to end")
     assert not _answers(f"http://127.0.0.1:{port}")
 
 

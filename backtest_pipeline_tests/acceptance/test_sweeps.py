@@ -18,6 +18,7 @@ from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
 from backtest_pipeline_tests.acceptance.running_workers import worker_pid
 from backtest_pipeline_tests.polling import PATIENCE_S, until
+from backtest_pipeline_tests.processes import descendants_of, is_alive
 
 _SMALL = [
     "sweep", "sma_cross", "--symbols", "AAPL,MSFT", "--vary", "fast=5:25:5", "--vary", "slow=20:100:20",
@@ -153,12 +154,12 @@ def test_a_sweep_goes_on_after_the_death_of_the_code_server(
         task = client.submit(_large(), reuse=False)
         _until_some_trials_are_done(client, task.task_id)
         code = service.processes["code"]
-        workers = _descendants(code.pid or 0)
+        workers = descendants_of(code.pid or 0)
         code.kill()
         code.start()
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
         assert (ended.state, ended.attempt) == ("completed", 2)
-        assert not any(_is_alive(pid) for pid in workers)  # none goes on by itself
+        assert not any(is_alive(pid) for pid in workers)  # none goes on by itself
         assert _digests(client, task.task_id) == uninterrupted
 
 
@@ -179,23 +180,6 @@ def test_a_sweep_past_its_time_fails_and_leaves_what_is_done_to_the_next(
     assert (ended.state, ended.attempt) == ("failed", 1)
     assert ended.error == "took longer than its timeout_s of 3 s; raise it, or ask for less at once"
     assert resumed >= done > 0
-
-
-def _descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    below: list[int] = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            below += [child, *_descendants(child)]
-    return below
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process lives that is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_sweep_that_makes_no_sense_is_refused_before_there_is_a_run(sqlite_pipeline: Pipeline) -> None:

@@ -14,6 +14,7 @@ from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import fork_servers, free_port
+from backtest_pipeline_tests.processes import parent_of
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
@@ -50,12 +51,6 @@ def _worker_pid(url: str, task_id: str) -> int:
     raise AssertionError("no worker has started")
 
 
-def _parent(pid: int) -> int:
-    parent = re.search(r"^PPid:\s+(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    assert parent is not None
-    return int(parent[1])
-
-
 @pytest.mark.parametrize(
     ("module", "strategy", "warm"),
     [("trouble_strategies", "slow", True), ("threaded_strategies", "threaded", False)],
@@ -76,7 +71,7 @@ def test_workers_are_forked_warm_unless_a_thread_makes_that_unsafe(
     )
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]), reuse=False)
-        parent = _parent(_worker_pid(service.url, task.task_id))
+        parent = parent_of(_worker_pid(service.url, task.task_id))
         code_server = service.processes["code"].pid
         assert code_server is not None
         forked_from = fork_servers(code_server)

@@ -13,6 +13,7 @@ import pytest
 
 from backtest_pipeline.orchestration.dagster_internals import library_server
 from backtest_pipeline_tests.polling import until
+from backtest_pipeline_tests.processes import is_alive
 
 
 @pytest.fixture(autouse=True)
@@ -38,19 +39,12 @@ def _parent_of_the_next() -> int:
     return pid
 
 
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_one_process_serves_until_it_dies() -> None:
     libraries = _parent_of_the_next()
     assert libraries != os.getpid()
     assert _parent_of_the_next() == libraries
     os.kill(libraries, signal.SIGKILL)
-    until(lambda: not _lives(libraries), "it to be gone")
+    until(lambda: not is_alive(libraries), "it to be gone")
     assert _parent_of_the_next() not in {libraries, os.getpid()}
 
 
@@ -59,7 +53,7 @@ def test_upgraded_libraries_are_imported_anew(tmp_path: Path, monkeypatch: pytes
     libraries = _parent_of_the_next()
     (tmp_path / "upgraded-2.0.dist-info").mkdir()
     assert _parent_of_the_next() not in {libraries, os.getpid()}
-    until(lambda: not _lives(libraries), "the process with the former libraries to end")
+    until(lambda: not is_alive(libraries), "the process with the former libraries to end")
 
 
 def test_it_ends_once_the_last_that_was_forked_from_it_has_ended() -> None:
@@ -68,8 +62,8 @@ def test_it_ends_once_the_last_that_was_forked_from_it_has_ended() -> None:
     ours.close()
     libraries = _parent_of_the_next()
     library_server.release(library_server._libraries._server)
-    assert _lives(libraries)
+    assert is_alive(libraries)
     with theirs:
         theirs.send("that is all")
     waiting.join()
-    until(lambda: not _lives(libraries), "it to end")
+    until(lambda: not is_alive(libraries), "it to end")

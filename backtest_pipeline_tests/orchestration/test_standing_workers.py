@@ -23,6 +23,7 @@ from backtest_pipeline.orchestration.dagster_internals.standing_workers import (
     StandingWorkers,
 )
 from backtest_pipeline_tests.polling import until
+from backtest_pipeline_tests.processes import is_alive
 
 _FORKS = multiprocessing.get_context("forkserver")
 STANDING = 2
@@ -113,13 +114,13 @@ def test_a_run_is_never_lost_with_a_worker_that_died_or_hangs_and_runs_once(
     assert noted == [run.pid for run in runs]
     assert harmed[0] not in noted
     until(lambda: harmed[0] not in workers.pids() and len(workers.pids()) == STANDING, "renewal")
-    assert not _alive(harmed[0])
+    assert not is_alive(harmed[0])
 
 
 def test_workers_that_are_not_needed_any_more_end(workers: Workers) -> None:
     pids = workers.pids()
     workers.stand_down()
-    until(lambda: not any(_alive(pid) for pid in pids), "them to end")
+    until(lambda: not any(is_alive(pid) for pid in pids), "them to end")
     assert workers.standing.take() is None
 
 
@@ -150,10 +151,3 @@ def test_one_stands_by_for_each_slot_that_there_is_a_processor_for(
     queue = "module: dagster._core.run_coordinator\n  class: QueuedRunCoordinator"
     (tmp_path / "dagster.yaml").write_text(f"run_coordinator:\n  {queue}\n  config:\n    {most}\n")
     assert run_slots(configured_instance(tmp_path), at_most=4) == slots
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except OSError:
-        return False

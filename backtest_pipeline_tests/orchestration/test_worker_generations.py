@@ -14,6 +14,7 @@ import pytest
 
 from backtest_pipeline.orchestration.dagster_internals import library_server, warm_workers, worker_generations
 from backtest_pipeline_tests.polling import PATIENCE_S, until
+from backtest_pipeline_tests.processes import parent_of
 
 _COPIED = """
 import fcntl, json, logging, os, sys
@@ -155,7 +156,7 @@ def test_no_copy_is_taken_where_it_would_not_be_sound(before: str, strategies: s
 
 def _tell_ancestors(answer: Connection) -> None:
     server = os.getppid()
-    answer.send((server, int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])))
+    answer.send((server, parent_of(server)))
 
 
 def _ancestors_of_a_worker() -> tuple[int, int]:
