@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -135,7 +136,8 @@ def run_trainings(
     Raises:
         TrialsFailed, PartDamaged, WorkersDied, OSError: as `sweep_chunks.run_trials`.
     """
-    progress = _ProgressOfAll(work.plan.request, len(work.trainings), progress_callback)
+    held = [_held_trials(training.parts) for training in work.trainings]
+    progress = _ProgressOfAll(work.plan.request, held, progress_callback)
     tallies = []
     for number, training in enumerate(work.trainings):
         tally = run_trials(
@@ -153,14 +155,15 @@ def run_trainings(
 
 
 class _ProgressOfAll:
-    """Adds the progress of one training to that of those before."""
+    """Adds the progress of one training to that of those before, and to what is held of those after it."""
 
     def __init__(
-        self, request: WalkForwardRequest, trainings: int, callback: Callable[[SweepProgress], None]
+        self, request: WalkForwardRequest, held: Sequence[int], callback: Callable[[SweepProgress], None]
     ) -> None:
         self._callback = callback
         self._choose = np.nanmax if more_is_better(request.sweep) else np.nanmin
-        self._trials = request.sweep.planned_trials * trainings
+        self._trials = request.sweep.planned_trials * len(held)
+        self._held_after = deque(held)
         self._done = self._resumed = 0
         self._best = np.nan
         self._now = SweepProgress(0, 0, 0, None)
@@ -170,11 +173,18 @@ class _ProgressOfAll:
         if now.best is not None:
             self._best = float(self._choose([self._best, now.best]))
         best = None if np.isnan(self._best) else self._best
-        done, resumed = self._done + now.done, self._resumed + now.resumed
+        after = sum(islice(self._held_after, 1, None))
+        done, resumed = self._done + now.done + after, self._resumed + now.resumed + after
         self._callback(SweepProgress(done, self._trials, resumed, best))
 
     def next_training(self) -> None:
         self._done, self._resumed = self._done + self._now.done, self._resumed + self._now.resumed
+        self._held_after.popleft()
+
+
+def _held_trials(parts: SweepParts) -> int:
+    """How many trials lie in the parts of a training."""
+    return sum(last - first for first, last in map(span_of_chunk, chunks_of(parts)))
 
 
 def _scores(work: SweepWork) -> pa.Table:

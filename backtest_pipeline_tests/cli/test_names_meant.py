@@ -43,6 +43,7 @@ IDS: dict[Parameter, list[str]] = {
     ("verify", "task"): ["verify", "TASK"],
     ("export", "task"): ["export", "TASK", "--to", "one.tar.zst", "--force"],
     ("run", "from_task"): ["run", "--from", "TASK"],
+    ("scenarios", "task"): ["scenarios", "TASK", "--runs", "2"],
 }
 """How each command is called with a task in the place of `TASK`."""
 
@@ -58,21 +59,36 @@ _OF_A_REQUEST: dict[str, tuple[list[str], str]] = {
     "benchmark": ([*REQUEST, "--benchmark", "spy"], "SPY"),
 }
 """Misspelt symbols that could be some are answered by the server, as the next."""
-ANSWERED_BY_THE_SERVER = {("sweep", "strategy")}
-"""Names that only the server may know: `orchestration/test_submissions.py`."""
+ANSWERED_BY_OTHERS = {
+    ("sweep", "strategy"),
+    ("walk-forward", "strategy"),
+    ("candles download", "symbols"),
+    ("candles update", "symbols"),
+}
+"""Names that the server knows (`orchestration/test_submissions.py`), or an exchange (`exchanges/`)."""
 _VARIED = ["--vary", "fast=3,5"]
+_SEARCHES = ("sweep", "walk-forward")
+_OF_A_SEARCH: dict[str, tuple[list[str], str]] = {
+    "vary": (["--vary", "fee_bsp=1,2"], "fee_bps"),
+    "search": ([*_VARIED, "--search", "sobl", "--trials", "3"], "sobol"),
+    "objective": ([*_VARIED, "--objective", "sharp"], "sharpe"),
+    "where": ([*_VARIED, "--where", "trads>=3"], "trades"),
+}
+
+_DOWNLOAD = ["candles", "download", "--symbols", "KRW-BTC"]
 
 NAMES: dict[Parameter, tuple[list[str], str]] = {
     **{
-        (command, name): ([command, *arguments, *(_VARIED if command == "sweep" else [])], meant)
-        for command in ("run", "submit", "sweep")
+        (command, name): ([command, *arguments, *(_VARIED if command in _SEARCHES else [])], meant)
+        for command in ("run", "submit", *_SEARCHES)
         for name, (arguments, meant) in _OF_A_REQUEST.items()
-        if (command, name) not in ANSWERED_BY_THE_SERVER
+        if (command, name) not in ANSWERED_BY_OTHERS
     },
-    ("sweep", "vary"): (["sweep", *REQUEST, "--vary", "fee_bsp=1,2"], "fee_bps"),
-    ("sweep", "search"): (["sweep", *REQUEST, *_VARIED, "--search", "sobl", "--trials", "3"], "sobol"),
-    ("sweep", "objective"): (["sweep", *REQUEST, *_VARIED, "--objective", "sharp"], "sharpe"),
-    ("sweep", "where"): (["sweep", *REQUEST, *_VARIED, "--where", "trads>=3"], "trades"),
+    **{
+        (command, name): ([command, *REQUEST, *arguments], meant)
+        for command in _SEARCHES
+        for name, (arguments, meant) in _OF_A_SEARCH.items()
+    },
     ("result", "table"): (["result", TASK, "--table", "trads"], "trades"),
     ("ledger", "strategy"): (["ledger", "sma_crs"], "sma_cross"),
     ("list", "state"): (["list", "--state", "complete"], "completed"),
@@ -94,19 +110,30 @@ NAMES: dict[Parameter, tuple[list[str], str]] = {
         "XKRX",
     ),
     ("candles check", "symbols"): (["candles", "check", "APPL"], "AAPL"),
+    ("candles download", "exchange"): ([*_DOWNLOAD, "--exchange", "upbt", "--timeframe", "1d"], "upbit"),
+    ("candles download", "timeframe"): ([*_DOWNLOAD, "--exchange", "upbit", "--timeframe", "1D"], "1d"),
+    ("candles resample", "symbols"): (["candles", "resample", "APPL", "--from", "1d", "--to", "1w"], "AAPL"),
+    ("candles resample", "fine"): (["candles", "resample", "AAPL", "--from", "1D", "--to", "1w"], "1d"),
+    ("candles resample", "coarse"): (["candles", "resample", "AAPL", "--from", "1d", "--to", "1W"], "1w"),
 }
 
 # Numbers, moments, files, flags, and what is given a name here.
 NEITHER = {
-    "adjust", "again", "as_json", "columns", "csv", "cuts", "data_root", "date_format", "decimal", "detach",
-    "dry_run", "encoding", "end", "everything", "fee_bps", "fee_fixed", "file", "force", "foreign",
-    "fresh", "help", "host", "idempotency_key", "initial_cash", "json", "keep_best", "limit", "max_hold_bars",
-    "max_retries", "no_open", "no_volume", "offline", "older_than_days", "only", "out", "parquet", "pin",
-    "pinned", "port", "position_frac", "priority", "quantity_step", "search_seed", "seed", "server_code",
-    "since", "slippage_bps", "start", "starts", "stop_loss_frac", "stretch_cuts", "take_profit_frac",
-    "timeout_s", "to", "top", "trailing_stop_frac", "trial", "trials", "until", "warm",
+    "adjust", "again", "anchored", "as_json", "block_bars", "columns", "csv", "cuts", "data_root",
+    "date_format", "decimal", "detach", "dry_run", "embargo_bars", "encoding", "end", "every_s",
+    "everything", "fee_bps", "fee_fixed", "file", "folder", "folds", "force", "foreign", "fresh", "funding",
+    "help", "host", "idempotency_key", "initial_cash", "json", "keep_best", "limit", "max_hold_bars",
+    "max_retries", "no_open", "no_volume", "offline", "older_than_days", "only", "out", "parallel",
+    "parquet", "pin", "pinned", "port", "position_frac", "priority", "purge_bars", "purged",
+    "quantity_step", "refresh", "renamed", "replace", "runs", "search_seed", "seed", "server_code", "since",
+    "slippage_bps", "start", "starts", "stop_loss_frac", "stretch_cuts", "take_profit_frac", "test",
+    "test_folds", "timeout_s", "to", "top", "trailing_stop_frac", "train", "trial", "trials", "until",
+    "warm", "warmup_bars", "watch",
 }  # fmt: skip
-NAMED_HERE = {("run", "label"), ("submit", "label"), ("sweep", "label"), ("candles import", "symbol")}
+NAMED_HERE = {
+    ("candles import", "symbol"),
+    *((command, "label") for command in ("run", "submit", *_SEARCHES)),
+}
 
 
 def _parameters() -> Iterator[Parameter]:
@@ -120,7 +147,7 @@ def _parameters() -> Iterator[Parameter]:
 def test_every_parameter_is_known_to_take_an_id_a_name_or_neither() -> None:
     known = list(_parameters())
     assert len(known) > 150
-    tables = (IDS.keys(), NAMES.keys(), NAMED_HERE, ANSWERED_BY_THE_SERVER)
+    tables = (IDS.keys(), NAMES.keys(), NAMED_HERE, ANSWERED_BY_OTHERS)
     for command, name in known:
         found = sum((command, name) in table for table in tables) + (name in NEITHER)
         assert found == 1, f"{command} {name}: put it into one of the tables of this file"
@@ -172,7 +199,8 @@ def test_a_command_takes_the_beginning_of_an_id(parameter: Parameter) -> None:
     for written in (TASK[:8], TASK[:13].upper()):
         answer = _answer([written if one == "TASK" else one for one in IDS[parameter]])
         assert "there is no task" not in answer
-        assert TASK in answer or "Sharpe" in answer or "compared.html" in answer, answer
+        found = (TASK, "Sharpe", "compared.html", "its candles have changed since")
+        assert any(one in answer for one in found), answer
 
 
 @pytest.mark.parametrize("parameter", IDS, ids=" ".join)

@@ -32,10 +32,9 @@ event_log_storage:
 
 @pytest.fixture
 def patchable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is replaced is put back after the test."""
+    """The storages are Dagster's own, whatever this process has replaced, and are put back after the test."""
     for name in pooled_sqlite._STORAGES:
-        module = import_module(name)
-        monkeypatch.setattr(module, "create_engine", module.create_engine)
+        monkeypatch.setattr(import_module(name), "create_engine", sqlalchemy.create_engine)
     name = "has_run_stats_index_cols"
     monkeypatch.setattr(SqlRunStorage, name, getattr(SqlRunStorage, name))
 
@@ -101,6 +100,7 @@ def test_twenty_rounds_of_questions_open_no_file_again(
     assert opened == []
 
 
+@pytest.mark.usefixtures("patchable")
 def test_dagster_alone_opens_a_file_for_each_question(home: Path, opened: list[str]) -> None:
     """When this fails, Dagster keeps its connections, and ours can go."""
     with _instance(home) as instance:

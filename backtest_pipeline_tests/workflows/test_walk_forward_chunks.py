@@ -98,7 +98,7 @@ def test_what_was_interrupted_goes_on_where_it_was(way: str, stopped_at: int, tm
     told: list[SweepProgress] = []
     work = _work(way, tmp_path / "again")
     _written(work, _run(work, progress=told.append), tmp_path / "again" / "out")
-    assert told[-1].resumed > 0
+    assert told[0].resumed == told[-1].resumed > 0, "what is held of later trainings is told from the first"
     assert told[-1].done == told[-1].trials == _request(way).sweep.planned_trials * len(work.trainings)
     assert [now.done for now in told] == sorted(now.done for now in told)
     assert digests(tmp_path / "again" / "out") == digests(tmp_path / "whole" / "out")

@@ -80,7 +80,6 @@ def run_engine(context: dg.OpExecutionContext) -> None:
     run_context: RunContext = context.resources.run_context
     with reported(context, "running the engine"):
         progress = ProgressTags(context.instance, context.run_id)
-        progress.wait()  # the op before has just written
         traded = run_context.request(context.op_config).symbols
         fingerprints = run_context.loaded(context.op_config).fingerprints
         bars = sum(seen.rows for seen in fingerprints if seen.symbol in traded)

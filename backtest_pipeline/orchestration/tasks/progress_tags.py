@@ -35,10 +35,6 @@ class ProgressTags:
         self._instance.add_run_tags(self._run_id, tags.fitting(values))
         self._written_at = self._clock()
 
-    def wait(self) -> None:
-        """Has the next report come a second from now, as if there had been one: most runs end before."""
-        self._written_at = self._clock()
-
     def part(self, start: float, stop: float, bars: int) -> Callable[[float, str], None]:
         """A callback for one part of the work, whose 0 to 1 is `start` to `stop` of the whole.
 
