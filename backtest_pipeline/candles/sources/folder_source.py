@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Rows = dict[int, list[float]]
 
 PREFIX = "folder:"
-_NAME = re.compile(rf"(?P<symbol>.+?)[-_](?P<timeframe>{'|'.join(TIMEFRAMES)})(?:[-_.].*)?", re.IGNORECASE)
+_TIMEFRAME = re.compile(rf"[-_]({'|'.join(TIMEFRAMES)})(?=[-_.]|\Z)", re.IGNORECASE)
 _TEXTS = {".csv", ".tsv", ".txt"}
 # Longer than any history: a folder gives all that it has at once.
 _ALL_BARS = 1_000_000_000
@@ -104,9 +104,12 @@ class FolderSource(MarketDataSource):
             raise SourceUnreachable(self.name, f"the folder cannot be read: {error.strerror}", 1) from error
         found = []
         for path in paths:
-            name = _NAME.fullmatch(path.name)
-            if name and not symbol_problem(name["symbol"].upper()) and path.is_file():
-                found.append((name["symbol"].upper(), cast(Timeframe, name["timeframe"].lower()), path))
+            timeframe = _TIMEFRAME.search(path.name, 1)  # what stands before it names the symbol
+            if timeframe is None:
+                continue
+            symbol = path.name[: timeframe.start()].upper()
+            if not symbol_problem(symbol) and path.is_file():
+                found.append((symbol, cast(Timeframe, timeframe[1].lower()), path))
         return found
 
     def _rows(self, symbol: str, timeframe: Timeframe) -> Rows:
