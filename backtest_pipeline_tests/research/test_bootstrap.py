@@ -16,7 +16,7 @@ from backtest_pipeline.research.trade_shuffle import trade_shuffle
 @pytest.mark.slow
 def test_a_95_percent_interval_of_the_sharpe_ratio_covers_the_true_one_as_often() -> None:
     generator = np.random.default_rng(1)
-    correlation, repetitions, covered = 0.2, 400, 0
+    correlation, repetitions, covered = 0.2, 1_000, 0
     true = 0.05 * math.sqrt(1 - correlation**2)  # mean 0.05, innovations of variance 1
     for _ in range(repetitions):
         innovations = generator.normal(size=700)
