@@ -12,6 +12,7 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.model.metric_condition import MetricCondition
 from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.model.nested_request import checked_inner, is_reported
 from backtest_pipeline.model.plain_data import LARGEST_WHOLE, shortened
 from backtest_pipeline.model.ranges import FloatRange, IntRange
 from backtest_pipeline.model.request import BacktestRequest, RequestModel, problems_of
@@ -84,12 +85,12 @@ class SweepRequest(RequestModel):
             problems: Problems = []
             if "space" in fields:
                 fields["space"] = checked_space(fields["space"], problems)
-            fields |= _checked_backtest(fields, problems)
+            fields |= checked_inner("backtest", BacktestRequest, fields, problems)
             try:
                 super().__init__(**fields)
             except ValidationError as error:
                 found = problems_of(error, type(self).model_fields)
-                problems += [one for one in found if not _is_reported(one[0], problems)]
+                problems += [one for one in found if not is_reported(one[0], problems)]
             else:
                 problems = problems or _search_problems(self)
             if problems:
@@ -152,25 +153,6 @@ def combinations_of(space: Mapping[str, Values]) -> int | None:
     counts = [count_of(values) for values in space.values()]
     finite = [count for count in counts if count is not None]
     return math.prod(finite) if len(finite) == len(counts) else None
-
-
-def _checked_backtest(fields: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """Makes a request of a mapping, whose problems are then named with those of the sweep."""
-    given = fields.get("backtest")
-    if not isinstance(given, Mapping):
-        return {}
-    try:
-        return {"backtest": BacktestRequest(**given)}
-    except RequestInvalid as error:
-        problems += [(f"backtest.{field}".removesuffix("."), text) for field, text in error.problems]
-        return {"backtest": None}
-    except TypeError:  # names that are no texts
-        problems.append(("backtest", "names are texts; put them in quotes"))
-        return {"backtest": None}
-
-
-def _is_reported(field: str, problems: Problems) -> bool:
-    return any(field == known.partition(".")[0] for known, _ in problems)
 
 
 def _search_problems(request: SweepRequest) -> Problems:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.nested_request import checked_inner, is_reported
 from backtest_pipeline.model.request import RequestModel, problems_of
 from backtest_pipeline.model.space_values import Problems
 from backtest_pipeline.model.sweep_request import MOST_TRIALS, SweepRequest
@@ -63,7 +64,7 @@ class WalkForwardRequest(RequestModel):
 
         def __init__(self, **fields: Any) -> None:
             problems: Problems = []
-            fields = {**fields, **_checked_sweep(fields, problems)}
+            fields = {**fields, **checked_inner("sweep", SweepRequest, fields, problems)}
             for name, default in _defaults(fields).items():
                 if fields.get(name) in {None, ""}:
                     fields[name] = default
@@ -71,7 +72,7 @@ class WalkForwardRequest(RequestModel):
                 super().__init__(**fields)
             except ValidationError as error:
                 found = problems_of(error, type(self).model_fields)
-                problems += [one for one in found if not _is_reported(one[0], problems)]
+                problems += [one for one in found if not is_reported(one[0], problems)]
             else:
                 problems = problems or _fold_problems(self)
             if problems:
@@ -101,24 +102,6 @@ def _defaults(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if fields.get("cross_validation") is None:
         return {"train": DEFAULT_TRAIN, "test": DEFAULT_TEST}
     return {"folds": DEFAULT_FOLDS, "test_folds": DEFAULT_TEST_FOLDS}
-
-
-def _checked_sweep(fields: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """Makes a request of a mapping, whose problems are then named with those of the walk-forward."""
-    given = fields.get("sweep")
-    if not isinstance(given, Mapping):
-        return {}
-    try:
-        return {"sweep": SweepRequest(**given)}
-    except RequestInvalid as error:
-        problems += [(f"sweep.{field}".removesuffix("."), text) for field, text in error.problems]
-    except TypeError:  # names that are no texts
-        problems.append(("sweep", "names are texts; put them in quotes"))
-    return {"sweep": None}
-
-
-def _is_reported(field: str, problems: Problems) -> bool:
-    return any(field == known.partition(".")[0] for known, _ in problems)
 
 
 def _fold_problems(request: WalkForwardRequest) -> Problems:

@@ -51,20 +51,24 @@ def assessed_backtest(result: BacktestResult, known: EarlierTrials | None = None
         known: what the ledger knows of its strategy on its candles, itself included; `None`: nothing, as
             where there is no ledger.
     """
+    return concluded(deflated(result, known), result.request.symbols, result.checks)
+
+
+def deflated(result: BacktestResult, known: EarlierTrials | None) -> Robustness:
+    """The statistics of an account, deflated by what was tried before it; arguments as above."""
     known = known if known and known.trials else NOTHING_ELSE
     moments, variance = moments_of(result), known.sharpe_variance or 0.0
-    deflated = deflated_sharpe(moments, variance, known.trials) if moments else None
-    found = statistics_of(result).model_copy(
+    probability = deflated_sharpe(moments, variance, known.trials) if moments else None
+    return statistics_of(result).model_copy(
         update={
             "trials": known.trials,
             "trials_since": known.since,
             "sharpe_variance": known.sharpe_variance,
             "expected_best_sharpe": expected_best_sharpe(variance, known.trials) if moments else None,
-            "deflated_sharpe": deflated,
-            "deflated_sharpe_of_all": deflated,
+            "deflated_sharpe": probability,
+            "deflated_sharpe_of_all": probability,
         }
     )
-    return concluded(found, result.request.symbols, result.checks)
 
 
 def statistics_of(result: BacktestResult) -> Robustness:

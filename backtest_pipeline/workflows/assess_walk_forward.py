@@ -14,8 +14,8 @@ from backtest_pipeline.model.luck_verdict import concluded
 from backtest_pipeline.model.robustness import ChosenValues, PathsRecord, Robustness, WalkForwardRecord
 from backtest_pipeline.model.space_values import as_json
 from backtest_pipeline.reports.rolling_statistics import bar_returns
-from backtest_pipeline.research.sharpe_confidence import SharpeMoments, deflated_sharpe, expected_best_sharpe
-from backtest_pipeline.workflows.assess_backtest import NOTHING_ELSE, moments_of, statistics_of
+from backtest_pipeline.research.sharpe_confidence import SharpeMoments
+from backtest_pipeline.workflows.assess_backtest import deflated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,19 +51,8 @@ def assessed_walk_forward(
         known: what the ledger knows of walk-forwards of the strategy on these candles, this one included;
             `None`: nothing, as where there is no ledger.
     """
-    known = known if known and known.trials else NOTHING_ELSE
-    moments, variance = moments_of(result), known.sharpe_variance or 0.0
-    deflated = deflated_sharpe(moments, variance, known.trials) if moments else None
-    found = statistics_of(result).model_copy(
-        update={
-            "trials": known.trials,
-            "trials_since": known.since,
-            "sharpe_variance": known.sharpe_variance,
-            "expected_best_sharpe": expected_best_sharpe(variance, known.trials) if moments else None,
-            "deflated_sharpe": deflated,
-            "deflated_sharpe_of_all": deflated,
-            "walk_forward": _record(result, folds, request, paths),
-        }
+    found = deflated(result, known).model_copy(
+        update={"walk_forward": _record(result, folds, request, paths)}
     )
     return concluded(found, result.request.symbols, result.checks)
 

@@ -62,10 +62,10 @@ def ask_patiently(
             problem = _said(error)
             answer: Answer = client.answer
             if _is_block(exchange, answer):
-                until = pacer.block(_told_s(answer, clock) or BLOCK_S.get(exchange, USUAL_BLOCK_S))
+                until = pacer.block(_retry_after_s(answer, clock) or BLOCK_S.get(exchange, USUAL_BLOCK_S))
                 raise SourceBlocked(exchange, until) from error
             if answer.status == 429 or isinstance(error, ccxt.RateLimitExceeded):
-                pacer.pause(_told_s(answer, clock) or distance_s)
+                pacer.pause(_retry_after_s(answer, clock) or distance_s)
                 continue
             if answer.status in _REFUSED or _is_final(ccxt, error, answer):
                 raise SourceRefused(exchange, problem) from error
@@ -86,7 +86,7 @@ def _is_final(ccxt: Any, error: Exception, answer: Answer) -> bool:
     return isinstance(error, final) and answer.status < 500
 
 
-def _told_s(answer: Answer, clock: Clock) -> float | None:
+def _retry_after_s(answer: Answer, clock: Clock) -> float | None:
     """How long the exchange says that it will refuse: `Retry-After`, or Binance's moment in its message."""
     try:
         return max(0.0, float(answer.header("retry-after")))

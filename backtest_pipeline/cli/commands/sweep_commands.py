@@ -30,6 +30,8 @@ from backtest_pipeline.sdk.sweep_results import best_trials
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.status import TaskStatus
+    from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
     from backtest_pipeline.results.task_store import TaskStore
 
 _HEADLINES = ("total_return", "sharpe", "max_drawdown", "trades")
@@ -87,26 +89,48 @@ def sweep(
         keep_best=keep_best,
         seed=search_seed,
     )
+    ended = searched(
+        asked, idempotency_key, reuse=not fresh, server_code=server_code, detach=detach, json=json
+    )
+    if ended is None:
+        return
+    store, _ = located(ended.task_id)
+    manifest = store.manifest(ended.task_id)
+    if json:
+        print_json(manifest.model_dump(mode="json"))
+        return
+    _print_best(manifest, best_trials(store, ended.task_id, _SHOWN))
+    tell_of_sweep(manifest)
+    stderr.print(f"task {ended.task_id}\nresults in {ended.result_path}", highlight=False, soft_wrap=True)
+
+
+def searched(
+    asked: SweepRequest | WalkForwardRequest,
+    idempotency_key: str | None,
+    *,
+    reuse: bool,
+    server_code: bool,
+    detach: bool,
+    json: bool,
+) -> TaskStatus | None:
+    """Submits a search and waits for its end, visibly; detached, it prints the task and returns None.
+
+    Raises:
+        BacktestError: it is refused, or did not complete.
+    """
     with connected() as client, asking() as submission:
         task = submission.submit(
             lambda: client.submit(
-                asked, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
+                asked, idempotency_key=idempotency_key, reuse=reuse, server_code=server_code
             )
         )
         say_if_reused(task)
         if detach:
             print_json(task.model_dump(mode="json")) if json else typer.echo(task.task_id)
-            return
+            return None
         [ended] = wait_visibly(client, [task.task_id])
         refuse_unfinished(ended)
-    store, _ = located(task.task_id)
-    manifest = store.manifest(task.task_id)
-    if json:
-        print_json(manifest.model_dump(mode="json"))
-        return
-    _print_best(manifest, best_trials(store, task.task_id, _SHOWN))
-    tell_of_sweep(manifest)
-    stderr.print(f"task {task.task_id}\nresults in {ended.result_path}", highlight=False, soft_wrap=True)
+    return ended
 
 
 def best(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow.parquet as pq
 import typer
 
-from backtest_pipeline.cli.asking import asking
 from backtest_pipeline.cli.commands.sweep_commands import (
     Objective,
     Search,
@@ -16,17 +15,14 @@ from backtest_pipeline.cli.commands.sweep_commands import (
     Vary,
     Where,
     assessed,
+    searched,
 )
 from backtest_pipeline.cli.commands.task_commands import (
     Fresh,
     Key,
     ServerCode,
-    refuse_unfinished,
-    say_if_reused,
 )
-from backtest_pipeline.cli.connection import connected
 from backtest_pipeline.cli.output import Json, print_json, print_table, stderr
-from backtest_pipeline.cli.progress_bar import wait_visibly
 from backtest_pipeline.cli.request_options import takes_varied_request
 from backtest_pipeline.cli.space_options import parsed_space
 from backtest_pipeline.cli.stored_tasks import located
@@ -110,26 +106,19 @@ def walk_forward(
         folds=folds,
         test_folds=test_folds,
     )
-    with connected() as client, asking() as submission:
-        task = submission.submit(
-            lambda: client.submit(
-                asked, idempotency_key=idempotency_key, reuse=not fresh, server_code=server_code
-            )
-        )
-        say_if_reused(task)
-        if detach:
-            print_json(task.model_dump(mode="json")) if json else typer.echo(task.task_id)
-            return
-        [ended] = wait_visibly(client, [task.task_id])
-        refuse_unfinished(ended)
-    store, _ = located(task.task_id)
-    manifest = assessed(store, task.task_id)
+    ended = searched(
+        asked, idempotency_key, reuse=not fresh, server_code=server_code, detach=detach, json=json
+    )
+    if ended is None:
+        return
+    store, _ = located(ended.task_id)
+    manifest = assessed(store, ended.task_id)
     if json:
         print_json(manifest.model_dump(mode="json"))
         return
-    _print_folds(store.layout.task(task.task_id), manifest)
+    _print_folds(store.layout.task(ended.task_id), manifest)
     print_walk_forward(manifest)
-    stderr.print(f"task {task.task_id}\nresults in {ended.result_path}", highlight=False, soft_wrap=True)
+    stderr.print(f"task {ended.task_id}\nresults in {ended.result_path}", highlight=False, soft_wrap=True)
 
 
 def print_walk_forward(manifest: Manifest) -> None:

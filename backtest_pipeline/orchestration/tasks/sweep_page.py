@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
     from backtest_pipeline.workflows.sweep_chunks import SweepProgress
     from backtest_pipeline.workflows.trial_tally import TrialTally
+    from backtest_pipeline.workflows.walk_forward_chunks import TrainingTally
 
 _BEGAN, _DONE = 0.05, 0.95
 _ROWS_SHOWN = 10
@@ -68,11 +69,13 @@ def sweep_progress(
 
 def sweep_lines(request: SweepRequest, tally: TrialTally) -> list[str]:
     """How many trials there are of each state, and what is worth knowing of them."""
+    return [trials_line(tally), *sweep_remarks(request, tally)]
+
+
+def trials_line(tally: TrialTally | TrainingTally) -> str:
+    """How many trials there are of each state, and how many rank."""
     states = ", ".join(f"{count:,} {state}" for state, count in tally.states.items() if count)
-    return [
-        f"{counted(tally.done, 'trial')}: {states}; {counted(tally.ranked, 'ranks', 'rank')}",
-        *sweep_remarks(request, tally),
-    ]
+    return f"{counted(tally.done, 'trial')}: {states}; {counted(tally.ranked, 'ranks', 'rank')}"
 
 
 def sweep_materialization(manifest: Manifest, request: SweepRequest, folder: Path) -> dg.AssetMaterialization:

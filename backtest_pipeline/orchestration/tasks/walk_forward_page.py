@@ -13,7 +13,7 @@ from backtest_pipeline.model import tags
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.metric_catalog import shown
 from backtest_pipeline.orchestration.tasks.run_page import headline_entries, metrics_table, what_was_run
-from backtest_pipeline.orchestration.tasks.sweep_page import sweep_progress, sweep_tags
+from backtest_pipeline.orchestration.tasks.sweep_page import sweep_progress, sweep_tags, trials_line
 from backtest_pipeline.results.completed_walk_forwards import FOLDS_FILE
 from backtest_pipeline.storage.layout import CHART, REPORT
 from backtest_pipeline.web.addresses import RESULTS
@@ -57,8 +57,7 @@ def fold_lines(plan: FoldPlan) -> list[str]:
 
 def training_lines(_: WalkForwardRequest, tally: TrainingTally) -> list[str]:
     """How many trials there are of each state."""
-    states = ", ".join(f"{count:,} {state}" for state, count in tally.states.items() if count)
-    return [f"{counted(tally.done, 'trial')}: {states}; {counted(tally.ranked, 'ranks', 'rank')}"]
+    return [trials_line(tally)]
 
 
 def walk_forward_materialization(
