@@ -12,9 +12,9 @@ from backtest_pipeline.local_service.home import prepare
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
+from backtest_pipeline_tests.polling import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
 LIMITS = """    max_concurrent_runs: 2
     tag_concurrency_limits:
       - key: backtest/strategy

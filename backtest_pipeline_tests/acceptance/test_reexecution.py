@@ -13,8 +13,8 @@ from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import free_port
+from backtest_pipeline_tests.polling import PATIENCE_S
 
-PATIENCE_S = 60
 # What the buttons "Re-execute all" and "Re-execute from failure" of the run's page send.
 REEXECUTE = """
 mutation($parent: String!, $strategy: ReexecutionStrategy!) {

@@ -16,7 +16,12 @@ from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port
-from backtest_pipeline_tests.acceptance.running_workers import worker_pid
+from backtest_pipeline_tests.acceptance.running_workers import (
+    table_digests,
+    trials_told,
+    until_some_trials_are_done,
+    worker_pid,
+)
 from backtest_pipeline_tests.polling import PATIENCE_S, until
 from backtest_pipeline_tests.processes import descendants_of, is_alive
 
@@ -27,12 +32,12 @@ _SMALL = [
 
 
 def _large() -> SweepRequest:
-    """Some seconds' work: 20,000 trials on 3,270 candles."""
+    """Some seconds' work: 60,000 trials on 3,270 candles."""
     return SweepRequest(
         backtest=BacktestRequest(strategy="sma_cross", symbols=["AAPL"], labels={"size": "large"}),
         space={"params.fast": IntRange(2, 200), "params.slow": IntRange(201, 600)},
         search="random",
-        trials=20_000,
+        trials=60_000,
         keep_best=2,
         seed=0,
     )
@@ -44,12 +49,7 @@ def uninterrupted(sqlite_pipeline: Pipeline) -> dict[str, str]:
     with sqlite_pipeline.client() as client:
         task = client.submit(_large(), reuse=False)
         client.wait(task.task_id, timeout_s=PATIENCE_S)
-        return _digests(client, task.task_id)
-
-
-def _digests(client: BacktestClient, task_id: str) -> dict[str, str]:
-    manifest = client.result(task_id).manifest
-    return {file.path: file.sha256 for file in manifest.result_files if file.kind == "parquet"}
+        return table_digests(client, task.task_id)
 
 
 def test_a_sweep_by_the_command_line_can_be_looked_at_run_again_and_handed_on(
@@ -96,11 +96,11 @@ def test_a_sweep_by_the_client_tells_how_far_it_is_and_can_be_read_back(pipeline
         result = client.result(task.task_id)
         single = client.trial(task.task_id, int(result.trials["trial"].iloc[-1]))
     assert (ended.kind, ended.state, ended.attempt) == ("sweep", "completed", 1)
-    stages = [one.stage for one in seen if " of 20,000 trials" in one.stage]
+    stages = [one.stage for one in seen if " of 60,000 trials" in one.stage]
     assert any(" left, best sharpe " in stage for stage in stages), stages
     assert [one.progress for one in seen] == sorted(one.progress for one in seen)
     assert isinstance(result, SweepResult)
-    assert len(result.trials) == 20_000
+    assert len(result.trials) == 60_000
     assert result.best is not None
     assert result.best.metrics == result.manifest.metrics  # type: ignore[union-attr]  # a task has one
     assert result.best_equity is not None
@@ -114,7 +114,7 @@ def test_a_cancelled_sweep_goes_on_where_it_was_when_the_same_is_asked_for_again
     before = _parts(sqlite_pipeline)
     with sqlite_pipeline.client() as client:
         task = client.submit(_large(), reuse=False)
-        _until_some_trials_are_done(client, task.task_id)
+        until_some_trials_are_done(client, task.task_id, 60_000)
         began_s = time.monotonic()
         cancelled = client.cancel(task.task_id)
         took_s = time.monotonic() - began_s
@@ -122,12 +122,12 @@ def test_a_cancelled_sweep_goes_on_where_it_was_when_the_same_is_asked_for_again
         seen: list[TaskStatus] = []
         again = client.submit(_large(), reuse=False)
         ended = client.wait(again.task_id, timeout_s=PATIENCE_S, on_progress=seen.append)
-        assert _digests(client, again.task_id) == uninterrupted
+        assert table_digests(client, again.task_id) == uninterrupted
     assert cancelled.state == "cancelled"
     assert took_s < 10  # 2 s on a quiet machine: nobody waits for a chunk
     assert ended.state == "completed"
     assert done > 0
-    told = [_trials_told(one.stage) for one in seen if " of 20,000 trials" in one.stage]
+    told = [trials_told(one.stage) for one in seen if " of 60,000 trials" in one.stage]
     assert min(told) >= done
     assert _parts(sqlite_pipeline) == before
 
@@ -137,10 +137,10 @@ def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(
 ) -> None:
     with sqlite_pipeline.client() as client, sqlite_pipeline.graphql() as graphql:
         task = client.submit(_large(), reuse=False)
-        _until_some_trials_are_done(client, task.task_id)
+        until_some_trials_are_done(client, task.task_id, 60_000)
         os.kill(worker_pid(graphql, task.task_id), signal.SIGKILL)
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
-        assert _digests(client, task.task_id) == uninterrupted
+        assert table_digests(client, task.task_id) == uninterrupted
     assert (ended.state, ended.attempt) == ("completed", 2)
 
 
@@ -152,7 +152,7 @@ def test_a_sweep_goes_on_after_the_death_of_the_code_server(
     )
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         task = client.submit(_large(), reuse=False)
-        _until_some_trials_are_done(client, task.task_id)
+        until_some_trials_are_done(client, task.task_id, 60_000)
         code = service.processes["code"]
         workers = descendants_of(code.pid or 0)
         code.kill()
@@ -160,7 +160,7 @@ def test_a_sweep_goes_on_after_the_death_of_the_code_server(
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S)
         assert (ended.state, ended.attempt) == ("completed", 2)
         assert not any(is_alive(pid) for pid in workers)  # none goes on by itself
-        assert _digests(client, task.task_id) == uninterrupted
+        assert table_digests(client, task.task_id) == uninterrupted
 
 
 def test_a_sweep_past_its_time_fails_and_leaves_what_is_done_to_the_next(
@@ -175,7 +175,7 @@ def test_a_sweep_past_its_time_fails_and_leaves_what_is_done_to_the_next(
         done = _parts(sqlite_pipeline) - before
         again = client.submit(long)
         until(lambda: " of 3,000,000 trials" in client.status(again.task_id).stage, "the first trials")
-        resumed = _trials_told(client.status(again.task_id).stage)
+        resumed = trials_told(client.status(again.task_id).stage)
         client.cancel(again.task_id)
     assert (ended.state, ended.attempt) == ("failed", 1)
     assert ended.error == "took longer than its timeout_s of 3 s; raise it, or ask for less at once"
@@ -192,19 +192,6 @@ def test_a_sweep_that_makes_no_sense_is_refused_before_there_is_a_run(sqlite_pip
         assert refused.returncode == 2
         assert "no such parameter" in refused.stderr
         assert len(client.list_tasks(limit=1_000)) == before
-
-
-def _until_some_trials_are_done(client: BacktestClient, task_id: str) -> None:
-    def happened() -> bool:
-        now = client.status(task_id)
-        assert not now.final, now
-        return " of 20,000 trials" in now.stage and _trials_told(now.stage) > 0
-
-    until(happened, "trials that are done")
-
-
-def _trials_told(stage: str) -> int:
-    return int(stage.partition(" of ")[0].replace(",", ""))
 
 
 def _parts(pipeline: Pipeline) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from backtest_pipeline import (
-    BacktestClient,
     BacktestRequest,
     CandleStore,
     IntRange,
@@ -21,8 +20,13 @@ from backtest_pipeline import (
     run_walk_forward,
 )
 from backtest_pipeline_tests.acceptance.live import Pipeline
-from backtest_pipeline_tests.acceptance.running_workers import worker_pid
-from backtest_pipeline_tests.polling import PATIENCE_S, until
+from backtest_pipeline_tests.acceptance.running_workers import (
+    table_digests,
+    trials_told,
+    until_some_trials_are_done,
+    worker_pid,
+)
+from backtest_pipeline_tests.polling import PATIENCE_S
 
 _COMMAND = [
     "walk-forward", "sma_cross", "--symbols", "AAPL,MSFT", "--vary", "fast=5:15:5", "--vary", "slow=20,40",
@@ -92,37 +96,13 @@ def test_one_whose_worker_is_killed_goes_on_in_another_attempt(sqlite_pipeline: 
     seen: list[TaskStatus] = []
     with sqlite_pipeline.client() as client, sqlite_pipeline.graphql() as graphql:
         task = client.submit(_LARGE)
-        trials = _until_some_are_done(client, task.task_id)
+        trials = until_some_trials_are_done(client, task.task_id, 80_000)
         os.kill(worker_pid(graphql, task.task_id), signal.SIGKILL)
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S, on_progress=seen.append)
-        killed = _digests(client, task.task_id)
+        killed = table_digests(client, task.task_id)
         whole = client.submit(_LARGE, reuse=False)
         client.wait(whole.task_id, timeout_s=PATIENCE_S)
-        assert killed == _digests(client, whole.task_id)
+        assert killed == table_digests(client, whole.task_id)
     assert (ended.kind, ended.state, ended.attempt) == ("walk_forward", "completed", 2)
     second = [one.stage for one in seen if one.attempt == 2 and " trials" in one.stage]
-    assert all(_trials_told(stage) >= trials for stage in second), second
-
-
-def _until_some_are_done(client: BacktestClient, task_id: str) -> int:
-    told = [0]
-
-    def happened() -> bool:
-        now = client.status(task_id)
-        assert not now.final, now
-        if " of 80,000 trials" not in now.stage:
-            return False
-        told[0] = _trials_told(now.stage)
-        return told[0] > 0
-
-    until(happened, "trials that are done")
-    return told[0]
-
-
-def _trials_told(stage: str) -> int:
-    return int(stage.partition(" of ")[0].replace(",", ""))
-
-
-def _digests(client: BacktestClient, task_id: str) -> dict[str, str]:
-    manifest = client.result(task_id).manifest
-    return {file.path: file.sha256 for file in manifest.result_files if file.kind == "parquet"}
+    assert all(trials_told(stage) >= trials for stage in second), second

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -14,17 +12,15 @@ from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.sdk.transport import GraphQL
 from backtest_pipeline.settings import Settings
 from backtest_pipeline_tests.acceptance.live import fork_servers, free_port
+from backtest_pipeline_tests.acceptance.running_workers import worker_pid
+from backtest_pipeline_tests.polling import PATIENCE_S
 from backtest_pipeline_tests.processes import parent_of
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
+
 RELOAD = """
 mutation { reloadRepositoryLocation(repositoryLocationName: "backtest_pipeline") {
   __typename ... on WorkspaceLocationEntry { loadStatus locationOrLoadError { __typename } } } }
-"""
-EVENTS = """
-query($id: ID!) { logsForRun(runId: $id) {
-  ... on EventConnection { events { ... on MessageEvent { message } } } } }
 """
 ENTERS_AT = """
 import numpy as np
@@ -39,16 +35,9 @@ class Edited(Strategy):
 """
 
 
-def _worker_pid(url: str, task_id: str) -> int:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        with closing(GraphQL(url)) as graphql:
-            events = graphql.ask(EVENTS, {"id": task_id})["logsForRun"]["events"]
-        for event in events:
-            if found := re.search(r"Started process for run \(pid: (\d+)\)", event.get("message", "")):
-                return int(found[1])
-        time.sleep(0.05)
-    raise AssertionError("no worker has started")
+def _worker_of(url: str, task_id: str) -> int:
+    with closing(GraphQL(url)) as graphql:
+        return worker_pid(graphql, task_id)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +60,7 @@ def test_workers_are_forked_warm_unless_a_thread_makes_that_unsafe(
     )
     with service.running(), BacktestClient(service.url, data_root=demo_candles) as client:
         task = client.submit(BacktestRequest(strategy=strategy, params=params, symbols=["IBM"]), reuse=False)
-        parent = parent_of(_worker_pid(service.url, task.task_id))
+        parent = parent_of(_worker_of(service.url, task.task_id))
         code_server = service.processes["code"].pid
         assert code_server is not None
         forked_from = fork_servers(code_server)
