@@ -114,15 +114,15 @@ def resample(
     if not len(opens):
         return ResampleReport(symbol, fine, coarse, 0, 0, 0, 0, (), None, None, tuple(assumed))
     merged = merge_candles(store, symbol, coarse, columns)
-    marks = tuple(moment_of(int(moment.astype(np.int64))) for moment in opens[partial])
-    _write(store.layout, symbol, coarse, Resampled(fine=fine, partial=marks))
+    partial_opens = tuple(moment_of(int(moment.astype(np.int64))) for moment in opens[partial])
+    _write(store.layout, symbol, coarse, Resampled(fine=fine, partial=partial_opens))
     store.layout.coverage(symbol, coarse).unlink(missing_ok=True)
     return ResampleReport(
         symbol,
         fine,
         coarse,
         len(opens),
-        len(marks),
+        len(partial_opens),
         merged.rows_new,
         merged.rows_replaced,
         merged.years,

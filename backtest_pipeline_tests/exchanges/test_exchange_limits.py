@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backtest_pipeline.candles.sources.market_data import Clock
-from backtest_pipeline.candles.sources.request_pacing import RequestPacer
+from backtest_pipeline.candles.sources.rate_limiter import RateLimiter
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import SourceBlocked
 from backtest_pipeline_tests.exchanges.conftest import QuickTime, Serve
@@ -36,10 +36,10 @@ ASK = """
 import sys, time
 from pathlib import Path
 from backtest_pipeline.candles.sources.market_data import Clock
-from backtest_pipeline.candles.sources.request_pacing import RequestPacer
-pacer = RequestPacer(Path(sys.argv[1]), "upbit", Clock(time.time, time.sleep))
+from backtest_pipeline.candles.sources.rate_limiter import RateLimiter
+limiter = RateLimiter(Path(sys.argv[1]), "upbit", Clock(time.time, time.sleep))
 for _ in range(10):
-    pacer.wait(0.1)
+    limiter.wait(0.1)
     print(time.time())
 """
 
@@ -83,9 +83,9 @@ def test_threads_leave_at_a_distance(tmp_path: Path) -> None:
     moments_s: list[float] = []
 
     def ask() -> None:
-        pacer = RequestPacer(tmp_path, "upbit", REAL)
+        limiter = RateLimiter(tmp_path, "upbit", REAL)
         for _ in range(5):
-            pacer.wait(0.02)
+            limiter.wait(0.02)
             moments_s.append(time.time())
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
@@ -100,7 +100,7 @@ def test_threads_leave_at_a_distance(tmp_path: Path) -> None:
 def test_a_pause_holds_for_requests_that_wait_already(tmp_path: Path) -> None:
     """One waits for its slot while another hears that it must pause for five seconds."""
     now = QuickTime(1_000.0)
-    other = RequestPacer(tmp_path, "upbit", now.clock)
+    other = RateLimiter(tmp_path, "upbit", now.clock)
     paused: list[float] = []
 
     def sleep_s(seconds: float) -> None:
@@ -109,16 +109,16 @@ def test_a_pause_holds_for_requests_that_wait_already(tmp_path: Path) -> None:
             paused.append(now.now_s)
             other.pause(5)
 
-    pacer = RequestPacer(tmp_path, "upbit", Clock(lambda: now.now_s, sleep_s))
-    pacer.wait(1)
+    limiter = RateLimiter(tmp_path, "upbit", Clock(lambda: now.now_s, sleep_s))
+    limiter.wait(1)
     assert now.now_s >= paused[0] + 5
 
 
 def test_a_clock_set_back_makes_nobody_wait_for_hours(tmp_path: Path) -> None:
     ahead = QuickTime(1_000_000.0)
-    RequestPacer(tmp_path, "upbit", ahead.clock).pause(60)
+    RateLimiter(tmp_path, "upbit", ahead.clock).pause(60)
     back = QuickTime(1_000_000.0 - 86_400)
-    RequestPacer(tmp_path, "upbit", back.clock).wait(0.1)
+    RateLimiter(tmp_path, "upbit", back.clock).wait(0.1)
     assert sum(back.slept_s) <= 600
 
 

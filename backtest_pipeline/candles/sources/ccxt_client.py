@@ -20,7 +20,7 @@ from backtest_pipeline.candles.sources.exchange_rows import check_row
 from backtest_pipeline.model.errors import BacktestError, ExchangeUnknown
 
 if TYPE_CHECKING:
-    from backtest_pipeline.candles.sources.request_pacing import RequestPacer
+    from backtest_pipeline.candles.sources.rate_limiter import RateLimiter
 
 # Options of the BTC and ETH kind are thousands of markets that nobody has candles of.
 _MARKET_TYPES_LEFT_OUT = {"option"}
@@ -48,12 +48,12 @@ def ccxt_module() -> Any:
         raise ExchangesMissing from error
 
 
-def make_client(exchange: str, pacer: RequestPacer, base_url: str | None, timeout_s: float) -> Any:
+def make_client(exchange: str, limiter: RateLimiter, base_url: str | None, timeout_s: float) -> Any:
     """A client of an exchange for one thread.
 
     Args:
         exchange: ccxt's name of it.
-        pacer: that every request waits for.
+        limiter: that every request waits for.
         base_url: what is asked instead of the exchange's own hosts, as `http://127.0.0.1:8080`.
         timeout_s: of one request.
 
@@ -69,7 +69,7 @@ def make_client(exchange: str, pacer: RequestPacer, base_url: str | None, timeou
         answer = Answer()
 
         def throttle(self, cost: float | None = None) -> None:
-            pacer.wait(self.rateLimit / 1_000 * (1 if cost is None else cost))
+            limiter.wait(self.rateLimit / 1_000 * (1 if cost is None else cost))
 
         def on_rest_response(self, code: int, *rest: Any) -> str:
             headers, body = rest[3], rest[4]

@@ -18,7 +18,7 @@ from backtest_pipeline.candles.sources.exchange_answers import AnswerUnusable, s
 from backtest_pipeline.candles.sources.exchange_requests import ask_patiently
 from backtest_pipeline.candles.sources.exchange_rows import by_moment, page_columns
 from backtest_pipeline.candles.sources.market_data import Market, MarketDataSource, Page, Rates, bar_ms
-from backtest_pipeline.candles.sources.request_pacing import RequestPacer
+from backtest_pipeline.candles.sources.rate_limiter import RateLimiter
 from backtest_pipeline.model.errors import SourceLacks
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
 
@@ -71,10 +71,10 @@ class CcxtExchange(MarketDataSource):
         self._clock = clock
         self._base_url = base_url
         self._timeout_s = timeout_s
-        self._pacer = RequestPacer(pace_folder, exchange, clock)
+        self._limiter = RateLimiter(pace_folder, exchange, clock)
         self._own = threading.local()
         self._loading = threading.Lock()
-        self._first = make_client(exchange, self._pacer, base_url, timeout_s)
+        self._first = make_client(exchange, self._limiter, base_url, timeout_s)
 
     def markets(self, asked: Sequence[str]) -> list[Market | None]:
         """Find markets by the exchange's own names or by ccxt's, as `BTC/USDT`; asks for them once."""
@@ -137,7 +137,7 @@ class CcxtExchange(MarketDataSource):
             within = {at: rate for at, rate in rates.items() if first_ms <= at < min(stop_ms, known_until_ms)}
             return Rates(within, known_until_ms)
 
-        return ask_patiently(self.name, self._client(), call, self._pacer, self._clock)
+        return ask_patiently(self.name, self._client(), call, self._limiter, self._clock)
 
     def _perpetuals(self, market: Any) -> list[str]:
         """Perpetuals of a market's pair, for messages."""
@@ -188,7 +188,7 @@ class CcxtExchange(MarketDataSource):
                 raise AnswerUnusable(f"an answer without a list of candles: {start_of(client.answer.text)}")
             return by_moment(given), client.answer.sent_ms()
 
-        return ask_patiently(self.name, self._client(), call, self._pacer, self._clock)
+        return ask_patiently(self.name, self._client(), call, self._limiter, self._clock)
 
     def _market(self, asked: str) -> Market | None:
         client = self._loaded()
@@ -212,13 +212,13 @@ class CcxtExchange(MarketDataSource):
         """The client that has the markets."""
         with self._loading:
             if not self._first.markets:
-                ask_patiently(self.name, self._first, _load_markets, self._pacer, self._clock)
+                ask_patiently(self.name, self._first, _load_markets, self._limiter, self._clock)
         return self._first
 
     def _client(self) -> Any:
         """This thread's client: ccxt's keeps the last answer, and its connection is not for two threads."""
         if not hasattr(self._own, "client"):
-            client = make_client(self.name, self._pacer, self._base_url, self._timeout_s)
+            client = make_client(self.name, self._limiter, self._base_url, self._timeout_s)
             client.set_markets_from_exchange(self._loaded())
             self._own.client = client
         return self._own.client

@@ -20,7 +20,7 @@ from backtest_pipeline.model.errors import BacktestError, SourceBlocked, SourceR
 
 if TYPE_CHECKING:
     from backtest_pipeline.candles.sources.market_data import Clock
-    from backtest_pipeline.candles.sources.request_pacing import RequestPacer
+    from backtest_pipeline.candles.sources.rate_limiter import RateLimiter
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _REFUSED = {400, 401, 403, 404, 451}
 
 
 def ask_patiently(
-    exchange: str, client: Any, call: Callable[[Any], T], pacer: RequestPacer, clock: Clock
+    exchange: str, client: Any, call: Callable[[Any], T], limiter: RateLimiter, clock: Clock
 ) -> T:
     """Call until there is an answer.
 
@@ -41,7 +41,7 @@ def ask_patiently(
         exchange: its name.
         client: of `make_client`, used by this thread alone.
         call: asks, by the client that it is given, and may raise `AnswerUnusable`.
-        pacer: that is told of pauses and blocks.
+        limiter: that is told of pauses and blocks.
         clock: to wait by.
 
     Raises:
@@ -62,10 +62,10 @@ def ask_patiently(
             problem = _said(error)
             answer: Answer = client.answer
             if _is_block(exchange, answer):
-                until = pacer.block(_retry_after_s(answer, clock) or BLOCK_S.get(exchange, USUAL_BLOCK_S))
+                until = limiter.block(_retry_after_s(answer, clock) or BLOCK_S.get(exchange, USUAL_BLOCK_S))
                 raise SourceBlocked(exchange, until) from error
             if answer.status == 429 or isinstance(error, ccxt.RateLimitExceeded):
-                pacer.pause(_retry_after_s(answer, clock) or distance_s)
+                limiter.pause(_retry_after_s(answer, clock) or distance_s)
                 continue
             if answer.status in _REFUSED or _is_final(ccxt, error, answer):
                 raise SourceRefused(exchange, problem) from error

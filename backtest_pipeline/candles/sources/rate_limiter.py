@@ -42,7 +42,7 @@ class _Booked:
 _FORM = TypeAdapter(_Booked)
 
 
-class RequestPacer:
+class RateLimiter:
     """Lets requests to one exchange leave one after the other, at a distance."""
 
     def __init__(self, folder: Path, exchange: str, clock: Clock) -> None:
