@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,6 +100,7 @@ def scratch_service(
         if config is not None:
             settings.dagster_home.mkdir()
             (settings.dagster_home / "dagster.yaml").write_text(config)
+            _create_databases(settings.dagster_home)
         elif most_runs is not None:
             _limit_runs(settings.dagster_home, most_runs)
         running = service(settings, port=free_port())
@@ -108,6 +110,13 @@ def scratch_service(
             httpx.Client(timeout=30) as http,
         ):
             yield ScratchService(running, client, TaskStore(settings.data_root), folder, http)
+
+
+def _create_databases(dagster_home: Path) -> None:
+    """Makes a stock home's databases, which processes that start together would make over each other."""
+    command = [sys.executable, "-m", "dagster", "instance", "migrate"]
+    env = {**os.environ, "DAGSTER_HOME": str(dagster_home)}
+    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  ours
 
 
 def free_port() -> int:
