@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.errors import BacktestError
+    from backtest_pipeline.model.panel import Panel
+    from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy, Weights
     from backtest_pipeline.model.ranges import FloatRange, IntRange
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
@@ -41,6 +43,9 @@ _HOMES = {
     "FloatRange": "model.ranges",
     "IntRange": "model.ranges",
     "Signals": "model.strategy",
+    "Panel": "model.panel",
+    "PortfolioStrategy": "model.portfolio_strategy",
+    "Weights": "model.portfolio_strategy",
     "Strategy": "model.strategy",
     "StrategyParams": "model.strategy",
     "SweepRequest": "model.sweep_request",
@@ -63,6 +68,8 @@ __all__ = [
     "Candles",
     "FloatRange",
     "IntRange",
+    "Panel",
+    "PortfolioStrategy",
     "Signals",
     "Strategy",
     "StrategyParams",
@@ -71,6 +78,7 @@ __all__ = [
     "TaskStatus",
     "WalkForwardRequest",
     "WalkForwardResult",
+    "Weights",
     "register",
     "run_backtest",
     "run_sweep",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.request_model import problems_of
 from backtest_pipeline.model.time_zones import known_zone
 
 _SECRETS = ("backtest_token", "backtest_tokens", "backtest_proxy_secret")

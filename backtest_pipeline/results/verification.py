@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.manifest import Manifest, ResultFile
-from backtest_pipeline.model.request import BacktestRequest, digest_of, problems_of
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_model import digest_of, problems_of
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import backtest_of, kind_of
 from backtest_pipeline.model.task_request import TaskRequest, stored_request

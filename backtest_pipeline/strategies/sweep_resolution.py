@@ -11,7 +11,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from backtest_pipeline.model.errors import ParamsInvalid, StrategyUnknown
 from backtest_pipeline.model.nearest_names import did_you_mean
-from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.request_model import problems_of
 from backtest_pipeline.model.space_values import PARAM, VARIED_FIELDS, Problems, sample_of
 from backtest_pipeline.model.strategy import Strategy, StrategyParams
 from backtest_pipeline.model.sweep_request import SweepRequest

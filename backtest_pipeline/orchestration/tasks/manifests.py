@@ -19,7 +19,7 @@ from backtest_pipeline.model.manifest import (
     TaskErrorRecord,
     Timestamps,
 )
-from backtest_pipeline.model.request import digest_of
+from backtest_pipeline.model.request_model import digest_of
 from backtest_pipeline.model.task_kind import backtest_of, kind_of, strategies_of
 from backtest_pipeline.strategies.registry import code_sha256_of
 from backtest_pipeline.workflows.trial_tally import sweep_remarks

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.compute.local_processes import LocalProcesses, cores
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.request import SERVICE_FIELDS, canonical_json_of
+from backtest_pipeline.model.request import SERVICE_FIELDS
+from backtest_pipeline.model.request_model import canonical_json_of
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import backtest_of
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
