@@ -1,34 +1,32 @@
-"""The worked examples of docs/execution-model.md, computed by both simulators."""
+"""The worked examples of docs/execution-model.md, computed by the engine and by the slow simulators."""
 
 from __future__ import annotations
 
-import json
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline_tests.engine.account_cases import simulated
+from backtest_pipeline_tests.engine.account_examples import (
+    ACCOUNT_EXAMPLES,
+    FIRST_EXAMPLES,
+    Example,
+    approximately,
+    by_rule,
+    case_of,
+)
 from backtest_pipeline_tests.engine.reference_simulator import Bar, ReferenceSimulator
 from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, play, signals_at
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "execution-model.md"
-EXAMPLES: list[dict[str, Any]] = [
-    json.loads(block) for block in re.findall(r"```json example\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-]
-
-
-def by_rule(example: dict[str, Any]) -> str:
-    return str(example["rule"])
-
 
 def test_the_document_has_an_example_for_each_group_of_rules() -> None:
-    assert len(EXAMPLES) >= 18
+    assert len(FIRST_EXAMPLES) >= 18
+    assert len(ACCOUNT_EXAMPLES) >= 30
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=by_rule)
-def test_the_engine_computes_the_example(example: dict[str, Any]) -> None:
+@pytest.mark.parametrize("example", FIRST_EXAMPLES, ids=by_rule)
+def test_the_engine_computes_the_example(example: Example) -> None:
     at = {name: example.get(name, []) for name in SIGNAL_NAMES}
     result = play(example["bars"], signals_at(len(example["bars"]), **at), **example.get("request", {}))
 
@@ -44,8 +42,8 @@ def test_the_engine_computes_the_example(example: dict[str, Any]) -> None:
         assert sentence in result.diagnostics
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=by_rule)
-def test_the_reference_computes_the_example(example: dict[str, Any]) -> None:
+@pytest.mark.parametrize("example", FIRST_EXAMPLES, ids=by_rule)
+def test_the_reference_computes_the_example(example: Example) -> None:
     request = BacktestRequest(
         strategy="scripted",
         symbols=("X",),
@@ -63,8 +61,22 @@ def test_the_reference_computes_the_example(example: dict[str, Any]) -> None:
     assert outcome.equity == pytest.approx(example["equity"], rel=1e-12)
 
 
-def approximately(expected: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value if isinstance(value, str) else pytest.approx(value, rel=1e-12)
-        for name, value in expected.items()
-    }
+@pytest.mark.parametrize("example", [*FIRST_EXAMPLES, *ACCOUNT_EXAMPLES], ids=by_rule)
+def test_the_reference_of_shared_accounts_computes_the_example(example: Example) -> None:
+    outcome = simulated(case_of(example))
+
+    expected_trades = example["trades"]
+    assert len(outcome.trades) == len(expected_trades)
+    ordered = sorted(outcome.trades, key=lambda trade: (trade.symbol, trade.entry_bar))
+    for trade, expected in zip(ordered, expected_trades, strict=True):
+        assert {name: getattr(trade, name) for name in expected} == approximately(expected)
+    assert outcome.of_rows(outcome.equity) == pytest.approx(example["equity"], rel=1e-12)
+    if "cash" in example:
+        assert outcome.of_rows(outcome.cash) == pytest.approx(example["cash"], rel=1e-12)
+    if "skipped" in example:
+        assert dict(outcome.skipped) == example["skipped"]
+    if "positions" in example:
+        changes: list[dict[str, Any]] = [vars(change) for change in outcome.changes]
+        assert len(changes) == len(example["positions"])
+        for change, expected in zip(changes, example["positions"], strict=True):
+            assert {name: change[name] for name in expected} == approximately(expected)
