@@ -68,10 +68,16 @@ class Outcome:
     Attributes:
         trades: shape (m,), dtype `TRADE`, by exit.
         skipped_entries: entries that found too little cash.
+        without_slot: entries that found as many positions open as there may be.
+        without_stop: entries that are sized by their risk and had no stop that limits it.
+        without_volatility: entries that are sized by the volatility, of which nothing was known yet.
     """
 
     trades: NDArray[Any]
     skipped_entries: int
+    without_slot: int = 0
+    without_stop: int = 0
+    without_volatility: int = 0
 
 
 def simulate_symbol(

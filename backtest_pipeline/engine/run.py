@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_symbol
+from backtest_pipeline.engine.account_choice import Extras, Traded, run_alone, run_shared
+from backtest_pipeline.engine.accounts import Curve, JointAccount, Outcome
 from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
 from backtest_pipeline.engine.diagnostics import about_warm_up, about_years, diagnose
-from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
+from backtest_pipeline.engine.frames import equity_frame, positions_frame, signals_frame, trades_frame
 from backtest_pipeline.engine.inputs import (
     SeenCandles,
     benchmark_candles,
@@ -21,12 +22,14 @@ from backtest_pipeline.engine.inputs import (
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
 from backtest_pipeline.engine.metrics.account_metrics import account_metrics
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
-from backtest_pipeline.engine.records import joined, settings_of
+from backtest_pipeline.engine.records import joined
 from backtest_pipeline.engine.signal_study import SignalStudy, study_signals
 from backtest_pipeline.model.market import CalendarsUsed
 from backtest_pipeline.model.result import BacktestResult, Metrics
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
@@ -39,17 +42,33 @@ class _Symbol:
     """What became of one symbol.
 
     Attributes:
-        candles: those that were traded.
-        signals: of the bars of the warm-up and of those that were traded.
-        metrics: empty for an only symbol, whose metrics are the account's.
+        traded: what was traded, and how.
+        calendar: its calendar.
+        answer: the strategy's signals of the bars of the warm-up and of those that were traded.
+        study: of the latter.
     """
 
-    candles: Candles
+    traded: Traded
     calendar: Calendar
-    signals: CheckedSignals
+    answer: CheckedSignals
     study: SignalStudy
-    outcome: Outcome
-    metrics: Metrics
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Accounts:
+    """What the accounts of a run did.
+
+    Attributes:
+        outcomes: each symbol's.
+        metrics: each symbol's; empty for an only one, whose metrics are the account's.
+        joint: the account of all.
+        positions: of a shared account, or `None`.
+    """
+
+    outcomes: Sequence[Outcome]
+    metrics: Sequence[Metrics]
+    joint: Curve
+    positions: pd.DataFrame | None = None
 
 
 def run(
@@ -60,8 +79,9 @@ def run(
     progress_callback: ProgressCallback | None = None,
     timezone: str = "UTC",
     schedules: Mapping[str, Schedule] | None = None,
+    extras: Extras | None = None,
 ) -> BacktestResult:
-    """Runs a strategy over the request's symbols, each with an equal share of the cash.
+    """Runs a strategy over the request's symbols.
 
     Args:
         candles: by symbol, at least the request's and its benchmark's; of those before the request's
@@ -74,6 +94,7 @@ def run(
         timezone: what a `start` or `end` without a zone means.
         schedules: by symbol, the sessions of its exchange where they are known, which distinguish holidays
             from gaps.
+        extras: finer candles and funding rates, as far as the request asks for them.
 
     Raises:
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
@@ -86,12 +107,11 @@ def run(
     chosen = [own.traded for own in seen]
     benchmark = benchmark_candles(candles, request, timezone)
     progress = Progress(progress_callback, sum(len(own) for own in chosen))
-    joint = JointAccount(chosen)
-    symbols = [
-        _run_symbol(own, request, strategy, params, progress, joint, benchmark, is_only_one=len(seen) == 1)
-        for own in seen
-    ]
-    result = _result(request, symbols, joint, benchmark, schedules or {})
+    symbols = [_ask(own, request, strategy, params, progress) for own in seen]
+    accounts = (_shared if request.account == "shared" else _split)(
+        symbols, request, benchmark, progress, extras or Extras()
+    )
+    result = _result(request, symbols, accounts, benchmark, schedules or {})
     result.diagnostics.extend(about_warm_up(seen, warmup_bars))
     signal_bars = [one.study.bar + own.warmup_bars for own, one in zip(seen, symbols, strict=True)]
     verdict, remarks = look_ahead_of_run(
@@ -100,7 +120,7 @@ def run(
         [own.candles for own in seen],
         signal_bars,
         request.seed,
-        signals=[one.signals for one in symbols],
+        signals=[one.answer for one in symbols],
         direction=request.direction,
     )
     result.checks["look_ahead"] = verdict
@@ -109,56 +129,96 @@ def run(
     return result
 
 
-def _run_symbol(
+def _ask(
     seen: SeenCandles,
     request: BacktestRequest,
     strategy: Strategy,
     params: StrategyParams,
     progress: Progress,
-    joint: JointAccount,
-    benchmark: Candles | None,
-    *,
-    is_only_one: bool,
 ) -> _Symbol:
+    """Asks the strategy about one symbol."""
     answer = signals_of(strategy, params, seen.candles, request.seed)
     candles, signals = seen.traded, seen.traded_signals(answer)
     progress.advance(len(candles), "signals")
     holding_period = holding_period_of(strategy, params)
-    study = study_signals(candles, signals, request.direction, holding_period)
-    outcome, curve = simulate_symbol(
-        candles,
-        signals,
-        settings_of(request, request.max_hold_bars or holding_period),
-        request.initial_cash / len(request.symbols),
+    calendar = calendar_of(candles, request.calendar)
+    traded = Traded(candles, signals, request.max_hold_bars or holding_period, calendar.periods_per_year)
+    return _Symbol(
+        traded, calendar, answer, study_signals(candles, signals, request.direction, holding_period)
+    )
+
+
+def _split(
+    symbols: Sequence[_Symbol],
+    request: BacktestRequest,
+    benchmark: Candles | None,
+    progress: Progress,
+    extras: Extras,
+) -> _Accounts:
+    """Runs an account for each symbol, each with an equal share of the cash."""
+    joint = JointAccount([one.traded.candles for one in symbols])
+    outcomes, metrics = [], []
+    for one in symbols:
+        outcome, curve = run_alone(
+            one.traded,
+            request,
+            request.initial_cash / len(symbols),
+            progress.chunk_bars,
+            lambda bars: progress.advance(bars, "simulation"),
+            extras,
+        )
+        joint.add(curve)
+        outcomes.append(outcome)
+        metrics.append({} if len(symbols) == 1 else _metrics(one, outcome, curve, benchmark))
+    return _Accounts(outcomes, metrics, joint.curve())
+
+
+def _shared(
+    symbols: Sequence[_Symbol],
+    request: BacktestRequest,
+    benchmark: Candles | None,
+    progress: Progress,
+    extras: Extras,
+) -> _Accounts:
+    """Runs one account for all symbols."""
+    account = run_shared(
+        [one.traded for one in symbols],
+        request,
         progress.chunk_bars,
         lambda bars: progress.advance(bars, "simulation"),
+        extras,
     )
-    joint.add(curve)
-    calendar = calendar_of(candles, request.calendar)
-    if is_only_one:
-        return _Symbol(candles, calendar, answer, study, outcome, {})
+    metrics = [
+        {} if len(symbols) == 1 else _metrics(one, outcome, curve, benchmark)
+        for one, outcome, curve in zip(symbols, account.outcomes, account.own, strict=True)
+    ]
+    positions = positions_frame(account.market.candles, account.changes)
+    return _Accounts(account.outcomes, metrics, account.joint, positions)
+
+
+def _metrics(one: _Symbol, outcome: Outcome, curve: Curve, benchmark: Candles | None) -> Metrics:
     metrics, _, _ = account_metrics(
         curve.against(benchmark),
-        calendar.periods_per_year,
+        one.calendar.periods_per_year,
         outcome.trades,
-        study.timestamp,
-        study.return_frac,
+        one.study.timestamp,
+        one.study.return_frac,
     )
-    return _Symbol(candles, calendar, answer, study, outcome, metrics)
+    return metrics
 
 
 def _result(
     request: BacktestRequest,
     symbols: Sequence[_Symbol],
-    joint: JointAccount,
+    accounts: _Accounts,
     benchmark: Candles | None,
     schedules: Mapping[str, Schedule],
 ) -> BacktestResult:
-    candles = [one.candles for one in symbols]
+    candles = [one.traded.candles for one in symbols]
     studies = [one.study for one in symbols]
-    trades = [one.outcome.trades for one in symbols]
-    curve = joint.curve().against(benchmark)
-    calendars = {one.candles.symbol: one.calendar for one in symbols}
+    trades = [own.trades for own in accounts.outcomes]
+    curve = accounts.joint.against(benchmark)
+    calendars = {own.symbol: one.calendar for own, one in zip(candles, symbols, strict=True)}
     calendar, calendar_note = account_calendar(calendars, curve.timestamp, request.timeframe)
     metrics, exposure_frac, drawdown_frac = account_metrics(
         curve,
@@ -172,14 +232,17 @@ def _result(
         trades=trades_frame(candles, trades),
         equity=equity_frame(curve, exposure_frac, drawdown_frac),
         metrics=metrics,
-        by_symbol={one.candles.symbol: one.metrics or dict(metrics) for one in symbols},
+        by_symbol={
+            own.symbol: found or dict(metrics) for own, found in zip(candles, accounts.metrics, strict=True)
+        },
         request=request,
         diagnostics=[
             *about_years(calendars, curve.elapsed_us),
-            *diagnose(request, candles, calendars, [one.outcome for one in symbols], schedules),
+            *diagnose(request, candles, calendars, accounts.outcomes, schedules),
         ],
         calendars=CalendarsUsed(
             account=calendar.used(calendar_note),
             by_symbol={symbol: own.used() for symbol, own in calendars.items()},
         ),
+        positions=accounts.positions,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,10 @@ class CheckedSignals:
             self.confidence[bar:],
             {name: level[bar:] for name, level in self.levels.items()},
         )
+
+    def with_level(self, name: str, values: NDArray[np.float64]) -> CheckedSignals:
+        """The signals with one of `LEVELS`, in place of what was given."""
+        return replace(self, levels={**self.levels, name: values})
 
 
 def check_signals(strategy: str, signals: object, bars: int) -> CheckedSignals:
