@@ -58,21 +58,22 @@ class AccountCase:
 def simulated(case: AccountCase) -> AccountOutcome:
     """What the slow simulator makes of a case, all symbols in one account."""
     request = case.request
-    slots = {
-        symbol: grid_slots(case.candles[symbol].timestamp, request.timeframe).tolist()
-        for symbol in request.symbols
-    }
-    if len(slots) == 1:  # a symbol alone has a row for each of its bars
-        slots = {symbol: list(range(len(own))) for symbol, own in slots.items()}
-    rows = Rows(slots)
     return ReferenceAccount(
         request,
         {symbol: _data_of(case, symbol) for symbol in request.symbols},
         request.initial_cash,
         request.max_hold_bars,
-        rows,
-        None if case.weights is None else _targets(case, case.weights, rows),
+        Rows(_slots(case)),
+        None if case.weights is None else target_weights_of(case),
     ).run()
+
+
+def _slots(case: AccountCase) -> dict[str, list[int]]:
+    """Of each symbol's bars, their places on the grid; a symbol alone has one for each of its bars."""
+    candles = [case.candles[symbol] for symbol in case.request.symbols]
+    if len(candles) == 1:
+        return {candles[0].symbol: list(range(len(candles[0])))}
+    return {own.symbol: grid_slots(own.timestamp, own.timeframe).tolist() for own in candles}
 
 
 def _data_of(case: AccountCase, symbol: str) -> SymbolData:
@@ -93,22 +94,22 @@ def bars_of(candles: Candles) -> list[Candle]:
     """Bars end after the timeframe, or at the open of the next, if that is sooner."""
     begins = candles.timestamp.astype(np.int64).tolist()
     length = BAR_SECONDS[candles.timeframe] * 1_000_000
-    ends = [min(begin + length, after) for begin, after in zip(begins, [*begins[1:], math.inf], strict=True)]
+    ends = [min(begin + length, after) for begin, after in zip(begins, [*begins[1:], math.inf], strict=False)]
     prices = (getattr(candles, name).tolist() for name in ("open", "high", "low", "close"))
     return [Candle(*row) for row in zip(begins, map(int, ends), *prices, strict=True)]
 
 
-def _targets(case: AccountCase, weights: Weights, rows: Rows) -> TargetWeights:
+def target_weights_of(case: AccountCase) -> TargetWeights:
+    """The case's weights, row by row."""
+    assert case.weights is not None
     request = case.request
-    slots = rows.slots
-    if len(request.symbols) == 1:
-        (symbol,) = request.symbols
-        slots = grid_slots(case.candles[symbol].timestamp, request.timeframe).tolist()
+    own = [grid_slots(case.candles[symbol].timestamp, request.timeframe) for symbol in request.symbols]
+    slots = own[0] if len(own) == 1 else np.unique(np.concatenate(own))
     return TargetWeights(
-        [dict(zip(request.symbols, row, strict=True)) for row in weights.weights.tolist()],
-        [_day_of(slot, request.timeframe) for slot in slots],
-        weights.rebalance,
-        weights.drift_frac,
+        [dict(zip(request.symbols, row, strict=True)) for row in case.weights.weights.tolist()],
+        [_day_of(slot, request.timeframe) for slot in slots.tolist()],
+        case.weights.rebalance,
+        case.weights.drift_frac,
     )
 
 

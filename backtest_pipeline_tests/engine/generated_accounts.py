@@ -32,7 +32,11 @@ def generated_case(seed: int) -> AccountCase:
     symbols = rng.permutation(NAMES)[: _one_of(rng, (1, 1, 2, 2, 3, 4, 6))].tolist()
     is_portfolio = bool(rng.random() < 0.25)
     request = BacktestRequest(**_request_fields(rng, timeframe, symbols, is_portfolio=is_portfolio))
+    if request.initial_cash > 1e6:  # beyond 1e12 steps one step is within the tolerance
+        request = request.model_copy(update={"quantity_step": 0.0})
     scale, bars = _one_of(rng, (1.0,) * 12 + (1e-7, 1e9)), int(rng.integers(1, 45))
+    if request.quantity_step:
+        scale = 1.0
     is_aligned, style = bool(rng.random() < 0.6), _one_of(rng, STYLES)
     candles, details = {}, {}
     for symbol in symbols:
@@ -106,7 +110,7 @@ def _request_fields(
             fields["stop_loss_frac"] = fields["stop_loss_frac"] or 0.1
     if fields["sizing"] == "volatility":
         fields["target_volatility"] = _one_of(rng, (0.05, 0.2, 0.6))
-    if leverage == 1 and rng.random() < 0.05:
+    if leverage == 1 and margin is None and rng.random() < 0.05:
         fields["fee_bps"] = 12_000.0
     return fields
 

@@ -113,11 +113,18 @@ class Book:
         self.note_change(order.symbol, raw)
 
     def leave(
-        self, holding: Holding, raw: float, reason: str, *, limit: bool = False, left: float = 0.0
+        self,
+        holding: Holding,
+        raw: float,
+        reason: str,
+        *,
+        limit: bool = False,
+        slips: bool = False,
+        left: float = 0.0,
     ) -> None:
         """Closes a position, or reduces it to what is left; liquidates it where there is too little cash."""
         fill = raw
-        if reason in MARKET_ORDERS and not limit:
+        if slips or (reason in MARKET_ORDERS and not limit):
             fill = raw * (1 - holding.side * self.slippage)
         if self.request.leverage == 1 and holding.side < 0:
             self.buy_back(holding, raw, fill, reason, left)
@@ -126,7 +133,7 @@ class Book:
             worth = holding.quantity * fill
             if self.cash + holding.side * worth - self.fee(worth) < 0:
                 fill = raw = self.price_that_leaves_nothing(holding)
-                self.settle(holding, raw, fill, "liquidation")
+                self.settle(holding, raw, fill, "liquidation", whole_fee=True)
                 self.cash = 0.0
                 return
         self.settle(holding, raw, fill, reason, left)
@@ -150,9 +157,9 @@ class Book:
             if fill > most * (1 + TOLERANCE):
                 fill = most
             raw = fill
-        only_short = len(self.holdings(-1)) == 1
-        self.settle(holding, raw, fill, reason, left)
-        if reason == "liquidation" and only_short:
+        takes_all = reason == "liquidation" and len(self.holdings(-1)) == 1
+        self.settle(holding, raw, fill, reason, left, whole_fee=takes_all)
+        if takes_all:
             self.cash = 0.0
 
     def settle(

@@ -113,11 +113,15 @@ def sell_for_debt(book: Book, holding: Holding) -> None:
     if request.quantity_step and sold < holding.quantity:
         sold = math.ceil(sold / request.quantity_step * (1 - TOLERANCE)) * request.quantity_step
     left = holding.quantity - sold
+    if left == holding.quantity:  # too little to sell anything for it
+        holding.fees -= lacking
+        book.cash = 0.0
+        return
     if left <= 0:
         proceeds, left = holding.quantity * fill, 0.0
         forgiven = lacking - (proceeds - book.fee(proceeds))
         if forgiven > 0:
             holding.fees -= forgiven
             book.cash += forgiven
-    book.settle(holding, raw, fill, "liquidation", left)
+    book.leave(holding, raw, "liquidation", slips=True, left=left)
     book.cash = max(book.cash, 0.0)

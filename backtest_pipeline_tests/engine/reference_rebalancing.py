@@ -57,12 +57,13 @@ class TargetWeights:
 
     def read(self, row: int) -> None:
         """What a row that is known from now on asks for."""
-        if self._is_acted_upon(row):
+        if self.is_acted_upon(row):
             self.pending |= {
                 symbol: weight for symbol, weight in self.rows[row].items() if not math.isnan(weight)
             }
 
-    def _is_acted_upon(self, row: int) -> bool:
+    def is_acted_upon(self, row: int) -> bool:
+        """Whether the weights of a row become pending: those of the first with any, and of each at a change."""
         with_weights = [
             number
             for number, weights in enumerate(self.rows)
@@ -138,7 +139,14 @@ class TargetWeights:
             raw, fill = book.price[symbol], fills[symbol]
             try:
                 quantity = affordable(
-                    book, symbol, side, raw, fill, more * factor if is_cut else more, is_cut=is_cut
+                    book,
+                    symbol,
+                    side,
+                    raw,
+                    fill,
+                    more * factor if is_cut else more,
+                    fits_room=True,
+                    in_steps=not is_cut,
                 )
             except Skipped as skipped:
                 book.outcome.skipped[str(skipped)] += 1

@@ -37,12 +37,20 @@ def quantity_of(
     wanted = _wanted(book, order, fill, equity, closes, periods)
     leverage, fixed = book.request.leverage, book.request.fee_fixed
     most = (book.room() - leverage * fixed) / (fill * (1 + leverage * book.fee_rate))
-    is_cut = wanted > most
-    return affordable(book, order.symbol, order.side, raw, fill, min(wanted, most), is_cut=is_cut)
+    fits_room = order.side > 0 or wanted > most
+    return affordable(book, order.symbol, order.side, raw, fill, min(wanted, most), fits_room=fits_room)
 
 
 def affordable(
-    book: Book, symbol: str, side: int, raw: float, fill: float, quantity: float, *, is_cut: bool
+    book: Book,
+    symbol: str,
+    side: int,
+    raw: float,
+    fill: float,
+    quantity: float,
+    *,
+    fits_room: bool,
+    in_steps: bool = False,
 ) -> float:
     """The rules 6 to 8: whole steps, never more than there is room for, no short liquidated at once."""
     step, steps, room = book.request.quantity_step, 0.0, book.room()
@@ -50,11 +58,15 @@ def affordable(
         raise Skipped("cash")
     if step:
         steps = float(math.floor(quantity / step * (1 + TOLERANCE)))
-        quantity = steps * step
+        quantity = quantity if in_steps else steps * step
     if not 0 < quantity < math.inf:
         raise Skipped("cash")
     factor = 2.0**-53
-    while (side > 0 or is_cut) and quantity * fill + book.request.leverage * book.fee(quantity * fill) > room:
+    while (
+        fits_room
+        and quantity > 0
+        and quantity * fill + book.request.leverage * book.fee(quantity * fill) > room
+    ):
         if step:
             steps = float(math.floor(steps - max(1.0, steps * factor)))
             quantity = steps * step
@@ -63,14 +75,22 @@ def affordable(
         factor *= 2
     if quantity <= 0:
         raise Skipped("cash")
-    if book.request.leverage == 1 and side < 0:
-        notional = quantity * fill
-        held = book.held.get(symbol)
-        together = quantity if held is None else held.quantity + quantity
-        cash = book.cash + (notional - book.fee(notional))
-        if book.price_that_empties(symbol, together, cash) * (1 - TOLERANCE) <= raw:
-            raise Skipped("cash")
+    if book.request.leverage == 1 and side < 0 and liquidated_at(book, symbol, quantity, fill) <= raw:
+        raise Skipped("cash")
     return quantity
+
+
+def liquidated_at(book: Book, symbol: str, quantity: float, fill: float) -> float:
+    """From which price on a short that were entered would be liquidated, at leverage 1."""
+    held, notional = book.held.get(symbol), quantity * fill
+    together = quantity if held is None else held.quantity + quantity
+    cash = book.cash + (notional - book.fee(notional))
+    price = book.price_that_empties(symbol, together, cash)
+    frac = book.request.maintenance_margin_frac
+    if frac is not None:
+        others = [other for other in book.holdings() if other.symbol != symbol]
+        price = min(price, (cash + book.value(others) - frac * book.gross(others)) / (together * (1 + frac)))
+    return price * (1 - TOLERANCE)
 
 
 def _wanted(
