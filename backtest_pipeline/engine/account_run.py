@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.account_kernel import ROOM, list_open_positions, simulate_account
-from backtest_pipeline.engine.account_records import (
-    CHANGE,
-    SKIPPED,
+from backtest_pipeline.engine.account_arrays import (
     Book,
     Curves,
     Targets,
@@ -19,6 +16,8 @@ from backtest_pipeline.engine.account_records import (
     opening_book,
     read_only_arrays,
 )
+from backtest_pipeline.engine.account_kernel import ROOM, list_open_positions, simulate_account
+from backtest_pipeline.engine.account_records import CHANGE, SKIPPED
 from backtest_pipeline.engine.accounts import Curve, Outcome
 from backtest_pipeline.engine.joint_grid import elapsed_us
 from backtest_pipeline.engine.joint_kernel import add_carried
