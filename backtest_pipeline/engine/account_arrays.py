@@ -62,8 +62,12 @@ class Parts(NamedTuple):
 
 
 class Wishes(NamedTuple):
-    """Signals of k symbols, one after another: shape (bars,), or empty where nobody gave any."""
+    """Signals of k symbols, one after another: shape (bars,), or empty where nobody gave any.
 
+    `wanted` is whether there is any flag.
+    """
+
+    wanted: Flags
     entry: Flags
     exit: Flags
     short_entry: Flags
@@ -144,7 +148,7 @@ BarsIn = types.NamedTuple(
     Bars,
 )
 PartsIn = types.NamedTuple([IntsIn, IntsIn, *[FloatsIn] * 4], Parts)
-WishesIn = types.NamedTuple([*[FlagsIn] * 4, *[FloatsIn] * 8], Wishes)
+WishesIn = types.NamedTuple([*[FlagsIn] * 5, *[FloatsIn] * 8], Wishes)
 TargetsIn = types.NamedTuple([IntsIn, FloatsIn, FloatsIn], Targets)
 RulesIn = _records(RULES, readonly=True)
 BookOut = types.NamedTuple(

@@ -13,7 +13,6 @@ from backtest_pipeline.engine.account_levels import see_price, slips_at
 from backtest_pipeline.engine.account_worth import (
     measure_liquidation,
     measure_own_liquidation,
-    set_liquidation,
     worth_of,
     worth_of_others,
 )
@@ -84,7 +83,7 @@ def list_open_position(book: Any, symbol: int, bar: int, close: float, reason: i
 
 
 @compiled_within
-def close_position(  # noqa: C901, PLR0912, PLR0915  every way to end a position
+def close_position(  # noqa: C901, PLR0915  every way to end a position
     book: Any, rules: Any, symbol: int, bar: int, raw_price: float, reason: int, slips: bool
 ) -> None:
     """Leaves the market at `raw_price`.
@@ -99,16 +98,15 @@ def close_position(  # noqa: C901, PLR0912, PLR0915  every way to end a position
         fill_price = raw_price * (1.0 - side * rules.slippage)
     is_covered = side < 0 and rules.leverage == 1.0
     leaves_nothing = False
-    if is_covered and state.shorts > 1 and not np.isinf(position.liquidation_level):
-        level = position.liquidation_level
+    if is_covered and state.shorts > 1 and not np.isinf(position.covered_level):
+        level = position.covered_level
         measure_own_liquidation(book, rules, symbol)
-        if level < position.liquidation_level:
-            set_liquidation(position, level)
-    if is_covered and (reason == LIQUIDATION or fill_price >= position.liquidation_reach):
+        position.covered_level = min(level, position.covered_level)
+    if is_covered and (reason == LIQUIDATION or fill_price >= position.covered_level * (1.0 - TOLERANCE)):
         reason = LIQUIDATION
-        is_capped = fill_price > position.liquidation_level * (1.0 + TOLERANCE)
+        is_capped = fill_price > position.covered_level * (1.0 + TOLERANCE)
         if is_capped:
-            fill_price = position.liquidation_level
+            fill_price = position.covered_level
         raw_price = fill_price
         leaves_nothing = state.shorts == 1 and (rules.margin == 0.0 or is_capped)
     fee = quantity * fill_price * rules.fee_rate + rules.fee_fixed
@@ -247,11 +245,12 @@ def end_all(book: Any, rules: Any, side: int) -> None:
         if position.side != side:
             continue
         if is_covered and is_single:
-            level = (state.cash - rules.fee_fixed) / (position.quantity * (1.0 + rules.fee_rate))
-            position.liquidation_level = level
-            position.liquidation_reach = level * (1.0 - TOLERANCE)
+            position.covered_level = (state.cash - rules.fee_fixed) / (
+                position.quantity * (1.0 + rules.fee_rate)
+            )
         elif side < 0:
-            position.liquidation_level = position.liquidation_reach = np.inf
+            position.covered_level = np.inf
+        see_price(position, position.mark)
         price = position.mark if scale == 1.0 else position.mark * scale
         close_position(book, rules, symbol, book.next_bar[symbol] - 1, price, LIQUIDATION, False)
     if scale < 1.0:

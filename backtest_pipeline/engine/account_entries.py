@@ -36,7 +36,7 @@ def whole_steps(quantity: float, step: float) -> float:
 def affordable(quantity: float, fill_price: float, room: float, rules: Any) -> float:
     """A quantity made smaller until its price and fees are not above the room; 0 where none is."""
     step, leverage = rules.quantity_step, rules.leverage
-    steps = np.floor(quantity / step * (1.0 + TOLERANCE)) if step > 0.0 else 0.0
+    steps = np.rint(quantity / step) if step > 0.0 else 0.0
     shrink = 2.0**-53
     while quantity > 0.0 and (
         quantity * fill_price + leverage * (quantity * fill_price * rules.fee_rate + rules.fee_fixed) > room
@@ -150,7 +150,7 @@ def add_to_position(
     else:
         state.cash = cash + (notional - fee)
     measure_own_liquidation(book, rules, symbol)
-    if side < 0 and rules.leverage == 1.0 and position.liquidation_reach <= raw_price:
+    if side < 0 and rules.leverage == 1.0 and position.covered_level * (1.0 - TOLERANCE) <= raw_price:
         state.cash = cash
         if is_new:
             position.side = 0

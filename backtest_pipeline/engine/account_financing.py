@@ -47,7 +47,10 @@ def pay_by_selling(book: Any, rules: Any, symbol: int, bar: int) -> None:
     quantity = (rules.fee_fixed - state.cash) / (fill_price * (1.0 - rules.fee_rate))
     if rules.quantity_step > 0.0:
         quantity = np.ceil(quantity / rules.quantity_step * (1.0 - TOLERANCE)) * rules.quantity_step
-    if 0.0 < quantity < position.quantity:
+    if position.quantity - quantity == position.quantity:
+        position.entry_fee += state.cash
+        position.own_cash -= state.cash
+    elif 0.0 < quantity < position.quantity:
         reduce_position(book, rules, symbol, bar, position.quantity - quantity, LIQUIDATION)
     else:
         fee = position.quantity * fill_price * rules.fee_rate + rules.fee_fixed

@@ -161,12 +161,13 @@ def _passing(book: Any, bars: Any, parts: Any, step: int) -> int:
     """Lists the symbols whose bars end in this step and to which something may happen before; how many."""
     positions, orders, next_bar, passing = book.positions, book.orders, book.next_bar, book.passing
     offsets, close_step = bars.offsets, bars.close_step
-    count = 0
+    pending, count = book.state[0].pending, 0
     for symbol in range(len(positions)):
         position = positions[symbol]
-        if (
-            position.side != 0 or orders[2 * symbol].kind != MARKET or orders[2 * symbol + 1].kind != MARKET
-        ) and position.is_running != 0:
+        if position.is_running != 0 and (
+            position.side != 0
+            or (pending > 0 and (orders[2 * symbol].kind != MARKET or orders[2 * symbol + 1].kind != MARKET))
+        ):
             place = offsets[symbol] + next_bar[symbol] - 1
             if close_step[place] == step:
                 position.part = 0

@@ -37,7 +37,6 @@ from backtest_pipeline.engine.account_entries import enter_all, wish_at
 from backtest_pipeline.engine.account_financing import YEAR_US, pay_funding, pay_interest
 from backtest_pipeline.engine.account_insides import pass_bars
 from backtest_pipeline.engine.account_levels import (
-    LIMIT,
     MARKET,
     STOP,
     exit_of,
@@ -45,7 +44,7 @@ from backtest_pipeline.engine.account_levels import (
     see_price,
     slips_at,
 )
-from backtest_pipeline.engine.account_orders import line_up
+from backtest_pipeline.engine.account_orders import drop_order, first_fill, line_up, place_order
 from backtest_pipeline.engine.account_rebalancing import rebalance, want_weights
 from backtest_pipeline.engine.account_worth import worth_of
 from backtest_pipeline.engine.compiled import (
@@ -80,14 +79,6 @@ def _line_up_at_open(book: Any, rules: Any, symbol: int, bar: int) -> bool:
 
 
 @compiled_within
-def _place(order: Any, limit: float, stop: float, bar: int) -> None:
-    """Makes an order pending."""
-    order.kind = STOP if np.isnan(limit) else LIMIT
-    order.price = stop if np.isnan(limit) else limit
-    order.bar = bar
-
-
-@compiled_within
 def _decide(  # noqa: C901, PLR0912  what signals ask for, in one place
     book: Any, rules: Any, wishes: Any, bars: Any, symbol: int, bar: int
 ) -> None:
@@ -102,10 +93,11 @@ def _decide(  # noqa: C901, PLR0912  what signals ask for, in one place
         if short_entry and leave_short:
             short_entry = leave_short = False
     go_long, go_short = rules.allow_long != 0 and entry, rules.allow_short != 0 and short_entry
+    state = book.state[0]
     if leave_long or bar >= long_order.bar + rules.good_for:
-        long_order.kind = MARKET
+        drop_order(state, long_order)
     if leave_short or bar >= short_order.bar + rules.good_for:
-        short_order.kind = MARKET
+        drop_order(state, short_order)
     held = bar - position.entry_bar + (0 if rules.at_close != 0 else 1)
     is_held_out = position.side != 0 and 0 < rules.max_hold <= held
     if not (go_long or go_short or is_held_out or (leave_long if position.side > 0 else leave_short)):
@@ -128,15 +120,15 @@ def _decide(  # noqa: C901, PLR0912  what signals ask for, in one place
     if go_long and go_short and not (long_waits and short_waits):
         go_long = go_short = False
     if go_long:
-        long_order.kind = MARKET
+        drop_order(state, long_order)
         if long_waits:
-            _place(long_order, long_limit, long_stop, bar)
+            place_order(state, long_order, long_limit, long_stop, bar)
         else:
             position.entry_order, position.order_bar = 1, bar
     if go_short:
-        short_order.kind = MARKET
+        drop_order(state, short_order)
         if short_waits:
-            _place(short_order, short_limit, short_stop, bar)
+            place_order(state, short_order, short_limit, short_stop, bar)
         else:
             position.entry_order, position.order_bar = -1, bar
 
@@ -146,9 +138,10 @@ def _close_bars(  # noqa: C901  the order of a close, in one place
     book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, step: int
 ) -> None:
     """What happens at the close of all bars that end in this step."""
-    positions, orders, next_bar = book.positions, book.orders, book.next_bar
+    positions, next_bar = book.positions, book.next_bar
     offsets, close_step, close = bars.offsets, bars.close_step, bars.close
     state, count = book.state[0], 0
+    listed, closing, wanted = 0, book.passing, wishes.wanted
     for symbol in range(len(positions)):
         position = positions[symbol]
         if position.is_running != 0:
@@ -156,24 +149,15 @@ def _close_bars(  # noqa: C901  the order of a close, in one place
             if close_step[place] == step:
                 position.mark = close[place]
                 position.is_running = 2
+                if wanted[place] or state.pending > 0 or (position.side != 0 and rules.max_hold > 0):
+                    closing[listed] = symbol
+                    listed += 1
     if state.shorts > 0 or rules.margin > 0.0:
         liquidate(book, rules)
-    for symbol in range(len(positions)):
+    for turn in range(listed):
+        symbol = closing[turn]
         position = positions[symbol]
-        if position.is_running != 2:
-            continue
         bar = next_bar[symbol] - 1
-        place = offsets[symbol] + bar
-        if not (
-            wishes.entry[place]
-            or wishes.exit[place]
-            or wishes.short_entry[place]
-            or wishes.short_exit[place]
-            or orders[2 * symbol].kind != MARKET
-            or orders[2 * symbol + 1].kind != MARKET
-            or (position.side != 0 and rules.max_hold > 0)
-        ):
-            continue
         _decide(book, rules, wishes, bars, symbol, bar)
         if rules.at_close == 0:
             continue
@@ -187,12 +171,24 @@ def _close_bars(  # noqa: C901  the order of a close, in one place
 
 
 @compiled_within
-def _open_bars(  # noqa: C901  the order of an open, in one place
+def _turn_at_open(book: Any, rules: Any, symbol: int, bar: int) -> None:
+    """Closes a position at an open that fills a pending order of the other side, which comes after it."""
+    position = book.positions[symbol]
+    mark = position.mark
+    side, fill = first_fill(book, rules, symbol, mark, mark, mark, at_open=True)
+    if side == -position.side:
+        order = book.orders[2 * symbol + (0 if side > 0 else 1)]
+        close_position(book, rules, symbol, bar, fill, SIGNAL, order.kind == STOP)
+
+
+@compiled_within
+def _open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
     book: Any, rules: Any, wishes: Any, steps: Any, targets: Any, bars: Any, opening: Any, count: int
 ) -> None:
     """What happens at the open of the symbols that open in this step, whose market prices it is."""
-    positions, orders, next_bar = book.positions, book.orders, book.next_bar
-    state, lined_up, may_enter = book.state[0], 0, False
+    positions, next_bar = book.positions, book.next_bar
+    state, lined_up = book.state[0], 0
+    may_enter = state.pending > 0
     if len(bars.funding_before) > 0:
         pay_funding(book, rules, bars, bars.funding_before, opening, count)
     if state.shorts > 0 or rules.margin > 0.0:
@@ -200,12 +196,7 @@ def _open_bars(  # noqa: C901  the order of an open, in one place
     for place in range(count):
         symbol = opening[place]
         position = positions[symbol]
-        may_enter = (
-            may_enter
-            or position.entry_order != 0
-            or orders[2 * symbol].kind != MARKET
-            or orders[2 * symbol + 1].kind != MARKET
-        )
+        may_enter = may_enter or position.entry_order != 0
         if position.side == 0:
             continue
         open_price, bar, reason, raw_price = position.mark, next_bar[symbol] - 1, 0, 0.0
@@ -218,6 +209,8 @@ def _open_bars(  # noqa: C901  the order of an open, in one place
         reason, raw_price = exit_of(position, rules, open_price, open_price, open_price)
         if reason != 0:
             close_position(book, rules, symbol, bar, raw_price, reason, slips_at(reason))
+        elif state.pending > 0 and position.entry_order == 0:
+            _turn_at_open(book, rules, symbol, bar)
     if may_enter:
         for place in range(count):
             symbol = opening[place]
@@ -304,9 +297,9 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
             The first step that is not done: `stop`, or less where trades or changes need more room.
         """
         state, rules = book.state[0], all_rules[0]
-        positions, orders, next_bar = book.positions, book.orders, book.next_bar
+        positions, next_bar = book.positions, book.next_bar
         offsets, open_step, opens = bars.offsets, bars.open_step, bars.open
-        symbols = len(positions)
+        symbols, has_targets = len(positions), len(targets.step) > 0
         opening = np.empty(symbols, dtype=np.int64)
         due = np.searchsorted(targets.step, start)
         for step in range(start, stop):
@@ -318,7 +311,7 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
                 return step
             if rules.borrow_rate > 0.0 and step > 0 and state.positions > 0:
                 pay_interest(book, rules, (step_us[step] - step_us[step - 1]) / YEAR_US)
-            count, is_busy = 0, len(targets.step) > 0
+            count, may_enter = 0, False
             for symbol in range(symbols):
                 place = offsets[symbol] + next_bar[symbol]
                 if place < offsets[symbol + 1] and open_step[place] == step:
@@ -329,14 +322,10 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
                     next_bar[symbol] += 1
                     opening[count] = symbol
                     count += 1
-                    is_busy = (
-                        is_busy
-                        or position.entry_order != 0
-                        or orders[2 * symbol].kind != MARKET
-                        or orders[2 * symbol + 1].kind != MARKET
-                    )
-            if is_busy or state.positions > 0:
+                    may_enter = may_enter or position.entry_order != 0
+            if may_enter or state.positions > 0 or state.pending > 0 or has_targets:
                 _open_bars(book, rules, wishes, steps, targets, bars, opening, count)
+            if state.pending > 0 or state.positions > 0:
                 pass_bars(book, rules, wishes, steps, bars, parts, step)
             _close_bars(book, rules, wishes, steps, bars, step)
             if due < len(targets.step) and targets.step[due] == step:

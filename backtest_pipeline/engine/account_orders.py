@@ -16,6 +16,24 @@ from backtest_pipeline.engine.kernel import SIGNAL, TOLERANCE
 
 
 @compiled_within
+def drop_order(state: Any, order: Any) -> None:
+    """Takes a pending order away, if there is one."""
+    if order.kind != MARKET:
+        order.kind = MARKET
+        state.pending -= 1
+
+
+@compiled_within
+def place_order(state: Any, order: Any, limit: float, stop: float, bar: int) -> None:
+    """Makes an order pending."""
+    drop_order(state, order)
+    state.pending += 1
+    order.kind = STOP if np.isnan(limit) else LIMIT
+    order.price = stop if np.isnan(limit) else limit
+    order.bar = bar
+
+
+@compiled_within
 def fills_at_open(order: Any, side: int, open_price: float, rules: Any) -> bool:
     """Whether a pending order is filled at an open."""
     if order.kind == LIMIT:
@@ -84,7 +102,7 @@ def take_fill(
     position = book.positions[symbol]
     order = book.orders[2 * symbol + (0 if side > 0 else 1)]
     kind, order_bar = order.kind, order.bar
-    order.kind = MARKET
+    drop_order(book.state[0], order)
     if position.side == -side:
         close_position(book, rules, symbol, bar, raw_price, SIGNAL, kind == STOP)
     elif position.side == side and position.entries >= rules.max_entries:

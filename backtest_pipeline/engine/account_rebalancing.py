@@ -71,7 +71,11 @@ def _sell_down(book: Any, rules: Any, symbol: int, bar: int, wanted: float) -> N
     """Makes a position smaller; a short that cannot be bought back below its liquidation price ends there."""
     position = book.positions[symbol]
     fill_price = position.mark * (1.0 - position.side * rules.slippage)
-    if position.side < 0 and rules.leverage == 1.0 and fill_price >= position.liquidation_reach:
+    if (
+        position.side < 0
+        and rules.leverage == 1.0
+        and fill_price >= position.covered_level * (1.0 - TOLERANCE)
+    ):
         close_position(book, rules, symbol, bar, position.mark, SIGNAL, True)
     else:
         reduce_position(book, rules, symbol, bar, wanted, SIGNAL)

@@ -40,7 +40,13 @@ RULES = np.dtype(
 POSITION = np.dtype(
     [
         ("side", "i8"),  # 1 long, -1 short, 0 flat
+        ("is_running", "i8"),  # 1: the newest bar has opened and not ended
+        ("mark", "f8"),  # the newest price that exists
         ("quantity", "f8"),
+        ("own_cash", "f8"),  # initial cash, and what this symbol alone has added since
+        ("entry_order", "i8"),  # side of the entry due at the next open, 0 for none
+        ("exit_order", "i8"),  # reason of the exit due at the next open, 0 for none
+        ("opened_us", "i8"),  # when the newest bar has opened, microseconds since 1970
         ("entry_bar", "i8"),
         ("entries", "i8"),
         ("entry_price", "f8"),  # of all entries
@@ -54,17 +60,12 @@ POSITION = np.dtype(
         ("has_own_target", "i8"),  # as the stop, and no bars held change it
         ("liquidation_level", "f8"),
         ("liquidation_reach", "f8"),
+        ("covered_level", "f8"),  # of a short at leverage 1: the price up to which the cash buys it back
         ("highest", "f8"),  # best and worst price seen since entry
         ("lowest", "f8"),
-        ("exit_order", "i8"),  # reason of the exit due at the next open, 0 for none
-        ("entry_order", "i8"),  # side of the entry due at the next open, 0 for none
         ("order_bar", "i8"),  # the bar that ordered it
         ("wanted_weight", "f8"),  # target weight that waits for the next open, NaN for none
         ("wanted_quantity", "f8"),  # that the weight asks for beside what there is
-        ("mark", "f8"),  # the newest price that exists
-        ("own_cash", "f8"),  # initial cash, and what this symbol alone has added since
-        ("is_running", "i8"),  # 1: the newest bar has opened and not ended
-        ("opened_us", "i8"),  # when the newest bar has opened, microseconds since 1970
         ("part", "i8"),  # of the bar: the next of its finer candles to pass
         ("parts", "i8"),
         ("fill_side", "i8"),  # an entry that the bar fills, which waits for its turn; 0 for none
@@ -76,6 +77,7 @@ POSITION = np.dtype(
         ("goes_on", "i8"),  # 1: the rest of the bar is still to come
     ]
 )
+"""What is read at every bar comes first, in one line of a processor's cache."""
 
 ORDER = np.dtype(
     [
@@ -92,6 +94,7 @@ STATE = np.dtype(
         ("changes", "i8"),
         ("positions", "i8"),  # open ones
         ("shorts", "i8"),
+        ("pending", "i8"),  # orders that wait for their price
         ("is_liquidated", "i8"),  # 1: a position met the price of the maintenance margin inside a bar
     ]
 )

@@ -92,6 +92,7 @@ def measure_own_liquidation(book: Any, rules: Any, symbol: int) -> None:
         level = (state.cash - others - state.shorts * rules.fee_fixed) / (
             position.quantity * (1.0 + rules.fee_rate)
         )
+        position.covered_level = level
     if margin > 0.0 and side > 0:
         level = (margin * gross - state.cash - value) / (position.quantity * (1.0 - margin))
     elif margin > 0.0:
