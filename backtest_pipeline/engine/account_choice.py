@@ -23,7 +23,7 @@ from backtest_pipeline.engine.records import settings_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from backtest_pipeline.engine.account_records import Targets, Wishes
+    from backtest_pipeline.engine.account_arrays import Targets, Wishes
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.request import BacktestRequest

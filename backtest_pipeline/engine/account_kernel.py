@@ -10,33 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from backtest_pipeline.engine import account_orders, account_positions, account_rebalancing, account_records
+from backtest_pipeline.engine import (
+    account_arrays,
+    account_closing,
+    account_entries,
+    account_financing,
+    account_insides,
+    account_levels,
+    account_orders,
+    account_rebalancing,
+    account_records,
+    account_worth,
+)
 from backtest_pipeline.engine import kernel as simple_kernel
-from backtest_pipeline.engine.account_orders import (
-    enter,
-    go_on_after_fill,
-    is_fine,
-    line_up,
-    parts_of,
-    pass_part,
-    rank_entries,
-    slips_at,
-    wish_at,
-)
-from backtest_pipeline.engine.account_positions import (
-    LIMIT,
-    MARKET,
-    STOP,
-    close_position,
-    exit_of,
-    list_open_position,
-    measure_liquidation,
-    renew_target,
-    see_price,
-    worth_of,
-)
-from backtest_pipeline.engine.account_rebalancing import pay_by_selling, rebalance, want_weights
-from backtest_pipeline.engine.account_records import (
+from backtest_pipeline.engine.account_arrays import (
     BarsIn,
     BookOut,
     CurvesOut,
@@ -45,6 +32,21 @@ from backtest_pipeline.engine.account_records import (
     TargetsIn,
     WishesIn,
 )
+from backtest_pipeline.engine.account_closing import close_position, liquidate, list_open_position
+from backtest_pipeline.engine.account_entries import enter_all, wish_at
+from backtest_pipeline.engine.account_financing import YEAR_US, pay_funding, pay_interest
+from backtest_pipeline.engine.account_insides import pass_bars
+from backtest_pipeline.engine.account_levels import (
+    MARKET,
+    STOP,
+    exit_of,
+    renew_target,
+    see_price,
+    slips_at,
+)
+from backtest_pipeline.engine.account_orders import drop_order, first_fill, line_up, place_order
+from backtest_pipeline.engine.account_rebalancing import rebalance, want_weights
+from backtest_pipeline.engine.account_worth import worth_of
 from backtest_pipeline.engine.compiled import (
     FloatsIn,
     IntsIn,
@@ -53,123 +55,10 @@ from backtest_pipeline.engine.compiled import (
     sources_digest,
     types,
 )
-from backtest_pipeline.engine.kernel import END_OF_DATA, LIQUIDATION, MAX_HOLD, SIGNAL, TOLERANCE
+from backtest_pipeline.engine.kernel import END_OF_DATA, MAX_HOLD, SIGNAL
 
-LATEST = 2**63 - 1
-YEAR_US = 365.25 * 86_400e6
 ROOM = 8
-"""Trades that a symbol may have in one step beside those inside its bar, at most; changes: twice as many."""
-
-
-@compiled_within
-def _pay_interest(book: Any, rules: Any, years: float) -> None:
-    """What is borrowed costs for the time since the step before."""
-    state = book.state[0]
-    _, gross, shorts = worth_of(book)
-    longs = gross - shorts
-    debt = max(0.0, -state.cash)
-    for symbol in range(len(book.positions)):
-        position = book.positions[symbol]
-        if position.side == 0:
-            continue
-        held = position.quantity * position.mark
-        cost = 0.0
-        if position.side < 0:
-            cost = held * rules.borrow_rate * years
-        elif debt > 0.0:
-            cost = debt * rules.borrow_rate * years * (held / longs)
-        position.entry_fee += cost
-        position.own_cash -= cost
-        state.cash -= cost
-
-
-@compiled_within
-def _pay_funding(book: Any, rules: Any, bars: Any, symbol: int, bar: int, rate: float) -> None:
-    """A position pays, or is paid, the rates that fell due, on its bar's open."""
-    position, state = book.positions[symbol], book.state[0]
-    if rate == 0.0 or position.side == 0:
-        return
-    cost = rate * (position.side * position.quantity * bars.open[bars.offsets[symbol] + bar])
-    position.entry_fee += cost
-    position.own_cash -= cost
-    state.cash -= cost
-    if state.cash < 0.0 and rules.leverage == 1.0 and position.side > 0:
-        pay_by_selling(book, rules, symbol, bar)
-
-
-@compiled_within
-def _liquidate(book: Any, rules: Any) -> None:
-    """Ends positions at market prices where the account no longer bears them.
-
-    At leverage 1 shorts that the cash no longer buys back; with a maintenance margin everything.
-    """
-    state = book.state[0]
-    if state.positions == 0 or (state.shorts == 0 and rules.margin == 0.0):
-        return
-    measure_liquidation(book, rules)
-    if rules.margin > 0.0:
-        value, gross, _ = worth_of(book)
-        if state.cash + value < rules.margin * gross:
-            _end_all(book, rules, 1)
-            _end_all(book, rules, -1)
-            return
-    if rules.leverage > 1.0:
-        return
-    for symbol in range(len(book.positions)):
-        position = book.positions[symbol]
-        if position.side < 0 and position.mark >= position.liquidation_reach:
-            _end_all(book, rules, -1)
-            return
-
-
-@compiled_within
-def _end_all(book: Any, rules: Any, side: int) -> None:
-    """Liquidates all positions of a side at their market prices.
-
-    Several shorts that the cash does not buy back at these take all of it, in proportion.
-    """
-    state, scale = book.state[0], 1.0
-    is_covered = side < 0 and rules.leverage == 1.0
-    if is_covered and state.shorts > 1:
-        cost = 0.0
-        for symbol in range(len(book.positions)):
-            position = book.positions[symbol]
-            if position.side < 0:
-                cost += position.quantity * position.mark * (1.0 + rules.fee_rate)
-        if cost + state.shorts * rules.fee_fixed > state.cash:
-            scale = (state.cash - state.shorts * rules.fee_fixed) / cost
-    is_single = state.shorts == 1
-    for symbol in range(len(book.positions)):
-        position = book.positions[symbol]
-        if position.side != side:
-            continue
-        if is_covered and is_single:
-            level = (state.cash - rules.fee_fixed) / (position.quantity * (1.0 + rules.fee_rate))
-            position.liquidation_level = level
-            position.liquidation_reach = level * (1.0 - TOLERANCE)
-        elif side < 0:
-            position.liquidation_level = position.liquidation_reach = np.inf
-        price = position.mark if scale == 1.0 else position.mark * scale
-        close_position(book, rules, symbol, book.next_bar[symbol] - 1, price, LIQUIDATION, False)
-    if scale < 1.0:
-        state.cash = 0.0
-
-
-@compiled_within
-def _exit_at_open(book: Any, rules: Any, steps: Any, symbol: int, bar: int) -> None:
-    """The exit ordered at the close before, or one at a level that the open has reached."""
-    position = book.positions[symbol]
-    if position.side == 0:
-        return
-    open_price = position.mark
-    see_price(position, open_price)
-    if position.exit_order != 0:
-        close_position(book, rules, symbol, bar, open_price, position.exit_order, True)
-        return
-    renew_target(position, rules, steps, bar)
-    reason, raw_price = exit_of(position, rules, open_price, open_price, open_price)
-    if reason != 0:
-        close_position(book, rules, symbol, bar, raw_price, reason, slips_at(reason))
+"""Trades that a symbol may have in one step, at most; of changes there may be twice as many."""
 
 
 @compiled_within
@@ -190,104 +79,6 @@ def _line_up_at_open(book: Any, rules: Any, symbol: int, bar: int) -> bool:
 
 
 @compiled_within
-def _enter_all(book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, count: int) -> None:
-    """Lets the entries of the symbols in the queue have their turns."""
-    if count == 0:
-        return
-    rank_entries(book, wishes, bars, count)
-    value, _, _ = worth_of(book)
-    equity = book.state[0].cash + value
-    for place in range(count):
-        symbol = book.queue[place]
-        entered = enter(book, rules, wishes, steps, bars, symbol, book.next_bar[symbol] - 1, equity)
-        book.positions[symbol].was_entered = entered
-
-
-@compiled_within
-def _passing(book: Any, bars: Any, parts: Any, step: int) -> int:
-    """Lists the symbols whose bars end in this step and to which something may happen before; how many."""
-    count = 0
-    for symbol in range(len(book.positions)):
-        position = book.positions[symbol]
-        place = bars.offsets[symbol] + book.next_bar[symbol] - 1
-        if position.is_running == 0 or bars.close_step[place] != step:
-            continue
-        if (
-            position.side != 0
-            or book.orders[2 * symbol].kind != MARKET
-            or book.orders[2 * symbol + 1].kind != MARKET
-        ):
-            position.part = 0
-            position.parts = parts_of(parts, place)
-            book.passing[count] = symbol
-            count += 1
-    return count
-
-
-@compiled_within
-def _next_moment(book: Any, bars: Any, parts: Any, count: int) -> int:
-    """The earliest moment at which a part of the bars that pass opens; the symbols of that part go on."""
-    earliest = LATEST
-    for turn in range(2):
-        for place in range(count):
-            symbol = book.passing[place]
-            position = book.positions[symbol]
-            if position.part >= position.parts:
-                continue
-            bar_place = bars.offsets[symbol] + book.next_bar[symbol] - 1
-            moment = position.opened_us
-            if is_fine(parts, bar_place):
-                moment = parts.moment_us[parts.first[bar_place] + position.part]
-            if turn == 0:
-                earliest = min(earliest, moment)
-            elif moment == earliest:
-                position.goes_on = 1
-                if is_fine(parts, bar_place):
-                    position.mark = parts.open[parts.first[bar_place] + position.part]
-    return earliest
-
-
-@compiled_within
-def _pass_bars(book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, parts: Any, step: int) -> None:
-    """Takes all bars that end in this step through their insides, part by part, entries in turn."""
-    state, passing = book.state[0], _passing(book, bars, parts, step)
-    while passing > 0 and _next_moment(book, bars, parts, passing) < LATEST:
-        measure_liquidation(book, rules)
-        count = 0
-        for place in range(passing):
-            symbol = book.passing[place]
-            if book.positions[symbol].goes_on != 0 and pass_part(
-                book, rules, bars, parts, symbol, book.next_bar[symbol] - 1
-            ):
-                book.queue[count] = symbol
-                count += 1
-        if state.is_liquidated == 0 and count > 0:
-            _enter_all(book, rules, wishes, steps, bars, count)
-            for place in range(count):
-                book.positions[book.queue[place]].goes_on = 2
-        for place in range(passing):
-            symbol = book.passing[place]
-            position = book.positions[symbol]
-            if position.goes_on == 2 and state.is_liquidated == 0:
-                go_on_after_fill(book, rules, bars, parts, symbol, book.next_bar[symbol] - 1)
-            position.part += 1 if position.goes_on != 0 else 0
-            position.goes_on = position.fill_side = 0
-        if state.is_liquidated != 0:
-            state.is_liquidated = 0
-            _end_all(book, rules, 1)
-            _end_all(book, rules, -1)
-            return
-
-
-@compiled_within
-def _place(order: Any, limit: float, stop: float, bar: int) -> None:
-    """Makes an order pending."""
-    order.kind = STOP if np.isnan(limit) else LIMIT
-    order.price = stop if np.isnan(limit) else limit
-    order.bar = bar
-
-
-@compiled_within
 def _decide(  # noqa: C901, PLR0912  what signals ask for, in one place
     book: Any, rules: Any, wishes: Any, bars: Any, symbol: int, bar: int
 ) -> None:
@@ -302,10 +93,11 @@ def _decide(  # noqa: C901, PLR0912  what signals ask for, in one place
         if short_entry and leave_short:
             short_entry = leave_short = False
     go_long, go_short = rules.allow_long != 0 and entry, rules.allow_short != 0 and short_entry
+    state = book.state[0]
     if leave_long or bar >= long_order.bar + rules.good_for:
-        long_order.kind = MARKET
+        drop_order(state, long_order)
     if leave_short or bar >= short_order.bar + rules.good_for:
-        short_order.kind = MARKET
+        drop_order(state, short_order)
     held = bar - position.entry_bar + (0 if rules.at_close != 0 else 1)
     is_held_out = position.side != 0 and 0 < rules.max_hold <= held
     if not (go_long or go_short or is_held_out or (leave_long if position.side > 0 else leave_short)):
@@ -328,35 +120,44 @@ def _decide(  # noqa: C901, PLR0912  what signals ask for, in one place
     if go_long and go_short and not (long_waits and short_waits):
         go_long = go_short = False
     if go_long:
-        long_order.kind = MARKET
+        drop_order(state, long_order)
         if long_waits:
-            _place(long_order, long_limit, long_stop, bar)
+            place_order(state, long_order, long_limit, long_stop, bar)
         else:
             position.entry_order, position.order_bar = 1, bar
     if go_short:
-        short_order.kind = MARKET
+        drop_order(state, short_order)
         if short_waits:
-            _place(short_order, short_limit, short_stop, bar)
+            place_order(state, short_order, short_limit, short_stop, bar)
         else:
             position.entry_order, position.order_bar = -1, bar
 
 
 @compiled_within
-def _close_bars(book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, step: int) -> None:
+def _close_bars(  # noqa: C901  the order of a close, in one place
+    book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, step: int
+) -> None:
     """What happens at the close of all bars that end in this step."""
-    for symbol in range(len(book.positions)):
-        position = book.positions[symbol]
-        place = bars.offsets[symbol] + book.next_bar[symbol] - 1
-        if position.is_running != 0 and bars.close_step[place] == step:
-            position.mark = bars.close[place]
-            position.is_running = 2
-    _liquidate(book, rules)
-    count = 0
-    for symbol in range(len(book.positions)):
-        position = book.positions[symbol]
-        if position.is_running != 2:
-            continue
-        bar = book.next_bar[symbol] - 1
+    positions, next_bar = book.positions, book.next_bar
+    offsets, close_step, close = bars.offsets, bars.close_step, bars.close
+    state, count = book.state[0], 0
+    listed, closing, wanted = 0, book.passing, wishes.wanted
+    for symbol in range(len(positions)):
+        position = positions[symbol]
+        if position.is_running != 0:
+            place = offsets[symbol] + next_bar[symbol] - 1
+            if close_step[place] == step:
+                position.mark = close[place]
+                position.is_running = 2
+                if wanted[place] or state.pending > 0 or (position.side != 0 and rules.max_hold > 0):
+                    closing[listed] = symbol
+                    listed += 1
+    if state.shorts > 0 or rules.margin > 0.0:
+        liquidate(book, rules)
+    for turn in range(listed):
+        symbol = closing[turn]
+        position = positions[symbol]
+        bar = next_bar[symbol] - 1
         _decide(book, rules, wishes, bars, symbol, bar)
         if rules.at_close == 0:
             continue
@@ -365,38 +166,83 @@ def _close_bars(book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, step:
         if position.entry_order != 0 and _line_up_at_open(book, rules, symbol, bar):
             book.queue[count] = symbol
             count += 1
-    _enter_all(book, rules, wishes, steps, bars, count)
+    if count > 0:
+        enter_all(book, rules, wishes, steps, bars, count)
 
 
 @compiled_within
-def _open_bars(
+def _turn_at_open(book: Any, rules: Any, symbol: int, bar: int) -> None:
+    """Closes a position at an open that fills a pending order of the other side, which comes after it."""
+    position = book.positions[symbol]
+    mark = position.mark
+    side, fill = first_fill(book, rules, symbol, mark, mark, mark, at_open=True)
+    if side == -position.side:
+        order = book.orders[2 * symbol + (0 if side > 0 else 1)]
+        close_position(book, rules, symbol, bar, fill, SIGNAL, order.kind == STOP)
+
+
+@compiled_within
+def _open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
     book: Any, rules: Any, wishes: Any, steps: Any, targets: Any, bars: Any, opening: Any, count: int
 ) -> None:
     """What happens at the open of the symbols that open in this step, whose market prices it is."""
+    positions, next_bar = book.positions, book.next_bar
+    state, lined_up = book.state[0], 0
+    may_enter = state.pending > 0
     if len(bars.funding_before) > 0:
+        pay_funding(book, rules, bars, bars.funding_before, opening, count)
+    if state.shorts > 0 or rules.margin > 0.0:
+        liquidate(book, rules)
+    for place in range(count):
+        symbol = opening[place]
+        position = positions[symbol]
+        may_enter = may_enter or position.entry_order != 0
+        if position.side == 0:
+            continue
+        open_price, bar, reason, raw_price = position.mark, next_bar[symbol] - 1, 0, 0.0
+        see_price(position, open_price)
+        if position.exit_order != 0:
+            close_position(book, rules, symbol, bar, open_price, position.exit_order, True)
+            continue
+        if len(steps) > 0:
+            renew_target(position, rules, steps, bar)
+        reason, raw_price = exit_of(position, rules, open_price, open_price, open_price)
+        if reason != 0:
+            close_position(book, rules, symbol, bar, raw_price, reason, slips_at(reason))
+        elif state.pending > 0 and position.entry_order == 0:
+            _turn_at_open(book, rules, symbol, bar)
+    if may_enter:
         for place in range(count):
             symbol = opening[place]
-            bar = book.next_bar[symbol] - 1
-            _pay_funding(book, rules, bars, symbol, bar, bars.funding_before[bars.offsets[symbol] + bar])
-    _liquidate(book, rules)
-    lined_up = 0
-    for place in range(count):
-        symbol = opening[place]
-        bar = book.next_bar[symbol] - 1
-        _exit_at_open(book, rules, steps, symbol, bar)
-    for place in range(count):
-        symbol = opening[place]
-        if _line_up_at_open(book, rules, symbol, book.next_bar[symbol] - 1):
-            book.queue[lined_up] = symbol
-            lined_up += 1
-    _enter_all(book, rules, wishes, steps, bars, lined_up)
+            if _line_up_at_open(book, rules, symbol, next_bar[symbol] - 1):
+                book.queue[lined_up] = symbol
+                lined_up += 1
+        enter_all(book, rules, wishes, steps, bars, lined_up)
     if len(targets.step) > 0 and rules.at_close == 0:
         rebalance(book, rules, steps, targets, opening, count)
     if len(bars.funding_within) > 0:
-        for place in range(count):
-            symbol = opening[place]
-            bar = book.next_bar[symbol] - 1
-            _pay_funding(book, rules, bars, symbol, bar, bars.funding_within[bars.offsets[symbol] + bar])
+        pay_funding(book, rules, bars, bars.funding_within, opening, count)
+
+
+@compiled_within
+def _write_down(book: Any, bars: Any, curves: Any, step: int) -> None:
+    """Writes the account at the end of a step, and each symbol whose bar has ended."""
+    positions, next_bar, offsets = book.positions, book.next_bar, bars.offsets
+    own_equity, own_gross = curves.own_equity, curves.own_gross
+    state, has_own = book.state[0], len(curves.own_equity) > 0
+    value, gross, _ = worth_of(book.state, positions)
+    curves.equity[step] = state.cash + value
+    curves.cash[step] = state.cash
+    curves.gross[step] = gross
+    for symbol in range(len(positions)):
+        position = positions[symbol]
+        if position.is_running == 2:
+            position.is_running = 0
+            if has_own:
+                place = offsets[symbol] + next_bar[symbol] - 1
+                held = position.quantity * position.mark if position.side != 0 else 0.0
+                own_gross[place] = held
+                own_equity[place] = position.own_cash + position.side * held
 
 
 def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
@@ -451,7 +297,9 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
             The first step that is not done: `stop`, or less where trades or changes need more room.
         """
         state, rules = book.state[0], all_rules[0]
-        symbols = len(book.positions)
+        positions, next_bar = book.positions, book.next_bar
+        offsets, open_step, opens = bars.offsets, bars.open_step, bars.open
+        symbols, has_targets = len(positions), len(targets.step) > 0
         opening = np.empty(symbols, dtype=np.int64)
         due = np.searchsorted(targets.step, start)
         for step in range(start, stop):
@@ -462,27 +310,23 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
             ):
                 return step
             if rules.borrow_rate > 0.0 and step > 0 and state.positions > 0:
-                _pay_interest(book, rules, (step_us[step] - step_us[step - 1]) / YEAR_US)
-            count, is_busy = 0, len(targets.step) > 0
+                pay_interest(book, rules, (step_us[step] - step_us[step - 1]) / YEAR_US)
+            count, may_enter = 0, False
             for symbol in range(symbols):
-                place = bars.offsets[symbol] + book.next_bar[symbol]
-                if place < bars.offsets[symbol + 1] and bars.open_step[place] == step:
-                    position = book.positions[symbol]
-                    position.mark = bars.open[place]
+                place = offsets[symbol] + next_bar[symbol]
+                if place < offsets[symbol + 1] and open_step[place] == step:
+                    position = positions[symbol]
+                    position.mark = opens[place]
                     position.is_running = 1
                     position.opened_us = step_us[step]
-                    book.next_bar[symbol] += 1
+                    next_bar[symbol] += 1
                     opening[count] = symbol
                     count += 1
-                    is_busy = (
-                        is_busy
-                        or position.entry_order != 0
-                        or book.orders[2 * symbol].kind != MARKET
-                        or book.orders[2 * symbol + 1].kind != MARKET
-                    )
-            if is_busy or state.positions > 0:
+                    may_enter = may_enter or position.entry_order != 0
+            if may_enter or state.positions > 0 or state.pending > 0 or has_targets:
                 _open_bars(book, rules, wishes, steps, targets, bars, opening, count)
-                _pass_bars(book, rules, wishes, steps, bars, parts, step)
+            if state.pending > 0 or state.positions > 0:
+                pass_bars(book, rules, wishes, steps, bars, parts, step)
             _close_bars(book, rules, wishes, steps, bars, step)
             if due < len(targets.step) and targets.step[due] == step:
                 want_weights(book, targets, int(due))
@@ -490,7 +334,7 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
             if len(targets.step) > 0 and rules.at_close != 0:
                 count = 0
                 for symbol in range(symbols):
-                    if book.positions[symbol].is_running == 2:
+                    if positions[symbol].is_running == 2:
                         opening[count] = symbol
                         count += 1
                 rebalance(book, rules, steps, targets, opening, count)
@@ -498,25 +342,6 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
         return stop
 
     return simulate_account
-
-
-@compiled_within
-def _write_down(book: Any, bars: Any, curves: Any, step: int) -> None:
-    """Writes the account at the end of a step, and each symbol whose bar has ended."""
-    state = book.state[0]
-    value, gross, _ = worth_of(book)
-    curves.equity[step] = state.cash + value
-    curves.cash[step] = state.cash
-    curves.gross[step] = gross
-    for symbol in range(len(book.positions)):
-        position = book.positions[symbol]
-        if position.is_running == 2:
-            position.is_running = 0
-            if len(curves.own_equity) > 0:
-                place = bars.offsets[symbol] + book.next_bar[symbol] - 1
-                held = position.quantity * position.mark if position.side != 0 else 0.0
-                curves.own_gross[place] = held
-                curves.own_equity[place] = position.own_cash + position.side * held
 
 
 @compiled(types.void(BookOut, BarsIn))
@@ -529,5 +354,17 @@ def list_open_positions(book: Any, bars: Any) -> None:
 
 
 simulate_account = _kernel_of(
-    sources_digest(simple_kernel, account_orders, account_positions, account_rebalancing, account_records)
+    sources_digest(
+        simple_kernel,
+        account_arrays,
+        account_closing,
+        account_entries,
+        account_financing,
+        account_insides,
+        account_levels,
+        account_orders,
+        account_rebalancing,
+        account_records,
+        account_worth,
+    )
 )

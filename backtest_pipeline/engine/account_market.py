@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.engine.account_records import Bars, Parts
+from backtest_pipeline.engine.account_arrays import Bars, Parts
 from backtest_pipeline.engine.account_steps import AccountSteps
 from backtest_pipeline.engine.joint_grid import JointGrid
 from backtest_pipeline.engine.records import joined

@@ -1,6 +1,6 @@
 """Target weights of a portfolio become positions: sells before buys, costs included.
 
-The rules are those of `docs/execution-model.md`, *Portfolios*. Compiled into `account_kernel`.
+Compiled into `account_kernel`.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from backtest_pipeline.engine.account_positions import (
+from backtest_pipeline.engine.account_closing import close_position, reduce_position
+from backtest_pipeline.engine.account_entries import (
     NO_CASH,
     add_to_position,
     affordable,
-    close_position,
-    reduce_position,
-    room_of,
     skip_entry,
     whole_steps,
-    worth_of,
 )
+from backtest_pipeline.engine.account_worth import room_of, worth_of
 from backtest_pipeline.engine.compiled import compiled_within
-from backtest_pipeline.engine.kernel import LIQUIDATION, SIGNAL, TOLERANCE
+from backtest_pipeline.engine.kernel import SIGNAL, TOLERANCE
 
 
 @compiled_within
@@ -37,7 +35,7 @@ def want_weights(book: Any, targets: Any, due: int) -> None:
 @compiled_within
 def rebalance(book: Any, rules: Any, steps: Any, targets: Any, opening: Any, count: int) -> None:
     """Brings the symbols that open and have a weight waiting to that weight."""
-    value, _, _ = worth_of(book)
+    value, _, _ = worth_of(book.state, book.positions)
     equity = book.state[0].cash + value
     waiting = 0
     for place in range(count):
@@ -73,7 +71,11 @@ def _sell_down(book: Any, rules: Any, symbol: int, bar: int, wanted: float) -> N
     """Makes a position smaller; a short that cannot be bought back below its liquidation price ends there."""
     position = book.positions[symbol]
     fill_price = position.mark * (1.0 - position.side * rules.slippage)
-    if position.side < 0 and rules.leverage == 1.0 and fill_price >= position.liquidation_reach:
+    if (
+        position.side < 0
+        and rules.leverage == 1.0
+        and fill_price >= position.covered_level * (1.0 - TOLERANCE)
+    ):
         close_position(book, rules, symbol, bar, position.mark, SIGNAL, True)
     else:
         reduce_position(book, rules, symbol, bar, wanted, SIGNAL)
@@ -110,23 +112,3 @@ def _buy(book: Any, rules: Any, steps: Any, count: int, equity: float) -> None:
             book, rules, steps, symbol, bar, side, quantity, raw_price, fill_price, np.nan, np.nan
         ):
             skip_entry(book, symbol, NO_CASH)
-
-
-@compiled_within
-def pay_by_selling(book: Any, rules: Any, symbol: int, bar: int) -> None:
-    """Sells as much of a long as pays what the cash lacks, at the market price, fee and slippage included."""
-    position, state = book.positions[symbol], book.state[0]
-    fill_price = position.mark * (1.0 - rules.slippage)
-    quantity = (rules.fee_fixed - state.cash) / (fill_price * (1.0 - rules.fee_rate))
-    if rules.quantity_step > 0.0:
-        quantity = np.ceil(quantity / rules.quantity_step * (1.0 - TOLERANCE)) * rules.quantity_step
-    if 0.0 < quantity < position.quantity:
-        reduce_position(book, rules, symbol, bar, position.quantity - quantity, LIQUIDATION)
-    else:
-        fee = position.quantity * fill_price * rules.fee_rate + rules.fee_fixed
-        forgiven = max(-state.cash - (position.quantity * fill_price - fee), 0.0)
-        position.entry_fee -= forgiven
-        position.own_cash += forgiven
-        state.cash += forgiven
-        close_position(book, rules, symbol, bar, position.mark, LIQUIDATION, True)
-    state.cash = max(state.cash, 0.0)

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.account_kernel import ROOM, list_open_positions, simulate_account
-from backtest_pipeline.engine.account_records import (
-    CHANGE,
-    SKIPPED,
+from backtest_pipeline.engine.account_arrays import (
     Book,
     Curves,
     Targets,
@@ -19,6 +16,8 @@ from backtest_pipeline.engine.account_records import (
     opening_book,
     read_only_arrays,
 )
+from backtest_pipeline.engine.account_kernel import ROOM, list_open_positions, simulate_account
+from backtest_pipeline.engine.account_records import CHANGE, SKIPPED
 from backtest_pipeline.engine.accounts import Curve, Outcome
 from backtest_pipeline.engine.joint_grid import elapsed_us
 from backtest_pipeline.engine.joint_kernel import add_carried
@@ -157,7 +156,9 @@ def wishes_of(signals: Sequence[CheckedSignals]) -> Wishes:
         name: joined([_level_of(own, name) for own in signals]) if name in given else np.empty(0)
         for name in LEVELS
     }
+    flags = [own.entry | own.exit | own.short_entry | own.short_exit for own in signals]
     return Wishes(
+        wanted=joined(flags),
         entry=joined([own.entry for own in signals]),
         exit=joined([own.exit for own in signals]),
         short_entry=joined([own.short_entry for own in signals]),
@@ -175,7 +176,7 @@ def _level_of(signals: CheckedSignals, name: str) -> Floats:
 def no_wishes(bars: int) -> Wishes:
     """No signals at all, for as many bars."""
     flags, nothing = np.zeros(bars, dtype=np.bool_), np.empty(0)
-    return Wishes(flags, flags, flags, flags, nothing, *[nothing] * len(LEVELS))
+    return Wishes(flags, flags, flags, flags, flags, nothing, *[nothing] * len(LEVELS))
 
 
 def own_curve(market: AccountMarket, outcome: AccountOutcome, symbol: int, initial_cash: float) -> Curve:
