@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backtest_pipeline.engine.account_arrays import Targets
 from backtest_pipeline.engine.account_choice import Traded, with_sizes
 from backtest_pipeline.engine.account_market import AccountMarket
-from backtest_pipeline.engine.account_records import SKIPPED, Targets, rules_of, steps_of_target
+from backtest_pipeline.engine.account_records import SKIPPED, rules_of, steps_of_target
 from backtest_pipeline.engine.account_run import no_wishes, run_account, wishes_of
 from backtest_pipeline.engine.kernel import EXIT_REASONS
 from backtest_pipeline.engine.records import TRADE

@@ -63,7 +63,7 @@ class TargetWeights:
             }
 
     def is_acted_upon(self, row: int) -> bool:
-        """Whether the weights of a row become pending: those of the first with any, and of each at a change."""
+        """Whether a row's weights become pending: the first with any, and as often as is asked for."""
         with_weights = [
             number
             for number, weights in enumerate(self.rows)
