@@ -219,6 +219,8 @@ def _pass_parts(book: Any, rules: Any, bars: Any, parts: Any, count: int) -> int
                 book.queue[waiting] = symbol
                 waiting += 1
             continue
+        if position.side == 0:  # ended by an earlier part of the bar
+            continue
         own = offsets[symbol] + bar
         open_price, high, low, close = opens[own], highs[own], lows[own], closes[own]
         if has_parts:

@@ -56,7 +56,7 @@ class JointGrid:
             joint = np.unique(np.concatenate(own))
         latest = np.full(len(joint), min(one.timestamp[0] for one in candles))
         for one, places in zip(candles, own, strict=True):
-            at = np.searchsorted(joint, places)
+            at = slice(None) if len(places) == len(joint) else np.searchsorted(joint, places)
             latest[at] = np.maximum(latest[at], one.timestamp)
         slot_us = BAR_SECONDS[candles[0].timeframe] * 1_000_000
         return cls(joint, own, latest, joint * slot_us, elapsed)
