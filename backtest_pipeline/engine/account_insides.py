@@ -148,6 +148,7 @@ def _go_on_after_fill(book: Any, rules: Any, bars: Any, parts: Any, symbol: int,
         return
     open_price, high, low, close = part_of(bars, parts, bars.offsets[symbol] + bar, position.part)
     if position.was_entered == 0 or position.fills_at_open != 0:
+        see_price(position, open_price)
         _meet_bar(book, rules, symbol, bar, open_price, high, low, close)
     else:
         kind, fill = position.fill_kind, position.fill_price
