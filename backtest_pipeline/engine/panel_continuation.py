@@ -38,7 +38,8 @@ def continued_panel(
         start: the first row to keep.
         row: the last row to keep.
         manner: how to go on.
-        jitter: as for `continuation.continued`.
+        jitter: as for `continuation.continued`; symbols are moved each in its own way, so that equal prices
+            are equal no longer.
 
     Returns:
         A read-only panel whose prices share no memory with others.
@@ -50,7 +51,7 @@ def continued_panel(
         first, kept, end = np.searchsorted(rows, [start, row + 1, stop]).tolist()
         if first == kept:
             continue
-        other = continued(own, first, kept - 1, manner, jitter=jitter)
+        other = continued(own, first, kept - 1, manner, jitter=jitter and jitter * len(candles) + symbol)
         for column, name in zip(table, VALUE_COLUMNS, strict=True):
             column[symbol, rows[first:end] - start] = getattr(other, name)[: end - first]
     table.flags.writeable = False

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SUM_TOLERANCE = 1e-9
 """By how much weights may add up to more than they should: shares of a whole are rounded."""
 
+ROWS_AT_ONCE = 16_384
+"""Rows that are added up at once: a copy of a few is made in memory that is there already."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CheckedWeights:
@@ -127,14 +130,15 @@ def _check_sides(strategy: str, weights: Floats, panel: Panel, direction: Direct
 
 def _check_sums(strategy: str, weights: Floats, panel: Panel, leverage: float) -> None:
     """Refuse rows that ask for more than the account may hold."""
-    total = np.nansum(np.abs(weights), axis=1)
-    too_much = total > leverage + SUM_TOLERANCE
-    if too_much.any():
-        row = int(np.argmax(too_much))
-        most = "1 without leverage" if leverage == 1 else f"the leverage, {leverage:.6g}"
-        problem = f"the absolute weights {_at(panel, row)} add up to {total[row]:.6g}"
-        advice = f"give less, or ask for leverage of {total[row]:.6g} or more"
-        raise StrategyFaulty(strategy, f"{problem}, and the most is {most}; {advice}")
+    for start in range(0, len(weights), ROWS_AT_ONCE):
+        total = np.nansum(np.abs(weights[start : start + ROWS_AT_ONCE]), axis=1)
+        too_much = total > leverage + SUM_TOLERANCE
+        if too_much.any():
+            at = int(np.argmax(too_much))
+            most = "1 without leverage" if leverage == 1 else f"the leverage, {leverage:.6g}"
+            problem = f"the absolute weights {_at(panel, start + at)} add up to {total[at]:.6g}"
+            advice = f"give less, or ask for leverage of {total[at]:.6g} or more"
+            raise StrategyFaulty(strategy, f"{problem}, and the most is {most}; {advice}")
 
 
 def _checked_rebalance(strategy: str, rebalance: object) -> Rebalance:

@@ -30,6 +30,8 @@ from backtest_pipeline.engine.signal_comparison import FLOAT_TOLERANCE
 from backtest_pipeline.engine.weight_probe import WeightProbe
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from backtest_pipeline.engine.panel_building import SeenPanel
     from backtest_pipeline.engine.portfolio_answers import CheckedWeights
     from backtest_pipeline.model.candles import Candles
@@ -89,7 +91,8 @@ def light_portfolio_check(
 ) -> LookAhead:
     """Recompute weights on a few stretches of the panel, quick enough for every run.
 
-    Half of them end at rows that are acted upon, half at any row, and go on with the contrary of what came.
+    Half of them end at rows that are acted upon, half at any row, and one before the last symbol begins,
+    which shows whether it was expected. They go on with the contrary of what came.
 
     Args:
         strategy: the strategy.
@@ -105,15 +108,11 @@ def light_portfolio_check(
     probe = WeightProbe(strategy, params, candles, seen, seed, jitters=1)
     done = Asked(symbol=candles[0].symbol)
     last = probe.bars - 2  # after the last row nothing can change
-    acted = np.flatnonzero(weights.acted_rows[: last + 1]) if last >= 0 else np.empty(0, dtype=np.int64)
+    acted = np.flatnonzero(weights.acted_rows[: last + 1])
     warm_up = min(strategy_warmup_bars(strategy, params), LONGEST_STRETCH_BARS)
     stretch_bars = max(STRETCH_BARS, warm_up + COMPARED_BARS + OTHER_BARS)
     explained = True
-    for number in range(FEWEST_PROBES + probe.bars // BARS_PER_PROBE if last >= 0 else 0):
-        place = spread(seed, number + 1)
-        row = (
-            int(acted[int(place * len(acted))]) if number % 2 == 0 and len(acted) else int(place * (last + 1))
-        )
+    for number, row in enumerate(_rows_to_ask(seen, acted, last, seed)):
         start = max(row + 1 + OTHER_BARS - stretch_bars, 0)
         manner = MANNERS[number // 2 % len(MANNERS)]
         explained &= is_explained(probe, weights, start, row, manner, done, stretch_bars)
@@ -124,6 +123,19 @@ def light_portfolio_check(
         row = int(later[0]) if len(later) else min(COMPARED_BARS, last)
         is_explained(probe, weights, 0, row, Manner.EXTREME, done, stretch_bars)
     return done.verdict()
+
+
+def _rows_to_ask(seen: SeenPanel, acted: NDArray[np.int64], last: int, seed: int) -> list[int]:
+    """Rows that are acted upon and any rows in turn, and the one before the last symbol begins."""
+    if last < 0:
+        return []
+    rows = []
+    for number in range(FEWEST_PROBES + len(seen.panel) // BARS_PER_PROBE):
+        place = spread(seed, number + 1)
+        of_acted = number % 2 == 0 and len(acted) > 0
+        rows.append(int(acted[int(place * len(acted))]) if of_acted else int(place * (last + 1)))
+    begins = max(int(own[0]) for own in seen.rows)
+    return [*rows, begins - 1] if begins > 0 else rows
 
 
 def measure_portfolio_warm_up(

@@ -11,6 +11,7 @@ import pytest
 from backtest_pipeline.engine.inputs import SeenCandles
 from backtest_pipeline.engine.panel_building import VALUE_COLUMNS, panel_of, seen_panel
 from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.market_days import market_days
 from backtest_pipeline.model.timeframe import Timeframe
 
 nan = np.nan
@@ -108,3 +109,12 @@ def test_the_account_begins_at_the_first_row_in_which_any_symbol_is_traded() -> 
     assert placed.panel.day.astype(str).tolist()[placed.warmup_rows] == "2024-01-04"
     assert placed.warmup_rows == 3  # 1, 2 and 3 January
     assert [rows.tolist() for rows in placed.rows] == [[1, 2, 3, 4], [0, 1, 4]]
+
+
+@pytest.mark.parametrize("first", [f"2024-01-0{day}" for day in range(1, 8)])
+def test_a_coins_days_that_begin_in_seoul_stay_whatever_bar_comes_last(first: str) -> None:
+    """Their opens at 15:00 UTC are of the day that begins, of two weeks of bars as of two months."""
+    opens = np.datetime64(f"{first}T15:00", "s").astype(np.int64) + np.arange(60) * 86_400
+    expected = np.datetime64(first, "D").astype(np.int64) + 1 + np.arange(60)
+    for bars in range(10, 61):
+        assert np.array_equal(market_days(opens[:bars]), expected[:bars])
