@@ -65,7 +65,7 @@ def test_rsi_by_hand() -> None:
 
 
 def test_atr_by_hand() -> None:
-    # True ranges from the second bar on: 12 - 9, 13 - 11, and 12 - 8 as the close before was 12. With window 2
+    # True ranges from the second bar on: 12 - 9, 13 - 11, and 12 - 8 as the close before was 12. Window 2:
     # the first mean is 2.5, then 2.5 + (4 - 2.5) / 2.
     high, low = np.array([11.0, 12.0, 13.0, 9.0]), np.array([9.0, 9.0, 11.0, 8.0])
     close = np.array([10.0, 11.0, 12.0, 8.5])
