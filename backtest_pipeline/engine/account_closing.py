@@ -83,7 +83,16 @@ def list_open_position(book: Any, symbol: int, bar: int, close: float, reason: i
 
 
 @compiled_within
-def close_position(  # noqa: C901, PLR0915  every way to end a position
+def _cut_fee(fee: float, before_fee: float, others: float, rules: Any) -> float:
+    """An exit's fee, as far as the account has it: cash and the rest of its positions, at leverage 1 cash."""
+    left = before_fee + others
+    if rules.leverage == 1.0:
+        left = min(left, before_fee)
+    return min(fee, max(left, 0.0))
+
+
+@compiled_within
+def close_position(
     book: Any, rules: Any, symbol: int, bar: int, raw_price: float, reason: int, slips: bool
 ) -> None:
     """Leaves the market at `raw_price`.
@@ -131,10 +140,7 @@ def close_position(  # noqa: C901, PLR0915  every way to end a position
         state.cash = 0.0
     else:
         if fee > before_fee or state.shorts > 0:
-            left = before_fee + worth_of_others(book, symbol)
-            if rules.leverage == 1.0:
-                left = min(left, before_fee)
-            fee = min(fee, max(left, 0.0))
+            fee = _cut_fee(fee, before_fee, worth_of_others(book, symbol), rules)
         state.cash = before_fee - fee
     position.own_cash -= fee
     position.slippage_cost += abs(fill_price - raw_price) * quantity
@@ -168,6 +174,9 @@ def reduce_position(book: Any, rules: Any, symbol: int, bar: int, rest: float, r
     fill_price = raw_price * (1.0 - side * rules.slippage)
     before_fee = state.cash + side * (quantity * fill_price)
     fee = quantity * fill_price * rules.fee_rate + rules.fee_fixed
+    if fee > before_fee or state.shorts > 0:
+        others = worth_of_others(book, symbol) + side * (rest * position.mark)
+        fee = _cut_fee(fee, before_fee, others, rules)
     state.cash = before_fee - fee
     position.own_cash += side * (quantity * fill_price) - fee
     entry_fee, slippage = position.entry_fee * share, position.slippage_cost * share

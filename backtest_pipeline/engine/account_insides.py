@@ -27,11 +27,9 @@ LATEST = 2**63 - 1
 
 
 @compiled_within
-def parts_of(parts: Any, place: int) -> int:
+def parts_of(first: Any, place: int) -> int:
     """How many finer candles a bar has; without any, the bar itself is the one."""
-    if len(parts.first) == 0:
-        return 1
-    return max(1, int(parts.first[place + 1] - parts.first[place]))
+    return max(1, int(first[place + 1] - first[place]))
 
 
 @compiled_within
@@ -150,6 +148,7 @@ def _go_on_after_fill(book: Any, rules: Any, bars: Any, parts: Any, symbol: int,
         return
     open_price, high, low, close = part_of(bars, parts, bars.offsets[symbol] + bar, position.part)
     if position.was_entered == 0 or position.fills_at_open != 0:
+        see_price(position, open_price)
         _meet_bar(book, rules, symbol, bar, open_price, high, low, close)
     else:
         kind, fill = position.fill_kind, position.fill_price
@@ -161,7 +160,7 @@ def _passing(book: Any, bars: Any, parts: Any, step: int) -> int:
     """Lists the symbols whose bars end in this step and to which something may happen before; how many."""
     positions, orders, next_bar, passing = book.positions, book.orders, book.next_bar, book.passing
     offsets, close_step = bars.offsets, bars.close_step
-    pending, count = book.state[0].pending, 0
+    pending, has_parts, count = book.state[0].pending, len(parts.first) > 0, 0
     for symbol in range(len(positions)):
         position = positions[symbol]
         if position.is_running != 0 and (
@@ -171,7 +170,7 @@ def _passing(book: Any, bars: Any, parts: Any, step: int) -> int:
             place = offsets[symbol] + next_bar[symbol] - 1
             if close_step[place] == step:
                 position.part = 0
-                position.parts = parts_of(parts, place)
+                position.parts = parts_of(parts.first, place) if has_parts else 1
                 passing[count] = symbol
                 count += 1
     return count
@@ -181,7 +180,7 @@ def _passing(book: Any, bars: Any, parts: Any, step: int) -> int:
 def _next_moment(book: Any, bars: Any, parts: Any, count: int) -> int:
     """The earliest moment at which a part of the bars that pass opens; the symbols of that part go on."""
     positions, next_bar, passing = book.positions, book.next_bar, book.passing
-    earliest = LATEST
+    earliest, has_parts = LATEST, len(parts.first) > 0
     for turn in range(2):
         for place in range(count):
             symbol = passing[place]
@@ -189,15 +188,18 @@ def _next_moment(book: Any, bars: Any, parts: Any, count: int) -> int:
             if position.part >= position.parts:
                 continue
             moment = position.opened_us
-            bar_place = bars.offsets[symbol] + next_bar[symbol] - 1
-            if is_fine(parts, bar_place):
-                moment = parts.moment_us[parts.first[bar_place] + position.part]
+            if has_parts:
+                bar_place = bars.offsets[symbol] + next_bar[symbol] - 1
+                if is_fine(parts, bar_place):
+                    moment = parts.moment_us[parts.first[bar_place] + position.part]
             if turn == 0:
                 earliest = min(earliest, moment)
             elif moment == earliest:
                 position.goes_on = 1
-                if is_fine(parts, bar_place):
-                    position.mark = parts.open[parts.first[bar_place] + position.part]
+                if has_parts:
+                    bar_place = bars.offsets[symbol] + next_bar[symbol] - 1
+                    if is_fine(parts, bar_place):
+                        position.mark = parts.open[parts.first[bar_place] + position.part]
     return earliest
 
 
@@ -205,19 +207,25 @@ def _next_moment(book: Any, bars: Any, parts: Any, count: int) -> int:
 def _pass_parts(book: Any, rules: Any, bars: Any, parts: Any, count: int) -> int:
     """Takes the symbols that go on through a part of their bars; how many of them wait to enter."""
     positions, orders, next_bar, passing = book.positions, book.orders, book.next_bar, book.passing
-    waiting = 0
+    offsets, opens, highs, lows, closes = bars.offsets, bars.open, bars.high, bars.low, bars.close
+    pending, has_parts, waiting = book.state[0].pending, len(parts.first) > 0, 0
     for place in range(count):
         symbol = passing[place]
         position = positions[symbol]
         if position.goes_on == 0:
             continue
         bar = next_bar[symbol] - 1
-        if orders[2 * symbol].kind != MARKET or orders[2 * symbol + 1].kind != MARKET:
+        if pending > 0 and (orders[2 * symbol].kind != MARKET or orders[2 * symbol + 1].kind != MARKET):
             if _pass_part(book, rules, bars, parts, symbol, bar):
                 book.queue[waiting] = symbol
                 waiting += 1
             continue
-        open_price, high, low, close = part_of(bars, parts, bars.offsets[symbol] + bar, position.part)
+        if position.side == 0:  # ended by an earlier part of the bar
+            continue
+        own = offsets[symbol] + bar
+        open_price, high, low, close = opens[own], highs[own], lows[own], closes[own]
+        if has_parts:
+            open_price, high, low, close = part_of(bars, parts, own, position.part)
         see_price(position, open_price)
         reason, raw_price = meet_bar(position, rules, open_price, high, low, close)
         if reason != 0:

@@ -97,12 +97,15 @@ def _bars(
 
 
 def _row_steps(grid: JointGrid, steps: AccountSteps) -> Ints:
-    """The last of the steps in which the bars of each row end."""
+    """The step by which the bars of each row, and of all rows before it, have ended."""
     latest = np.zeros(len(grid.slots), dtype=np.int64)
     for own_slots, ends in zip(grid.own_slots, steps.ends, strict=True):
-        rows = np.searchsorted(grid.slots, own_slots)
-        np.maximum.at(latest, rows, ends)
-    return latest
+        if len(own_slots) == len(latest):
+            np.maximum(latest, ends, out=latest)
+        else:
+            rows = np.searchsorted(grid.slots, own_slots)
+            latest[rows] = np.maximum(latest[rows], ends)
+    return np.maximum.accumulate(latest)
 
 
 def _due_rates(

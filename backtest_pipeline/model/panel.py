@@ -24,6 +24,9 @@ class Panel:
         symbols: shape (k,), in the request's order.
         timeframe: length of a bar.
         timestamp: shape (n,), `datetime64[us]`, UTC, the latest open of a row's bars.
+        day: shape (n,), `datetime64[D]`, the day of the grid: the market's own day (`1d`), the Monday of the
+            week (`1w`) or the day in UTC. Its weeks begin on Monday, and `day.astype("datetime64[M]")` are
+            its months.
         open, high, low, close: shape (n, k), float64, NaN where the symbol has no bar.
         volume: shape (n, k), float64, NaN where the symbol has no bar.
     """
@@ -31,6 +34,7 @@ class Panel:
     symbols: tuple[str, ...]
     timeframe: Timeframe
     timestamp: NDArray[np.datetime64]
+    day: NDArray[np.datetime64]
     open: NDArray[np.float64]
     high: NDArray[np.float64]
     low: NDArray[np.float64]

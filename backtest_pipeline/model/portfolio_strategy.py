@@ -6,7 +6,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from backtest_pipeline.model.strategy import AnyStrategy
+from pydantic import Field
+
+from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +36,27 @@ class Weights:
     drift_frac: float = 0.0
 
 
+class RebalanceParams(StrategyParams):
+    """Parameters for whoever leaves it to users how often a portfolio is put back in order."""
+
+    rebalance: Rebalance = Field(
+        "monthly", description="when weights are acted upon: after each bar, or as a new period begins"
+    )
+    drift_frac: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="no trade where a weight is less than this off; 0.02: two percent of equity",
+    )
+
+
 class PortfolioStrategy(AnyStrategy):
     """A trading idea about many symbols at once: parameters in, target weights out.
 
     It trades one account, so its requests need `account` `shared`.
+
+    A strategy that needs chance takes it as a further argument, `weights(self, panel, params, rng)`: a NumPy
+    generator made from the request's seed, the same at every call.
     """
 
     @abstractmethod

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from backtest_pipeline.model.errors import ParamsInvalid, StrategyUnknown
+from backtest_pipeline.model.errors import ParamsInvalid, RequestInvalid, StrategyUnknown
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.request_model import problems_of
 from backtest_pipeline.model.space_values import PARAM, VARIED_FIELDS, Problems, sample_of
-from backtest_pipeline.model.strategy import Strategy, StrategyParams
+from backtest_pipeline.model.strategy import AnyStrategy, Strategy, StrategyParams
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.strategies.registry import strategies
@@ -40,17 +40,27 @@ def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
     Raises:
         StrategyUnknown: no strategy has one of the names.
         ParamsInvalid: a parameter is unknown, or one of its values is refused whatever the others are.
+        RequestInvalid: a strategy trades a portfolio.
     """
     known = strategies()
     names = request.space.get("strategy", (request.backtest.strategy,))
     for name in names:
         if name not in known:
             raise StrategyUnknown(name, list(known))
-    found = {name: known[name]() for name in names}
+    found = {name: _of_signals(known[name]) for name in names}
     if len(found) == 1:
         return ResolvedSweep(found, _written_out(request, next(iter(found.values()))))
     _check_names(request, found)
     return ResolvedSweep(found, request)
+
+
+def _of_signals(strategy: type[AnyStrategy]) -> Strategy:
+    """An instance of a strategy that searches can run."""
+    made = strategy()
+    if isinstance(made, Strategy):
+        return made
+    problem = f"{strategy.name} trades a portfolio, which searches cannot do; run it by itself"
+    raise RequestInvalid([("strategy", problem)])
 
 
 def resolve_walk_forward(request: WalkForwardRequest) -> WalkForwardRequest:

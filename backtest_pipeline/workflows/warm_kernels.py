@@ -8,7 +8,7 @@ import numpy as np
 
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline.workflows.run_backtest import run_backtest
 
 TRIAL_KERNEL = "backtest_pipeline.research.trial_kernel"
@@ -19,7 +19,7 @@ _BUILT_IN = "backtest_pipeline.strategies.builtin."
 
 
 def warm_kernels() -> list[str]:
-    """Runs every built-in strategy once on made-up candles, long and short, with every kind of stop.
+    """Runs every built-in strategy of signals on made-up candles, long and short, with every kind of stop.
 
     The kernels of sweeps and of statistics are compiled as well.
 
@@ -34,7 +34,8 @@ def warm_kernels() -> list[str]:
     for module in (TRIAL_KERNEL, *STATISTICS_KERNELS):
         import_module(module)
     candles = {"WARM": made_up_candles()}
-    names = [name for name, strategy in strategies().items() if strategy.__module__.startswith(_BUILT_IN)]
+    known = signal_strategies().items()
+    names = [name for name, strategy in known if strategy.__module__.startswith(_BUILT_IN)]
     for name in names:
         run_backtest(
             candles,

@@ -21,6 +21,7 @@ CALLS: dict[str, Any] = {
     "rsi": lambda: indicators.rsi(CLOSE, 10),
     "atr": lambda: indicators.atr(HIGH, LOW, CLOSE, 10),
     "bollinger": lambda: indicators.bollinger(CLOSE, 10, 1.5),
+    "deviation": lambda: indicators.deviation(CLOSE, 10),
     "macd": lambda: indicators.macd(CLOSE, 3, 8, 4),
     "donchian": lambda: indicators.donchian(HIGH, LOW, 10),
     "before": lambda: indicators.before(CLOSE, 3),

@@ -19,10 +19,19 @@ from backtest_pipeline import (
 )
 from backtest_pipeline.research.space import Space
 from backtest_pipeline.research.trial_requests import trial_request
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline_tests.research.made_candles import metrics_of, walk
 
 SPACES: dict[str, dict[str, Any]] = {
+    "atr_channel_breakout": {
+        "params.window": IntRange(5, 40),
+        "params.entry_atr": [0.5, 1.0],
+        "params.stop_atr": [1, 3],
+    },
+    "bollinger_limit": {
+        "params.window": IntRange(5, 40),
+        "params.deviations": FloatRange(0.5, 2.5, step=0.1),
+    },
     "bollinger_reversion": {
         "params.window": IntRange(5, 40),
         "params.deviations": FloatRange(0.5, 2.5, step=0.1),
@@ -82,7 +91,7 @@ def _request_of(result: SweepResult, place: int) -> BacktestRequest:
     return trial_request(result.request, space.values(points, 0))
 
 
-@pytest.mark.parametrize("name", sorted(strategies()))
+@pytest.mark.parametrize("name", sorted(signal_strategies()))
 @pytest.mark.parametrize("symbols", [1, 3])
 def test_rows_of_every_built_in_strategy_are_backtests(name: str, symbols: int) -> None:
     candles = {f"S{i}": walk(f"S{i}", 420 - 35 * i, skip=0.1 * i) for i in range(symbols)}
@@ -160,7 +169,7 @@ def test_varied_timeframes_spans_calendars_and_seeds_are_those_of_the_backtest()
         assert metrics_of(row) == alone.metrics
 
 
-@pytest.mark.parametrize("name", sorted(strategies()))
+@pytest.mark.parametrize("name", sorted(signal_strategies()))
 @pytest.mark.parametrize("processes", [1, 2])
 def test_rows_with_a_warm_up_of_their_own_are_backtests(name: str, processes: int) -> None:
     """Each trial sees as many bars before its start as its own parameters ask for, and no more."""

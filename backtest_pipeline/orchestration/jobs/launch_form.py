@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.run_config import MAY_BE_BLANK
-from backtest_pipeline.model.strategy import Strategy
+from backtest_pipeline.model.strategy import AnyStrategy
 
 DEFAULT_STRATEGY = "sma_cross"
 DEFAULT_SYMBOLS = ["AAPL"]
@@ -18,7 +18,7 @@ DEFAULT_SYMBOLS = ["AAPL"]
 _SCALARS: Mapping[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str}
 
 
-def launch_form(strategies: Mapping[str, type[Strategy]], *, varied: bool = False) -> dict[str, dg.Field]:
+def launch_form(strategies: Mapping[str, type[AnyStrategy]], *, varied: bool = False) -> dict[str, dg.Field]:
     """A Dagster field for each field of a request; `strategy` selects one strategy with its parameters.
 
     Every field has a default, so that an untouched form can be launched. Plain Dagster scalars are used
@@ -48,7 +48,7 @@ def launch_form(strategies: Mapping[str, type[Strategy]], *, varied: bool = Fals
     }
 
 
-def _selector(strategies: Mapping[str, type[Strategy]], *, varied: bool) -> dg.Field:
+def _selector(strategies: Mapping[str, type[AnyStrategy]], *, varied: bool) -> dg.Field:
     params = {name: fields_of(strategy.Params) for name, strategy in strategies.items()}
     default = {DEFAULT_STRATEGY: strategies[DEFAULT_STRATEGY].Params().model_dump(mode="json")}
     if varied:

@@ -9,11 +9,13 @@ import dagster as dg
 
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.launchpad import FIRST_FIELDS, launchpad_path, launchpad_yaml
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.run_config import to_run_config
 
 if TYPE_CHECKING:
-    from backtest_pipeline.model.strategy import Strategy
+    from backtest_pipeline.model.request_values import AccountKind
+    from backtest_pipeline.model.strategy import AnyStrategy
 
 OWNER = "team:quants"
 PRESET_SYMBOLS = ("AAPL", "IBM", "MSFT")
@@ -22,7 +24,7 @@ _SHOWN_EMPTY = ("start", "end", "benchmark", "stop_loss_frac", "take_profit_frac
 
 
 def result_assets(
-    strategies: Mapping[str, type[Strategy]], candles: Sequence[dg.AssetKey] = ()
+    strategies: Mapping[str, type[AnyStrategy]], candles: Sequence[dg.AssetKey] = ()
 ) -> list[dg.AssetSpec]:
     """Assets that tasks of each strategy materialize: `backtests/<strategy>`, `sweeps/<strategy>` and so on.
 
@@ -49,7 +51,7 @@ def result_assets(
     ]
 
 
-def presets_text(strategies: Mapping[str, type[Strategy]], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
+def presets_text(strategies: Mapping[str, type[AnyStrategy]], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
     """Links that open the launchpad filled in, as Markdown: one for each strategy that has all defaults."""
     lines = [
         f"- [{name}]({launchpad_path(tags.JOB, preset(strategy, symbols))}): {strategy.summary()}"
@@ -59,10 +61,11 @@ def presets_text(strategies: Mapping[str, type[Strategy]], symbols: Sequence[str
     return "\n".join(["Ready to launch on the demo's candles:", "", *lines])
 
 
-def preset(strategy: type[Strategy], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
+def preset(strategy: type[AnyStrategy], symbols: Sequence[str] = PRESET_SYMBOLS) -> str:
     """A launchpad's YAML for a strategy, every default written out."""
     params = strategy.Params().model_dump(mode="json")
-    request = BacktestRequest(strategy=strategy.name, params=params, symbols=list(symbols))
+    account: AccountKind = "shared" if issubclass(strategy, PortfolioStrategy) else "split"
+    request = BacktestRequest(strategy=strategy.name, params=params, symbols=list(symbols), account=account)
     return launchpad_yaml(
         {**dict.fromkeys(_SHOWN_EMPTY), **to_run_config(request)}, FIRST_FIELDS, empty=_SHOWN_EMPTY
     )
