@@ -151,6 +151,8 @@ class ReferenceAccount:
         if self.weights is not None and self.request.fill == "next_open":
             self.weights.trade(book, opening)
         for symbol in opening:
+            if symbol in book.held:
+                book.held[symbol].see(self.at[symbol].bar.open)
             self.pay_funding(symbol, lambda moment, _, bar: bar.begin < moment < bar.end)
 
     def pay_funding(self, symbol: str, is_due: Callable[[int, int, Candle], bool]) -> None:

@@ -75,22 +75,13 @@ def affordable(
         factor *= 2
     if quantity <= 0:
         raise Skipped("cash")
-    if book.request.leverage == 1 and side < 0 and liquidated_at(book, symbol, quantity, fill) <= raw:
-        raise Skipped("cash")
+    if book.request.leverage == 1 and side < 0:
+        held, notional = book.held.get(symbol), quantity * fill
+        together = quantity if held is None else held.quantity + quantity
+        cash = book.cash + (notional - book.fee(notional))
+        if book.price_that_empties(symbol, together, cash) * (1 - TOLERANCE) <= raw:
+            raise Skipped("cash")
     return quantity
-
-
-def liquidated_at(book: Book, symbol: str, quantity: float, fill: float) -> float:
-    """From which price on a short that were entered would be liquidated, at leverage 1."""
-    held, notional = book.held.get(symbol), quantity * fill
-    together = quantity if held is None else held.quantity + quantity
-    cash = book.cash + (notional - book.fee(notional))
-    price = book.price_that_empties(symbol, together, cash)
-    frac = book.request.maintenance_margin_frac
-    if frac is not None:
-        others = [other for other in book.holdings() if other.symbol != symbol]
-        price = min(price, (cash + book.value(others) - frac * book.gross(others)) / (together * (1 + frac)))
-    return price * (1 - TOLERANCE)
 
 
 def _wanted(

@@ -18,6 +18,7 @@ from backtest_pipeline.model.signal_checks import LEVELS
 from backtest_pipeline.model.strategy import Signals
 from backtest_pipeline_tests.engine.account_cases import AccountCase, simulated
 from backtest_pipeline_tests.engine.account_outcomes import differences, scaled
+from backtest_pipeline_tests.engine.account_simulators import computed_by_the_account_kernel
 from backtest_pipeline_tests.engine.generated import (
     SCALES,
     STYLES,
@@ -31,7 +32,7 @@ from backtest_pipeline_tests.engine.reference_simulator import Bar, ReferenceSim
 from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, candles_of
 
 Simulator = Callable[[AccountCase], AccountOutcome]
-SIMULATORS: dict[str, Simulator] = {"reference": simulated}
+SIMULATORS: dict[str, Simulator] = {"reference": simulated, "kernel": computed_by_the_account_kernel}
 CASES = 400
 
 pytestmark = pytest.mark.slow
