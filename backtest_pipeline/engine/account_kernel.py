@@ -328,7 +328,7 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
             if state.pending > 0 or state.positions > 0:
                 pass_bars(book, rules, wishes, steps, bars, parts, step)
             _close_bars(book, rules, wishes, steps, bars, step)
-            if due < len(targets.step) and targets.step[due] == step:
+            while due < len(targets.step) and targets.step[due] == step:
                 want_weights(book, targets, int(due))
                 due += 1
             if len(targets.step) > 0 and rules.at_close != 0:
