@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.signal_checks import CheckedSignals
 
+MOST_MARKETS = 512
+
 _SIMPLE: Mapping[str, Any] = {
     "account": "split",
     "sizing": "fraction",
@@ -57,6 +59,27 @@ class Extras:
 
     detail: Mapping[str, Candles] | None = None
     funding: Mapping[str, FundingRates] | None = None
+
+
+class Markets:
+    """The markets that accounts have traded, so that backtests of the same candles share them.
+
+    Args:
+        extras: finer candles and funding rates.
+    """
+
+    def __init__(self, extras: Extras) -> None:
+        self._extras = extras
+        self._made: dict[tuple[int, ...], AccountMarket] = {}
+
+    def of(self, candles: Sequence[Candles]) -> AccountMarket:
+        """The market of these very candles, in the request's order."""
+        key = tuple(id(own) for own in candles)
+        if key not in self._made:
+            if len(self._made) >= MOST_MARKETS:
+                self._made.clear()
+            self._made[key] = AccountMarket.of(candles, self._extras.detail, self._extras.funding)
+        return self._made[key]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -117,7 +140,7 @@ def run_alone(
     initial_cash: float,
     chunk_bars: int,
     after_chunk: Callable[[int], None],
-    extras: Extras,
+    markets: Markets,
 ) -> tuple[Outcome, Curve]:
     """Runs the account that a symbol has for itself.
 
@@ -127,14 +150,14 @@ def run_alone(
         initial_cash: the symbol's share.
         chunk_bars: bars between two calls of `after_chunk`; no result depends on it.
         after_chunk: takes the number of bars just done.
-        extras: finer candles and funding rates.
+        markets: finer candles and funding rates, and what was made of them.
     """
     if is_simple(request) and not traded.signals.levels:
         settings = settings_of(request, traded.hold_bars)
         return simulate_symbol(
             traded.candles, traded.signals, settings, initial_cash, chunk_bars, after_chunk
         )
-    market = AccountMarket.of([traded.candles], extras.detail, extras.funding)
+    market = markets.of([traded.candles])
     outcome = run_account(
         market,
         rules_of(request, traded.hold_bars),
@@ -153,7 +176,7 @@ def run_shared(
     request: BacktestRequest,
     chunk_bars: int,
     after_chunk: Callable[[int], None],
-    extras: Extras,
+    markets: Markets,
     *,
     wishes: Wishes | None = None,
     targets: Callable[[AccountMarket], Targets] | None = None,
@@ -165,11 +188,11 @@ def run_shared(
         request: what is asked for.
         chunk_bars: bars of all symbols between two calls of `after_chunk`, about.
         after_chunk: takes the number of bars just done, about; they add up.
-        extras: finer candles and funding rates.
+        markets: finer candles and funding rates, and what was made of them.
         wishes: instead of the symbols' signals.
         targets: makes the target weights of a portfolio for the market.
     """
-    market = AccountMarket.of([own.candles for own in traded], extras.detail, extras.funding)
+    market = markets.of([own.candles for own in traded])
     steps, bars = len(market.step_us), len(market.bars.open)
     done = [0, 0]
 

@@ -92,7 +92,7 @@ def _cut_fee(fee: float, before_fee: float, others: float, rules: Any) -> float:
 
 
 @compiled_within
-def close_position(
+def close_position(  # noqa: C901  every way to end a position
     book: Any, rules: Any, symbol: int, bar: int, raw_price: float, reason: int, slips: bool
 ) -> None:
     """Leaves the market at `raw_price`.
@@ -107,17 +107,15 @@ def close_position(
         fill_price = raw_price * (1.0 - side * rules.slippage)
     is_covered = side < 0 and rules.leverage == 1.0
     leaves_nothing = False
-    if is_covered and state.shorts > 1 and not np.isinf(position.covered_level):
-        level = position.covered_level
-        measure_own_liquidation(book, rules, symbol)
-        position.covered_level = min(level, position.covered_level)
-    if is_covered and (reason == LIQUIDATION or fill_price >= position.covered_level * (1.0 - TOLERANCE)):
-        reason = LIQUIDATION
-        is_capped = fill_price > position.covered_level * (1.0 + TOLERANCE)
-        if is_capped:
-            fill_price = position.covered_level
-        raw_price = fill_price
-        leaves_nothing = state.shorts == 1 and (rules.margin == 0.0 or is_capped)
+    if is_covered:
+        if not np.isinf(position.covered_level):
+            measure_own_liquidation(book, rules, symbol)
+        if fill_price >= position.covered_level * (1.0 - TOLERANCE):
+            reason = LIQUIDATION
+            leaves_nothing = state.shorts == 1
+            if fill_price > position.covered_level * (1.0 + TOLERANCE):
+                fill_price = position.covered_level
+            raw_price = fill_price
     fee = quantity * fill_price * rules.fee_rate + rules.fee_fixed
     before_fee = state.cash + side * (quantity * fill_price)
     if (
@@ -139,7 +137,8 @@ def close_position(
     if leaves_nothing:
         state.cash = 0.0
     else:
-        if fee > before_fee or state.shorts > 0:
+        is_in_proportion = is_covered and np.isinf(position.covered_level)
+        if (fee > before_fee or state.shorts > 0) and not is_in_proportion:
             fee = _cut_fee(fee, before_fee, worth_of_others(book, symbol), rules)
         state.cash = before_fee - fee
     position.own_cash -= fee

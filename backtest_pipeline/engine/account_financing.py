@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from backtest_pipeline.engine.account_closing import close_position, reduce_position
-from backtest_pipeline.engine.account_worth import worth_of
 from backtest_pipeline.engine.compiled import compiled_within
 from backtest_pipeline.engine.kernel import LIQUIDATION, TOLERANCE
 
@@ -20,9 +19,11 @@ YEAR_US = 365.25 * 86_400e6
 @compiled_within
 def pay_interest(book: Any, rules: Any, years: float) -> None:
     """What is borrowed costs for the time since the step before."""
-    state = book.state[0]
-    _, gross, shorts = worth_of(book.state, book.positions)
-    longs = gross - shorts
+    state, longs = book.state[0], 0.0
+    for symbol in range(len(book.positions)):
+        position = book.positions[symbol]
+        if position.side > 0:
+            longs += position.quantity * position.mark
     debt = max(0.0, -state.cash)
     for symbol in range(len(book.positions)):
         position = book.positions[symbol]

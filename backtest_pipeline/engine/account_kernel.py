@@ -199,8 +199,7 @@ def _open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
         may_enter = may_enter or position.entry_order != 0
         if position.side == 0:
             continue
-        open_price, bar, reason, raw_price = position.mark, next_bar[symbol] - 1, 0, 0.0
-        see_price(position, open_price)
+        open_price, bar = position.mark, next_bar[symbol] - 1
         if position.exit_order != 0:
             close_position(book, rules, symbol, bar, open_price, position.exit_order, True)
             continue
@@ -220,6 +219,13 @@ def _open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
         enter_all(book, rules, wishes, steps, bars, lined_up)
     if len(targets.step) > 0 and rules.at_close == 0:
         rebalance(book, rules, steps, targets, opening, count)
+        may_enter = True
+    if may_enter:
+        for place in range(count):
+            symbol = opening[place]
+            position = positions[symbol]
+            if position.side != 0:
+                see_price(position, position.mark)
     if len(bars.funding_within) > 0:
         pay_funding(book, rules, bars, bars.funding_within, opening, count)
 
@@ -317,6 +323,8 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
                 if place < offsets[symbol + 1] and open_step[place] == step:
                     position = positions[symbol]
                     position.mark = opens[place]
+                    if position.side != 0:
+                        see_price(position, position.mark)
                     position.is_running = 1
                     position.opened_us = step_us[step]
                     next_bar[symbol] += 1
@@ -328,7 +336,7 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
             if state.pending > 0 or state.positions > 0:
                 pass_bars(book, rules, wishes, steps, bars, parts, step)
             _close_bars(book, rules, wishes, steps, bars, step)
-            if due < len(targets.step) and targets.step[due] == step:
+            while due < len(targets.step) and targets.step[due] == step:
                 want_weights(book, targets, int(due))
                 due += 1
             if len(targets.step) > 0 and rules.at_close != 0:

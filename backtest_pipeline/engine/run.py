@@ -3,78 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from backtest_pipeline.engine.account_choice import Extras, Traded, run_alone, run_shared
-from backtest_pipeline.engine.accounts import Curve, JointAccount, Outcome
-from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
+from backtest_pipeline.engine.account_choice import Extras, Markets
 from backtest_pipeline.engine.diagnostics import about_warm_up, about_years, diagnose
-from backtest_pipeline.engine.frames import equity_frame, positions_frame, signals_frame, trades_frame
-from backtest_pipeline.engine.inputs import (
-    SeenCandles,
-    benchmark_candles,
-    holding_period_of,
-    seen_candles,
-    signals_of,
-    warmup_bars_of,
-)
+from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
+from backtest_pipeline.engine.inputs import SeenCandles, benchmark_candles, seen_candles, warmup_bars_of
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
-from backtest_pipeline.engine.metrics.account_metrics import account_metrics
+from backtest_pipeline.engine.measured_accounts import (
+    AskedPortfolio,
+    AskedSymbol,
+    MeasuredAccounts,
+    ask_portfolio,
+    ask_symbol,
+    measured_accounts,
+)
+from backtest_pipeline.engine.portfolio_lookahead import look_ahead_of_portfolio_run
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
-from backtest_pipeline.engine.records import joined
-from backtest_pipeline.engine.signal_study import SignalStudy, study_signals
+from backtest_pipeline.model.errors import StrategyFaulty
 from backtest_pipeline.model.market import CalendarsUsed
-from backtest_pipeline.model.result import BacktestResult, Metrics
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
+from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.strategy import Strategy
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
-    from backtest_pipeline.model.signal_checks import CheckedSignals
-    from backtest_pipeline.model.strategy import Strategy, StrategyParams
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Symbol:
-    """What became of one symbol.
-
-    Attributes:
-        traded: what was traded, and how.
-        calendar: its calendar.
-        answer: the strategy's signals of the bars of the warm-up and of those that were traded.
-        study: of the latter.
-    """
-
-    traded: Traded
-    calendar: Calendar
-    answer: CheckedSignals
-    study: SignalStudy
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Accounts:
-    """What the accounts of a run did.
-
-    Attributes:
-        outcomes: each symbol's.
-        metrics: each symbol's; empty for an only one, whose metrics are the account's.
-        joint: the account of all.
-        positions: of a shared account, or `None`.
-    """
-
-    outcomes: Sequence[Outcome]
-    metrics: Sequence[Metrics]
-    joint: Curve
-    positions: pd.DataFrame | None = None
+    from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
 
 
 def run(
     candles: Mapping[str, Candles],
     request: BacktestRequest,
-    strategy: Strategy,
+    strategy: AnyStrategy,
     params: StrategyParams,
     progress_callback: ProgressCallback | None = None,
     timezone: str = "UTC",
@@ -107,137 +69,70 @@ def run(
     chosen = [own.traded for own in seen]
     benchmark = benchmark_candles(candles, request, timezone)
     progress = Progress(progress_callback, sum(len(own) for own in chosen))
-    symbols = [_ask(own, request, strategy, params, progress) for own in seen]
-    accounts = (_shared if request.account == "shared" else _split)(
-        symbols, request, benchmark, progress, extras or Extras()
+    symbols = [ask_symbol(own, request, strategy, params, progress) for own in seen]
+    portfolio = None
+    if isinstance(strategy, PortfolioStrategy):
+        portfolio = ask_portfolio(seen, request, strategy, params)
+    accounts = measured_accounts(
+        symbols, portfolio, request, benchmark, progress, Markets(extras or Extras())
     )
-    result = _result(request, symbols, accounts, benchmark, schedules or {})
+    result = _result(request, symbols, accounts, schedules or {})
     result.diagnostics.extend(about_warm_up(seen, warmup_bars))
-    signal_bars = [one.study.bar + own.warmup_bars for own, one in zip(seen, symbols, strict=True)]
-    verdict, remarks = look_ahead_of_run(
-        strategy,
-        params,
-        [own.candles for own in seen],
-        signal_bars,
-        request.seed,
-        signals=[one.answer for one in symbols],
-        direction=request.direction,
-    )
+    verdict, remarks = _look_ahead(seen, symbols, portfolio, request, strategy, params)
     result.checks["look_ahead"] = verdict
     result.diagnostics.extend(remarks)
     progress.finish()
     return result
 
 
-def _ask(
-    seen: SeenCandles,
+def _look_ahead(
+    seen: Sequence[SeenCandles],
+    symbols: Sequence[AskedSymbol],
+    portfolio: AskedPortfolio | None,
     request: BacktestRequest,
-    strategy: Strategy,
+    strategy: AnyStrategy,
     params: StrategyParams,
-    progress: Progress,
-) -> _Symbol:
-    """Asks the strategy about one symbol."""
-    answer = signals_of(strategy, params, seen.candles, request.seed)
-    candles, signals = seen.traded, seen.traded_signals(answer)
-    progress.advance(len(candles), "signals")
-    holding_period = holding_period_of(strategy, params)
-    calendar = calendar_of(candles, request.calendar)
-    traded = Traded(candles, signals, request.max_hold_bars or holding_period, calendar.periods_per_year)
-    return _Symbol(
-        traded, calendar, answer, study_signals(candles, signals, request.direction, holding_period)
-    )
-
-
-def _split(
-    symbols: Sequence[_Symbol],
-    request: BacktestRequest,
-    benchmark: Candles | None,
-    progress: Progress,
-    extras: Extras,
-) -> _Accounts:
-    """Runs an account for each symbol, each with an equal share of the cash."""
-    joint = JointAccount([one.traded.candles for one in symbols])
-    outcomes, metrics = [], []
-    for one in symbols:
-        outcome, curve = run_alone(
-            one.traded,
-            request,
-            request.initial_cash / len(symbols),
-            progress.chunk_bars,
-            lambda bars: progress.advance(bars, "simulation"),
-            extras,
+) -> tuple[dict[str, Any], list[str]]:
+    """The verdict of the light look-ahead check, and in sentences."""
+    candles = [own.candles for own in seen]
+    if portfolio is not None and isinstance(strategy, PortfolioStrategy):
+        return look_ahead_of_portfolio_run(
+            strategy, params, candles, portfolio.seen, portfolio.weights, request.seed
         )
-        joint.add(curve)
-        outcomes.append(outcome)
-        metrics.append({} if len(symbols) == 1 else _metrics(one, outcome, curve, benchmark))
-    return _Accounts(outcomes, metrics, joint.curve())
-
-
-def _shared(
-    symbols: Sequence[_Symbol],
-    request: BacktestRequest,
-    benchmark: Candles | None,
-    progress: Progress,
-    extras: Extras,
-) -> _Accounts:
-    """Runs one account for all symbols."""
-    account = run_shared(
-        [one.traded for one in symbols],
-        request,
-        progress.chunk_bars,
-        lambda bars: progress.advance(bars, "simulation"),
-        extras,
+    if not isinstance(strategy, Strategy):
+        raise StrategyFaulty(strategy.name, "this is neither a Strategy nor a PortfolioStrategy")
+    return look_ahead_of_run(
+        strategy,
+        params,
+        candles,
+        [one.study.bar + own.warmup_bars for own, one in zip(seen, symbols, strict=True)],
+        request.seed,
+        signals=[one.answer for one in symbols],
+        direction=request.direction,
     )
-    metrics = [
-        {} if len(symbols) == 1 else _metrics(one, outcome, curve, benchmark)
-        for one, outcome, curve in zip(symbols, account.outcomes, account.own, strict=True)
-    ]
-    positions = positions_frame(account.market.candles, account.changes)
-    return _Accounts(account.outcomes, metrics, account.joint, positions)
-
-
-def _metrics(one: _Symbol, outcome: Outcome, curve: Curve, benchmark: Candles | None) -> Metrics:
-    metrics, _, _ = account_metrics(
-        curve.against(benchmark),
-        one.calendar.periods_per_year,
-        outcome.trades,
-        one.study.timestamp,
-        one.study.return_frac,
-    )
-    return metrics
 
 
 def _result(
     request: BacktestRequest,
-    symbols: Sequence[_Symbol],
-    accounts: _Accounts,
-    benchmark: Candles | None,
+    symbols: Sequence[AskedSymbol],
+    accounts: MeasuredAccounts,
     schedules: Mapping[str, Schedule],
 ) -> BacktestResult:
     candles = [one.traded.candles for one in symbols]
-    studies = [one.study for one in symbols]
-    trades = [own.trades for own in accounts.outcomes]
-    curve = accounts.joint.against(benchmark)
     calendars = {own.symbol: one.calendar for own, one in zip(candles, symbols, strict=True)}
-    calendar, calendar_note = account_calendar(calendars, curve.timestamp, request.timeframe)
-    metrics, exposure_frac, drawdown_frac = account_metrics(
-        curve,
-        calendar.periods_per_year,
-        joined(trades),
-        joined([one.study.timestamp for one in symbols]),
-        joined([study.return_frac for study in studies]),
-    )
+    calendar, calendar_note = accounts.calendar
     return BacktestResult(
-        signals=signals_frame(candles, studies),
-        trades=trades_frame(candles, trades),
-        equity=equity_frame(curve, exposure_frac, drawdown_frac),
-        metrics=metrics,
+        signals=signals_frame(candles, [one.study for one in symbols]),
+        trades=trades_frame(candles, [own.trades for own in accounts.outcomes]),
+        equity=equity_frame(accounts.curve, accounts.exposure_frac, accounts.drawdown_frac),
+        metrics=accounts.metrics,
         by_symbol={
-            own.symbol: found or dict(metrics) for own, found in zip(candles, accounts.metrics, strict=True)
+            own.symbol: found or dict(accounts.metrics)
+            for own, found in zip(candles, accounts.by_symbol, strict=True)
         },
         request=request,
         diagnostics=[
-            *about_years(calendars, curve.elapsed_us),
+            *about_years(calendars, accounts.curve.elapsed_us),
             *diagnose(request, candles, calendars, accounts.outcomes, schedules),
         ],
         calendars=CalendarsUsed(

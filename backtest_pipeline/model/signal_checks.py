@@ -91,6 +91,12 @@ def check_signals(strategy: str, signals: object, bars: int) -> CheckedSignals:
     return checked
 
 
+def no_signals(bars: int) -> CheckedSignals:
+    """Signals of a strategy that has none."""
+    nothing = np.zeros(bars, dtype=np.bool_)
+    return CheckedSignals(nothing, nothing, nothing, nothing, _full_confidence(bars))
+
+
 def carries_levels(signals: Signals) -> bool:
     """Whether a strategy's answer has prices or sizes beside its flags."""
     return not (

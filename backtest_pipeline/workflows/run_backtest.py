@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
 from backtest_pipeline.engine.run import run
-from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.strategy import Strategy
 from backtest_pipeline.strategies.registry import Resolved, resolve
 from backtest_pipeline.workflows.given_candles import given_candles
 
@@ -93,8 +91,6 @@ def run_resolved(
     schedules: Mapping[str, Schedule] | None = None,
 ) -> BacktestResult:
     """As `run_backtest`, of a request that has been resolved."""
-    if not isinstance(resolved.strategy, Strategy):
-        raise RequestInvalid([("strategy", f"{resolved.strategy.name} trades a portfolio: not possible yet")])
     return run(
         candles,
         resolved.request,
