@@ -230,6 +230,7 @@ class ReferenceAccount:
             book.outcome.skipped[str(skipped)] += 1
             return False
         book.enter(order, raw, fill, quantity)
+        margins.measure_liquidation(book, book.held[order.symbol])
         return True
 
     # What happens inside a bar

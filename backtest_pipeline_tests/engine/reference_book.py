@@ -77,6 +77,7 @@ class Book:
 
     def enter(self, order: Order, raw: float, fill: float, quantity: float) -> None:
         """Buys or sells short a quantity that the account can pay for, or adds it to the position."""
+        self.price[order.symbol] = raw  # the newest that exists
         notional = quantity * fill
         fee = self.fee(notional)
         if order.side > 0:

@@ -49,7 +49,8 @@ class CandleMeeting:
         if not self.is_liquidated:
             made = self.account.compete([(fill.order, fill.raw) for fill in in_line])
             for fill in in_line:
-                self.meet_the_rest(fill, is_made=fill.order in made)
+                if not self.is_liquidated:
+                    self.meet_the_rest(fill, is_made=fill.order in made)
         if self.is_liquidated:
             margins.liquidate_all(self.book)
         return not self.is_liquidated
@@ -131,8 +132,6 @@ class CandleMeeting:
         holding = self.book.held.get(symbol)
         if holding is None:
             return
-        if is_made:
-            margins.measure_liquidation(self.book, holding)
         if is_made and not fill.is_at_open:
             self.meet_after_entry(holding, fill.order, fill.raw)
         else:
