@@ -12,9 +12,11 @@ from backtest_pipeline.engine.inputs import answer_of, holding_period_of, warmup
 from backtest_pipeline.engine.records import SETTINGS
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, RequestInvalid
+from backtest_pipeline.model.signal_checks import carries_levels
 from backtest_pipeline.model.space_values import PARAM
 from backtest_pipeline.model.span import zone_of
-from backtest_pipeline.model.strategy import checked_params
+from backtest_pipeline.model.strategy import Signals, Strategy, checked_params
+from backtest_pipeline.research.account_trials import AccountTrials, TrialExtras
 from backtest_pipeline.research.combinations import groups_of
 from backtest_pipeline.research.space import Points, Space
 from backtest_pipeline.research.trial_batch import TrialBatch
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.request import BacktestRequest
-    from backtest_pipeline.model.strategy import Strategy, StrategyParams
+    from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.research.trial_market import CandlesGiven
     from backtest_pipeline.research.trial_table import TrialChunk
@@ -48,9 +50,37 @@ class _Asked(NamedTuple):
 
     trials: Rows
     request: BacktestRequest
-    strategy: Strategy
+    strategy: AnyStrategy
     params: StrategyParams
     warmup_bars: int
+
+
+class _Chosen(NamedTuple):
+    """The settings of some trials.
+
+    Attributes:
+        settings: each once.
+        setting_of: shape (trials,), which of them each trial has.
+        records: shape (trials,), dtype `SETTINGS`.
+        cash: shape (trials,), initial cash.
+    """
+
+    settings: Sequence[TrialSetting]
+    setting_of: Rows
+    records: NDArray[Any]
+    cash: NDArray[np.float64]
+
+    def request_of(self, trial: int) -> BacktestRequest:
+        """The request of a trial that has one."""
+        request: BacktestRequest | RequestInvalid = self.settings[self.setting_of[trial]].request
+        if isinstance(request, RequestInvalid):
+            raise request
+        return request
+
+    def are_simple(self, trials: Rows) -> NDArray[np.bool_]:
+        """Which trials need nothing that only the kernel of accounts has."""
+        simple = np.array([setting.is_simple for setting in self.settings], dtype=np.bool_)
+        return simple[self.setting_of[trials]]
 
 
 class TrialRunner:
@@ -69,6 +99,7 @@ class TrialRunner:
         request: the sweep, resolved.
         strategies: by name, an instance of each strategy that a trial may have.
         timezone: what a `start` or `end` without a zone means.
+        extras: finer candles and funding rates, as far as trials ask for them.
 
     Raises:
         RequestInvalid: there are no candles of some symbol that a trial needs, or no such time zone.
@@ -78,15 +109,19 @@ class TrialRunner:
         self,
         candles: CandlesGiven,
         request: SweepRequest,
-        strategies: Mapping[str, Strategy],
+        strategies: Mapping[str, AnyStrategy],
         *,
         timezone: str = "UTC",
+        extras: TrialExtras | None = None,
     ) -> None:
         zone_of(timezone)
         self.request = request
         self.space = Space.of(request.space)
         self._strategies = strategies
-        given = CandlesByTimeframe(candles)
+        self._timezone = timezone
+        self._extras = extras or TrialExtras()
+        self._accounts: AccountTrials | None = None
+        given = self._given = CandlesByTimeframe(candles)
         given.check(request)
         choices = request.space.get("symbols", (request.backtest.symbols,))
         self.most_bars = given.bars(request.symbols_traded)
@@ -108,6 +143,7 @@ class TrialRunner:
     def forget(self) -> None:
         """Gives back the memory of indicators and markets that further trials would share."""
         self._memo = IndicatorMemo()
+        self._accounts = None
         self._settings.forget()
 
     def _run(self, points: Points) -> TrialChunk:
@@ -121,17 +157,12 @@ class TrialRunner:
                 usable[trials] = False
         records = np.frombuffer(b"".join(setting.record for setting in settings), dtype=SETTINGS)[setting_of]
         cash = np.array([setting.initial_cash for setting in settings])[setting_of]
+        chosen = _Chosen(settings, setting_of, records, cash)
         for groups in self._groups_by_market(points, settings, setting_of, usable):
-            self._run_market(groups, records, cash, rows)
+            self._run_market(groups, chosen, rows)
         return rows.chunk(self.space, points, self.request.objective)
 
-    def _run_market(
-        self,
-        groups: Iterable[_Group],
-        records: NDArray[Any],
-        cash: NDArray[np.float64],
-        rows: TrialRows,
-    ) -> None:
+    def _run_market(self, groups: Iterable[_Group], chosen: _Chosen, rows: TrialRows) -> None:
         """Runs trials of the same candles, as many at once as a batch has room for."""
         batch: TrialBatch | None = None
         shared: Sequence[SeenCandles] = ()
@@ -143,13 +174,50 @@ class TrialRunner:
                     shared = seen
                     self._memo.begin(getattr(own.candles, name) for own in seen for name in CANDLE_COLUMNS)
                 self._memo.copies = self._copies[one.request.strategy]
-                batch.add(one.trials, _put_signals(batch, seen, one))
+                self._run_asked(batch, seen, one, chosen, rows)
             except BacktestError as error:
                 rows.fail(one.trials, str(error))
             if batch is not None and batch.is_full:
-                batch.flush(records, cash, rows)
+                batch.flush(chosen.records, chosen.cash, rows)
         if batch is not None:
-            batch.flush(records, cash, rows)
+            batch.flush(chosen.records, chosen.cash, rows)
+
+    def _run_asked(
+        self,
+        batch: TrialBatch,
+        seen: Sequence[SeenCandles],
+        one: _Asked,
+        chosen: _Chosen,
+        rows: TrialRows,
+    ) -> None:
+        """Puts trials that have the same signals into the batch, or runs those that a batch cannot hold."""
+        is_simple = chosen.are_simple(one.trials)
+        if is_simple.all() and isinstance(one.strategy, Strategy):
+            hold_bars, has_levels = _put_signals(batch, seen, one)
+            if not has_levels:
+                batch.add(one.trials, hold_bars)
+                return
+        answers: list[object] = []
+        if isinstance(one.strategy, Strategy):
+            answers = [answer_of(one.strategy, one.params, own.candles, one.request.seed) for own in seen]
+            if not any(isinstance(own, Signals) and carries_levels(own) for own in answers):
+                if is_simple.any():
+                    hold_bars, _ = _put_signals(batch, seen, one)
+                    batch.add(one.trials[is_simple], hold_bars)
+                one = one._replace(trials=one.trials[~is_simple])
+        if self._accounts is None or self._accounts.market is not batch.market:
+            given = self._given.of(one.request.timeframe)
+            self._accounts = AccountTrials(batch.market, given, self._extras, self._timezone)
+        symbols = [own.symbol for own in batch.market.candles]
+        for trial in one.trials.tolist():
+            own = np.array([trial])
+            found = rows.room(1, len(symbols))
+            try:
+                self._accounts.run(chosen.request_of(trial), one.strategy, one.params, seen, answers, found)
+            except BacktestError as error:
+                rows.fail(own, str(error))
+            else:
+                rows.take(own, symbols, found)
 
     def _by_warm_up(self, groups: Iterable[_Group], rows: TrialRows) -> list[_Asked]:
         """What strategies are to be asked, equally long warm-ups together, as these share indicators."""
@@ -204,13 +272,21 @@ class TrialRunner:
             yield groups(part.tolist())
 
 
-def _put_signals(batch: TrialBatch, seen: Sequence[SeenCandles], asked: _Asked) -> int | None:
-    """Asks the strategy for the signals of every symbol, and for its holding period, which is returned."""
-    hold_bars = None
-    strategy, params = asked.strategy, asked.params
+def _put_signals(batch: TrialBatch, seen: Sequence[SeenCandles], asked: _Asked) -> tuple[int | None, bool]:
+    """Asks the strategy for the signals of every symbol.
+
+    Returns:
+        Its holding period, and whether there are prices or sizes among the signals, of which a batch knows
+        nothing.
+    """
+    hold_bars, strategy, params = None, asked.strategy, asked.params
+    if not isinstance(strategy, Strategy):
+        return None, True
     for symbol, own in enumerate(seen):
         answer = answer_of(strategy, params, own.candles, asked.request.seed)
+        if isinstance(answer, Signals) and carries_levels(answer):
+            return None, True
         batch.put_signals(symbol, strategy.name, answer, own.warmup_bars)
         if symbol == 0:
             hold_bars = holding_period_of(strategy, params)
-    return hold_bars
+    return hold_bars, False
