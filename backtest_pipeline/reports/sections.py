@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MOST_TABS = 10
 MOST_CORRELATED = 30
 CANDLES_GONE = "The candles that this task saw are not available; they have changed since."
+_FIRST_OF_THEM = "The first {0} of them; {1} more are left out."
 _BARS = ("{0} bars", "{0} bar")
 SPANS = (
     '<p class="spans"><button data-years="1" data-said>1 y</button>'
@@ -194,15 +195,27 @@ def metrics_section(result: BacktestResult) -> str:
     return f"{by_symbol}<section><h2 data-said>All metrics</h2>{table}</section>"
 
 
-def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
-    """Correlations where there are several symbols, else nothing."""
-    symbols = result.request.symbols[:MOST_CORRELATED]
+def correlation_section(
+    result: BacktestResult, given: Mapping[str, Candles], by_weight: Sequence[str] = ()
+) -> str:
+    """Correlations where there are several symbols, else nothing.
+
+    Args:
+        result: of a backtest.
+        given: its candles, of all symbols.
+        by_weight: the symbols that a shared account held, the largest weight first: where there are too many
+            for a table, these are in it.
+    """
+    asked = result.request.symbols
+    chosen = {*(by_weight or asked)[:MOST_CORRELATED]} if len(asked) > MOST_CORRELATED else {*asked}
+    symbols = [symbol for symbol in asked if symbol in chosen]
     if len(symbols) < 2:
         return ""
-    more = len(result.request.symbols) - len(symbols)
+    more = len(asked) - len(symbols)
     steps = "week to week" if result.request.timeframe == "1w" else "day to day"
     hint = said(f"Of the symbols' own returns from {steps}, whatever the strategy did.")
-    hint += f" {said('The first {0} of them; {1} more are left out.', len(symbols), more)}" if more else ""
+    left_out = "The {0} that were held most; {1} more are left out." if by_weight else _FIRST_OF_THEM
+    hint += f" {said(left_out, len(symbols), more)}" if more else ""
     return (
         f'<section><h2 data-said>Correlation of the symbols</h2><p class="note">{hint}</p>'
         f"{correlation_table(symbols, correlation(given, symbols))}</section>"
