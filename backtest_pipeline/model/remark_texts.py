@@ -49,8 +49,7 @@ INTEREST_PAID = "Interest on what was borrowed cost {0} in all; it is among the 
 FUNDING_BEGINS_LATE = "{0}: the funding rates begin at {1}; before that none is paid."
 FUNDING_ENDS_EARLY = "{0}: the funding rates end at {1}; after that none is paid."
 DETAIL_IN_PART = (
-    "{0}: no {1} candles inside {2} bars (of {3} in all); what came first in those is taken to "
-    "be the worse."
+    "{0}: no {1} candles inside {2} bars (of {3} in all); what came first in those is taken to be the worse."
 )
 
 LEFT_OPEN = ("ends", "end", "in an open position, marked to the last close")

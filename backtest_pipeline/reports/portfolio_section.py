@@ -20,6 +20,10 @@ _SKIPPED: Mapping[str, str] = {
     "stop": "there was no stop to size it by",
     "volatility": "there was no volatility to size it by",
 }
+_GROSS_AND_NET = (
+    ' <span class="named"><i class="line benchmark"></i> <span data-said>gross</span></span>'
+    ' <span class="named"><i class="line equity"></i> <span data-said>net</span></span>'
+)
 
 
 def portfolio_section(
@@ -41,8 +45,8 @@ def portfolio_section(
 
 def _over_time(portfolio: Portfolio, given: Mapping[str, Candles]) -> str:
     legend = "".join(
-        f'<i class="line" style="background:{colour}"></i>'
-        f"{'<span data-said>others</span>' if name == REST else f'<span>{escaped(name)}</span>'}"
+        f'<span class="named"><i class="line" style="background:{colour}"></i> '
+        f"{'<span data-said>others</span>' if name == REST else escaped(name)}</span>"
         for name, colour in weight_colours(portfolio).items()
     )
     gone = [symbol for symbol in portfolio.weights if symbol not in given]
@@ -54,12 +58,13 @@ def _over_time(portfolio: Portfolio, given: Mapping[str, Candles]) -> str:
         else ""
     )
     panes = (
-        ("Gross and net exposure", "gross-net"),
-        ("Open positions", "open-positions"),
-        ("Turnover of each month", "turnover"),
+        ("Gross and net exposure", "gross-net", _GROSS_AND_NET),
+        ("Open positions", "open-positions", ""),
+        ("Turnover of each month", "turnover", ""),
     )
     below = "".join(
-        f'<p class="note pane" data-said>{title}</p><div id="{name}"></div>' for title, name in panes
+        f'<p class="note pane"><span data-said>{title}</span>{legend_of}</p><div id="{name}"></div>'
+        for title, name, legend_of in panes
     )
     return (
         f'<section><h2 data-said>Weights over time</h2><p class="legend">{legend}</p>'
@@ -96,7 +101,9 @@ def _skipped(skipped: Mapping[str, int]) -> str:
         f'<tr>{said(_SKIPPED[reason], element="th")}<td class="number">{count:,}</td></tr>'
         for reason, count in skipped.items()
     )
-    return f'<h2 data-said>Entries that were skipped</h2><table class="metrics">{body}</table>'
+    return (
+        f'<h2 class="further" data-said>Entries that were skipped</h2><table class="metrics">{body}</table>'
+    )
 
 
 def _contributions(portfolio: Portfolio) -> str:

@@ -204,8 +204,7 @@ def test_what_covers_a_part_is_remarked() -> None:
     first_five = finer_candles(bars, days=slice(5))
     [said] = about_detail([bars], {"A": first_five}, "4h")
     assert said == (
-        "A: no 4h candles inside 15 bars (of 20 in all); what came first in those is taken to be "
-        "the worse."
+        "A: no 4h candles inside 15 bars (of 20 in all); what came first in those is taken to be the worse."
     )
     assert list(about_detail([bars], {"A": finer_candles(bars)}, "4h")) == []
     rates = rates_of(bars)
