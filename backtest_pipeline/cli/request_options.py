@@ -32,6 +32,8 @@ Result = TypeVar("Result")
 
 _STRATEGY_HELP = "registered name; see `backtest strategies`"
 _SYMBOLS_HELP = "comma-separated, e.g. AAPL,MSFT"
+_WRITTEN = {"take_profit_steps": ", as in 0:0.04+30:0.02"}
+"""How values are written that are neither numbers nor words."""
 _SPELLED_OUT = {"strategy", "params", "symbols", "labels", "pinned"}
 
 
@@ -130,7 +132,8 @@ def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
         )
         return _parameter(name, Annotated[bool | None, option], None)
     shown = False if default in {None, ()} else str(default)
-    option = typer.Option(help=field.description, show_default=shown, metavar="VALUE", rich_help_panel=panel)
+    text = f"{field.description}{_WRITTEN.get(name, '')}"
+    option = typer.Option(help=text, show_default=shown, metavar="VALUE", rich_help_panel=panel)
     return _parameter(name, Annotated[str | None, option], None)
 
 
