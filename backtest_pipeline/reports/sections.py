@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.model.metric_catalog import benchmark_name, shown_symbols, shown_with_unit
+from backtest_pipeline.model.request_groups import FURTHER_FIELDS
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
 
 MOST_TABS = 10
@@ -53,7 +55,8 @@ def header(
     if request.timeframe in {"1d", "1w"}:
         first, last = first[:10], last[:10]
     params = "".join(
-        f"<li>{escaped(name)} <b>{escaped(plain(value))}</b></li>" for name, value in request.params.items()
+        f"<li>{escaped(name)} <b>{escaped(plain(value))}</b></li>"
+        for name, value in [*request.params.items(), *further_fields(request).items()]
     )
     labels = "".join(
         f'<li class="label">{escaped(name)}: {escaped(value)}</li>' for name, value in request.labels.items()
@@ -71,6 +74,12 @@ def header(
         f"{_market(given or {})}{task}"
         f'<span class="badge {kind}" data-said>{escaped(sentence)}</span></p></header>'
     )
+
+
+def further_fields(request: BacktestRequest) -> dict[str, object]:
+    """The fields that few backtests need and this one has, by name."""
+    asked = request.to_dict()
+    return {name: asked[name] for fields in FURTHER_FIELDS.values() for name in fields if name in asked}
 
 
 def _market(given: Mapping[str, Candles]) -> str:

@@ -164,6 +164,17 @@ def test_weights_of_long_histories_are_sampled() -> None:
     assert (found.sampled[0], found.sampled[-1]) == (0, 2_999)
 
 
+def test_the_head_says_what_is_unlike_a_plain_backtest() -> None:
+    head = report_html(_long_and_short(), _two()).partition("</header>")[0]
+    for name, value in (("account", "shared"), ("leverage", "9"), ("maintenance_margin_frac", "0.01")):
+        assert f"<li>{name} <b>{value}</b></li>" in head
+    plain = {"AAPL": candles_of(walk(60), "AAPL")}
+    assert (
+        "account"
+        not in report_html(backtest(plain), plain).partition("</header>")[0].partition("<header>")[2]
+    )
+
+
 def test_a_report_of_an_account_a_symbol_says_nothing_of_portfolios() -> None:
     candles = {"AAPL": candles_of(walk(60), "AAPL")}
     html = report_html(backtest(candles), candles)
