@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from backtest_pipeline import (
     BacktestRequest,
-    Candles,
     SweepRequest,
     WalkForwardRequest,
     run_backtest,
@@ -34,30 +31,10 @@ from backtest_pipeline.workflows.execution_data import (
     times_of,
 )
 from backtest_pipeline.workflows.execution_data_of_then import execution_data_of_then
+from backtest_pipeline_tests.results.finer import finer_candles, rates_of
 from backtest_pipeline_tests.results.published import manifest_of, store_candles, wandering
 
 DAYS = 20
-
-
-def finer_candles(bars: Candles, hours: int = 4, days: slice = slice(None)) -> Candles:
-    """Candles of some hours that together make daily ones: open, low, high, then the close to the end."""
-    rows = []
-    for at in range(len(bars))[days]:
-        path = [bars.open[at], bars.low[at], bars.high[at], *[bars.close[at]] * (24 // hours - 2)]
-        for place, (start, end) in enumerate(pairwise(path)):
-            moment = bars.timestamp[at] + np.timedelta64(place * hours, "h")
-            rows.append((moment, start, max(start, end), min(start, end), end, 1.0))
-    names = ["timestamp", "open", "high", "low", "close", "volume"]
-    frame = pd.DataFrame(rows, columns=names)
-    frame["timestamp"] = frame["timestamp"].dt.tz_localize("UTC")
-    return Candles.from_frame(frame, symbol=bars.symbol, timeframe="4h")
-
-
-def rates_of(bars: Candles, rate: float = 0.0001) -> FundingRates:
-    """A rate every eight hours, from the first bar's open on, for a day longer than there are bars."""
-    count = 3 * (len(bars) + 1)
-    moments = bars.timestamp[0] + np.arange(count) * np.timedelta64(8, "h")
-    return FundingRates(bars.symbol, moments, np.full(count, rate))
 
 
 BARS = {symbol: wandering(symbol, DAYS, seed=place) for place, symbol in enumerate(("A", "B"))}
