@@ -52,7 +52,7 @@ def test_every_field_of_a_request_and_every_strategy_is_described() -> None:
 
 def test_a_fields_range_stands_in_its_description() -> None:
     form = launch_form(strategies())
-    assert str(form["position_frac"].description).endswith("(> 0, ≤ 1)")
+    assert str(form["position_frac"].description).endswith("(> 0, ≤ 1000)")
     params = _params_of(_params_of(form["strategy"])["volume_long_candle"])
     assert str(params["vol_ma_window"].description).endswith("(≥ 1, ≤ 500)")
 

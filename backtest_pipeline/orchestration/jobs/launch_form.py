@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_groups import simple_first
 from backtest_pipeline.model.run_config import MAY_BE_BLANK
 from backtest_pipeline.model.strategy import AnyStrategy
 
@@ -44,7 +45,7 @@ def launch_form(strategies: Mapping[str, type[AnyStrategy]], *, varied: bool = F
     return {
         "strategy": _selector(strategies, varied=varied),
         "symbols": dg.Field([str], default_value=DEFAULT_SYMBOLS, description=symbols),
-        **fields,
+        **{name: fields[name] for name in simple_first([*fields])},
     }
 
 
@@ -97,8 +98,8 @@ def _config_type(path: str, prop: dict[str, Any]) -> Any:
         return dg.Noneable(inner) if len(options) < len(prop["anyOf"]) else inner
     if "enum" in prop:
         return dg.Enum(path.replace(".", "_"), [dg.EnumValue(value) for value in prop["enum"]])
-    if prop.get("type") == "array":
-        return [_config_type(path, prop.get("items", {}))]
+    if prop.get("type") == "array":  # items of several kinds are a pair of numbers, of which one is whole
+        return [float if "prefixItems" in prop else _config_type(path, prop.get("items", {}))]
     if prop.get("type") == "object":
         values = prop.get("additionalProperties")
         if not isinstance(values, dict) or not values:
