@@ -19,6 +19,8 @@ from backtest_pipeline.engine.measured_accounts import (
 )
 from backtest_pipeline.engine.progress import Progress
 from backtest_pipeline.engine.signal_study import study_signals
+from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.portfolio_rules import portfolio_problems
 from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.signal_checks import check_signals, no_signals
 from backtest_pipeline.model.strategy import Strategy
@@ -98,8 +100,11 @@ class AccountTrials:
             found: the arrays of one trial, as `TrialRows.room` makes them.
 
         Raises:
+            RequestInvalid: a portfolio strategy cannot be run with what is asked for.
             StrategyFaulty: as `check_signals` and `weights_of`.
         """
+        if isinstance(strategy, PortfolioStrategy) and (problems := portfolio_problems(request)):
+            raise RequestInvalid(problems)
         symbols = [
             self._asked(place, request, strategy, params, own, answers) for place, own in enumerate(seen)
         ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
     from backtest_pipeline.model.sweep_request import SweepRequest
-    from backtest_pipeline.research.trial_market import CandlesGiven
+    from backtest_pipeline.research.trial_market import CandlesGiven, Market
     from backtest_pipeline.research.trial_table import TrialChunk
 
     Rows = NDArray[np.int64]
@@ -205,15 +205,28 @@ class TrialRunner:
                     hold_bars, _ = _put_signals(batch, seen, one)
                     batch.add(one.trials[is_simple], hold_bars)
                 one = one._replace(trials=one.trials[~is_simple])
-        if self._accounts is None or self._accounts.market is not batch.market:
+        self._run_one_by_one(batch.market, seen, one, answers, chosen, rows)
+
+    def _run_one_by_one(
+        self,
+        market: Market,
+        seen: Sequence[SeenCandles],
+        one: _Asked,
+        answers: Sequence[object],
+        chosen: _Chosen,
+        rows: TrialRows,
+    ) -> None:
+        if self._accounts is None or self._accounts.market is not market:
             given = self._given.of(one.request.timeframe)
-            self._accounts = AccountTrials(batch.market, given, self._extras, self._timezone)
-        symbols = [own.symbol for own in batch.market.candles]
+            self._accounts = AccountTrials(market, given, self._extras, self._timezone)
+        symbols = [own.symbol for own in market.candles]
         for trial in one.trials.tolist():
-            own = np.array([trial])
-            found = rows.room(1, len(symbols))
+            own, found = np.array([trial]), rows.room(1, len(symbols))
             try:
-                self._accounts.run(chosen.request_of(trial), one.strategy, one.params, seen, answers, found)
+                request = chosen.request_of(trial)
+                self._accounts.run(request, one.strategy, one.params, seen, answers, found)
+            except RequestInvalid as error:
+                rows.refuse(own, str(error))
             except BacktestError as error:
                 rows.fail(own, str(error))
             else:

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from backtest_pipeline.model.errors import ParamsInvalid, StrategyUnknown
+from backtest_pipeline.model.errors import ParamsInvalid, RequestInvalid, StrategyUnknown
 from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.model.portfolio_rules import portfolio_problems
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.request_model import problems_of
 from backtest_pipeline.model.space_values import PARAM, VARIED_FIELDS, Problems, sample_of
 from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
@@ -40,6 +42,7 @@ def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
     Raises:
         StrategyUnknown: no strategy has one of the names.
         ParamsInvalid: a parameter is unknown, or one of its values is refused whatever the others are.
+        RequestInvalid: a portfolio strategy cannot be run with what the backtest asks for.
     """
     known = strategies()
     names = request.space.get("strategy", (request.backtest.strategy,))
@@ -47,6 +50,11 @@ def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
         if name not in known:
             raise StrategyUnknown(name, list(known))
     found = {name: known[name]() for name in names}
+    for strategy in found.values():
+        if isinstance(strategy, PortfolioStrategy) and (
+            problems := portfolio_problems(request.backtest, request.space)
+        ):
+            raise RequestInvalid([(f"backtest.{field}", problem) for field, problem in problems])
     if len(found) == 1:
         return ResolvedSweep(found, _written_out(request, next(iter(found.values()))))
     _check_names(request, found)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from backtest_pipeline.engine.account_choice import Extras
 from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.strategies.registry import Resolved, resolve
@@ -104,9 +105,6 @@ def run_resolved(
     funding: Mapping[str, FundingRates] | None = None,
 ) -> BacktestResult:
     """As `run_backtest`, of a request that has been resolved and of data that have been looked at."""
-    more: dict[str, Any] = {
-        name: given for name, given in (("detail", detail), ("funding", funding)) if given is not None
-    }
     result = run(
         candles,
         resolved.request,
@@ -115,9 +113,9 @@ def run_resolved(
         progress_callback,
         timezone=timezone,
         schedules=schedules,
-        **more,
+        extras=Extras(detail, funding),
     )
-    if more:
+    if detail is not None or funding is not None:
         traded = chosen_candles(candles, result.request, timezone)
         if detail is not None:
             timeframe = str(result.request.detail_timeframe)

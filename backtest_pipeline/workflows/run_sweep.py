@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED, INVALID
+from backtest_pipeline.research.account_trials import TrialExtras
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.ranking import Ranking, with_ranks
 from backtest_pipeline.research.search.kinds import search_of
@@ -119,12 +120,8 @@ def trial_runner(
         StrategyUnknown, ParamsInvalid, RequestInvalid: as `run_sweep`.
     """
     resolved = resolve_sweep(request)
-    more: dict[str, Any] = {
-        name: given
-        for name, given in (("detail", data and data.detail), ("funding", data and data.funding))
-        if given
-    }
-    return TrialRunner(candles, resolved.request, resolved.strategies, timezone=timezone, **more)
+    extras = TrialExtras(data.detail, data.funding) if data else None
+    return TrialRunner(candles, resolved.request, resolved.strategies, timezone=timezone, extras=extras)
 
 
 def refuse_failed(trials: pa.Table) -> None:
