@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from backtest_pipeline.research.account_trials import AccountTrials, TrialExtras
 from backtest_pipeline.research.combinations import groups_of
 from backtest_pipeline.research.space import Points, Space
 from backtest_pipeline.research.trial_batch import TrialBatch
+from backtest_pipeline.research.trial_groups import AskedTrials, ChosenSettings
 from backtest_pipeline.research.trial_market import MARKET_FIELDS, CandlesByTimeframe
 from backtest_pipeline.research.trial_rows import TrialRows
 from backtest_pipeline.research.trial_settings import TrialSetting, TrialSettings
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.request import BacktestRequest
-    from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
+    from backtest_pipeline.model.strategy import AnyStrategy
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.research.trial_market import CandlesGiven, Market
     from backtest_pipeline.research.trial_table import TrialChunk
@@ -43,44 +44,6 @@ SIGNAL_FIELDS = ("strategy", "seed", "warmup_bars", *MARKET_FIELDS)
 
 BUILT_IN = "backtest_pipeline.strategies.builtin."
 """Where strategies stand that write to no indicator, and so need no copies of shared ones."""
-
-
-class _Asked(NamedTuple):
-    """Trials that have the same signals, and what to ask for these."""
-
-    trials: Rows
-    request: BacktestRequest
-    strategy: AnyStrategy
-    params: StrategyParams
-    warmup_bars: int
-
-
-class _Chosen(NamedTuple):
-    """The settings of some trials.
-
-    Attributes:
-        settings: each once.
-        setting_of: shape (trials,), which of them each trial has.
-        records: shape (trials,), dtype `SETTINGS`.
-        cash: shape (trials,), initial cash.
-    """
-
-    settings: Sequence[TrialSetting]
-    setting_of: Rows
-    records: NDArray[Any]
-    cash: NDArray[np.float64]
-
-    def request_of(self, trial: int) -> BacktestRequest:
-        """The request of a trial that has one."""
-        request: BacktestRequest | RequestInvalid = self.settings[self.setting_of[trial]].request
-        if isinstance(request, RequestInvalid):
-            raise request
-        return request
-
-    def are_simple(self, trials: Rows) -> NDArray[np.bool_]:
-        """Which trials need nothing that only the kernel of accounts has."""
-        simple = np.array([setting.is_simple for setting in self.settings], dtype=np.bool_)
-        return simple[self.setting_of[trials]]
 
 
 class TrialRunner:
@@ -157,12 +120,12 @@ class TrialRunner:
                 usable[trials] = False
         records = np.frombuffer(b"".join(setting.record for setting in settings), dtype=SETTINGS)[setting_of]
         cash = np.array([setting.initial_cash for setting in settings])[setting_of]
-        chosen = _Chosen(settings, setting_of, records, cash)
+        chosen = ChosenSettings(settings, setting_of, records, cash)
         for groups in self._groups_by_market(points, settings, setting_of, usable):
             self._run_market(groups, chosen, rows)
         return rows.chunk(self.space, points, self.request.objective)
 
-    def _run_market(self, groups: Iterable[_Group], chosen: _Chosen, rows: TrialRows) -> None:
+    def _run_market(self, groups: Iterable[_Group], chosen: ChosenSettings, rows: TrialRows) -> None:
         """Runs trials of the same candles, as many at once as a batch has room for."""
         batch: TrialBatch | None = None
         shared: Sequence[SeenCandles] = ()
@@ -186,8 +149,8 @@ class TrialRunner:
         self,
         batch: TrialBatch,
         seen: Sequence[SeenCandles],
-        one: _Asked,
-        chosen: _Chosen,
+        one: AskedTrials,
+        chosen: ChosenSettings,
         rows: TrialRows,
     ) -> None:
         """Puts trials that have the same signals into the batch, or runs those that a batch cannot hold."""
@@ -211,9 +174,9 @@ class TrialRunner:
         self,
         market: Market,
         seen: Sequence[SeenCandles],
-        one: _Asked,
+        one: AskedTrials,
         answers: Sequence[object],
-        chosen: _Chosen,
+        chosen: ChosenSettings,
         rows: TrialRows,
     ) -> None:
         if self._accounts is None or self._accounts.market is not market:
@@ -232,7 +195,7 @@ class TrialRunner:
             else:
                 rows.take(own, symbols, found)
 
-    def _by_warm_up(self, groups: Iterable[_Group], rows: TrialRows) -> list[_Asked]:
+    def _by_warm_up(self, groups: Iterable[_Group], rows: TrialRows) -> list[AskedTrials]:
         """What strategies are to be asked, equally long warm-ups together, as these share indicators."""
         asked = []
         for trials, request, params in groups:
@@ -245,7 +208,7 @@ class TrialRunner:
             except BacktestError as error:
                 rows.fail(trials, str(error))
             else:
-                asked.append(_Asked(trials, request, strategy, checked, warmup_bars))
+                asked.append(AskedTrials(trials, request, strategy, checked, warmup_bars))
         asked.sort(key=lambda one: one.warmup_bars)
         return asked
 
@@ -285,7 +248,9 @@ class TrialRunner:
             yield groups(part.tolist())
 
 
-def _put_signals(batch: TrialBatch, seen: Sequence[SeenCandles], asked: _Asked) -> tuple[int | None, bool]:
+def _put_signals(
+    batch: TrialBatch, seen: Sequence[SeenCandles], asked: AskedTrials
+) -> tuple[int | None, bool]:
     """Asks the strategy for the signals of every symbol.
 
     Returns:
