@@ -1,4 +1,4 @@
-"""A strategy for tests that uses what built-in ones do not: pending orders, several entries, conflicts."""
+"""A strategy for tests: pending orders, several entries, conflicts, which the built-in ones do not have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RestingOrders(Strategy):
         """None."""
 
     def signals(self, candles: Candles, params: StrategyParams) -> Signals:
-        """One limit is the next bar's low, which no honest strategy knows, the other lies 2 % below."""
+        """One limit is the next bar's low, which no honest strategy knows, the other 2 % below the close."""
         bar = np.arange(len(candles)) % ROUND
         limit = np.full(len(candles), np.nan)
         touched = np.flatnonzero(bar[:-1] == 14)
