@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.candles.funding_file import read_funding
 from backtest_pipeline.candles.schedules import schedule_of, sessions_when_asked
 from backtest_pipeline.candles.symbol_record import read_record, renewed_record
 from backtest_pipeline.candles.warmup_rows import rows_before
@@ -27,6 +28,7 @@ from backtest_pipeline.storage.layout import Layout
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.market import SymbolRecord
     from backtest_pipeline.model.schedule import Schedule
 
@@ -103,6 +105,15 @@ class CandleStore:
             symbol: self._loaded(symbol, timeframe, files[symbol], span, asked, warmup_bars)
             for symbol in files
         }
+
+    def funding(self, symbols: Sequence[str]) -> dict[str, FundingRates]:
+        """Loads all funding rates of symbols, those left out of which the store has none.
+
+        Raises:
+            CandleFileUnreadable: a file is there and cannot be used.
+        """
+        found = {symbol: read_funding(self.layout, symbol) for symbol in symbols}
+        return {symbol: rates for symbol, rates in found.items() if len(rates)}
 
     def require(
         self,

@@ -258,7 +258,6 @@ def end_all(book: Any, rules: Any, side: int) -> None:
             )
         elif side < 0:
             position.covered_level = np.inf
-        see_price(position, position.mark)
         price = position.mark if scale == 1.0 else position.mark * scale
         close_position(book, rules, symbol, book.next_bar[symbol] - 1, price, LIQUIDATION, False)
     if scale < 1.0:

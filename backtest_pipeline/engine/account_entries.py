@@ -179,6 +179,7 @@ def add_to_position(
         position.slippage_cost += slippage
     set_levels(position, rules, steps, bar, stop_price, target_price)
     position.own_cash += -side * notional - fee
+    position.mark = raw_price
     note_change(book, symbol, bar, raw_price)
     return True
 

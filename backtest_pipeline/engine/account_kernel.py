@@ -13,10 +13,12 @@ import numpy as np
 from backtest_pipeline.engine import (
     account_arrays,
     account_closing,
+    account_decisions,
     account_entries,
     account_financing,
     account_insides,
     account_levels,
+    account_opens,
     account_orders,
     account_rebalancing,
     account_records,
@@ -33,18 +35,14 @@ from backtest_pipeline.engine.account_arrays import (
     WishesIn,
 )
 from backtest_pipeline.engine.account_closing import close_position, liquidate, list_open_position
-from backtest_pipeline.engine.account_entries import enter_all, wish_at
-from backtest_pipeline.engine.account_financing import YEAR_US, pay_funding, pay_interest
+from backtest_pipeline.engine.account_decisions import decide
+from backtest_pipeline.engine.account_entries import enter_all
+from backtest_pipeline.engine.account_financing import YEAR_US, pay_interest
 from backtest_pipeline.engine.account_insides import pass_bars
 from backtest_pipeline.engine.account_levels import (
-    MARKET,
-    STOP,
-    exit_of,
-    renew_target,
     see_price,
-    slips_at,
 )
-from backtest_pipeline.engine.account_orders import drop_order, first_fill, line_up, place_order
+from backtest_pipeline.engine.account_opens import line_up_at_open, open_bars
 from backtest_pipeline.engine.account_rebalancing import rebalance, want_weights
 from backtest_pipeline.engine.account_worth import worth_of
 from backtest_pipeline.engine.compiled import (
@@ -55,82 +53,10 @@ from backtest_pipeline.engine.compiled import (
     sources_digest,
     types,
 )
-from backtest_pipeline.engine.kernel import END_OF_DATA, MAX_HOLD, SIGNAL
+from backtest_pipeline.engine.kernel import END_OF_DATA
 
 ROOM = 8
 """Trades that a symbol may have in one step, at most; of changes there may be twice as many."""
-
-
-@compiled_within
-def _line_up_at_open(book: Any, rules: Any, symbol: int, bar: int) -> bool:
-    """Puts the entry ordered at the close before in line, or a pending one that the open fills."""
-    position = book.positions[symbol]
-    if position.entry_order != 0:
-        side, position.entry_order = position.entry_order, 0
-        if position.side != 0 and position.entries >= rules.max_entries:
-            return False
-        position.fill_side = side
-        position.fill_kind = MARKET
-        position.fill_price = position.mark
-        position.fill_bar = position.order_bar
-        return True
-    mark = position.mark
-    return bool(line_up(book, rules, symbol, bar, mark, mark, mark, at_open=True))
-
-
-@compiled_within
-def _decide(  # noqa: C901, PLR0912  what signals ask for, in one place
-    book: Any, rules: Any, wishes: Any, bars: Any, symbol: int, bar: int
-) -> None:
-    """What the signals at a bar's close ask for: orders for the next open, and pending ones."""
-    position, place = book.positions[symbol], bars.offsets[symbol] + bar
-    long_order, short_order = book.orders[2 * symbol], book.orders[2 * symbol + 1]
-    entry, short_entry = wishes.entry[place], wishes.short_entry[place]
-    leave_long, leave_short = wishes.exit[place], wishes.short_exit[place]
-    if rules.ignores_conflicts != 0:
-        if entry and leave_long:
-            entry = leave_long = False
-        if short_entry and leave_short:
-            short_entry = leave_short = False
-    go_long, go_short = rules.allow_long != 0 and entry, rules.allow_short != 0 and short_entry
-    state = book.state[0]
-    if leave_long or bar >= long_order.bar + rules.good_for:
-        drop_order(state, long_order)
-    if leave_short or bar >= short_order.bar + rules.good_for:
-        drop_order(state, short_order)
-    held = bar - position.entry_bar + (0 if rules.at_close != 0 else 1)
-    is_held_out = position.side != 0 and 0 < rules.max_hold <= held
-    if not (go_long or go_short or is_held_out or (leave_long if position.side > 0 else leave_short)):
-        return
-    long_limit, long_stop = wish_at(wishes.entry_limit, place), wish_at(wishes.entry_stop, place)
-    short_limit = wish_at(wishes.short_entry_limit, place)
-    short_stop = wish_at(wishes.short_entry_stop, place)
-    long_waits = not (np.isnan(long_limit) and np.isnan(long_stop))
-    short_waits = not (np.isnan(short_limit) and np.isnan(short_stop))
-    side = position.side
-    if side != 0:
-        leaves = leave_long if side > 0 else leave_short
-        turns = (go_short and not short_waits) if side > 0 else (go_long and not long_waits)
-        if leaves or turns:
-            position.exit_order = SIGNAL
-        elif is_held_out:
-            position.exit_order = MAX_HOLD
-        adds = position.exit_order == 0 and position.entries < rules.max_entries
-        go_long, go_short = go_long and (side < 0 or adds), go_short and (side > 0 or adds)
-    if go_long and go_short and not (long_waits and short_waits):
-        go_long = go_short = False
-    if go_long:
-        drop_order(state, long_order)
-        if long_waits:
-            place_order(state, long_order, long_limit, long_stop, bar)
-        else:
-            position.entry_order, position.order_bar = 1, bar
-    if go_short:
-        drop_order(state, short_order)
-        if short_waits:
-            place_order(state, short_order, short_limit, short_stop, bar)
-        else:
-            position.entry_order, position.order_bar = -1, bar
 
 
 @compiled_within
@@ -158,76 +84,16 @@ def _close_bars(  # noqa: C901  the order of a close, in one place
         symbol = closing[turn]
         position = positions[symbol]
         bar = next_bar[symbol] - 1
-        _decide(book, rules, wishes, bars, symbol, bar)
+        decide(book, rules, wishes, bars, symbol, bar)
         if rules.at_close == 0:
             continue
         if position.exit_order != 0:
             close_position(book, rules, symbol, bar, position.mark, position.exit_order, True)
-        if position.entry_order != 0 and _line_up_at_open(book, rules, symbol, bar):
+        if position.entry_order != 0 and line_up_at_open(book, rules, symbol, bar):
             book.queue[count] = symbol
             count += 1
     if count > 0:
         enter_all(book, rules, wishes, steps, bars, count)
-
-
-@compiled_within
-def _turn_at_open(book: Any, rules: Any, symbol: int, bar: int) -> None:
-    """Closes a position at an open that fills a pending order of the other side, which comes after it."""
-    position = book.positions[symbol]
-    mark = position.mark
-    side, fill = first_fill(book, rules, symbol, mark, mark, mark, at_open=True)
-    if side == -position.side:
-        order = book.orders[2 * symbol + (0 if side > 0 else 1)]
-        close_position(book, rules, symbol, bar, fill, SIGNAL, order.kind == STOP)
-
-
-@compiled_within
-def _open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
-    book: Any, rules: Any, wishes: Any, steps: Any, targets: Any, bars: Any, opening: Any, count: int
-) -> None:
-    """What happens at the open of the symbols that open in this step, whose market prices it is."""
-    positions, next_bar = book.positions, book.next_bar
-    state, lined_up = book.state[0], 0
-    may_enter = state.pending > 0
-    if len(bars.funding_before) > 0:
-        pay_funding(book, rules, bars, bars.funding_before, opening, count)
-    if state.shorts > 0 or rules.margin > 0.0:
-        liquidate(book, rules)
-    for place in range(count):
-        symbol = opening[place]
-        position = positions[symbol]
-        may_enter = may_enter or position.entry_order != 0
-        if position.side == 0:
-            continue
-        open_price, bar = position.mark, next_bar[symbol] - 1
-        if position.exit_order != 0:
-            close_position(book, rules, symbol, bar, open_price, position.exit_order, True)
-            continue
-        if len(steps) > 0:
-            renew_target(position, rules, steps, bar)
-        reason, raw_price = exit_of(position, rules, open_price, open_price, open_price)
-        if reason != 0:
-            close_position(book, rules, symbol, bar, raw_price, reason, slips_at(reason))
-        elif state.pending > 0 and position.entry_order == 0:
-            _turn_at_open(book, rules, symbol, bar)
-    if may_enter:
-        for place in range(count):
-            symbol = opening[place]
-            if _line_up_at_open(book, rules, symbol, next_bar[symbol] - 1):
-                book.queue[lined_up] = symbol
-                lined_up += 1
-        enter_all(book, rules, wishes, steps, bars, lined_up)
-    if len(targets.step) > 0 and rules.at_close == 0:
-        rebalance(book, rules, steps, targets, opening, count)
-        may_enter = True
-    if may_enter:
-        for place in range(count):
-            symbol = opening[place]
-            position = positions[symbol]
-            if position.side != 0:
-                see_price(position, position.mark)
-    if len(bars.funding_within) > 0:
-        pay_funding(book, rules, bars, bars.funding_within, opening, count)
 
 
 @compiled_within
@@ -332,7 +198,7 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
                     count += 1
                     may_enter = may_enter or position.entry_order != 0
             if may_enter or state.positions > 0 or state.pending > 0 or has_targets:
-                _open_bars(book, rules, wishes, steps, targets, bars, opening, count)
+                open_bars(book, rules, wishes, steps, targets, bars, opening, count)
             if state.pending > 0 or state.positions > 0:
                 pass_bars(book, rules, wishes, steps, bars, parts, step)
             _close_bars(book, rules, wishes, steps, bars, step)
@@ -366,10 +232,12 @@ simulate_account = _kernel_of(
         simple_kernel,
         account_arrays,
         account_closing,
+        account_decisions,
         account_entries,
         account_financing,
         account_insides,
         account_levels,
+        account_opens,
         account_orders,
         account_rebalancing,
         account_records,

@@ -24,6 +24,8 @@ from backtest_pipeline.model.memo_in_use import handed_out
 from backtest_pipeline.model.timeframe import BAR_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
@@ -59,6 +61,39 @@ class ClosedCandles:
 
     def __len__(self) -> int:
         return len(self.timestamp)
+
+    def by_candle(self, indicator: Callable[..., Floats], *columns: Floats, **arguments: Any) -> Floats:
+        """An indicator of the longer candles themselves, at each bar.
+
+        As in `day.by_candle(sma, day.close, window=20)`, the average of twenty days, however many bars they
+        have. Each candle is taken as it was when it closed.
+
+        Args:
+            indicator: takes arrays of shape (candles,), one for each column, and gives one.
+            columns: of these candles, or computed of them, shape (n,).
+            arguments: the indicator's other arguments.
+
+        Returns:
+            Shape (n,); NaN before the first candle.
+        """
+        stands = ~np.isnat(self.timestamp)
+        if not stands.any():
+            return np.full(len(self), np.nan)
+        seen = [handed_out(_as_closed, 2, self.timestamp, column) for column in columns]
+        found = np.asarray(indicator(*seen, **arguments))
+        return np.where(stands, found[np.maximum(np.cumsum(_is_new(self.timestamp)) - 1, 0)], np.nan)
+
+
+def _is_new(timestamp: Stamps) -> NDArray[np.bool_]:
+    """The bars at which a candle stands for the first time."""
+    is_new = ~np.isnat(timestamp)
+    is_new[1:] &= timestamp[1:] != timestamp[:-1]
+    return is_new
+
+
+def _as_closed(timestamp: Stamps, column: Floats) -> Floats:
+    """A number for each candle: as it was at the first bar that saw it closed."""
+    return column[_is_new(timestamp)]
 
 
 def closed_candles(candles: Candles, timeframe: Timeframe) -> ClosedCandles:

@@ -28,7 +28,7 @@ from backtest_pipeline.results.completed_walk_forwards import SHOWN, walk_of
 from backtest_pipeline.results.earlier_trials import EarlierTrials, earlier_trials, earlier_walks
 from backtest_pipeline.results.ledger import Ledger
 from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_row
-from backtest_pipeline.results.tables import TABLES
+from backtest_pipeline.results.tables import SCHEMAS
 from backtest_pipeline.storage.layout import BEST
 from backtest_pipeline.workflows.assess_backtest import assessed_backtest
 from backtest_pipeline.workflows.assess_sweep import assessed_sweep
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.results.task_store import TaskStore
 
-_NEEDED = {"trials", "blocks", *(f"{BEST}/{name}" for name in TABLES)}
+_NEEDED = {"trials", "blocks", *(f"{BEST}/{name}" for name in SCHEMAS)}
 """Names of the files that a sweep's statistics are made of; one in which nothing ranks lacks some."""
 
 
@@ -100,8 +100,7 @@ def _of_walk_forward(store: TaskStore, manifest: Manifest) -> Robustness:
 def stored_best(folder: Path, manifest: Manifest) -> BacktestResult:
     """The best trial of a sweep in which one ranks, as a backtest of its own."""
     row = trial_row(folder, manifest.summary.best_trial or 0)
-    files = {name: folder / BEST / f"{name}.parquet" for name in TABLES}
-    return best_backtest(manifest, request_of_row(stored_sweep(manifest.request), row), files)
+    return best_backtest(manifest, request_of_row(stored_sweep(manifest.request), row), folder)
 
 
 def _known(

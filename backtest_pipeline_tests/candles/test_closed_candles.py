@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from backtest_pipeline.candles.resampling import resample
 from backtest_pipeline.candles.store import CandleStore
-from backtest_pipeline.engine.indicators import crossed_above, crossed_below, sma
+from backtest_pipeline.engine.indicators import atr, crossed_above, crossed_below, sma
 from backtest_pipeline.engine.indicators.sharing import IndicatorMemo, sharing
 from backtest_pipeline.engine.lookahead import check_look_ahead
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
@@ -22,6 +23,7 @@ from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 from backtest_pipeline_tests.candles.test_resampling import made, put
 
+Floats = NDArray[np.float64]
 NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -197,15 +199,13 @@ def test_bars_that_are_appended_change_nothing_before_them(
     candles = stored(tmp_path, moments[kept], fine, calendar)
     whole = candles.resampled(coarse)
     assert not np.isnan(whole.close[-1])
+    average = whole.by_candle(sma, whole.close, window=2)
     for bars in np.random.default_rng(6).integers(1, len(candles), 60).tolist():
         cut = candles.slice(0, bars).resampled(coarse)
-        for name in CANDLE_COLUMNS:
-            assert np.array_equal(
-                getattr(cut, name), getattr(whole, name)[:bars], equal_nan=name != "timestamp"
-            ) or (
-                name == "timestamp"
-                and np.array_equal(cut.timestamp.view(np.int64), whole.timestamp[:bars].view(np.int64))
-            )
+        assert cut.timestamp.view(np.int64).tolist() == whole.timestamp[:bars].view(np.int64).tolist()
+        for name in CANDLE_COLUMNS[1:]:
+            assert np.array_equal(getattr(cut, name), getattr(whole, name)[:bars], equal_nan=True)
+        assert np.array_equal(cut.by_candle(sma, cut.close, window=2), average[:bars], equal_nan=True)
 
 
 def test_the_same_timeframe_is_the_bars_themselves_and_a_shorter_one_is_refused(tmp_path: Path) -> None:
@@ -278,3 +278,54 @@ def test_longer_candles_and_their_indicators_are_shared_as_those_of_the_bars(
         assert week.close is not first.close
         if not copies:
             assert sma(first.close, 5) is sma(second.close, 5)
+
+
+def test_an_indicator_by_candle_is_that_of_the_days_however_many_bars_they_have(tmp_path: Path) -> None:
+    moments = by_the_clock("h", 40)
+    kept = np.random.default_rng(3).random(len(moments)) < 0.6
+    kept[0] = True
+    candles = stored(tmp_path, moments[kept], "1h")
+    whole = longer(tmp_path, "1h", "1d")
+    day = candles.resampled("1d")
+    found = day.by_candle(sma, day.close, window=5)
+    average = dict(zip(whole.timestamp.tolist(), sma(whole.close, 5).tolist(), strict=True))
+    expected = [average[moment] if moment is not None else np.nan for moment in day.timestamp.tolist()]
+    assert found == pytest.approx(np.array(expected), nan_ok=True)
+    assert np.isnan(found).sum() > np.isnan(day.close).sum() > 0
+    spread = day.by_candle(atr, day.high, day.low, day.close, window=5)
+    assert spread[-1] == pytest.approx(
+        atr(whole.high, whole.low, whole.close, 5)[len(set(day.timestamp.tolist()) - {None}) - 1]
+    )
+
+
+def test_an_indicator_by_candle_takes_each_as_it_was_when_it_closed(tmp_path: Path) -> None:
+    days = pd.bdate_range("2024-02-12", "2024-02-16")
+    candles = stored(tmp_path, sessions(days, "09:30", "18:00", "30min"), "30m", "XNYS")
+    day = candles.resampled("1d")
+    found = day.by_candle(sma, day.close, window=2)
+    closes = candles.close[12::17]  # at 15:30 of each day
+    assert np.isnan(found[: 17 + 12]).all()
+    assert found[17 + 12] == found[2 * 17 + 11] == pytest.approx(closes[:2].mean())
+    assert candles.slice(0, 5).resampled("1d").by_candle(
+        sma, day.close[:5], window=2
+    ).tolist() == pytest.approx([np.nan] * 5, nan_ok=True)
+
+
+def test_indicators_by_candle_are_remembered_in_sweeps(tmp_path: Path) -> None:
+    candles = stored(tmp_path, by_the_clock("h", 60), "1h")
+    day = candles.resampled("1d")
+    alone = day.by_candle(sma, day.close, window=5)
+    memo = IndicatorMemo()
+    memo.copies = False
+    asked: list[int] = []
+
+    def noted(close: Floats, window: int) -> Floats:
+        asked.append(id(close))
+        return sma(close, window)
+
+    with sharing(memo):
+        memo.begin(getattr(candles, name) for name in CANDLE_COLUMNS)
+        for _ in range(2):
+            day = candles.resampled("1d")
+            assert np.array_equal(day.by_candle(noted, day.close, window=5), alone, equal_nan=True)
+    assert len(set(asked)) == 1  # the same array, of which indicators are remembered

@@ -86,7 +86,7 @@ def check(
             "asks for",
             "first difference",
         )
-        print_table(columns, [_row(*verdict, asked_for) for verdict in verdicts.values()])
+        print_table(columns, [_row(name, *verdict, asked_for) for name, verdict in verdicts.items()])
     if not all(ahead.passed for ahead, _ in verdicts.values()):
         raise typer.Exit(1)
 
@@ -137,16 +137,16 @@ def _facts(ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> dict[str, 
     return {"look_ahead": ahead.to_dict(), "warm_up": {**asdict(warm_up), "asked_for_bars": asked_for_bars}}
 
 
-def _row(ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> tuple[str, ...]:
+def _row(name: str, ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> tuple[str, ...]:
     changed = ahead.difference
     where = ""
     if changed:
+        what = changed.signal if name == ahead.symbol else f"{changed.signal} of {ahead.symbol}"
         where = (
-            f"{changed.signal} at {changed.timestamp}, where {changed.cut_after} is followed by "
-            f"{changed.followed_by}"
+            f"{what} at {changed.timestamp}, where {changed.cut_after} is followed by {changed.followed_by}"
         )
     return (
-        ahead.symbol,
+        name,
         "none" if ahead.passed else "FOUND",
         f"{ahead.cuts:,}",
         f"{ahead.stretch_cuts:,}",

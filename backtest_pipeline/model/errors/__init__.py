@@ -9,6 +9,8 @@
     │   ├── SymbolsUnknown
     │   ├── CandlesMissing
     │   ├── CandlesInvalid
+    │   ├── DetailMissing
+    │   ├── FundingMissing
     │   ├── CandleFileUnreadable
     │   └── SymbolRecordInvalid
     ├── SourceError               an exchange does not give what was asked for
@@ -71,6 +73,8 @@ from backtest_pipeline.model.errors.candle_errors import (
     CandlesError,
     CandlesInvalid,
     CandlesMissing,
+    DetailMissing,
+    FundingMissing,
     SymbolRecordInvalid,
     SymbolsUnknown,
 )
@@ -137,10 +141,12 @@ __all__ = [
     "CandlesMissing",
     "CodeDiffers",
     "DatabaseMistaken",
+    "DetailMissing",
     "DownloadStopped",
     "ExchangeUnknown",
     "FileThere",
     "FileUnusable",
+    "FundingMissing",
     "InternalsChanged",
     "LockNotAcquired",
     "MarketsUnknown",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -25,16 +25,19 @@ from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.orchestration.tasks.run_context import LoadedCandles, load_candles
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.workflows.execution_data import ExecutionData, load_execution_data, times_of
 from backtest_pipeline.workflows.needed_candles import needed_candles
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from pydantic import BaseModel
+
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.manifest import CandleFingerprint, ResultFile
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.settings import Settings
-    from backtest_pipeline.workflows.sweep_chunks import SweepProgress
+    from backtest_pipeline.workflows.sweep_progress import SweepProgress
 
 MOST_TRIES = 3
 """How often parts that go while a search needs them are made again."""
@@ -71,6 +74,7 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
         self._processes = settings.sweep_processes or cores()
         self._request: Request | None = None
         self._loaded: dict[str, LoadedCandles] | None = None
+        self._execution_data: ExecutionData | None = None
         self._work: Work | None = None
         self._tally: Tally | None = None
         self._written: Written | None = None
@@ -90,7 +94,12 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
 
     @abstractmethod
     def _new_work(
-        self, request: Request, candles: dict[str, dict[str, Candles]], parts: SweepParts, timezone: str
+        self,
+        request: Request,
+        candles: dict[str, dict[str, Candles]],
+        data: ExecutionData,
+        parts: SweepParts,
+        timezone: str,
     ) -> Work:
         """What there is to do, on candles by timeframe and symbol."""
 
@@ -145,6 +154,17 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
             for timeframe, loaded in self.loaded(config).items()
             for seen in loaded.fingerprints
         ]
+
+    def execution_data(self, config: Mapping[str, Any]) -> ExecutionData:
+        """Finer candles and funding rates, as far as any trial asks for them.
+
+        Raises:
+            BacktestError: as `loaded`, or there are none.
+        """
+        if self._execution_data is None:
+            times = times_of(own for loaded in self.loaded(config).values() for own in loaded.traded)
+            self._execution_data = load_execution_data(self.candle_store, self.request(config), times)
+        return self._execution_data
 
     def trials(
         self,
@@ -210,7 +230,8 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
             candles = {timeframe: loaded.candles for timeframe, loaded in self.loaded(config).items()}
             parts = SweepParts(self.task_store.layout.sweep_parts(self._key(config, code)))
             self._used.enter_context(parts.in_use())
-            self._work = self._new_work(self.request(config), candles, parts, self.candle_store.zone.key)
+            data, zone = self.execution_data(config), self.candle_store.zone.key
+            self._work = self._new_work(self.request(config), candles, data, parts, zone)
         return self._work
 
     def _key(self, config: Mapping[str, Any], code: str) -> str:
@@ -222,8 +243,20 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
         facts = {
             "request": asked,
             "candles": [seen.model_dump(mode="json") for seen in self.fingerprints(config)],
+            **self._key_of_execution_data(config),
             "timezone": self.candle_store.zone.key,
             "code": code,
             "libraries": {name: version(name) for name in _LIBRARIES},
         }
         return hashlib.sha256(canonical_json_of(facts).encode()).hexdigest()
+
+    def _key_of_execution_data(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What is left out where there is none, so that searches without go on with the parts they have."""
+        data = self.execution_data(config)
+        facts: dict[str, Sequence[BaseModel]] = {
+            "detail_candles": data.detail_fingerprints(),
+            "funding_rates": data.funding_fingerprints(),
+        }
+        return {
+            name: [seen.model_dump(mode="json") for seen in found] for name, found in facts.items() if found
+        }
