@@ -1,4 +1,4 @@
-"""The kernel of accounts, called with a case and returning the slow simulator's kind of outcome."""
+"""The kernel of accounts and a whole run, called with a case; the kernel returns the simulator's outcome."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtest_pipeline.engine.account_arrays import Targets
-from backtest_pipeline.engine.account_choice import Traded, with_sizes
+from backtest_pipeline.engine.account_choice import Extras, Traded, with_sizes
 from backtest_pipeline.engine.account_market import AccountMarket
 from backtest_pipeline.engine.account_records import SKIPPED, rules_of, steps_of_target
 from backtest_pipeline.engine.account_run import no_wishes, run_account, wishes_of
 from backtest_pipeline.engine.kernel import EXIT_REASONS
 from backtest_pipeline.engine.records import TRADE
+from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.funding_rates import FundingRates
+from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.signal_checks import check_signals
+from backtest_pipeline.model.strategy import StrategyParams
 from backtest_pipeline_tests.engine.account_cases import PERIODS, AccountCase, target_weights_of
 from backtest_pipeline_tests.engine.reference_holdings import AccountOutcome, AccountTrade, Change
+from backtest_pipeline_tests.engine.scripted import Scripted, ScriptedWeights
 
 SIDES = {1: "long", -1: "short"}
 
@@ -85,6 +89,17 @@ def computed_by_the_account_kernel(case: AccountCase, chunk_steps: int = 0) -> A
         outcome.gross.tolist(),
         market.row_steps.tolist(),
     )
+
+
+def computed_by_the_engine(case: AccountCase) -> BacktestResult:
+    """What a whole run makes of a case, all symbols in one account."""
+    funding = {symbol: FundingRates(symbol, *rates) for symbol, rates in case.funding.items()}
+    strategy = Scripted(case.signals) if case.weights is None else ScriptedWeights(case.weights)
+    extras = Extras(
+        detail=case.details if case.request.detail_timeframe is not None else None,
+        funding=funding if case.request.funding else None,
+    )
+    return run(case.candles, case.request, strategy, StrategyParams(), extras=extras)
 
 
 def _skipped(outcome: Any) -> dict[str, int]:

@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from backtest_pipeline.engine.account_choice import Extras
-from backtest_pipeline.engine.run import run
-from backtest_pipeline.model.funding_rates import FundingRates
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.model.strategy import StrategyParams
 from backtest_pipeline_tests.engine.account_cases import AccountCase, simulated
 from backtest_pipeline_tests.engine.account_examples import (
     ACCOUNT_EXAMPLES,
@@ -21,13 +17,13 @@ from backtest_pipeline_tests.engine.account_examples import (
     by_rule,
     case_of,
 )
-from backtest_pipeline_tests.engine.account_simulators import computed_by_the_account_kernel
+from backtest_pipeline_tests.engine.account_simulators import (
+    computed_by_the_account_kernel,
+    computed_by_the_engine,
+)
 from backtest_pipeline_tests.engine.reference_holdings import AccountOutcome
 from backtest_pipeline_tests.engine.reference_simulator import Bar, ReferenceSimulator
-from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, Scripted, play, signals_at
-
-ENGINE_RUNS_PORTFOLIOS = False
-"""Examples of portfolios go through the kernel alone until `run` takes such a strategy."""
+from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, play, signals_at
 
 Simulator = Callable[[AccountCase], AccountOutcome]
 
@@ -90,16 +86,7 @@ def test_both_simulators_of_accounts_compute_the_example(example: Example, simul
 @pytest.mark.parametrize("example", ACCOUNT_EXAMPLES, ids=by_rule)
 def test_the_engine_computes_the_example_of_an_account(example: Example) -> None:
     case = case_of(example)
-    if case.weights is not None and not ENGINE_RUNS_PORTFOLIOS:
-        pytest.skip("run() takes no portfolio strategy yet")
-    funding = {symbol: FundingRates(symbol, *rates) for symbol, rates in case.funding.items()}
-    result = run(
-        case.candles,
-        case.request,
-        Scripted(case.signals),
-        StrategyParams(),
-        extras=Extras(detail=case.details, funding=funding),
-    )
+    result = computed_by_the_engine(case)
 
     trades = result.trades.to_dict("records")
     for trade in trades:
