@@ -35,6 +35,7 @@ def pay_interest(book: Any, rules: Any, years: float) -> None:
             cost = held * rules.borrow_rate * years
         elif debt > 0.0:
             cost = debt * rules.borrow_rate * years * (held / longs)
+        position.interest_paid += cost
         position.entry_fee += cost
         position.own_cash -= cost
         state.cash -= cost
@@ -74,6 +75,7 @@ def pay_funding(book: Any, rules: Any, bars: Any, rates: Any, opening: Any, coun
         if rate == 0.0 or position.side == 0:
             continue
         cost = rate * (position.side * position.quantity * position.mark)
+        position.funding_paid += cost
         position.entry_fee += cost
         position.own_cash -= cost
         state.cash -= cost

@@ -117,8 +117,8 @@ def _write_down(book: Any, bars: Any, curves: Any, step: int) -> None:
                 own_equity[place] = position.own_cash + position.side * held
 
 
-def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
-    """Makes the kernel, which closes over the digest of what it calls and so is renewed with it."""
+def _kernels_of(sources: str) -> tuple[Any, Any]:  # noqa: C901  as the kernel in it
+    """Makes the kernels, which close over the digest of what they call and so are renewed with it."""
 
     @compiled(
         types.int64(
@@ -215,19 +215,19 @@ def _kernel_of(sources: str) -> Any:  # noqa: C901  as the kernel in it
             _write_down(book, bars, curves, step)
         return stop
 
-    return simulate_account
+    @compiled(types.unicode_type(BookOut, BarsIn))
+    def list_open_positions(book: Any, bars: Any) -> str:
+        """Lists the positions that the data's last bars leave open, for which the book has room."""
+        for symbol in range(len(book.positions)):
+            if book.positions[symbol].side != 0:
+                place = bars.offsets[symbol + 1] - 1
+                list_open_position(book, symbol, place - bars.offsets[symbol], bars.close[place], END_OF_DATA)
+        return sources
+
+    return simulate_account, list_open_positions
 
 
-@compiled(types.void(BookOut, BarsIn))
-def list_open_positions(book: Any, bars: Any) -> None:
-    """Lists the positions that the data's last bars leave open, for which the book has room."""
-    for symbol in range(len(book.positions)):
-        if book.positions[symbol].side != 0:
-            place = bars.offsets[symbol + 1] - 1
-            list_open_position(book, symbol, place - bars.offsets[symbol], bars.close[place], END_OF_DATA)
-
-
-simulate_account = _kernel_of(
+simulate_account, list_open_positions = _kernels_of(
     sources_digest(
         simple_kernel,
         account_arrays,

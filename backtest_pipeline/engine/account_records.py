@@ -74,6 +74,8 @@ POSITION = np.dtype(
         ("fill_bar", "i8"),
         ("fills_at_open", "i8"),
         ("was_entered", "i8"),  # 1: the entry whose turn it was took place
+        ("interest_paid", "f8"),  # by this symbol's positions so far
+        ("funding_paid", "f8"),
         ("goes_on", "i8"),  # 1: the rest of the bar is still to come
     ]
 )

@@ -141,7 +141,15 @@ def _outcomes(book: Book, trades: int, symbols: int) -> list[Outcome]:
     ordered = book.trades[:trades][order]
     bounds = np.searchsorted(owners[order], np.arange(symbols + 1))
     skipped = book.skipped.reshape(symbols, len(SKIPPED)).tolist()
-    return [Outcome(ordered[bounds[place] : bounds[place + 1]], *skipped[place]) for place in range(symbols)]
+    return [
+        Outcome(
+            ordered[bounds[place] : bounds[place + 1]],
+            *skipped[place],
+            interest_paid=float(book.positions[place]["interest_paid"]),
+            funding_paid=float(book.positions[place]["funding_paid"]),
+        )
+        for place in range(symbols)
+    ]
 
 
 def no_targets() -> Targets:

@@ -12,6 +12,7 @@ from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline.workflows.run_backtest import run_backtest
 
 TRIAL_KERNEL = "backtest_pipeline.research.trial_kernel"
+ACCOUNT_KERNEL = "backtest_pipeline.engine.account_kernel"
 STATISTICS_KERNELS = ("backtest_pipeline.research.bootstrap", "backtest_pipeline.research.overfitting")
 
 _BARS = 600
@@ -31,7 +32,7 @@ def warm_kernels() -> list[str]:
     Returns:
         The strategies' names.
     """
-    for module in (TRIAL_KERNEL, *STATISTICS_KERNELS):
+    for module in (TRIAL_KERNEL, ACCOUNT_KERNEL, *STATISTICS_KERNELS):
         import_module(module)
     candles = {"WARM": made_up_candles()}
     known = signal_strategies().items()
