@@ -141,15 +141,13 @@ def _outcomes(book: Book, trades: int, symbols: int) -> list[Outcome]:
     ordered = book.trades[:trades][order]
     bounds = np.searchsorted(owners[order], np.arange(symbols + 1))
     skipped = book.skipped.reshape(symbols, len(SKIPPED)).tolist()
-    return [
-        Outcome(
-            ordered[bounds[place] : bounds[place + 1]],
-            *skipped[place],
-            interest_paid=float(book.positions[place]["interest_paid"]),
-            funding_paid=float(book.positions[place]["funding_paid"]),
-        )
-        for place in range(symbols)
-    ]
+    outcomes = []
+    for place in range(symbols):
+        cash, slots, stop, volatility = skipped[place]
+        own, position = ordered[bounds[place] : bounds[place + 1]], book.positions[place]
+        interest, funding = float(position["interest_paid"]), float(position["funding_paid"])
+        outcomes.append(Outcome(own, cash, slots, stop, volatility, interest, funding))
+    return outcomes
 
 
 def no_targets() -> Targets:
