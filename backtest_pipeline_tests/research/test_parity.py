@@ -106,6 +106,41 @@ def test_rows_of_every_built_in_strategy_are_backtests(name: str, symbols: int) 
     assert assert_rows_are_backtests(candles, result, seed=1, rows=30) >= 10
 
 
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    "account": ["split", "shared"],
+    "max_entries": [1, 2],
+    "on_conflict": ["exit", "ignore"],
+    "position_frac": [0.3, 1],
+    "stop_loss_frac": [None, 0.03],
+    "take_profit_steps": [[], [[0, 0.05], [5, 0.01]]],
+    "borrow_apr": [0, 0.2],
+    "direction": ["long", "both"],
+    "fee_bps": [0, 10],
+}
+
+
+@pytest.mark.parametrize("name", ["sma_cross", "atr_channel_breakout", "bollinger_limit"])
+def test_rows_of_shared_accounts_orders_and_levels_are_backtests(name: str) -> None:
+    candles = {f"S{i}": walk(f"S{i}", 300 - 35 * i, skip=0.1 * i) for i in (2, 0, 1)}
+    request = SweepRequest(
+        backtest=BacktestRequest(strategy=name, symbols=list(candles), slippage_bps=3),
+        space={**SPACES[name], **ACCOUNTS},
+        search="random",
+        trials=60,
+    )
+    assert assert_rows_are_backtests(candles, run_sweep(candles, request), seed=3, rows=20) >= 5
+
+
+@pytest.mark.parametrize("name", ["equal_weight", "inverse_volatility", "momentum_rotation"])
+def test_rows_of_portfolios_are_backtests(name: str) -> None:
+    candles = {f"S{i}": walk(f"S{i}", 420 - 35 * i, skip=0.1 * i) for i in range(3)}
+    backtest = BacktestRequest(strategy=name, symbols=list(candles), account="shared", start="2015-03-01")
+    request = SweepRequest(
+        backtest=backtest, space={"fee_bps": [0, 10], "fill": ["next_open", "close"], "quantity_step": [0, 1]}
+    )
+    assert assert_rows_are_backtests(candles, run_sweep(candles, request), seed=4, rows=8) == 8
+
+
 @pytest.mark.parametrize("search", ["grid", "random", "sobol", "tpe"])
 def test_rows_of_every_search_are_backtests(search: str) -> None:
     candles = {"A": walk("A", 500), "B": walk("B", 300, skip=0.2)}

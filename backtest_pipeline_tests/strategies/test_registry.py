@@ -155,11 +155,15 @@ def test_stops_costs_and_leverage_are_for_portfolios_as_well() -> None:
     resolve(BacktestRequest(strategy="halves", symbols=["AAPL"], account="shared", **fields))
 
 
-def test_a_search_of_a_portfolio_strategy_is_refused_with_what_to_do() -> None:
+def test_a_search_of_a_portfolio_strategy_needs_a_shared_account_in_its_backtest_or_in_its_space() -> None:
     register(Halves)
-    backtest = BacktestRequest(strategy="halves", symbols=["AAPL"], account="shared")
-    with pytest.raises(RequestInvalid, match=r"halves trades a portfolio, .*; run it by itself"):
-        resolve_sweep(SweepRequest(backtest=backtest, space={"fee_bps": [1, 2]}))
+    split = BacktestRequest(strategy="halves", symbols=["AAPL"])
+    with pytest.raises(RequestInvalid, match=r"backtest.account: a portfolio strategy trades one account"):
+        resolve_sweep(SweepRequest(backtest=split, space={"fee_bps": [1, 2]}))
+    resolve_sweep(SweepRequest(backtest=split, space={"account": ["split", "shared"]}))
+    resolve_sweep(
+        SweepRequest(backtest=split.model_copy(update={"account": "shared"}), space={"fee_bps": [1, 2]})
+    )
 
 
 def test_an_operators_module_adds_its_strategies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
