@@ -20,7 +20,6 @@ from backtest_pipeline import (
     Signals,
     Strategy,
     StrategyParams,
-    SweepRequest,
     Weights,
     register,
 )
@@ -29,7 +28,6 @@ from backtest_pipeline.model.request_values import AccountKind
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry
 from backtest_pipeline.strategies.registry import origins, resolve, signal_strategies, strategies
-from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 
 
 @pytest.fixture(autouse=True)
@@ -153,13 +151,6 @@ def test_stops_costs_and_leverage_are_for_portfolios_as_well() -> None:
         "borrow_apr": 0.05,
     }
     resolve(BacktestRequest(strategy="halves", symbols=["AAPL"], account="shared", **fields))
-
-
-def test_a_search_of_a_portfolio_strategy_is_refused_with_what_to_do() -> None:
-    register(Halves)
-    backtest = BacktestRequest(strategy="halves", symbols=["AAPL"], account="shared")
-    with pytest.raises(RequestInvalid, match=r"halves trades a portfolio, .*; run it by itself"):
-        resolve_sweep(SweepRequest(backtest=backtest, space={"fee_bps": [1, 2]}))
 
 
 def test_an_operators_module_adds_its_strategies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
