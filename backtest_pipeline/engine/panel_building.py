@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backtest_pipeline.engine.joint_grid import JointGrid
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.market_days import grid_slots, monday_of
+from backtest_pipeline.model.memo_in_use import shared
 from backtest_pipeline.model.panel import Panel
 
 if TYPE_CHECKING:
@@ -60,17 +61,32 @@ def seen_panel(seen: Sequence[SeenCandles]) -> SeenPanel:
     return SeenPanel(panel, rows, first)
 
 
-def _placed(candles: Sequence[Candles]) -> tuple[Panel, list[Rows]]:
+def _placed(candles: Sequence[Candles]) -> tuple[Panel, Sequence[Rows]]:
+    """The panel and each symbol's rows; in a sweep, the same ones for all trials of the same candles."""
+    sources = [getattr(own, name) for own in candles for name in CANDLE_COLUMNS]
+    arrays = shared(_arrays, len(sources), *sources, tuple(candles))
+    timestamp, day, *columns = arrays[: 2 + len(VALUE_COLUMNS)]
+    symbols, timeframe = tuple(own.symbol for own in candles), candles[0].timeframe
+    return Panel(symbols, timeframe, timestamp, day, *columns), arrays[2 + len(VALUE_COLUMNS) :]
+
+
+def _arrays(*sources: Any) -> tuple[NDArray[Any], ...]:
+    """Moments, days and columns of a panel, then the rows of each symbol.
+
+    Args:
+        sources: all arrays of some candles, and these candles.
+    """
+    candles: tuple[Candles, ...] = sources[-1]
     grid = JointGrid.of(candles)
     timeframe = candles[0].timeframe
     slots = grid.slots if len(candles) > 1 else grid_slots(grid.timestamp, timeframe)
     rows = grid.rows() if len(candles) > 1 else [np.arange(len(grid.timestamp))]
-    timestamp, day = grid.timestamp.view(), _days(grid.timestamp, slots, timeframe)
-    places = [_everywhere(own, len(timestamp)) for own in rows]
-    columns = {name: _table(candles, name, places, len(timestamp)) for name in VALUE_COLUMNS}
-    for array in (timestamp, day, *columns.values()):
+    places = [_everywhere(own, len(slots)) for own in rows]
+    columns = [_table(candles, name, places, len(slots)) for name in VALUE_COLUMNS]
+    arrays = grid.timestamp.view(), _days(grid.timestamp, slots, timeframe), *columns, *rows
+    for array in arrays:
         array.flags.writeable = False
-    return Panel(tuple(own.symbol for own in candles), timeframe, timestamp, day, **columns), rows
+    return arrays
 
 
 def _everywhere(rows: Rows, count: int) -> Rows | None:

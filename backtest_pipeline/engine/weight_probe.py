@@ -68,7 +68,7 @@ class WeightProbe(Probe[CheckedWeights]):
 
     def answer(self, start: int, bar: int, manner: Manner, *, jitter: int = 0) -> CheckedWeights:
         """See `Probe`."""
-        return self._weights(continued_panel(self.seen, self.candles, start, bar, manner, jitter=jitter))
+        return self._weights(continued_panel(self.seen.panel, start, bar, manner, jitter=jitter))
 
     def _weights(self, panel: Panel) -> CheckedWeights:
         """The strategy's weights, whatever side they ask for and however much: the run has checked that."""

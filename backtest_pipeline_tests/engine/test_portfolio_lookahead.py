@@ -307,7 +307,7 @@ def test_a_panel_goes_on_as_each_of_its_symbols_does(manner: Manner, start: int,
     candles = market()
     whole = seen(candles)
     row = min(row, len(whole.panel) - 1)
-    found = continued_panel(whole, candles, start, row, manner)
+    found = continued_panel(whole.panel, start, row, manner)
     stop = row + 1 + (0 if manner is Manner.CUT else min(OTHER_BARS, len(whole.panel) - 1 - row))
     assert np.array_equal(found.timestamp, whole.panel.timestamp[start:stop])
     assert np.array_equal(found.day, whole.panel.day[start:stop])

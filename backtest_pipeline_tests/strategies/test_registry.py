@@ -20,7 +20,6 @@ from backtest_pipeline import (
     Signals,
     Strategy,
     StrategyParams,
-    SweepRequest,
     Weights,
     register,
 )
@@ -29,7 +28,6 @@ from backtest_pipeline.model.request_values import AccountKind
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry
 from backtest_pipeline.strategies.registry import origins, resolve, signal_strategies, strategies
-from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 
 
 @pytest.fixture(autouse=True)

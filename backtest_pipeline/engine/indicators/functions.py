@@ -163,7 +163,10 @@ def by_symbol(indicator: Callable[..., Floats], *tables: Floats, **arguments: An
     Returns:
         Shape (n, k); where a symbol has no bar, what its bar before has, and NaN before its first.
     """
-    return panel_columns.by_symbol(indicator, *tables, **arguments)
+    asked = (*tables, indicator, *arguments.items())
+    if "<" in getattr(indicator, "__qualname__", "<"):  # made anew at each call, it is never met again
+        return panel_columns.by_symbol(*asked)
+    return handed_out(panel_columns.by_symbol, len(tables), *asked)
 
 
 def carried(table: Floats) -> Floats:
@@ -172,4 +175,4 @@ def carried(table: Floats) -> Floats:
     Args:
         table: shape (n, k).
     """
-    return panel_columns.carried(table)
+    return handed_out(panel_columns.carried, 1, table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def by_symbol(indicator: Callable[..., Floats], *tables: Floats, **arguments: Any) -> Floats:
+def by_symbol(*asked: Any) -> Floats:
+    """Takes tables, then the indicator, then pairs that are its other arguments."""
+    tables = [own for own in asked if isinstance(own, np.ndarray)]
+    indicator, *pairs = asked[len(tables) :]
+    arguments = dict(pairs)
     found = np.full(tables[0].shape, np.nan, order="F")  # a symbol's values side by side, as in panels
     for column, has_bar in enumerate(~np.isnan(tables[0].T)):
         own = [table[:, column] for table in tables]
