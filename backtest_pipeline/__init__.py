@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.errors import BacktestError
+    from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.panel import Panel
     from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy, Weights
     from backtest_pipeline.model.ranges import FloatRange, IntRange
@@ -41,6 +42,7 @@ _HOMES = {
     "CandleStore": "candles.store",
     "Candles": "model.candles",
     "FloatRange": "model.ranges",
+    "FundingRates": "model.funding_rates",
     "IntRange": "model.ranges",
     "Signals": "model.strategy",
     "Panel": "model.panel",
@@ -67,6 +69,7 @@ __all__ = [
     "CandleStore",
     "Candles",
     "FloatRange",
+    "FundingRates",
     "IntRange",
     "Panel",
     "PortfolioStrategy",

@@ -28,7 +28,7 @@ from backtest_pipeline.results.completed_walk_forwards import SHOWN, walk_of
 from backtest_pipeline.results.earlier_trials import EarlierTrials, earlier_trials, earlier_walks
 from backtest_pipeline.results.ledger import Ledger
 from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_row
-from backtest_pipeline.results.tables import SCHEMAS
+from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 from backtest_pipeline.workflows.assess_backtest import assessed_backtest
 from backtest_pipeline.workflows.assess_sweep import assessed_sweep
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.results.task_store import TaskStore
 
-_NEEDED = {"trials", "blocks", *(f"{BEST}/{name}" for name in SCHEMAS)}
+_NEEDED = {"trials", "blocks", *(f"{BEST}/{name}" for name in TABLES)}
 """Names of the files that a sweep's statistics are made of; one in which nothing ranks lacks some."""
 
 

@@ -45,6 +45,14 @@ GOOD = ["--symbols", "AAPL", "-p", "fast=10", "-p", "slow=20"]
 # Where a reproduction needs a small disk, a broken preload or much time: the test that has one, and what that
 # test looks for.
 ELSEWHERE = {
+    "detail_timeframe: the store has no … candles of … in the time of this request": (
+        "workflows/test_execution_data.py",
+        "detail_timeframe: the store has no 4h candles of B",
+    ),
+    "funding: the store has no funding rates of … in the time of this request": (
+        "workflows/test_execution_data.py",
+        "funding: the store has no funding rates of B",
+    ),
     "… takes connections and answers nothing, not even /server_info within … s": (
         "sdk/test_first_contact.py",
         "answers nothing, not even /server_info within",

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from backtest_pipeline import BacktestResult, Candles
+from backtest_pipeline.results.archive import export_task, import_archive
 from backtest_pipeline.results.position_reconciliation import replay_problems
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_task
@@ -106,6 +107,17 @@ def test_positions_are_read_back_as_they_were_written(tmp_path: Path) -> None:
         "equity",
         "positions",
     ]
+
+
+def test_positions_go_into_an_archive_and_come_out_of_it(tmp_path: Path) -> None:
+    _published(tmp_path / "here", kept_by_hand(_candles(), TWO_POSITIONS), _candles())
+    export_task(Layout(tmp_path / "here"), TASK, tmp_path / "task.tar.zst")
+    import_archive(Layout(tmp_path / "there"), tmp_path / "task.tar.zst")
+    was, now = (TaskStore(tmp_path / place).result(TASK).positions for place in ("here", "there"))
+    assert was is not None
+    assert now is not None
+    pd.testing.assert_frame_equal(now, was)
+    assert verify_task(Layout(tmp_path / "there"), TASK).problems == []
 
 
 def _changed(column: str, row: int, value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:

@@ -103,14 +103,19 @@ def test_a_search_gets_what_any_trial_asks_for(request_of: Any, store: CandleSto
 def test_what_the_store_lacks_is_refused_with_the_command_that_brings_it(refuse: Any, tmp_path: Path) -> None:
     store_candles(tmp_path, *BARS.values(), finer_candles(BARS["A"]))
     store = CandleStore(tmp_path)
-    with pytest.raises(DetailMissing, match=r"no 4h candles of B .*candles download .*--timeframe 4h"):
+    with pytest.raises(
+        DetailMissing,
+        match=r"detail_timeframe: the store has no 4h candles of B .*candles download .*--timeframe 4h",
+    ):
         refuse(store, _asked(detail_timeframe="4h"))
     late = rates_of(BARS["A"])
     write_funding(store.layout, "A", late.timestamp, late.rate)
     elsewhere = BARS["B"].timestamp[-1:] + np.timedelta64(900, "D")
     write_funding(store.layout, "B", elsewhere, np.array([0.001]))
     request = _asked(funding=True, end=BARS["B"].timestamp[-1].item().date())
-    with pytest.raises(FundingMissing, match=r"no funding rates of B .*candles download .*--funding"):
+    with pytest.raises(
+        FundingMissing, match=r"funding: the store has no funding rates of B .*candles download .*--funding"
+    ):
         refuse(store, request)
 
 
