@@ -1,5 +1,7 @@
 """What a worker prints: kept in a file for the run's page, and copied to the code server's log.
 
+Where several machines run backtests, the files lie on the volume that they share.
+
 Dagster copies by `tail` and a watcher in Python for each of stdout and stderr. These four processes a run
 cost more than the copying, and what is printed last may never arrive. Here a thread copies.
 """
@@ -23,6 +25,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
 
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+from backtest_pipeline.settings import get_settings
 
 overrides(LocalComputeLogManager, "config_type")
 overrides(LocalComputeLogManager, "from_config_value")
@@ -59,7 +62,7 @@ class BacktestComputeLogManager(LocalComputeLogManager):
     def register_instance(self, instance: DagsterInstance) -> None:
         """Called by Dagster with the instance that has loaded it."""
         super().register_instance(instance)
-        self._base_dir = instance.storage_directory()
+        self._base_dir = str(get_settings().run_logs or instance.storage_directory())
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
