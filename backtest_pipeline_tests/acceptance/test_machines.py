@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -99,12 +100,13 @@ def test_a_task_whose_process_dies_is_tried_again(machines: Machines, tmp_path: 
 def test_a_message_that_comes_again_runs_nothing_twice(machines: Machines) -> None:
     task_id = submit(machines, "slow", params={"seconds": 3})
     until_at_work(machines, task_id)
-    [kept] = machines.redis.client.hvals("unacked")
-    message, *_ = json.loads(kept)
+    kept = [json.loads(one)[0] for one in machines.redis.client.hvals("unacked")]
+    [message] = [one for one in kept if task_id in base64.b64decode(one["body"]).decode()]
     machines.redis.client.lpush(lists_of(RUNS)[0], json.dumps(message))  # as a redelivery does
     ended = wait(machines, task_id)
     assert (ended.state, ended.attempt) == ("completed", 1)
     until(lambda: f"run {task_id} is not executed" in machines.machines[0].log.read_text(), "the refusal")
+    until(lambda: not machines.redis.client.hvals("unacked"), "all messages to be acknowledged")
 
 
 def test_a_sweep_on_workers_has_the_bytes_of_one_on_this_machine(

@@ -13,11 +13,11 @@ import threading
 import time
 import uuid
 from functools import cached_property
-from typing import Any
 
 from celery.exceptions import CeleryError
 from dagster import DagsterRun, DagsterRunStatus
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.instance.methods.run_launcher_methods import RunLauncherMethods
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 from dagster._serdes import ConfigurableClassData
@@ -31,7 +31,7 @@ from backtest_pipeline.orchestration.tasks.run_claims import cancel_unclaimed, o
 from backtest_pipeline.orchestration.tasks.timeouts import fail_timed_out, timed_out
 from backtest_pipeline.orchestration.tasks.worker_leases import WorkersSeen
 
-overrides(CeleryRunLauncher, "_launch_celery_task_run", used_by=CeleryRunLauncher.launch_run)
+overrides(CeleryRunLauncher, "launch_run", used_by=RunLauncherMethods.launch_run)
 overrides(CeleryRunLauncher, "terminate", used_by=QueuedRunCoordinator.cancel_run)
 overrides(CeleryRunLauncher, "check_run_worker_health", used_by=monitor_started_run)
 overrides(CeleryRunLauncher, "supports_resume_run", used_by=monitor_started_run)
@@ -76,8 +76,12 @@ class BrokerRunLauncher(CeleryRunLauncher):
         """How many runs they take at a time, at this moment."""
         return self.workers.run_slots()
 
-    def _launch_celery_task_run(self, run: DagsterRun, task_signature: Any, routing_key: str) -> None:  # noqa: ARG002  of the parent, whose message would tell how to reach the database
-        """Offers a run; where the broker does not take the message, the run waits in the queue again."""
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Offers a run; where the broker does not take the message, the run waits in the queue again.
+
+        The message says which run it is, and not, as dagster-celery's, how the database is reached.
+        """
+        run = context.dagster_run
         token = uuid.uuid4().hex
         offer(self._instance, run.run_id, token)
         priority = int(tags.number(run.tags, tags.PRIORITY, 0))
