@@ -43,8 +43,12 @@ class Wire:
         while not self._over.is_set():
             try:
                 theirs, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            try:
                 ours = socket.create_connection(("127.0.0.1", self._to_port))
             except OSError:
+                theirs.close()
                 continue
             self._sockets += [theirs, ours]
             for pair in ((theirs, ours), (ours, theirs)):

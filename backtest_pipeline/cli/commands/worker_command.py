@@ -11,6 +11,7 @@ from backtest_pipeline.compute.broker import QUEUES
 from backtest_pipeline.compute.local_processes import cores
 from backtest_pipeline.local_service.home import prepare_beside
 from backtest_pipeline.model.errors import BrokerUnusable, RequestInvalid
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.settings import get_settings
 
 
@@ -26,8 +27,10 @@ def worker(
     """Works on backtests and chunks of sweeps that the broker hands out, until it is stopped."""
     settings = get_settings()
     asked = [name.strip() for name in queues.split(",") if name.strip()]
-    if not asked or not set(asked) <= set(QUEUES):
-        raise RequestInvalid([("queues", f"{queues!r} is not one of, or several of, {', '.join(QUEUES)}")])
+    for name in asked or [queues]:
+        if name not in QUEUES:
+            problem = f"there is no {name!r}{did_you_mean(name, QUEUES)}; there are {' and '.join(QUEUES)}"
+            raise RequestInvalid([("queues", problem)])
     if not settings.backtest_broker_url:
         raise BrokerUnusable(
             "BACKTEST_BROKER_URL is not set, so everything runs where `backtest up` does; set it, for the "

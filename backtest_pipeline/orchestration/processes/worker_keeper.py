@@ -76,14 +76,22 @@ class WorkerKeeper:
         self._read_bytes: dict[Path, int] = {}
         self._client = client_of(settings.backtest_broker_url)
 
-    def run(self) -> None:
-        """Keeps the worker until it is asked to stop and has ended what it was at."""
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+    def prepare(self) -> None:
+        """Tries the volume, and makes the databases where they are not there yet.
+
+        Raises:
+            VolumeUnfit: results would not be safe there.
+        """
         log_to_stderr(self._settings)
         self._mark = _mark_on(self._settings.data_root, self.worker)
         use_databases_well()
         create_databases()
+
+    def run(self) -> None:
+        """Keeps the worker until it is asked to stop and has ended what it was at."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        self.prepare()
         looking = threading.Thread(target=self._look_after_runs, name="worker-runs", daemon=True)
         try:
             self._current = self._started()
