@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import logging
 import os
 import signal
 import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from backtest_pipeline.compute.broker import CHUNK_TASK, CHUNKS, client_of, mess
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.orchestration.dagster_internals import claimed_runs
+from backtest_pipeline.orchestration.dagster_internals.code_reload import changed_code
 from backtest_pipeline.orchestration.dagster_internals.instance_databases import use_databases_well
 from backtest_pipeline.orchestration.dagster_internals.run_slots import configured_instance
 from backtest_pipeline.orchestration.dagster_internals.standby import RUNNING, STANDING_BY, opened, show
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 BEHIND = "behind"
 """File in the folder of a generation whose code is not what is on disk any more."""
+GIVEN_UP = "given_up.json"
+"""File there: which changed code does not load."""
 CHUNK_TIMES = "chunk_times"
 """File there to which each chunk adds a line with its seconds."""
 _PAUSE_S = 0.5
@@ -85,9 +89,23 @@ class PoolProcess:
         gc.freeze()
         show(STANDING_BY)
 
-    def is_behind(self) -> bool:
-        """Whether others, with newer code, are about to take this one's place."""
-        return (self.folder / BEHIND).exists()
+    def is_behind(self, *, look: bool) -> bool:
+        """Whether others, with newer code, are about to take this one's place.
+
+        Args:
+            look: at the code on disk, which takes a while; else others do that every second.
+        """
+        if not look or (self.folder / BEHIND).exists():
+            return (self.folder / BEHIND).exists()
+        changed = changed_code()
+        return bool(changed) and changed != self._given_up()
+
+    def _given_up(self) -> dict[str, str | None]:
+        """The code that does not load, so that this process goes on with what it has."""
+        with suppress(OSError, ValueError):
+            given_up: dict[str, str | None] = json.loads((self.folder / GIVEN_UP).read_bytes())
+            return given_up
+        return {}
 
     def run(self, run_id: str, token: str) -> None:
         """Executes a run, unless somebody else has it or it is not to be executed any more."""

@@ -141,7 +141,7 @@ class WorkerKeeper:
             current.kill()
         elif following is not None:
             self._follow(current, following)
-        elif (current.folder / BEHIND).exists():
+        elif (current.folder / BEHIND).exists() and not (current.folder / UNUSABLE).exists():
             _logger.info("the code has changed on disk; starting pools that have it")
             self._next = self._started()
 

@@ -8,6 +8,7 @@ has one thread, and then watches the code on disk. SIGTERM lets it finish what i
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -129,19 +130,19 @@ def app_of(process: PoolProcess, visibility_timeout_s: int) -> Celery:
     app.conf.update(celery_settings(visibility_timeout_s))
     process.app = app
 
-    def refuse_when_behind() -> None:
-        if process.is_behind():
+    def refuse_when_behind(*, look: bool) -> None:
+        if process.is_behind(look=look):
             process.pause()
             raise Reject("newer code is about to be loaded", requeue=True)
 
     @app.task(bind=True, name=RUN_TASK, reject_on_worker_lost=False)  # type: ignore[untyped-decorator]  # Celery ships no types
     def execute_job(task: Any, run_id: str) -> None:
-        refuse_when_behind()
+        refuse_when_behind(look=True)
         process.run(run_id, task.request.id)
 
     @app.task(bind=True, name=CHUNK_TASK)  # type: ignore[untyped-decorator]  # as above
     def make_chunk(task: Any, message: dict[str, Any]) -> None:
-        refuse_when_behind()
+        refuse_when_behind(look=False)  # a chunk has the code of its run, or is refused
         process.chunk(task.request.id, message)
 
     return app
@@ -176,7 +177,7 @@ def _connect_signals(queue: str, process: PoolProcess) -> None:
 def _attend(pools: dict[int, str], folder: Path) -> int:
     """Watch code and pools; returns the status to end with, once all pools have ended."""
     from backtest_pipeline.orchestration.dagster_internals.code_reload import CodeOnDisk  # noqa: PLC0415  see `main`
-    from backtest_pipeline.orchestration.processes.pool_process import BEHIND  # noqa: PLC0415  as above
+    from backtest_pipeline.orchestration.processes.pool_process import BEHIND, GIVEN_UP  # noqa: PLC0415  as above
 
     stopping = False
 
@@ -201,7 +202,7 @@ def _attend(pools: dict[int, str], folder: Path) -> int:
                     stop()
         if unusable.exists():
             code.has_settled()
-            code.could_not_be_loaded()
+            (folder / GIVEN_UP).write_text(json.dumps(code.could_not_be_loaded()))
             behind.unlink(missing_ok=True)
             unusable.unlink()
         elif not stopping and not behind.exists() and code.has_settled():
