@@ -106,6 +106,19 @@ ELSEWHERE = {
         "acceptance/test_health.py",
         "its result is gone",
     ),
+    "a worker on … would not compute the same, as …": (
+        "orchestration/test_chunk_work.py",
+        "would not compute the same",
+    ),
+    "results would not be safe in …: …": ("orchestration/test_worker_keeper.py", "would not be safe in"),
+    "…, so tasks wait; start it, see BACKTEST_BROKER_URL": (
+        "orchestration/test_cluster_figures.py",
+        "so tasks wait; start it, see BACKTEST_BROKER_URL",
+    ),
+    "…, so tasks wait; start `backtest worker` on a machine": (
+        "orchestration/test_cluster_figures.py",
+        "so tasks wait; start `backtest worker` on a machine",
+    ),
     "workers start cold, some seconds later each: …": (
         "acceptance/test_warm_workers.py",
         "workers start cold",
@@ -410,6 +423,11 @@ def _(guarded: Guarded) -> str:
             break
         guarded.client.list_tasks()
     return told
+
+
+@says("BACKTEST_BROKER_URL is not set")
+def _(shell: Shell) -> str:
+    return shell("worker")
 
 
 @says("is there already; choose")

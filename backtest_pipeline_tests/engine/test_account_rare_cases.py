@@ -32,7 +32,7 @@ def still(*prices: float) -> list[list[float]]:
 
 def test_a_short_does_not_grow_where_it_would_be_liquidated_at_once() -> None:
     # 60 % of slippage: 100 are sold at 40. First 2.5 units: cash 1 100, equity 850. Then 850 / 40 are wanted
-    # and (1 100 - 500) / 40 = 15 possible; 1 700 of cash for 17.5 units would be a liquidation price of 97.14.
+    # and (1 100 - 500) / 40 = 15; 1 700 of cash for 17.5 units would make a liquidation price of 97.14.
     outcome = played(
         still(100, 100, 100),
         short_entry=[0, 1],

@@ -106,7 +106,7 @@ def test_rows_of_every_built_in_strategy_are_backtests(name: str, symbols: int) 
     assert assert_rows_are_backtests(candles, result, seed=1, rows=30) >= 10
 
 
-ACCOUNTS: dict[str, dict[str, Any]] = {
+SHARED: dict[str, Any] = {
     "account": ["split", "shared"],
     "max_entries": [1, 2],
     "on_conflict": ["exit", "ignore"],
@@ -124,7 +124,7 @@ def test_rows_of_shared_accounts_orders_and_levels_are_backtests(name: str) -> N
     candles = {f"S{i}": walk(f"S{i}", 300 - 35 * i, skip=0.1 * i) for i in (2, 0, 1)}
     request = SweepRequest(
         backtest=BacktestRequest(strategy=name, symbols=list(candles), slippage_bps=3),
-        space={**SPACES[name], **ACCOUNTS},
+        space={**SPACES[name], **SHARED},
         search="random",
         trials=60,
     )

@@ -25,9 +25,11 @@ from backtest_pipeline import (
 )
 from backtest_pipeline.model.errors import ParamsInvalid, RequestInvalid, StrategyFaulty, StrategyUnknown
 from backtest_pipeline.model.request_values import AccountKind
+from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry
 from backtest_pipeline.strategies.registry import origins, resolve, signal_strategies, strategies
+from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,9 @@
     ├── StrategyFaulty            a strategy broke its promise
     ├── TrialsFailed              not one trial of a sweep could be run
     ├── WorkersDied               processes that compute were killed again and again
+    ├── WorkerUnfit               a machine would compute something else than the others
+    ├── BrokerUnusable            BACKTEST_BROKER_URL cannot be used here
+    ├── VolumeUnfit               results would not be safe on the volume
     ├── TaskError                 a task is in another state than the caller needs
     │   ├── TaskUnknown
     │   ├── TaskAmbiguous
@@ -129,12 +132,14 @@ from backtest_pipeline.model.errors.task_errors import (
     TaskUnknown,
     WaitTimedOut,
 )
+from backtest_pipeline.model.errors.worker_errors import BrokerUnusable, VolumeUnfit, WorkerUnfit
 
 __all__ = [
     "AddressInvalid",
     "ArchiveRefused",
     "AttemptSuperseded",
     "BacktestError",
+    "BrokerUnusable",
     "CandleFileUnreadable",
     "CandlesError",
     "CandlesInvalid",
@@ -184,7 +189,9 @@ __all__ = [
     "TaskRepeated",
     "TaskUnknown",
     "TrialsFailed",
+    "VolumeUnfit",
     "WaitTimedOut",
+    "WorkerUnfit",
     "WorkersDied",
 ]
 

@@ -7,6 +7,7 @@ are found in the parts that are there.
 from __future__ import annotations
 
 import hashlib
+import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from backtest_pipeline.candles.store import CandleStore
-from backtest_pipeline.compute.local_processes import LocalProcesses, cores
-from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.compute.local_processes import cores
+from backtest_pipeline.model.errors import RequestInvalid, WorkerUnfit
 from backtest_pipeline.model.request import SERVICE_FIELDS
 from backtest_pipeline.model.request_model import canonical_json_of
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import backtest_of
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
+from backtest_pipeline.orchestration.tasks.chunk_places import SearchRecord, chunk_place
 from backtest_pipeline.orchestration.tasks.run_context import LoadedCandles, load_candles
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.task_store import TaskStore
@@ -41,6 +43,15 @@ if TYPE_CHECKING:
 
 MOST_TRIES = 3
 """How often parts that go while a search needs them are made again."""
+_DIFFERS = {
+    "request": "the request means something else",
+    "candles": "the candles differ",
+    "detail_candles": "the finer candles differ",
+    "funding_rates": "the funding rates differ",
+    "timezone": "CANDLE_TIMEZONE differs",
+    "code": "the strategies' code differs",
+    "libraries": "the versions of libraries differ",
+}
 _LIBRARIES = ("numpy", "pandas", "pyarrow", "numba", "optuna", "scipy")
 
 
@@ -185,8 +196,9 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
         """
         if self._tally is None:
             work = self._work_of(config, code)
-            with LocalProcesses(self._processes, initializer=work.begin) as executor:
-                self._tally = self._run(work, executor, self._processes, progress)
+            place = chunk_place(lambda: self._record(config, code), work.begin, self._processes)
+            with place as (executor, processes):
+                self._tally = self._run(work, executor, processes, progress)
         return self._tally
 
     def write(self, folder: Path, config: Mapping[str, Any], code: str) -> Written:
@@ -236,11 +248,14 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
 
     def _key(self, config: Mapping[str, Any], code: str) -> str:
         """What decides the bytes of a chunk: two searches with the same key may share their parts."""
+        return hashlib.sha256(canonical_json_of(self._facts(config, code)).encode()).hexdigest()
+
+    def _facts(self, config: Mapping[str, Any], code: str) -> dict[str, Any]:
         asked = self.request(config).to_dict()
         backtest = backtest_of(asked)
         for name in SERVICE_FIELDS:
             backtest.pop(name, None)  # type: ignore[attr-defined]  # a dictionary of our own
-        facts = {
+        return {
             "request": asked,
             "candles": [seen.model_dump(mode="json") for seen in self.fingerprints(config)],
             **self._key_of_execution_data(config),
@@ -248,7 +263,6 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
             "code": code,
             "libraries": {name: version(name) for name in _LIBRARIES},
         }
-        return hashlib.sha256(canonical_json_of(facts).encode()).hexdigest()
 
     def _key_of_execution_data(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """What is left out where there is none, so that searches without go on with the parts they have."""
@@ -260,3 +274,23 @@ class SearchContext(ABC, Generic[Request, Work, Tally, Written]):
         return {
             name: [seen.model_dump(mode="json") for seen in found] for name, found in facts.items() if found
         }
+
+    def _record(self, config: Mapping[str, Any], code: str) -> SearchRecord:
+        return SearchRecord(self._key(config, code), config, code, self._facts(config, code))
+
+    def work_of(self, record: SearchRecord) -> Work:
+        """The work that another process has recorded, for a chunk of it to be done here.
+
+        Raises:
+            WorkerUnfit: here it would be other work.
+            BacktestError, OSError: as `loaded`.
+        """
+        facts = self._facts(record.config, record.code)
+        differing = [
+            words
+            for name, words in _DIFFERS.items()
+            if canonical_json_of(facts.get(name) or {}) != canonical_json_of(record.facts.get(name) or {})
+        ]
+        if differing:
+            raise WorkerUnfit(platform.node(), " and ".join(differing))
+        return self._work_of(record.config, record.code)
