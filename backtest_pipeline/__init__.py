@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.errors import BacktestError
+    from backtest_pipeline.model.funding_rates import FundingRates
+    from backtest_pipeline.model.panel import Panel
+    from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy, Weights
     from backtest_pipeline.model.ranges import FloatRange, IntRange
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
@@ -39,8 +42,12 @@ _HOMES = {
     "CandleStore": "candles.store",
     "Candles": "model.candles",
     "FloatRange": "model.ranges",
+    "FundingRates": "model.funding_rates",
     "IntRange": "model.ranges",
     "Signals": "model.strategy",
+    "Panel": "model.panel",
+    "PortfolioStrategy": "model.portfolio_strategy",
+    "Weights": "model.portfolio_strategy",
     "Strategy": "model.strategy",
     "StrategyParams": "model.strategy",
     "SweepRequest": "model.sweep_request",
@@ -62,7 +69,10 @@ __all__ = [
     "CandleStore",
     "Candles",
     "FloatRange",
+    "FundingRates",
     "IntRange",
+    "Panel",
+    "PortfolioStrategy",
     "Signals",
     "Strategy",
     "StrategyParams",
@@ -71,6 +81,7 @@ __all__ = [
     "TaskStatus",
     "WalkForwardRequest",
     "WalkForwardResult",
+    "Weights",
     "register",
     "run_backtest",
     "run_sweep",

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.request_model import problems_of
 from backtest_pipeline.model.time_zones import known_zone
 
-_SECRETS = ("backtest_token", "backtest_tokens", "backtest_proxy_secret")
+_SECRETS = ("backtest_token", "backtest_tokens", "backtest_proxy_secret", "backtest_broker_url")
 # What the web server and the clients need to know, and nobody else: no worker's environment has them.
 SECRET_VARIABLES = tuple(f"{name}{ending}" for name in map(str.upper, _SECRETS) for ending in ("", "_FILE"))
 
@@ -55,6 +55,12 @@ class Settings(BaseModel):
     reports_ahead: bool = Field(True, description="statistics, picture and report before anybody asks")
     sweep_processes: int = Field(0, ge=0, le=1_024, description="how many work on a sweep; 0: every core's")
     exchange_urls: str = Field("", description="exchange=URL, by commas: asked instead of its own hosts")
+    backtest_broker_url: str = Field("", repr=False, description="redis://…; empty: all on this machine")
+    backtest_broker_url_file: Path | None = None
+    broker_visibility_timeout_s: int = Field(
+        86_400, ge=1, description="a message that nobody has acknowledged comes again after it"
+    )
+    run_log_folder: Path | None = Field(None, description="what runs print; empty: see `run_logs`")
     backtest_log_format: Literal["colored", "json"] = "colored"
     alert_urls: str = Field("", repr=False)
     dagster_home: Path = Field(default_factory=lambda: Path.home() / ".backtest")
@@ -95,10 +101,29 @@ class Settings(BaseModel):
                 raise ValueError(f"{pair.strip()!r} is not like upbit=https://sg-api.upbit.com")
         return text
 
+    @field_validator("backtest_broker_url")
+    @classmethod
+    def _redis(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it is not like redis://:password@host:6379/0")
+        return url
+
+    @field_validator("run_log_folder", mode="before")
+    @classmethod
+    def _folder_or_none(cls, path: Any) -> Any:
+        return Path(path).expanduser().absolute() if path else None
+
     @field_validator("data_root", "dagster_home")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @property
+    def run_logs(self) -> Path | None:
+        """Where what runs print is kept, for all machines to read; `None`: in the instance's own folder."""
+        if self.run_log_folder is None and self.backtest_broker_url:
+            return self.data_root / ".run_logs"
+        return self.run_log_folder
 
     @property
     def code_lock(self) -> Path:

@@ -16,7 +16,7 @@ from backtest_pipeline import BacktestRequest, Candles
 from backtest_pipeline.engine import run as engine_run
 from backtest_pipeline.engine.lookahead import check_look_ahead, look_ahead_of_run
 from backtest_pipeline.model.strategy import Strategy
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline_tests.engine.clairvoyant import FIVE, HONEST, KIN, Written, walk
 
 BUILD = Path(__file__).resolve().parent.parent / "build" / "benchmark"
@@ -37,7 +37,7 @@ def main() -> None:
     say(f"accused of {honest_walks} walks; the check on 2,000 bars each, a run on {COST_BARS:,}")
     say(f"  {'strategy':<24}{'every run':>10}{'check':>8}")
     honest: list[Strategy] = [Written(formula) for formula in HONEST]
-    honest += [strategy() for strategy in strategies().values()]
+    honest += [strategy() for strategy in signal_strategies().values()]
     accused = {name_of(strategy): accused_of(strategy, honest_walks) for strategy in honest}
     say(f"cost of the check in every run, {COST_BARS:,} bars, share of the run's CPU time")
     cost = {name_of(strategy): cost_of(strategy) for strategy in honest}

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +23,18 @@ import httpx
 import proc
 from chaos_verdict import all_runs, problems
 from scratch_service import ScratchService, say, scratch_service, table, unwind_on_terminate
+from worker_service import WorkerService, broker_env
 
 from backtest_pipeline import BacktestRequest
+from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.model.errors import ServiceError
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 2  # max_concurrent_runs of dagster.yaml
 VICTIMS = {"worker": 8, "standing": 4, "code": 2, "daemon": 2, "web": 1, "forkserver": 1}
+OF_MACHINES = {"run": 8, "machine": 2, "code": 1, "daemon": 2, "web": 1}
+"""With `--workers`: processes of runs, whole workers, and the service's own."""
+NO_LIMIT = 1_000  # a worker that is started again and its dead predecessor count both for a while
 _BELOW_CODE_SERVER = {
     "worker": proc.workers,
     "standing": proc.standing_workers,
@@ -59,7 +65,15 @@ def main() -> None:
         "BACKTEST_STRATEGIES": "backtest_pipeline_tests.acceptance.trouble_strategies",
     }
     sys.path.insert(0, str(ROOT))
-    with scratch_service(env=env, database={}, keep=options.keep) as scene:
+    with (
+        broker_env(wanted=options.workers) as database,
+        scratch_service(
+            env=env,
+            database=database,
+            keep=options.keep,
+            service=WorkerService if options.workers else LocalService,
+        ) as scene,
+    ):
         if options.keep:
             say(f"folder: {scene.folder}")
         story = _run(scene, options)
@@ -77,7 +91,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long processes are killed")
     parser.add_argument("--settle", type=float, default=120.0, help="how long the rest may take afterwards")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--victims", default=",".join(VICTIMS), help="what may be killed")
+    parser.add_argument("--victims", default=",".join(VICTIMS | OF_MACHINES), help="what may be killed")
+    parser.add_argument("--workers", action="store_true", help="on PostgreSQL, Redis and two workers")
     parser.add_argument("--keep", action="store_true", help="leave the folder with its logs behind")
     return parser.parse_args()
 
@@ -98,11 +113,12 @@ def _run(scene: ScratchService, options: argparse.Namespace) -> Story:
         over.set()
         submitter.join()
         watcher.join()
-    story.problems += problems(scene, story.tasks, LIMIT)
+    limit = NO_LIMIT if options.workers else LIMIT
+    story.problems += problems(scene, story.tasks, limit)
     if len(story.tasks) != options.tasks:
         story.problems.append(f"{len(story.tasks)} of {options.tasks} tasks were taken")
-    if story.most_active > LIMIT:
-        story.problems.append(f"{story.most_active} runs were seen to hold a slot at once; limit {LIMIT}")
+    if story.most_active > limit:
+        story.problems.append(f"{story.most_active} runs were seen to hold a slot at once; limit {limit}")
     _end_well(scene, story)
     return story
 
@@ -143,6 +159,7 @@ def _submit_all(
 def _watch(scene: ScratchService, story: Story, over: threading.Event) -> None:
     while not over.wait(LOOK_EVERY_S):
         story.workers_seen.update(proc.workers(scene.pid("code")))
+        story.workers_seen.update(_runs_of(scene))
         with suppress(httpx.HTTPError, KeyError):
             story.most_active = max(story.most_active, len(scene.active_runs()))
             story.looks += 1
@@ -152,15 +169,22 @@ def _kill_at_random(
     scene: ScratchService, story: Story, chance: random.Random, options: argparse.Namespace
 ) -> None:
     """Kills and restarts; in the main thread, as children of other threads are stopped when those end."""
-    names = [name for name in VICTIMS if name in options.victims.split(",")]
+    weights = OF_MACHINES if options.workers else VICTIMS
+    names = [name for name in weights if name in options.victims.split(",")]
     deadline = time.monotonic() + options.seconds
     while time.monotonic() < deadline:
         time.sleep(chance.uniform(0.2, 2.5))
-        victim = chance.choices(names, [VICTIMS[name] for name in names])[0]
+        victim = chance.choices(names, [weights[name] for name in names])[0]
         dead_s = chance.uniform(0, 1.5)
         _restart_the_dead(scene, story)
-        if victim in _BELOW_CODE_SERVER:
-            if not _kill_below_code_server(scene, victim, chance):
+        if victim == "machine":
+            victim = chance.choice([name for name in scene.service.processes if name.startswith("worker-")])
+        if victim == "run":
+            if not _kill_one(lambda: _runs_of(scene), chance):
+                continue
+        elif victim in _BELOW_CODE_SERVER:
+            find = _BELOW_CODE_SERVER[victim]
+            if not _kill_one(lambda find=find: find(scene.pid("code")), chance):  # type: ignore[misc]  # bound now
                 continue
         else:
             scene.service.processes[victim].kill()
@@ -169,17 +193,22 @@ def _kill_at_random(
         story.kills[victim] += 1
 
 
-def _kill_below_code_server(scene: ScratchService, victim: str, chance: random.Random) -> bool:
-    """Kills one of the code server's descendants, if any comes up within a second."""
-    find = _BELOW_CODE_SERVER[victim]
+def _kill_one(find: Callable[[], list[int]], chance: random.Random) -> bool:
+    """Kills one of the processes that are found, if any comes up within a second."""
     deadline = time.monotonic() + 1
-    while not (found := find(scene.pid("code"))):
+    while not (found := find()):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
     with suppress(ProcessLookupError):
         os.kill(chance.choice(found), signal.SIGKILL)
     return True
+
+
+def _runs_of(scene: ScratchService) -> list[int]:
+    """The processes in which workers have runs."""
+    keepers = [process.pid for name, process in scene.service.processes.items() if name.startswith("worker-")]
+    return [pid for keeper in keepers if keeper for pid in proc.family(keeper) if proc.runs(pid)]
 
 
 def _restart_the_dead(scene: ScratchService, story: Story) -> None:
@@ -231,7 +260,7 @@ def _rows(scene: ScratchService, story: Story) -> list[tuple[str, str]]:
         ("kills", ", ".join(f"{name} {count}" for name, count in sorted(story.kills.items()))),
         ("runs", ", ".join(f"{status} {n}" for status, n in Counter(r["status"] for r in runs).items())),
         ("tasks by attempts", str(dict(sorted(Counter(attempts.values()).items())))),
-        ("most runs at once", f"{story.most_active} in {story.looks} looks; the limit is {LIMIT}"),
+        ("most runs at once", f"{story.most_active} in {story.looks} looks; of a usual {LIMIT}"),
         ("workers seen", str(len(story.workers_seen))),
     ]
 

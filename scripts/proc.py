@@ -49,6 +49,14 @@ def standing_workers(code_server: int) -> list[int]:
     return [pid for pid in _forked(code_server) if _stands_by(pid)]
 
 
+def runs(pid: int) -> bool:
+    """Whether a process has a run, or a chunk."""
+    try:
+        return (_PROC / str(pid) / "comm").read_text().strip() == RUNNING
+    except OSError:
+        return False
+
+
 def _forked(code_server: int) -> list[int]:
     forked = [child for server in fork_servers(code_server) for child in children(server)]
     return [pid for pid in forked if alive(pid)]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.errors import CandleFileUnreadable
+from backtest_pipeline.model.funding_rates import FundingRates
 from backtest_pipeline.storage.atomic import make_folder_durably, write_bytes_durably
 
 if TYPE_CHECKING:
@@ -19,19 +20,15 @@ if TYPE_CHECKING:
 _SCHEMA = pa.schema([("timestamp", pa.timestamp("us", tz="UTC")), ("rate", pa.float64())])
 
 
-def read_funding(layout: Layout, symbol: str) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+def read_funding(layout: Layout, symbol: str) -> FundingRates:
     """A symbol's funding rates; empty where there are none.
-
-    Returns:
-        Moments (`datetime64[us]`, UTC, increasing) and rates, as fractions of the position's value that longs
-        pay to shorts; both of shape (n,).
 
     Raises:
         CandleFileUnreadable: the file is there and cannot be used.
     """
     path = layout.funding(symbol)
     if not path.exists():
-        return np.empty(0, "datetime64[us]"), np.empty(0)
+        return FundingRates(symbol, np.empty(0, "datetime64[us]"), np.empty(0))
     try:
         table = pq.read_table(path, columns=["timestamp", "rate"], use_threads=False, pre_buffer=False)
         moments = table["timestamp"].cast(pa.timestamp("us", tz="UTC")).to_numpy().astype("datetime64[us]")
@@ -42,7 +39,7 @@ def read_funding(layout: Layout, symbol: str) -> tuple[NDArray[np.datetime64], N
     if not (moments[1:] > moments[:-1]).all() or not np.isfinite(rates).all():
         reason = "its moments do not increase, or a rate is no number"
         raise CandleFileUnreadable(symbol, path, reason, advice="delete it and download again")
-    return moments, rates
+    return FundingRates(symbol, moments, rates)
 
 
 def write_funding(

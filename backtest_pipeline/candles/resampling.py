@@ -15,9 +15,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backtest_pipeline.candles.coarse_grid import MICROSECOND, coarse_ends_s, coarse_opens, expected_bars
 from backtest_pipeline.candles.merge import merge_candles
 from backtest_pipeline.candles.sources.coverage import read_coverage
+from backtest_pipeline.model.coarse_grid import (
+    MICROSECOND,
+    coarse_ends_s,
+    coarse_opens,
+    expected_bars,
+    longer_problem,
+)
 from backtest_pipeline.model.errors import CandleFileUnreadable, RequestInvalid
 from backtest_pipeline.model.exchanges import ALWAYS_OPEN
 from backtest_pipeline.model.span import moment_of
@@ -89,9 +95,7 @@ def resample(
         RequestInvalid: the timeframes do not fit, or there are longer candles of another origin.
         CandlesError: the shorter candles cannot be used.
     """
-    if BAR_SECONDS[coarse] <= BAR_SECONDS[fine] or BAR_SECONDS[coarse] % BAR_SECONDS[fine]:
-        longer = [name for name in TIMEFRAMES if BAR_SECONDS[name] > BAR_SECONDS[fine]]
-        problem = f"{coarse} cannot be made of {fine}; choose one of {', '.join(longer)}"
+    if problem := longer_problem(fine, coarse):
         raise RequestInvalid([("timeframe", problem)])
     if not replace and store.files(symbol, coarse) and read_resampled(store.layout, symbol, coarse) is None:
         origin = read_coverage(store.layout, symbol, coarse)

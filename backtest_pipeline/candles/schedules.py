@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.errors import Pandas4Warning
 
-from backtest_pipeline.model.exchanges import canonical
+from backtest_pipeline.model.candles import no_sessions
+from backtest_pipeline.model.exchanges import ALWAYS_OPEN, canonical
 from backtest_pipeline.model.schedule import Schedule
 from backtest_pipeline.storage.atomic import make_folder_durably, write_bytes_durably
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.market import SymbolRecord
     from backtest_pipeline.storage.layout import Layout
 
 _COLUMNS = ("day", "open_s", "close_s")
@@ -55,6 +61,28 @@ def schedule_of(layout: Layout, calendar: str, first: np.datetime64, last: np.da
             _keep(path, *kept)
     ends_s = np.array([first, last]).astype("datetime64[s]").astype(np.int64)
     return kept[0] if len(kept[0].day) and kept[0].covers(ends_s).any() else None
+
+
+def sessions_when_asked(
+    layout: Layout, record: SymbolRecord | None, timestamp: NDArray[np.datetime64]
+) -> Callable[[], Schedule | None]:
+    """Gives the sessions of a symbol's exchange over the time of its bars, looked up when somebody asks.
+
+    Args:
+        layout: as for `schedule_of`.
+        record: the symbol's.
+        timestamp: at least one moment, UTC, increasing.
+    """
+    if record is None or record.calendar == ALWAYS_OPEN:
+        return no_sessions
+    return partial(_of_years, layout, record.calendar, _year_of(timestamp[0]), _year_of(timestamp[-1]))
+
+
+@lru_cache(maxsize=64)
+def _of_years(layout: Layout, calendar: str, first_year: int, last_year: int) -> Schedule | None:
+    """As `schedule_of`, of whole years, once in a process: many symbols have the same."""
+    first, last = np.datetime64(f"{first_year:04d}-01-01"), np.datetime64(f"{last_year:04d}-12-31")
+    return schedule_of(layout, calendar, first, last)
 
 
 def _year_of(moment: np.datetime64) -> int:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.candles.schedules import schedule_of
+from backtest_pipeline.candles.funding_file import read_funding
+from backtest_pipeline.candles.schedules import schedule_of, sessions_when_asked
 from backtest_pipeline.candles.symbol_record import read_record, renewed_record
 from backtest_pipeline.candles.warmup_rows import rows_before
-from backtest_pipeline.candles.year_file import CandleFile, CandleRows
-from backtest_pipeline.model.candle_rules import moment_label
+from backtest_pipeline.candles.year_file import CandleFile, check_files_in_order
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
-from backtest_pipeline.model.errors import CandlesInvalid, CandlesMissing, RequestInvalid, SymbolsUnknown
+from backtest_pipeline.model.errors import CandlesMissing, RequestInvalid, SymbolsUnknown
 from backtest_pipeline.model.exchanges import ALWAYS_OPEN
 from backtest_pipeline.model.gaps import Gaps, find_gaps
 from backtest_pipeline.model.span import Span, asked_text, moment_of, moment_text, span_of, zone_of
@@ -28,6 +28,7 @@ from backtest_pipeline.storage.layout import Layout
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.market import SymbolRecord
     from backtest_pipeline.model.schedule import Schedule
 
@@ -104,6 +105,15 @@ class CandleStore:
             symbol: self._loaded(symbol, timeframe, files[symbol], span, asked, warmup_bars)
             for symbol in files
         }
+
+    def funding(self, symbols: Sequence[str]) -> dict[str, FundingRates]:
+        """Loads all funding rates of symbols, those left out of which the store has none.
+
+        Raises:
+            CandleFileUnreadable: a file is there and cannot be used.
+        """
+        found = {symbol: read_funding(self.layout, symbol) for symbol in symbols}
+        return {symbol: rates for symbol, rates in found.items() if len(rates)}
 
     def require(
         self,
@@ -265,7 +275,9 @@ class CandleStore:
             name: np.concatenate([part.columns[name] for part in parts], dtype=parts[0].columns[name].dtype)
             for name in CANDLE_COLUMNS
         }
-        return Candles(symbol, timeframe, **columns, record=self.record(symbol))
+        market = self.record(symbol)
+        sessions = sessions_when_asked(self.layout, market, columns["timestamp"])
+        return Candles(symbol, timeframe, **columns, record=market, sessions=sessions)
 
     def _missing(
         self, symbol: str, timeframe: Timeframe, files: dict[int, CandleFile], asked: tuple[str, str]
@@ -285,16 +297,3 @@ def _may_hold(files: dict[int, CandleFile], span: Span) -> bool:
     if first is None or last is None:
         return False
     return first.first_us <= span.last_us and last.last_us >= span.first_us
-
-
-def check_files_in_order(symbol: str, before: CandleRows, after: CandleRows) -> None:
-    """Refuses rows of one file that do not follow those of the file before it.
-
-    Raises:
-        CandlesInvalid: naming the first row of the later file.
-    """
-    last, first = before.timestamp[-1], after.timestamp[0]
-    if first <= last:
-        what = "two rows have the same timestamp" if first == last else "rows are not sorted by timestamp"
-        problem = f"{what}: {moment_label(first)} follows {moment_label(last)} of {before.path.name}"
-        raise CandlesInvalid(symbol, problem, source=after.path, row=after.first_row)

@@ -10,7 +10,8 @@ import numpy as np
 
 from backtest_pipeline.candles.merge import check_year
 from backtest_pipeline.candles.resampling import partial_bars
-from backtest_pipeline.candles.store import CandleStore, check_files_in_order
+from backtest_pipeline.candles.store import CandleStore
+from backtest_pipeline.candles.year_file import check_files_in_order
 from backtest_pipeline.model.errors import CandlesError, CandlesInvalid, SymbolsUnknown
 from backtest_pipeline.model.gaps import Gaps
 from backtest_pipeline.model.time_grid import grid_fault

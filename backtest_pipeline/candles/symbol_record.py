@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from backtest_pipeline.model.errors import RequestInvalid, SymbolRecordInvalid
 from backtest_pipeline.model.market import SymbolRecord
-from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.request_model import problems_of
 from backtest_pipeline.storage.atomic import make_folder_durably, write_bytes_durably
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtest_pipeline.candles.times import to_utc
-from backtest_pipeline.model.candle_rules import check_order, check_values
+from backtest_pipeline.model.candle_rules import check_order, check_values, moment_label
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import CandleFileUnreadable, CandlesInvalid
+from backtest_pipeline.model.local_times import to_utc
 from backtest_pipeline.model.span import DAY_US, EPOCH, MICROSECOND, Span
 
 if TYPE_CHECKING:
@@ -263,3 +263,16 @@ def _missing(schema: pa.Schema) -> list[str]:
 
 def _present(schema: pa.Schema) -> str:
     return f"; the file has {', '.join(schema.names) or 'none'}"
+
+
+def check_files_in_order(symbol: str, before: CandleRows, after: CandleRows) -> None:
+    """Refuses rows of one file that do not follow those of the file before it.
+
+    Raises:
+        CandlesInvalid: naming the first row of the later file.
+    """
+    last, first = before.timestamp[-1], after.timestamp[0]
+    if first <= last:
+        what = "two rows have the same timestamp" if first == last else "rows are not sorted by timestamp"
+        problem = f"{what}: {moment_label(first)} follows {moment_label(last)} of {before.path.name}"
+        raise CandlesInvalid(symbol, problem, source=after.path, row=after.first_row)

@@ -22,6 +22,7 @@ _OF_HTTPX = "httpx._main"  # its own command line, with the libraries that colou
 # In the order in which people meet them: name, module and what stands for the command in it.
 PLACES = {
     "up": ("up_command", "up"),
+    "worker": ("worker_command", "worker"),
     "run": ("task_commands", "run"),
     "submit": ("task_commands", "submit"),
     "sweep": ("sweep_commands", "sweep"),

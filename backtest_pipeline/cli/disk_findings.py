@@ -11,6 +11,7 @@ from backtest_pipeline.cli.finding import Finding
 from backtest_pipeline.cli.output import shown_size
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.results.disk_usage import disk_report
+from backtest_pipeline.storage.shared_volume import volume_problems
 
 if TYPE_CHECKING:
     from backtest_pipeline.settings import Settings
@@ -22,6 +23,7 @@ def disk_findings(settings: Settings) -> list[Finding]:
     """Looks at DATA_ROOT and at Dagster's database; a folder that does not exist yet is made."""
     try:
         settings.data_root.mkdir(parents=True, exist_ok=True)
+        problems = volume_problems(settings.data_root)
         report = disk_report(settings.data_root, datetime.now(UTC))
     except OSError as error:
         return [
@@ -39,8 +41,10 @@ def disk_findings(settings: Settings) -> list[Finding]:
         f"{counted(report.tasks, 'task')}, {shown_size(report.total_bytes)}, "
         f"of which {shown_size(report.unpinned_bytes)} are not pinned{f'; finished {ages}' if ages else ''}"
     )
+    safe = "; ".join(problems) or "files are renamed, locked and synced as they should be"
     findings = [
         Finding("DATA_ROOT", ok=enough, detail=free + advice),
+        Finding("volume", ok=not problems, detail=safe),
         Finding("results", ok=True, detail=results),
     ]
     if report.oldest:

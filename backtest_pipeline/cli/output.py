@@ -64,6 +64,8 @@ console = LateConsole()
 stderr = LateConsole(to_stderr=True)
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_MOST_BESIDE, _MOST_SYMBOLS = 8, 20
+_OF_SYMBOLS = ("total_return", "trades", "win_rate", "fees_paid", "final_equity")
 _SPARK_WIDTH = 60
 _SIGNED = {"total_return", "cagr", "sharpe", "sortino", "calmar", "avg_trade_return", "expectancy", "alpha"}
 _STATE_COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
@@ -137,6 +139,8 @@ def coloured_state(state: str) -> Text:
 def print_metrics(result: BacktestResult) -> None:
     """Prints the account's metrics and, where there are several symbols, each symbol's beside them.
 
+    Many symbols follow in a table of their own, those with the largest returns and losses.
+
     On a terminal the equity comes first, as a line of blocks, and gains and losses have colours.
     """
     if console.is_terminal:
@@ -146,7 +150,8 @@ def print_metrics(result: BacktestResult) -> None:
     if looks_ahead(result.checks):
         line = f"{named_with_checks(result.request.strategy, result.checks)}: {NOT_TRADABLE}"
         stderr.print(line, style="bold red", highlight=False, markup=False, soft_wrap=True)
-    by_symbol = result.by_symbol if len(result.by_symbol) > 1 else {}
+    beside = 1 < len(result.by_symbol) <= _MOST_BESIDE
+    by_symbol = result.by_symbol if beside else {}
     rows: list[tuple[Cell, ...]] = [
         (
             name,
@@ -157,11 +162,27 @@ def print_metrics(result: BacktestResult) -> None:
         for name, value in result.metrics.items()
     ]
     print_table(("metric", "account", *by_symbol, "unit"), rows, right=["account", *by_symbol])
+    if len(result.by_symbol) > _MOST_BESIDE:
+        _print_symbols(result)
     for remark in result.diagnostics:
         console.print(f"note: {remark}", highlight=False, markup=False)
     if result.manifest is not None and result.manifest.robustness is not None:
         verdict = f"verdict: {result.manifest.robustness.verdict}"
         console.print(verdict, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_symbols(result: BacktestResult) -> None:
+    """Prints a line for each of the symbols that gained or lost most, the largest gain first."""
+    known = [(symbol, of) for symbol, of in result.by_symbol.items() if of.get("total_return") is not None]
+    most = sorted(known, key=lambda one: -abs(one[1]["total_return"] or 0.0))[:_MOST_SYMBOLS]
+    most.sort(key=lambda one: -(one[1]["total_return"] or 0.0))
+    rows: list[tuple[Cell, ...]] = [
+        (symbol, *(coloured_metric(name, of.get(name)) for name in _OF_SYMBOLS)) for symbol, of in most
+    ]
+    print_table(("symbol", *_OF_SYMBOLS), rows, right=_OF_SYMBOLS)
+    left = len(result.by_symbol) - len(most)
+    if left:
+        console.print(f"{left:,} further symbols; --json has all", highlight=False, markup=False)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from backtest_pipeline.cli.space_options import parsed_steps
 from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_groups import group_of, simple_first
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 from backtest_pipeline.strategies.registry import resolve
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from backtest_pipeline.results import completed_sweeps
     from backtest_pipeline.results.task_store import TaskStore
     from backtest_pipeline.sdk import sweep_results
@@ -28,6 +32,8 @@ Result = TypeVar("Result")
 
 _STRATEGY_HELP = "registered name; see `backtest strategies`"
 _SYMBOLS_HELP = "comma-separated, e.g. AAPL,MSFT"
+_WRITTEN = {"take_profit_steps": ", as in 0:0.04+30:0.02"}
+"""How values are written that are neither numbers nor words."""
 _SPELLED_OUT = {"strategy", "params", "symbols", "labels", "pinned"}
 
 
@@ -112,14 +118,23 @@ def _of_trial() -> list[inspect.Parameter]:
 
 
 def _derived() -> list[inspect.Parameter]:
-    parameters = []
-    for name, field in BacktestRequest.model_fields.items():
-        if name not in _SPELLED_OUT:
-            default = field.default
-            shown = False if default is None else str(default)
-            option = typer.Option(help=field.description, show_default=shown, metavar="VALUE")
-            parameters.append(_parameter(name, Annotated[str | None, option], None))
-    return parameters
+    """An option for each other field; those that few need stand in sections of their own."""
+    fields = BacktestRequest.model_fields
+    return [_option_of(name, fields[name]) for name in simple_first([*fields]) if name not in _SPELLED_OUT]
+
+
+def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
+    default, panel = field.default, group_of(name)
+    if isinstance(default, bool):
+        flag = name.replace("_", "-")
+        option = typer.Option(
+            f"--{flag}/--no-{flag}", help=field.description, show_default=False, rich_help_panel=panel
+        )
+        return _parameter(name, Annotated[bool | None, option], None)
+    shown = False if default in {None, ()} else str(default)
+    text = f"{field.description}{_WRITTEN.get(name, '')}"
+    option = typer.Option(help=text, show_default=shown, metavar="VALUE", rich_help_panel=panel)
+    return _parameter(name, Annotated[str | None, option], None)
 
 
 def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -135,6 +150,8 @@ def _fields(values: dict[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in values.items() if value is not None}
     if "symbols" in fields:
         fields["symbols"] = [symbol.strip() for symbol in fields["symbols"].split(",") if symbol.strip()]
+    if "take_profit_steps" in fields:
+        fields["take_profit_steps"] = parsed_steps(fields["take_profit_steps"])
     fields["params"] = parsed_params(fields.pop("param"))
     fields["labels"] = dict(_pairs("label", fields.pop("label")))
     return fields
@@ -152,7 +169,7 @@ def _request_or_trial(values: dict[str, Any]) -> BacktestRequest:
     store, task_id = located(task_id)
     number = _best_of(store, task_id) if trial is None else trial
     own = sweep_results.request_of_trial(store, task_id, number)
-    given = {name: value for name, value in fields.items() if value not in ({}, False)}
+    given = {name: value for name, value in fields.items() if value or name not in {"labels", "pinned"}}
     params = {**own.params, **fields["params"]} if fields.get("strategy") in {None, own.strategy} else {}
     merged = {name: getattr(own, name) for name in BacktestRequest.model_fields} | given | {"params": params}
     return resolve(BacktestRequest(**merged)).request

@@ -17,9 +17,9 @@ def parsed_space(texts: Sequence[str]) -> dict[str, Any]:
     """A space from `NAME=VALUES` texts.
 
     A name is that of a field of the backtest, or else of a parameter of the strategy; `params.NAME` is always
-    the latter. Values are a list separated by commas (`none` for none, symbols of one trial joined by `+`),
-    or a range: `LOW:HIGH` of whole numbers, `LOW:HIGH:STEP`, of decimals without a step any between them, or
-    `LOW:HIGH:log`.
+    the latter. Values are a list separated by commas (`none` for none; symbols of one trial, and steps of
+    its target as in `0:0.04+30:0.02`, joined by `+`), or a range: `LOW:HIGH` of whole numbers,
+    `LOW:HIGH:STEP`, of decimals without a step any between them, or `LOW:HIGH:log`.
 
     Raises:
         RequestInvalid: a text has another form, or a name comes twice.
@@ -38,12 +38,34 @@ def parsed_space(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _values(key: str, text: str) -> Any:
+    if key == "take_profit_steps":
+        return [parsed_steps(part, option="--vary") for part in text.split(",")]
     found = _range(text)
     if found is not None:
         return found
     if key == "symbols":
         return [part.split("+") for part in text.split(",")]
     return [_value(part.strip()) for part in text.split(",")]
+
+
+def parsed_steps(text: str, option: str = "--take-profit-steps") -> list[list[float]]:
+    """The steps of a target, `BARS:FRAC` pairs joined by `+`, or by commas where no further ones follow.
+
+    `none` are none; JSON, as `[[0, 0.04], [30, 0.02]]`, is read as well.
+
+    Raises:
+        RequestInvalid: the text has another form.
+    """
+    if text.strip().lower() == "none":
+        return []
+    if text.lstrip().startswith("["):
+        found: list[list[float]] = _value(text)
+        return found
+    pairs = [part.split(":") for part in text.replace(",", "+").split("+")]
+    steps = [[number for part in pair if (number := _number(part.strip())) is not None] for pair in pairs]
+    if any(len(pair) != 2 or len(step) != 2 for pair, step in zip(pairs, steps, strict=True)):
+        raise RequestInvalid([(option, f"write BARS:FRAC+BARS:FRAC, as in 0:0.04+30:0.02, not {text!r}")])
+    return steps
 
 
 def _range(text: str) -> IntRange | FloatRange | None:

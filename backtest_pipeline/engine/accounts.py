@@ -68,10 +68,19 @@ class Outcome:
     Attributes:
         trades: shape (m,), dtype `TRADE`, by exit.
         skipped_entries: entries that found too little cash.
+        without_slot: entries that found as many positions open as there may be.
+        without_stop: entries that are sized by their risk and had no stop that limits it.
+        interest_paid, funding_paid: in quote currency, in all; funding below 0 was received.
+        without_volatility: entries that are sized by the volatility, of which nothing was known yet.
     """
 
     trades: NDArray[Any]
     skipped_entries: int
+    without_slot: int = 0
+    without_stop: int = 0
+    without_volatility: int = 0
+    interest_paid: float = 0.0
+    funding_paid: float = 0.0
 
 
 def simulate_symbol(

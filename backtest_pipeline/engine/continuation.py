@@ -27,6 +27,7 @@ FAR = 3.0
 VOLUME_FACTOR = 16.0
 JITTER = 1e-6
 
+TableIn = types.Array(types.float64, 2, "C", readonly=True)
 TableOut = types.Array(types.float64, 2, "C")
 
 
@@ -219,3 +220,73 @@ def _write_continued(
         else:
             more = table[4, place] > mean_volume
             table[4, place] = mean_volume / VOLUME_FACTOR if more else mean_volume * VOLUME_FACTOR
+
+
+@compiled(
+    types.void(
+        TableIn,
+        TableIn,
+        TableIn,
+        TableIn,
+        TableIn,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.Array(types.float64, 3, "C"),
+    )
+)
+def write_continued_panel(
+    open_: Any,
+    high: Any,
+    low: Any,
+    close: Any,
+    volume: Any,
+    start: int,
+    row: int,
+    manner: int,
+    jitter: int,
+    tables: Any,
+) -> None:
+    """Writes what `continued` says for each symbol of a panel.
+
+    Symbols are moved each in its own way by `jitter`, so that equal prices are equal no longer. One that has
+    no bar up to the last row to keep has none after it either: nobody knows that it will come.
+
+    Args:
+        open_: shape (k, n), NaN where a symbol has no bar; as the next four.
+        high: likewise.
+        low: likewise.
+        close: likewise.
+        volume: likewise.
+        start: the first row to keep.
+        row: the last row to keep.
+        manner: how to go on.
+        jitter: as for `continued`.
+        tables: shape (5, k, m), for open, high, low, close and volume of the rows from `start` on; written.
+    """
+    symbols, rows = close.shape[0], tables.shape[2]
+    source, places = np.empty((5, rows)), np.empty(rows, dtype=np.int64)
+    for symbol in range(symbols):
+        bars = kept = 0
+        for place in range(rows):
+            at = start + place
+            for column in range(5):
+                tables[column, symbol, place] = np.nan
+            if np.isnan(close[symbol, at]) or (at > row and bars == 0):
+                continue
+            source[0, bars], source[1, bars] = open_[symbol, at], high[symbol, at]
+            source[2, bars], source[3, bars] = low[symbol, at], close[symbol, at]
+            source[4, bars], places[bars] = volume[symbol, at], place
+            bars += 1
+            kept += at <= row
+        if kept == 0:
+            continue
+        own_jitter = jitter * symbols + symbol if jitter != 0 else 0
+        table = np.empty((5, bars))
+        _write_continued(
+            source[0], source[1], source[2], source[3], source[4], 0, kept - 1, manner, own_jitter, table
+        )
+        for bar in range(bars):
+            for column in range(5):
+                tables[column, symbol, places[bar]] = table[column, bar]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,9 @@ def diagnose(
             _fills_without_volume(one, own) for one, own in zip(candles, outcomes, strict=True)
         ],
         remark_texts.SKIPPED: [own.skipped_entries for own in outcomes],
+        remark_texts.SKIPPED_SLOTS: [own.without_slot for own in outcomes],
+        remark_texts.SKIPPED_STOP: [own.without_stop for own in outcomes],
+        remark_texts.SKIPPED_VOLATILITY: [own.without_volatility for own in outcomes],
     }
     for what, per_symbol in counts.items():
         names = [one.symbol for one, count in zip(candles, per_symbol, strict=True) if count]
@@ -61,7 +65,21 @@ def diagnose(
             times = sum(per_symbol)
             template = remark_texts.template_of_symbols(what, one_symbol=len(names) == 1, once=times == 1)
             remarks.append(template.format(_listed(names), f"{times:,}"))
+    remarks.extend(_about_financing(outcomes))
     return remarks
+
+
+def _about_financing(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What borrowing and funding cost in all."""
+    interest, funding = (
+        math.fsum(getattr(own, name) for own in outcomes) for name in ("interest_paid", "funding_paid")
+    )
+    if interest > 0.0:
+        yield remark_texts.INTEREST_PAID.format(f"{interest:,.2f}")
+    if funding > 0.0:
+        yield remark_texts.FUNDING_PAID.format(f"{funding:,.2f}")
+    elif funding < 0.0:
+        yield remark_texts.FUNDING_RECEIVED.format(f"{-funding:,.2f}")
 
 
 def about_years(calendars: Mapping[str, Calendar], elapsed_us: int) -> Iterator[str]:

@@ -11,7 +11,12 @@ import pyarrow as pa
 
 from backtest_pipeline.engine.kernel import EXIT_REASONS
 from backtest_pipeline.engine.records import TRADE, joined
-from backtest_pipeline.model.result import EQUITY_COLUMNS, SIGNAL_COLUMNS, TRADE_COLUMNS
+from backtest_pipeline.model.result import (
+    EQUITY_COLUMNS,
+    POSITION_COLUMNS,
+    SIGNAL_COLUMNS,
+    TRADE_COLUMNS,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,6 +90,29 @@ def equity_frame(
         "drawdown_frac": drawdown_frac,
     }
     return pd.DataFrame({name: columns[name] for name in EQUITY_COLUMNS}, copy=False)
+
+
+def positions_frame(candles: Sequence[Candles], changes: NDArray[Any]) -> pd.DataFrame:
+    """One row a change of a position in a shared account, by time.
+
+    Args:
+        candles: each symbol's, in the order in which the changes count them.
+        changes: dtype `CHANGE`.
+    """
+    symbols = changes["symbol"]
+    stamps = np.empty(len(changes), dtype="datetime64[us]")
+    for place, own in enumerate(candles):
+        of_symbol = symbols == place
+        stamps[of_symbol] = own.timestamp[changes["bar"][of_symbol]]
+    quantity = np.ascontiguousarray(changes["quantity"])
+    columns = {
+        "timestamp": _times([stamps]),
+        "symbol": _text(symbols, [own.symbol for own in candles]),
+        "quantity": quantity,
+        "value": quantity * changes["price"],
+        "weight": np.ascontiguousarray(changes["weight"]),
+    }
+    return pd.DataFrame({name: columns[name] for name in POSITION_COLUMNS}, copy=False)
 
 
 def _times(parts: Sequence[NDArray[np.datetime64]]) -> Any:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from backtest_pipeline.model.request import BacktestRequest
-    from backtest_pipeline.model.strategy import Strategy, StrategyParams
+    from backtest_pipeline.model.strategy import AnyStrategy, Strategy, StrategyParams
 
 LONGEST_HOLD_BARS = 1_000_000_000
 
@@ -181,7 +181,7 @@ def answer_of(strategy: Strategy, params: StrategyParams, candles: Candles, seed
         StrategyFaulty: it raised.
     """
     try:
-        if _takes_rng(type(strategy)):
+        if takes_rng(type(strategy), "signals"):
             rng = generator_of(seed, candles.symbol)
             return strategy.signals(candles, params, rng=rng)  # type: ignore[call-arg]  # it declares it
         return strategy.signals(candles, params)
@@ -206,7 +206,7 @@ def holding_period_of(strategy: Strategy, params: StrategyParams) -> int | None:
     return _bars_said(strategy, params, "holding_period_bars", LONGEST_HOLD_BARS)
 
 
-def warmup_bars_of(request: BacktestRequest, strategy: Strategy, params: StrategyParams) -> int:
+def warmup_bars_of(request: BacktestRequest, strategy: AnyStrategy, params: StrategyParams) -> int:
     """Bars before the request's `start` that the strategy is to see; 0 where there is no `start`.
 
     Raises:
@@ -219,7 +219,7 @@ def warmup_bars_of(request: BacktestRequest, strategy: Strategy, params: Strateg
     return strategy_warmup_bars(strategy, params)
 
 
-def strategy_warmup_bars(strategy: Strategy, params: StrategyParams) -> int:
+def strategy_warmup_bars(strategy: AnyStrategy, params: StrategyParams) -> int:
     """Bars that the strategy says it needs to be warm.
 
     Raises:
@@ -228,7 +228,7 @@ def strategy_warmup_bars(strategy: Strategy, params: StrategyParams) -> int:
     return _bars_said(strategy, params, "warmup_bars", MOST_WARMUP_BARS) or 0
 
 
-def _bars_said(strategy: Strategy, params: StrategyParams, method: str, most: int) -> int | None:
+def _bars_said(strategy: AnyStrategy, params: StrategyParams, method: str, most: int) -> int | None:
     """What a strategy's method says, a number of bars or none."""
     try:
         answer = getattr(strategy, method)(params)
@@ -244,8 +244,9 @@ def _bars_said(strategy: Strategy, params: StrategyParams, method: str, most: in
 
 
 @lru_cache(maxsize=1_024)
-def _takes_rng(strategy: type[Strategy]) -> bool:
-    return "rng" in inspect.signature(strategy.signals).parameters
+def takes_rng(strategy: type[AnyStrategy], method: str) -> bool:
+    """Whether a strategy asks for a generator."""
+    return "rng" in inspect.signature(getattr(strategy, method)).parameters
 
 
 def read_only(candles: Candles) -> Candles:

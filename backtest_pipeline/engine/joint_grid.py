@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Slots = NDArray[np.int64]
 
+SPARSE = 8
+"""Slots for each bar from which on it takes less time to sort bars than to look at all slots."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class JointGrid:
@@ -50,16 +53,20 @@ class JointGrid:
             moments = timestamp.view(np.int64)
             return cls(moments, [moments], timestamp, moments, elapsed)
         own = [grid_slots(one.timestamp, one.timeframe) for one in candles]
-        if all(np.array_equal(own[0], other) for other in own[1:]):
-            joint = own[0]
-        else:
-            joint = np.unique(np.concatenate(own))
+        joint = _all_slots(own)
         latest = np.full(len(joint), min(one.timestamp[0] for one in candles))
         for one, places in zip(candles, own, strict=True):
-            at = np.searchsorted(joint, places)
+            at = slice(None) if len(places) == len(joint) else np.searchsorted(joint, places)
             latest[at] = np.maximum(latest[at], one.timestamp)
         slot_us = BAR_SECONDS[candles[0].timeframe] * 1_000_000
         return cls(joint, own, latest, joint * slot_us, elapsed)
+
+    def rows(self) -> list[Slots]:
+        """For each symbol, the row of each of its bars, rising."""
+        first = self.slots[0]
+        if self.slots[-1] - first == len(self.slots) - 1:
+            return [places - first for places in self.own_slots]
+        return [np.searchsorted(self.slots, places) for places in self.own_slots]
 
     def earliest_opens(self, candles: Sequence[Candles]) -> NDArray[np.datetime64]:
         """When the first of the bars of each value opens, shape (n,); arguments as for `of`."""
@@ -70,6 +77,19 @@ class JointGrid:
             at = np.searchsorted(self.slots, places)
             earliest[at] = np.minimum(earliest[at], one.timestamp)
         return earliest
+
+
+def _all_slots(own: Sequence[Slots]) -> Slots:
+    """The slots in which any symbol has a bar, rising."""
+    if all(np.array_equal(own[0], other) for other in own[1:]):
+        return own[0]
+    first, last = min(int(places[0]) for places in own), max(int(places[-1]) for places in own)
+    if last - first > SPARSE * sum(len(places) for places in own):
+        return np.unique(np.concatenate(own))
+    taken = np.zeros(last - first + 1, dtype=np.bool_)  # far quicker than to sort them
+    for places in own:
+        taken[places - first] = True
+    return np.flatnonzero(taken) + first
 
 
 def elapsed_us(candles: Sequence[Candles]) -> int:

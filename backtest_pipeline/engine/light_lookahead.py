@@ -13,14 +13,14 @@ must be there still: one that hangs on a mean, a maximum or a rank of the whole 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from backtest_pipeline.engine.continuation import OTHER_BARS, Manner
-from backtest_pipeline.engine.lookahead_probe import Difference, LookAhead, Probe
-from backtest_pipeline.engine.signal_comparison import first_change, marked_bars
+from backtest_pipeline.engine.lookahead_probe import Answer, Difference, LookAhead, Probe
+from backtest_pipeline.engine.signal_probe import SignalProbe
 from backtest_pipeline.model.errors import StrategyFaulty
 
 if TYPE_CHECKING:
@@ -77,28 +77,18 @@ def light_look_ahead_check(
             signals, or gave two answers to the same question.
     """
     probes = FEWEST_PROBES + sum(len(own) for own in candles) // BARS_PER_PROBE
-    first = int(_spread(seed, 0) * len(candles))
+    first = int(spread(seed, 0) * len(candles))
     symbols = -(-probes // PROBES_PER_SYMBOL)
-    done = _Done(symbol=candles[first].symbol)
+    done = Asked(symbol=candles[first].symbol)
     for turn in range(min(symbols, len(candles))):
         place = (first + turn) % len(candles)
-        probe = Probe(strategy, params, candles[place], seed, jitters=1)
-        full = signals[place] if signals is not None else probe.true_signals(0, len(candles[place]))
+        probe = SignalProbe(strategy, params, candles[place], seed, jitters=1)
+        full = signals[place] if signals is not None else probe.true_answer(0, len(candles[place]))
         kinds = _kinds(full, signal_bars[place], direction)
         _ask(probe, full, kinds, probes if len(candles) == 1 else PROBES_PER_SYMBOL, turn, done)
         if done.difference is not None:
             break
-    if done.asked == done.refused and done.refusal is not None:
-        raise done.refusal
-    return LookAhead(
-        passed=done.difference is None,
-        symbol=done.symbol,
-        bars=done.bars,
-        cuts=done.asked,
-        signals=done.signals,
-        difference=done.difference,
-        refused=done.refused,
-    )
+    return done.verdict()
 
 
 class _Kind(NamedTuple):
@@ -109,7 +99,9 @@ class _Kind(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Done:
+class Asked:
+    """What a light check has asked so far."""
+
     symbol: str
     bars: int = 0
     asked: int = 0
@@ -118,48 +110,84 @@ class _Done:
     difference: Difference | None = None
     refusal: StrategyFaulty | None = None
 
+    def verdict(self) -> LookAhead:
+        """The verdict.
 
-def _ask(probe: Probe, full: CheckedSignals, kinds: list[_Kind], probes: int, turn: int, done: _Done) -> None:
+        Raises:
+            StrategyFaulty: the strategy could answer nothing that was asked.
+        """
+        if self.asked == self.refused and self.refusal is not None:
+            raise self.refusal
+        return LookAhead(
+            passed=self.difference is None,
+            symbol=self.symbol,
+            bars=self.bars,
+            cuts=self.asked,
+            signals=self.signals,
+            difference=self.difference,
+            refused=self.refused,
+        )
+
+
+def _ask(
+    probe: SignalProbe, full: CheckedSignals, kinds: list[_Kind], probes: int, turn: int, done: Asked
+) -> None:
     last = len(probe.candles) - 2  # after the last bar nothing can change
     explained = True
     for number in range(probes if last >= 0 else 0):
-        place = _spread(probe.seed, turn * PROBES_PER_SYMBOL + number + 1)
+        place = spread(probe.seed, turn * PROBES_PER_SYMBOL + number + 1)
         turn_of_kind = number // max(len(kinds), 1)
         bar = int(place * (last + 1))
         if kinds:
             kind = kinds[number % len(kinds)]
             bar = min(_bar_of(kind, place, probe.candles.close, TRIES if turn_of_kind == 0 else 1), last)
         start = max(bar + 1 + OTHER_BARS - STRETCH_BARS, 0)
-        explained &= _is_explained(probe, full, start, bar, MANNERS[turn_of_kind % len(MANNERS)], done)
+        explained &= is_explained(probe, full, start, bar, MANNERS[turn_of_kind % len(MANNERS)], done)
         if done.difference is not None:
             return
     if not explained:
         first = min((_first_bar_of(kind.bars) for kind in kinds), default=COMPARED_BARS)
-        _is_explained(probe, full, 0, min(first, last), Manner.EXTREME, done)
+        is_explained(probe, full, 0, min(first, last), Manner.EXTREME, done)
 
 
-def _is_explained(
-    probe: Probe, full: CheckedSignals, start: int, bar: int, manner: Manner, done: _Done
+def is_explained(
+    probe: Probe[Answer],
+    full: Answer,
+    start: int,
+    bar: int,
+    manner: Manner,
+    done: Asked,
+    stretch_bars: int = STRETCH_BARS,
 ) -> bool:
-    """Asks once; false where the answer is not the run's, though nothing shows knowledge of the future."""
+    """Asks once; false where the answer is not the run's, though nothing shows knowledge of the future.
+
+    Args:
+        probe: whom to ask.
+        full: the run's answer.
+        start: of the stretch.
+        bar: the last true one of the stretch.
+        manner: how it goes on.
+        done: where to note what is found.
+        stretch_bars: length of the stretch.
+    """
     done.asked += 1
-    done.bars += min(STRETCH_BARS, len(probe.candles))
-    compared = min(STRETCH_BARS if start == 0 else COMPARED_BARS, bar + 1)
+    done.bars += min(stretch_bars, probe.bars)
+    compared = min(stretch_bars if start == 0 else COMPARED_BARS, bar + 1)
     tail = bar + 1 - compared
-    done.signals += marked_bars(full, tail, bar + 1)
-    stop = len(probe.candles)
+    done.signals += probe.marked(full, tail, bar + 1)
+    stop = probe.bars
     try:
-        other = probe.signals(start, bar, manner)
-        change = first_change(full, other, compared, left_start=tail, right_start=tail - start)
+        other = probe.answer(start, bar, manner)
+        change = probe.first_change(full, other, compared, left_start=tail, right_start=tail - start)
         if change is None:
             return True
-        change = change[0], change[1] + tail - start
+        change = replace(change, place=change.place + tail - start)
         if start > 0:
             stop = min(bar + 1 + LATER_BARS, stop)
-            change = first_change(probe.true_signals(start, stop), other, bar + 1 - start)
+            change = probe.first_change(probe.true_answer(start, stop), other, bar + 1 - start)
         if change is not None and probe.confirmed(other, start, stop, bar, manner):
             done.difference = probe.difference(change, start, bar, manner)
-            done.symbol = probe.candles.symbol
+            done.symbol = change.symbol
     except StrategyFaulty as refusal:
         done.refused += 1
         done.refusal = refusal
@@ -208,5 +236,6 @@ def _first_bar_of(bars: Bars) -> int:
     return COMPARED_BARS + int(bars[COMPARED_BARS:].argmax()) if len(bars) > COMPARED_BARS else len(bars)
 
 
-def _spread(seed: int, number: int) -> float:
+def spread(seed: int, number: int) -> float:
+    """A number from 0 to below 1; those of one seed lie far from each other."""
     return (seed % 2**32 * SPREAD_SEEDS + number * SPREAD_PROBES + 0.28) % 1.0

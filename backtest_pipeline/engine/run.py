@@ -3,65 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from backtest_pipeline.engine.accounts import JointAccount, Outcome, simulate_symbol
-from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
+from backtest_pipeline.engine.account_choice import Extras, Markets
 from backtest_pipeline.engine.diagnostics import about_warm_up, about_years, diagnose
 from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
-from backtest_pipeline.engine.inputs import (
-    SeenCandles,
-    benchmark_candles,
-    holding_period_of,
-    seen_candles,
-    signals_of,
-    warmup_bars_of,
-)
+from backtest_pipeline.engine.inputs import SeenCandles, benchmark_candles, seen_candles, warmup_bars_of
 from backtest_pipeline.engine.lookahead import look_ahead_of_run
-from backtest_pipeline.engine.metrics.account_metrics import account_metrics
+from backtest_pipeline.engine.measured_accounts import (
+    AskedPortfolio,
+    AskedSymbol,
+    MeasuredAccounts,
+    ask_portfolio,
+    ask_symbol,
+    measured_accounts,
+)
+from backtest_pipeline.engine.portfolio_lookahead import look_ahead_of_portfolio_run
 from backtest_pipeline.engine.progress import Progress, ProgressCallback
-from backtest_pipeline.engine.records import joined, settings_of
-from backtest_pipeline.engine.signal_study import SignalStudy, study_signals
+from backtest_pipeline.model.errors import StrategyFaulty
 from backtest_pipeline.model.market import CalendarsUsed
-from backtest_pipeline.model.result import BacktestResult, Metrics
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
+from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.strategy import Strategy
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
-    from backtest_pipeline.model.signal_checks import CheckedSignals
-    from backtest_pipeline.model.strategy import Strategy, StrategyParams
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Symbol:
-    """What became of one symbol.
-
-    Attributes:
-        candles: those that were traded.
-        signals: of the bars of the warm-up and of those that were traded.
-        metrics: empty for an only symbol, whose metrics are the account's.
-    """
-
-    candles: Candles
-    calendar: Calendar
-    signals: CheckedSignals
-    study: SignalStudy
-    outcome: Outcome
-    metrics: Metrics
+    from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
 
 
 def run(
     candles: Mapping[str, Candles],
     request: BacktestRequest,
-    strategy: Strategy,
+    strategy: AnyStrategy,
     params: StrategyParams,
     progress_callback: ProgressCallback | None = None,
     timezone: str = "UTC",
     schedules: Mapping[str, Schedule] | None = None,
+    extras: Extras | None = None,
 ) -> BacktestResult:
-    """Runs a strategy over the request's symbols, each with an equal share of the cash.
+    """Runs a strategy over the request's symbols.
 
     Args:
         candles: by symbol, at least the request's and its benchmark's; of those before the request's
@@ -74,6 +56,7 @@ def run(
         timezone: what a `start` or `end` without a zone means.
         schedules: by symbol, the sessions of its exchange where they are known, which distinguish holidays
             from gaps.
+        extras: finer candles and funding rates, as far as the request asks for them.
 
     Raises:
         RequestInvalid: a symbol has no candles among those given, or candles of another timeframe.
@@ -86,100 +69,75 @@ def run(
     chosen = [own.traded for own in seen]
     benchmark = benchmark_candles(candles, request, timezone)
     progress = Progress(progress_callback, sum(len(own) for own in chosen))
-    joint = JointAccount(chosen)
-    symbols = [
-        _run_symbol(own, request, strategy, params, progress, joint, benchmark, is_only_one=len(seen) == 1)
-        for own in seen
-    ]
-    result = _result(request, symbols, joint, benchmark, schedules or {})
-    result.diagnostics.extend(about_warm_up(seen, warmup_bars))
-    signal_bars = [one.study.bar + own.warmup_bars for own, one in zip(seen, symbols, strict=True)]
-    verdict, remarks = look_ahead_of_run(
-        strategy,
-        params,
-        [own.candles for own in seen],
-        signal_bars,
-        request.seed,
-        signals=[one.signals for one in symbols],
-        direction=request.direction,
+    symbols = [ask_symbol(own, request, strategy, params, progress) for own in seen]
+    portfolio = None
+    if isinstance(strategy, PortfolioStrategy):
+        portfolio = ask_portfolio(seen, request, strategy, params)
+    accounts = measured_accounts(
+        symbols, portfolio, request, benchmark, progress, Markets(extras or Extras())
     )
+    result = _result(request, symbols, accounts, schedules or {})
+    result.diagnostics.extend(about_warm_up(seen, warmup_bars))
+    verdict, remarks = _look_ahead(seen, symbols, portfolio, request, strategy, params)
     result.checks["look_ahead"] = verdict
     result.diagnostics.extend(remarks)
     progress.finish()
     return result
 
 
-def _run_symbol(
-    seen: SeenCandles,
+def _look_ahead(
+    seen: Sequence[SeenCandles],
+    symbols: Sequence[AskedSymbol],
+    portfolio: AskedPortfolio | None,
     request: BacktestRequest,
-    strategy: Strategy,
+    strategy: AnyStrategy,
     params: StrategyParams,
-    progress: Progress,
-    joint: JointAccount,
-    benchmark: Candles | None,
-    *,
-    is_only_one: bool,
-) -> _Symbol:
-    answer = signals_of(strategy, params, seen.candles, request.seed)
-    candles, signals = seen.traded, seen.traded_signals(answer)
-    progress.advance(len(candles), "signals")
-    holding_period = holding_period_of(strategy, params)
-    study = study_signals(candles, signals, request.direction, holding_period)
-    outcome, curve = simulate_symbol(
+) -> tuple[dict[str, Any], list[str]]:
+    """The verdict of the light look-ahead check, and in sentences."""
+    candles = [own.candles for own in seen]
+    if portfolio is not None and isinstance(strategy, PortfolioStrategy):
+        return look_ahead_of_portfolio_run(
+            strategy, params, candles, portfolio.seen, portfolio.weights, request.seed
+        )
+    if not isinstance(strategy, Strategy):
+        raise StrategyFaulty(strategy.name, "this is neither a Strategy nor a PortfolioStrategy")
+    return look_ahead_of_run(
+        strategy,
+        params,
         candles,
-        signals,
-        settings_of(request, request.max_hold_bars or holding_period),
-        request.initial_cash / len(request.symbols),
-        progress.chunk_bars,
-        lambda bars: progress.advance(bars, "simulation"),
+        [one.study.bar + own.warmup_bars for own, one in zip(seen, symbols, strict=True)],
+        request.seed,
+        signals=[one.answer for one in symbols],
+        direction=request.direction,
     )
-    joint.add(curve)
-    calendar = calendar_of(candles, request.calendar)
-    if is_only_one:
-        return _Symbol(candles, calendar, answer, study, outcome, {})
-    metrics, _, _ = account_metrics(
-        curve.against(benchmark),
-        calendar.periods_per_year,
-        outcome.trades,
-        study.timestamp,
-        study.return_frac,
-    )
-    return _Symbol(candles, calendar, answer, study, outcome, metrics)
 
 
 def _result(
     request: BacktestRequest,
-    symbols: Sequence[_Symbol],
-    joint: JointAccount,
-    benchmark: Candles | None,
+    symbols: Sequence[AskedSymbol],
+    accounts: MeasuredAccounts,
     schedules: Mapping[str, Schedule],
 ) -> BacktestResult:
-    candles = [one.candles for one in symbols]
-    studies = [one.study for one in symbols]
-    trades = [one.outcome.trades for one in symbols]
-    curve = joint.curve().against(benchmark)
-    calendars = {one.candles.symbol: one.calendar for one in symbols}
-    calendar, calendar_note = account_calendar(calendars, curve.timestamp, request.timeframe)
-    metrics, exposure_frac, drawdown_frac = account_metrics(
-        curve,
-        calendar.periods_per_year,
-        joined(trades),
-        joined([one.study.timestamp for one in symbols]),
-        joined([study.return_frac for study in studies]),
-    )
+    candles = [one.traded.candles for one in symbols]
+    calendars = {own.symbol: one.calendar for own, one in zip(candles, symbols, strict=True)}
+    calendar, calendar_note = accounts.calendar
     return BacktestResult(
-        signals=signals_frame(candles, studies),
-        trades=trades_frame(candles, trades),
-        equity=equity_frame(curve, exposure_frac, drawdown_frac),
-        metrics=metrics,
-        by_symbol={one.candles.symbol: one.metrics or dict(metrics) for one in symbols},
+        signals=signals_frame(candles, [one.study for one in symbols]),
+        trades=trades_frame(candles, [own.trades for own in accounts.outcomes]),
+        equity=equity_frame(accounts.curve, accounts.exposure_frac, accounts.drawdown_frac),
+        metrics=accounts.metrics,
+        by_symbol={
+            own.symbol: found or dict(accounts.metrics)
+            for own, found in zip(candles, accounts.by_symbol, strict=True)
+        },
         request=request,
         diagnostics=[
-            *about_years(calendars, curve.elapsed_us),
-            *diagnose(request, candles, calendars, [one.outcome for one in symbols], schedules),
+            *about_years(calendars, accounts.curve.elapsed_us),
+            *diagnose(request, candles, calendars, accounts.outcomes, schedules),
         ],
         calendars=CalendarsUsed(
             account=calendar.used(calendar_note),
             by_symbol={symbol: own.used() for symbol, own in calendars.items()},
         ),
+        positions=accounts.positions,
     )

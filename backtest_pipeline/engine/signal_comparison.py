@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.model.signal_checks import CheckedSignals
+from backtest_pipeline.model.signal_checks import LEVELS, CheckedSignals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FLAGS = ("entry", "exit", "short_entry", "short_exit")
-ARRAYS = tuple(field.name for field in fields(CheckedSignals))
+ARRAYS = tuple(field.name for field in fields(CheckedSignals) if field.name != "levels")
 
 # Sums over windows of another length may differ in the last digits of a confidence.
 FLOAT_TOLERANCE = 1e-9
@@ -33,15 +33,24 @@ def first_change(
         left_start: the first of them in `left`.
         right_start: the first of them in `right`.
     """
-    for name in ARRAYS:
-        one = getattr(left, name)[left_start : left_start + bars]
-        other = getattr(right, name)[right_start : right_start + bars]
+    names = ARRAYS if not (left.levels or right.levels) else (*ARRAYS, *LEVELS)
+    for name in names:
+        one = _array(left, name)[left_start : left_start + bars]
+        other = _array(right, name)[right_start : right_start + bars]
         if one.tobytes() == other.tobytes():  # far quicker than to compare element by element
             continue
         changed = _changed(one, other)
         if changed.any():
             return name, int(np.argmax(changed))
     return None
+
+
+def _array(signals: CheckedSignals, name: str) -> NDArray[Any]:
+    """One of the arrays; NaN at every bar where it is a level that was not given."""
+    if name not in LEVELS:
+        array: NDArray[Any] = getattr(signals, name)
+        return array
+    return signals.levels.get(name, np.full(len(signals.entry), np.nan))
 
 
 def marked_bars(signals: CheckedSignals, start: int, stop: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+from backtest_pipeline.compute.one_thread import ONE_THREAD
 from backtest_pipeline.settings import SECRET_VARIABLES, Settings
 from backtest_pipeline.web.access.hosts import is_loopback
 
@@ -34,12 +35,12 @@ def environment_of(
         "REPORTS_AHEAD": str(settings.reports_ahead),
         # For the links in alerts.
         "BACKTEST_URL": url if is_loopback(host) else settings.backtest_url,
-        # Workers are forked from a process that must have one thread.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "JE_ARROW_MALLOC_CONF": "background_thread:false",
+        **ONE_THREAD,  # workers are forked from a process that must have one
     }
+    if settings.run_logs is not None:
+        wanted["RUN_LOG_FOLDER"] = str(settings.run_logs)
+    if process != "code":  # which starts no runs where others do
+        wanted["BACKTEST_BROKER_URL"] = settings.backtest_broker_url
     if process == "web":
         own = [f"{OWN_NAME}:viewer:{own_token}"] if own_token else []
         wanted["BACKTEST_TOKENS"] = "\n".join([settings.backtest_tokens, *own])

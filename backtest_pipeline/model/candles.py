@@ -10,11 +10,15 @@ from backtest_pipeline.model.errors import CandlesInvalid
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
+    from backtest_pipeline.model.closed_candles import ClosedCandles
     from backtest_pipeline.model.market import SymbolRecord
+    from backtest_pipeline.model.schedule import Schedule
     from backtest_pipeline.model.timeframe import Timeframe
 else:  # strategies name the class; whoever only checks their parameters needs no arrays
     np = ImportedWhenUsed("numpy")
@@ -22,6 +26,10 @@ else:  # strategies name the class; whoever only checks their parameters needs n
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 CANDLE_COLUMNS = ("timestamp", *PRICE_COLUMNS, "volume")
+
+
+def no_sessions() -> None:
+    """Of candles whose exchange's sessions are not known."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,6 +43,7 @@ class Candles:
         open, high, low, close: shape (n,), float64, finite and positive, in quote currency.
         volume: shape (n,), float64, finite and not negative, in units of the symbol.
         record: what the store has recorded of the symbol's market, or `None`.
+        sessions: gives the sessions of its exchange, or `None` where they are not known.
     """
 
     symbol: str
@@ -46,6 +55,7 @@ class Candles:
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
     record: SymbolRecord | None = None
+    sessions: Callable[[], Schedule | None] = no_sessions
 
     @property
     def recorded_calendar(self) -> str | None:
@@ -75,7 +85,7 @@ class Candles:
         timestamp = np.ascontiguousarray(columns["timestamp"], dtype="datetime64[us]")
         values = {name: np.ascontiguousarray(columns[name], dtype=np.float64) for name in CANDLE_COLUMNS[1:]}
         check_candles(symbol, timestamp, values, source=source)
-        return cls(symbol, timeframe, timestamp, record=None, **values)
+        return cls(symbol, timeframe, timestamp, record=None, sessions=no_sessions, **values)
 
     @classmethod
     def from_frame(
@@ -120,7 +130,27 @@ class Candles:
             self.close[cut],
             self.volume[cut],
             self.record,
+            self.sessions,
         )
+
+    def resampled(self, timeframe: Timeframe) -> ClosedCandles:
+        """Candles of a longer timeframe, as they are known bar by bar: see `closed_candles`.
+
+        At each bar stands the newest longer candle that had closed when the bar did, NaN before the first;
+        so a strategy may compare bars with days and cannot look ahead.
+
+        Args:
+            timeframe: a multiple of the bars'; theirs yields the bars themselves.
+
+        Returns:
+            `timestamp`, `open`, `high`, `low`, `close` and `volume`, each as long as these.
+
+        Raises:
+            RequestInvalid: such candles cannot be made of these.
+        """
+        from backtest_pipeline.model.closed_candles import closed_candles  # noqa: PLC0415  needs NumPy
+
+        return closed_candles(self, timeframe)
 
     def closes_known_at(self, timestamp: NDArray[np.datetime64]) -> NDArray[np.float64]:
         """At each moment, the close of the newest bar that opened then or before; the first close until then.

@@ -13,6 +13,7 @@ from backtest_pipeline.model.task_kind import TaskKind, backtest_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.request import BacktestRequest
 
 FinalState = Literal["completed", "failed", "cancelled"]
@@ -20,6 +21,10 @@ FinalState = Literal["completed", "failed", "cancelled"]
 
 def _iso_utc(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_empty(found: list[object]) -> bool:
+    return not found
 
 
 Moment = Annotated[AwareDatetime, PlainSerializer(_iso_utc, return_type=str, when_used="json")]
@@ -86,6 +91,24 @@ class CandleFingerprint(_Record):
     def has_bytes_of(self, other: Self) -> bool:
         """Whether both are of the same candles, to the last digit, those of the warm-up included."""
         return (self.sha256, self.warmup_sha256) == (other.sha256, other.warmup_sha256)
+
+
+class FundingFingerprint(_Record):
+    """The funding rates of one symbol that the backtest paid and received."""
+
+    symbol: str
+    rates: int = Field(ge=1)
+    first: Moment
+    last: Moment
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="over moments and rates, see FundingRates.fingerprint"
+    )
+
+    @classmethod
+    def of(cls, rates: FundingRates) -> Self:
+        """The fingerprint of funding rates, of which there is at least one."""
+        first, last = (stamp.item().replace(tzinfo=UTC) for stamp in rates.timestamp[[0, -1]])
+        return cls(symbol=rates.symbol, rates=len(rates), first=first, last=last, sha256=rates.fingerprint())
 
 
 class Timestamps(_Record):
@@ -169,6 +192,17 @@ class Manifest(_Record):
     request_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     result_files: list[ResultFile]
     candles: list[CandleFingerprint]
+    detail_candles: list[CandleFingerprint] = Field(
+        default_factory=list,
+        exclude_if=_is_empty,
+        description="the finer candles that decided what came first inside a bar, each with its timeframe; "
+        "left out where `detail_timeframe` asked for none",
+    )
+    funding_rates: list[FundingFingerprint] = Field(
+        default_factory=list,
+        exclude_if=_is_empty,
+        description="left out where `funding` is not asked for",
+    )
     timestamps: Timestamps
     duration_ms: int = Field(ge=0)
     attempt: int = Field(ge=1)

@@ -3,7 +3,7 @@
 Daily bars open at some market's midnight, so that their UTC dates may all be a day off: a session of
 2 January in Seoul opens on 1 January at 15:00 UTC. The day meant is the one whose midnight is nearest to the
 opens; zones reach further east than west, so an open from 10:30 UTC on belongs to the next day. Where both
-days are possible, the one with fewer bars on Saturdays and Sundays is taken.
+days are possible, it is the one before where that has clearly fewer bars on Saturdays and Sundays.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def market_days(opens_s: Ints) -> Ints:
         return opens_s
     usual_s = _usual_time_of_day_s(opens_s % DAY_S)
     earlier: Ints = (opens_s - usual_s + DAY_S // 2) // DAY_S
-    if usual_s < _EAST_OF_S or _weekend_bars(earlier) < _weekend_bars(earlier + 1):
+    # Of a market that never closes, both have as many but for one or two, whichever bar comes last.
+    if usual_s < _EAST_OF_S or 2 * _weekend_bars(earlier) < _weekend_bars(earlier + 1):
         return earlier
     return earlier + 1
 
@@ -67,6 +68,12 @@ def week_numbers(days: Ints) -> Ints:
     """The week of each weekly bar: weeks since 1970 by the Monday that is nearest to the bar's day."""
     weeks: Ints = (days + 6) // 7
     return weeks
+
+
+def monday_of(weeks: Ints) -> Ints:
+    """The Monday, in days since 1970, of weeks as `week_numbers` counts them."""
+    mondays: Ints = 7 * weeks - 3
+    return mondays
 
 
 def weeks_of_sessions(days: Ints) -> Ints:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from backtest_pipeline.model.errors import RequestInvalid
 
 if TYPE_CHECKING:
-    from backtest_pipeline.model.request import RequestModel
+    from backtest_pipeline.model.request_model import RequestModel
     from backtest_pipeline.model.space_values import Problems
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.plain_data import LARGEST_WHOLE
-from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.request_model import problems_of
 
 MOST_IN_A_RANGE = 1_000_000_000
 

@@ -43,12 +43,31 @@ NONE_RANKS_WHERE = "no trial has a {0} with {1}, so none ranks and there is no b
 TRIAL_FAILED = "{0} trial failed; trials.parquet tells why"
 TRIALS_FAILED = "{0} trials failed; trials.parquet tells why"
 
+FUNDING_PAID = "Funding cost {0} in all; it is among the fees."
+FUNDING_RECEIVED = "Funding brought {0} in all; the fees are lower by that."
+INTEREST_PAID = "Interest on what was borrowed cost {0} in all; it is among the fees."
+FUNDING_BEGINS_LATE = "{0}: the funding rates begin at {1}; before that none is paid."
+FUNDING_ENDS_EARLY = "{0}: the funding rates end at {1}; after that none is paid."
+DETAIL_IN_PART = (
+    "{0}: no {1} candles inside {2} bars (of {3} in all); what came first in those is taken to be the worse."
+)
+
 LEFT_OPEN = ("ends", "end", "in an open position, marked to the last close")
 LIQUIDATED = ("was", "were", "liquidated")
 HAS_GAPS = ("has", "have", "gaps in the candles during a position")
 WITHOUT_VOLUME = ("has", "have", "fills on bars without volume")
 SKIPPED = ("skipped", "skipped", "entries for lack of cash")
-OF_SYMBOLS = (LEFT_OPEN, LIQUIDATED, HAS_GAPS, WITHOUT_VOLUME, SKIPPED)
+SKIPPED_SLOTS = ("skipped", "skipped", "entries because `max_positions` were open")
+SKIPPED_STOP = ("skipped", "skipped", "entries without a stop, by which `risk_frac` sizes them")
+SKIPPED_VOLATILITY = ("skipped", "skipped", "entries whose volatility was not known yet")
+SKIPPED_BY_REASON = {
+    "cash": SKIPPED,
+    "slots": SKIPPED_SLOTS,
+    "stop": SKIPPED_STOP,
+    "volatility": SKIPPED_VOLATILITY,
+}
+"""What is said of entries that were skipped, by the reason as the execution model names it."""
+OF_SYMBOLS = (LEFT_OPEN, LIQUIDATED, HAS_GAPS, WITHOUT_VOLUME, *SKIPPED_BY_REASON.values())
 """Of one symbol, of several, and what became of them so many times."""
 
 _ALONE = (
@@ -67,6 +86,12 @@ _ALONE = (
     LOOKS_AHEAD,
     LOOKS_AHEAD_FURTHER,
     NOT_CHECKED,
+    FUNDING_PAID,
+    FUNDING_RECEIVED,
+    INTEREST_PAID,
+    FUNDING_BEGINS_LATE,
+    FUNDING_ENDS_EARLY,
+    DETAIL_IN_PART,
     SERVERS_CODE,
     NONE_RANKS_WHERE,
     NONE_RANKS,

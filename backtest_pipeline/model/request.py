@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -20,24 +15,33 @@ from pydantic import (
     model_validator,
 )
 
+from backtest_pipeline.model.account_rules import account_problem
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.exchanges import AUTO
-from backtest_pipeline.model.nearest_names import did_you_mean
-from backtest_pipeline.model.plain_data import LARGEST_WHOLE, shortened
+from backtest_pipeline.model.plain_data import LARGEST_WHOLE
+from backtest_pipeline.model.request_model import RequestModel, problems_of
 from backtest_pipeline.model.request_values import (
+    MOST_BARS,
     MOST_CASH,
     MOST_FEE_BPS,
+    MOST_SYMBOLS,
+    AccountKind,
     CalendarName,
+    Conflict,
     Direction,
     Fill,
     Labels,
     LevelFrac,
     Moment,
     Name,
+    OpenFrac,
     OptionalMoment,
     Params,
+    SameBarTrail,
+    Sizing,
     Symbol,
     Symbols,
+    TakeProfitSteps,
 )
 from backtest_pipeline.model.timeframe import Timeframe
 
@@ -53,26 +57,12 @@ _LEVELS_BELOW: Mapping[str, str] = {
 }
 
 
-def _is_none(value: object) -> bool:
-    return value is None
+def _is(default: object) -> Callable[[object], bool]:
+    """Whether a field has its default: then it is left out of what is written.
 
-
-class RequestModel(BaseModel):
-    """What requests of every kind have in common: immutable, unknown fields refused, known by a digest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, defaults written out, as JSON values."""
-        return self.model_dump(mode="json")
-
-    def canonical_json(self) -> str:
-        """The request as JSON with sorted keys, no spaces and every default written out."""
-        return canonical_json_of(self.to_dict())
-
-    def digest(self) -> str:
-        """SHA-256 of `canonical_json()`, in hexadecimal."""
-        return digest_of(self.to_dict())
+    So a request that says nothing of a field keeps the digest that it had before there was the field.
+    """
+    return lambda value: value == default
 
 
 class BacktestRequest(RequestModel):
@@ -96,7 +86,7 @@ class BacktestRequest(RequestModel):
         description="bars before start that the strategy sees and nobody trades; none: what it needs",
     )
     initial_cash: float = Field(
-        10_000, gt=0, le=MOST_CASH, description="in quote currency, split equally over the symbols"
+        10_000, gt=0, le=MOST_CASH, description="in quote currency, of all symbols together"
     )
     fee_bps: float = Field(
         10, ge=0, le=MOST_FEE_BPS, description="fee per side, in basis points of the notional"
@@ -109,7 +99,9 @@ class BacktestRequest(RequestModel):
         "next_open", description="fill at the next bar's open, or (optimistic) the signal's close"
     )
     direction: Direction = Field("long", description="which positions may be opened")
-    position_frac: float = Field(1, gt=0, le=1, description="share of equity put into a position")
+    position_frac: float = Field(
+        1, gt=0, le=1_000, description="share of equity put into a position; at most 1, or the leverage"
+    )
     quantity_step: float = Field(
         0, ge=0, le=MOST_CASH, description="0: fractional quantities; 1: whole units, rounded down"
     )
@@ -123,14 +115,81 @@ class BacktestRequest(RequestModel):
         None, description="trailing stop, from the best price since entry; below 1 unless direction is short"
     )
     max_hold_bars: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="close a position after this many bars"
+        None, ge=1, le=MOST_BARS, description="close a position after this many bars"
+    )
+    on_conflict: Conflict = Field(
+        "exit",
+        exclude_if=_is("exit"),
+        description="entry and exit at one bar: exit leaves, or ignore: they cancel each other",
+    )
+    trailing_activation_frac: LevelFrac | None = Field(
+        None, exclude_if=_is(None), description="the trailing stop starts once this far in profit"
+    )
+    same_bar_trail: SameBarTrail = Field(
+        "proven",
+        exclude_if=_is("proven"),
+        description="whether a bar's own high moves the trail for its low: if proven, or (pessimistic) ever",
+    )
+    take_profit_steps: TakeProfitSteps = Field(
+        (),
+        exclude_if=_is(()),
+        description="targets that change with time: pairs of bars held and fraction of the entry price",
+    )
+    account: AccountKind = Field(
+        "split",
+        exclude_if=_is("split"),
+        description="split: an account a symbol with an equal share of the cash; shared: one for all",
+    )
+    max_positions: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_SYMBOLS,
+        exclude_if=_is(None),
+        description="shared account: open positions at a time",
+    )
+    sizing: Sizing = Field(
+        "fraction",
+        exclude_if=_is("fraction"),
+        description="how large a position is: fraction of equity, slots, risk at the stop, or volatility",
+    )
+    risk_frac: OpenFrac | None = Field(
+        None, exclude_if=_is(None), description="sizing risk: share of equity that the stop costs"
+    )
+    target_volatility: OpenFrac | None = Field(
+        None, exclude_if=_is(None), description="sizing volatility: a position's expected volatility a year"
+    )
+    leverage: float = Field(
+        1, ge=1, le=1_000, exclude_if=_is(1), description="most gross exposure over equity"
+    )
+    maintenance_margin_frac: OpenFrac | None = Field(
+        None, exclude_if=_is(None), description="equity over gross exposure below which all is liquidated"
+    )
+    borrow_apr: float = Field(
+        0, ge=0, le=100, exclude_if=_is(0), description="cost of what is borrowed, as a fraction a year"
+    )
+    funding: bool = Field(
+        default=False,
+        exclude_if=_is(False),
+        description="longs pay, shorts receive the store's funding rates",
+    )
+    max_entries: int = Field(
+        1, ge=1, le=1_000, exclude_if=_is(1), description="entries that one position may take (pyramiding)"
+    )
+    good_for_bars: int = Field(
+        1, ge=1, le=MOST_BARS, exclude_if=_is(1), description="bars that a pending order lives"
+    )
+    limit_fills_on_touch: bool = Field(
+        default=False, exclude_if=_is(False), description="whether a limit that is only touched is filled"
+    )
+    detail_timeframe: Timeframe | None = Field(
+        None, exclude_if=_is(None), description="finer candles that decide what came first inside a bar"
     )
     calendar: CalendarName = Field(
         AUTO, description="auto, 24/7 or an exchange's MIC (XKRX): by which bars a year are counted"
     )
     benchmark: Symbol | None = Field(
         None,
-        exclude_if=_is_none,  # so that a request without one keeps the digest that it had before the field
+        exclude_if=_is(None),
         description="symbol that the account is measured against; none: buy and hold of its own symbols",
     )
     seed: int = Field(0, ge=-LARGEST_WHOLE, le=LARGEST_WHOLE, description="seed of everything random")
@@ -180,6 +239,12 @@ class BacktestRequest(RequestModel):
         return frac
 
     @model_validator(mode="after")
+    def _account_fits_together(self) -> Self:
+        if problem := account_problem(self):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _ends_after_start(self) -> Self:
         if self.start is None or self.end is None:
             return self
@@ -193,40 +258,6 @@ class BacktestRequest(RequestModel):
     @field_serializer("start", "end")
     def _iso(self, moment: Moment | None) -> str | None:
         return None if moment is None else moment.isoformat()
-
-
-def digest_of(fields: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical JSON of a request's fields, in hexadecimal."""
-    return hashlib.sha256(canonical_json_of(fields).encode()).hexdigest()
-
-
-def canonical_json_of(fields: Mapping[str, Any]) -> str:
-    """JSON of a request's fields with sorted keys and no spaces."""
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def problems_of(error: ValidationError, known: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Turns pydantic's findings into `(field, problem)` pairs that name the refused value.
-
-    Args:
-        error: what pydantic found.
-        known: the names of fields that there are, of which one may have been meant.
-    """
-    problems = []
-    for finding in error.errors(include_url=False):
-        field = ".".join(str(part) for part in finding["loc"])
-        message = finding["msg"].removeprefix("Value error, ")
-        if finding["type"] not in {"value_error", "missing", "extra_forbidden"}:
-            message = f"{message}, not {shortened(finding['input'])}"
-        if finding["type"] == "literal_error" and isinstance(finding["input"], str):
-            message += did_you_mean(finding["input"], _QUOTED.findall(finding["ctx"]["expected"]))
-        elif finding["type"] == "extra_forbidden":
-            message = f"there is no such field{did_you_mean(field, known)}"
-        problems.append((field, message))
-    return problems
-
-
-_QUOTED = re.compile("'([^']*)'")
 
 
 def _as_datetime(moment: Moment, time_of_day: time) -> datetime:

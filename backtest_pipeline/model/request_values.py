@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
@@ -13,6 +14,8 @@ from backtest_pipeline.model.plain_data import plain_data_problem, shortened
 from backtest_pipeline.model.timeframe import symbol_problem
 
 MOST_SYMBOLS = 500
+MOST_BARS = 1_000_000_000
+MOST_STEPS = 100
 MOST_LABELS = 100
 LONGEST_LABEL_NAME, LONGEST_LABEL = 100, 10_000
 MOST_CASH = 1e15
@@ -22,7 +25,12 @@ MOST_FEE_BPS = 1_000_000
 
 Fill = Literal["next_open", "close"]
 Direction = Literal["long", "short", "both"]
+AccountKind = Literal["split", "shared"]
+Sizing = Literal["fraction", "slots", "risk", "volatility"]
+Conflict = Literal["exit", "ignore"]
+SameBarTrail = Literal["proven", "pessimistic"]
 LevelFrac = Annotated[float, Field(gt=0)]
+OpenFrac = Annotated[float, Field(gt=0, lt=1)]
 Moment = date | datetime
 
 
@@ -93,6 +101,17 @@ def _known_calendar(name: str) -> str:
     return AUTO if name.strip().lower() == AUTO else calendar_named(name)
 
 
+def _rising_steps(steps: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+    if any(later[0] <= earlier[0] for earlier, later in pairwise(steps)):
+        raise ValueError("the bars of the steps should rise, as in [[0, 0.04], [30, 0.02]]")
+    return steps
+
+
+TakeProfitSteps = Annotated[
+    tuple[tuple[Annotated[int, Field(ge=0, le=MOST_BARS)], Annotated[float, Field(ge=0, le=1_000_000)]], ...],
+    Field(max_length=MOST_STEPS),
+    AfterValidator(_rising_steps),
+]
 CalendarName = Annotated[str, AfterValidator(_known_calendar)]
 Params = Annotated[Mapping[str, JsonValue], BeforeValidator(_plain_values), AfterValidator(_storable)]
 Symbols = Annotated[

@@ -51,6 +51,7 @@ TRADE_COLUMNS = (
     "mfe_frac",
 )
 EQUITY_COLUMNS = ("timestamp", "equity", "cash", "exposure_frac", "drawdown_frac")
+POSITION_COLUMNS = ("timestamp", "symbol", "quantity", "value", "weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,9 @@ class BacktestResult:
         by_symbol: the same metrics for each symbol's own share of the account.
         request: what was asked, every default written out.
         diagnostics: remarks that a reader of the numbers should know, possibly none.
+        positions: of a shared account, one row a change of a position, columns `POSITION_COLUMNS`, by time:
+            the open of the bar, quantity and market value after the change (negative: short), value over
+            equity; `None` with an account a symbol.
         checks: verdicts of the safety nets, by name (`look_ahead`).
         calendars: which calendars the account and each symbol were annualised by; `None`: not recorded.
         manifest: the record of the task, or `None` where the engine ran without one.
@@ -82,6 +86,7 @@ class BacktestResult:
     checks: dict[str, Any] = field(default_factory=dict)
     calendars: CalendarsUsed | None = None
     manifest: Manifest | None = None
+    positions: pd.DataFrame | None = None
     drawn: Callable[[BacktestResult], str] | None = field(default=None, repr=False)
     assessed: Callable[[BacktestResult], Robustness] | None = field(default=None, repr=False)
 

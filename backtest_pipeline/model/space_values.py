@@ -14,7 +14,8 @@ from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.plain_data import plain_data_problem, shortened
 from backtest_pipeline.model.ranges import FloatRange, IntRange, range_of
-from backtest_pipeline.model.request import SERVICE_FIELDS, BacktestRequest, problems_of
+from backtest_pipeline.model.request import SERVICE_FIELDS, BacktestRequest
+from backtest_pipeline.model.request_model import problems_of
 
 Values = IntRange | FloatRange | tuple[Any, ...]
 Problems = list[tuple[str, str]]

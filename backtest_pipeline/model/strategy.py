@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backtest_pipeline.model.errors import ParamsInvalid
-from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.request_model import problems_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,14 @@ class Signals:
         short_entry: shape (n,), bool: open a short position; `None` means never.
         short_exit: shape (n,), bool: close a short position; `None` means never.
         confidence: shape (n,), float64 in 0 to 1, how good the signal at the bar is; `None` means 1.
+        entry_limit: shape (n,), price of a limit order to open long, placed at the bar's close; NaN where
+            there is none. A price is a signal, whether `entry` is set or not. As the next three.
+        entry_stop: price of a stop order to open long.
+        short_entry_limit: price of a limit order to open short.
+        short_entry_stop: price of a stop order to open short.
+        stop_price: shape (n,), stop loss of the position that the bar's entry opens; NaN: the request's.
+        target_price: shape (n,), take profit of that position; NaN: the request's.
+        size_frac: shape (n,), share of equity that goes into that position; NaN: the request's sizing.
         lines: what reports draw over the prices, by name: arrays of shape (n,), NaN where there is nothing,
             or one number. Decides nothing, and is asked for anew when a report is drawn.
         panes: the same for panes of their own below the prices, by title: `{"RSI": {"index": ...}}`.
@@ -39,6 +47,13 @@ class Signals:
     short_entry: NDArray[np.bool_] | None = None
     short_exit: NDArray[np.bool_] | None = None
     confidence: NDArray[np.float64] | None = None
+    entry_limit: NDArray[np.float64] | None = None
+    entry_stop: NDArray[np.float64] | None = None
+    short_entry_limit: NDArray[np.float64] | None = None
+    short_entry_stop: NDArray[np.float64] | None = None
+    stop_price: NDArray[np.float64] | None = None
+    target_price: NDArray[np.float64] | None = None
+    size_frac: NDArray[np.float64] | None = None
     lines: Mapping[str, NDArray[np.float64] | float] | None = None
     panes: Mapping[str, Mapping[str, NDArray[np.float64] | float]] | None = None
 
@@ -53,15 +68,11 @@ class StrategyParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Strategy(ABC):
-    """A trading idea: parameters in, signals out.
+class AnyStrategy(ABC):
+    """What strategies of signals and of portfolios have in common.
 
-    A subclass names itself and its parameter model and computes its signals with NumPy. Its docstring's
-    first line describes it to users. It keeps no state between calls.
-
-    A strategy that needs chance takes it as a further argument, `signals(self, candles, params, rng)`: a
-    NumPy generator made from the request's seed and the symbol, the same at every call. Numbers drawn in the
-    bars' order (`rng.random(len(candles))`) are then the same however many bars follow.
+    A subclass names itself and its parameter model. Its docstring's first line describes it to users. It
+    keeps no state between calls.
     """
 
     name: ClassVar[str]
@@ -71,6 +82,21 @@ class Strategy(ABC):
     def summary(cls) -> str:
         """First line of the class's docstring: what users read."""
         return (cls.__doc__ or cls.name).strip().splitlines()[0]
+
+    def warmup_bars(self, params: Any) -> int:  # noqa: ARG002  subclasses read it
+        """Bars before a bar that its answer depends on: as many are loaded before a request's `start`."""
+        return 0
+
+
+class Strategy(AnyStrategy):
+    """A trading idea: parameters in, signals out.
+
+    A subclass computes its signals with NumPy.
+
+    A strategy that needs chance takes it as a further argument, `signals(self, candles, params, rng)`: a
+    NumPy generator made from the request's seed and the symbol, the same at every call. Numbers drawn in the
+    bars' order (`rng.random(len(candles))`) are then the same however many bars follow.
+    """
 
     @abstractmethod
     def signals(self, candles: Candles, params: Any) -> Signals:
@@ -84,16 +110,12 @@ class Strategy(ABC):
             Arrays of shape (n,).
         """
 
-    def warmup_bars(self, params: Any) -> int:  # noqa: ARG002  subclasses read it
-        """Bars before a bar that its signals depend on: as many are loaded before a request's `start`."""
-        return 0
-
     def holding_period_bars(self, params: Any) -> int | None:  # noqa: ARG002  subclasses read it
         """Bars after which a position is closed, or `None` to hold until a signal says so."""
         return None
 
 
-def checked_params(strategy: Strategy, params: Mapping[str, Any]) -> StrategyParams:
+def checked_params(strategy: AnyStrategy, params: Mapping[str, Any]) -> StrategyParams:
     """Parameters as an instance of the strategy's own `Params`.
 
     Raises:

@@ -15,7 +15,8 @@ from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.nested_request import checked_inner, is_reported
 from backtest_pipeline.model.plain_data import LARGEST_WHOLE, shortened
 from backtest_pipeline.model.ranges import FloatRange, IntRange
-from backtest_pipeline.model.request import BacktestRequest, RequestModel, problems_of
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_model import RequestModel, problems_of
 from backtest_pipeline.model.space_values import (
     PARAM,
     Problems,

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.nested_request import checked_inner, is_reported
-from backtest_pipeline.model.request import RequestModel, problems_of
+from backtest_pipeline.model.request_model import RequestModel, problems_of
 from backtest_pipeline.model.space_values import Problems
 from backtest_pipeline.model.sweep_request import MOST_TRIALS, SweepRequest
 from backtest_pipeline.model.windows import Window, window_of, written_window

@@ -76,9 +76,44 @@ def _of_manifest(manifest: Manifest) -> list[str]:
         "duration, ms": manifest.duration_ms,
         **{name.replace("_", " "): str(when.get(name) or "-") for name in PAST},
     }
+    inside = [
+        (
+            one.symbol,
+            str(one.timeframe),
+            f"{one.rows:,}",
+            f"{one.first:%Y-%m-%d %H:%M}",
+            f"{one.last:%Y-%m-%d %H:%M}",
+            one.sha256,
+        )
+        for one in manifest.detail_candles
+    ]
+    paid = [
+        (
+            one.symbol,
+            f"{one.rates:,}",
+            f"{one.first:%Y-%m-%d %H:%M}",
+            f"{one.last:%Y-%m-%d %H:%M}",
+            one.sha256,
+        )
+        for one in manifest.funding_rates
+    ]
     candle_heads = ("symbol", "candles", "first (UTC)", "last (UTC)", "SHA-256")
     return [
         _folded("Candles", rows_table(candle_heads, seen)),
+        *(
+            [
+                _folded(
+                    "Candles inside the bars", rows_table(("symbol", "timeframe", *candle_heads[1:]), inside)
+                )
+            ]
+            if inside
+            else []
+        ),
+        *(
+            [_folded("Funding rates", rows_table(("symbol", "rates", *candle_heads[2:]), paid))]
+            if paid
+            else []
+        ),
         _folded("Task", pairs_table(task.items())),
         _folded("Versions and machine", pairs_table(manifest.environment)),
         _folded("Files", rows_table(("file", "kind", "bytes", "rows", "SHA-256"), files)),

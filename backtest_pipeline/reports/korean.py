@@ -74,6 +74,48 @@ KOREAN_TEXTS: dict[str, str] = {
     "3 y": "3년",
     "all": "전체",
     "log scale": "로그 눈금",
+    # portfolio
+    "Weights over time": "종목별 비중 추이",
+    "others": "나머지",
+    "The candles of {0} are not available; its value is that of its last change.": (
+        "{0}의 캔들을 볼 수 없어 마지막으로 바뀐 때의 가치로 표시했습니다."
+    ),
+    "Gross and net exposure": "총노출과 순노출",
+    "gross": "총노출",
+    "net": "순노출",
+    "Open positions": "보유 포지션 수",
+    "open positions": "보유 포지션",
+    "Turnover of each month": "월별 회전율",
+    "turnover": "회전율",
+    "Contribution by symbol": "종목별 기여도",
+    "Profit of a symbol's trades over the initial cash; all together are the total return.": (
+        "종목 거래의 손익을 초기 자금으로 나눈 값입니다. 모두 더하면 총수익률입니다."
+    ),
+    "The portfolio in numbers": "포트폴리오 요약",
+    "Mean gross exposure": "평균 총노출",
+    "Longs and shorts together, over equity.": "매수와 공매도의 합을 자산으로 나눈 값입니다.",
+    "Highest gross exposure": "최대 총노출",
+    "Above 100 % something was borrowed.": "100%를 넘으면 빌린 금액이 있습니다.",
+    "Mean net exposure": "평균 순노출",
+    "Longs less shorts, over equity.": "매수에서 공매도를 뺀 값을 자산으로 나눈 값입니다.",
+    "Mean open positions": "평균 보유 포지션",
+    "At the closes of all bars.": "모든 봉의 종가 시점 평균입니다.",
+    "Most open positions": "최다 보유 포지션",
+    "At the close of any bar.": "봉의 종가 시점 중 가장 많은 수입니다.",
+    "Turnover a year": "연간 회전율",
+    "Half of all that was bought and sold, over the mean equity.": (
+        "사고판 금액의 절반을 평균 자산으로 나눈 값입니다."
+    ),
+    "Entries that were skipped": "건너뛴 진입",
+    "no cash, or leverage, was left": "현금이나 레버리지가 부족함",
+    "the most positions were open": "최대 보유 종목 수에 도달함",
+    "there was no stop to size it by": "수량을 정할 손절가가 없음",
+    "there was no volatility to size it by": "수량을 정할 변동성이 없음",
+    "What each symbol contributed": "종목별 기여 내역",
+    "The {0} largest; {1} more are left out.": "가장 큰 {0}개만 표시하며 나머지 {1}개는 생략했습니다.",
+    "Contribution": "기여도",
+    "Mean weight": "평균 비중",
+    "Time held": "보유 기간",
     # price
     "Price and trades": "가격과 거래",
     "The candles that this task saw are not available; they have changed since.": (
@@ -150,6 +192,9 @@ KOREAN_TEXTS: dict[str, str] = {
     "Of the symbols' own returns from week to week, whatever the strategy did.": (
         "전략과 무관한 종목 자체의 주간 수익률 간 상관관계입니다."
     ),
+    "The {0} that were held most; {1} more are left out.": (
+        "가장 많이 보유한 {0}개만 표시하며 나머지 {1}개는 생략했습니다."
+    ),
     "The first {0} of them; {1} more are left out.": "앞의 {0}개만 표시하며 나머지 {1}개는 생략했습니다.",
     "Expected shortfall (CVaR 95 %)": "조건부 손실 (CVaR 95 %)",
     "Mean loss of the worst twentieth of the bars.": "수익률이 가장 나쁜 5% 봉의 평균 손실입니다.",
@@ -186,6 +231,10 @@ KOREAN_TEXTS: dict[str, str] = {
     "Request": "요청",
     "Checks": "검사",
     "Candles": "캔들",
+    "Candles inside the bars": "봉 안의 캔들",
+    "Funding rates": "펀딩비율",
+    "timeframe": "봉 간격",
+    "rates": "건수",
     "Task": "작업",
     "Versions and machine": "버전과 실행 환경",
     "Files": "파일",

@@ -12,6 +12,9 @@ _OF_SYMBOLS: Mapping[tuple[str, str, str], str] = {
     of.HAS_GAPS: "{0}: 포지션을 보유하는 동안 빠진 캔들이 있습니다 ({1}회).",
     of.WITHOUT_VOLUME: "{0}: 거래량이 없는 봉에서 체결되었습니다 ({1}회).",
     of.SKIPPED: "{0}: 현금이 부족해 진입하지 못했습니다 ({1}회).",
+    of.SKIPPED_SLOTS: "{0}: 이미 `max_positions`만큼 보유 중이어서 진입하지 못했습니다 ({1}회).",
+    of.SKIPPED_STOP: "{0}: `risk_frac`의 기준이 될 손절가가 없어 진입하지 못했습니다 ({1}회).",
+    of.SKIPPED_VOLATILITY: "{0}: 변동성을 아직 알 수 없어 진입하지 못했습니다 ({1}회).",
 }
 
 KOREAN_REMARKS: dict[str, str] = {
@@ -39,6 +42,14 @@ KOREAN_REMARKS: dict[str, str] = {
         "시장에서는 얻을 수 없는 결과입니다."
     ),
     of.NOT_CHECKED: "캔들의 일부에 대해서는 미래 참조 검사를 하지 못했습니다: {0}.",
+    of.FUNDING_PAID: "펀딩비로 모두 {0}을(를) 냈습니다. 수수료에 포함됩니다.",
+    of.FUNDING_RECEIVED: "펀딩비로 모두 {0}을(를) 받았습니다. 그만큼 수수료가 줄었습니다.",
+    of.INTEREST_PAID: "빌린 금액의 이자로 모두 {0}을(를) 냈습니다. 수수료에 포함됩니다.",
+    of.FUNDING_BEGINS_LATE: "{0}: 펀딩비율이 {1}부터 있습니다. 그 전에는 펀딩비를 내지 않았습니다.",
+    of.FUNDING_ENDS_EARLY: "{0}: 펀딩비율이 {1}까지 있습니다. 그 뒤에는 펀딩비를 내지 않았습니다.",
+    of.DETAIL_IN_PART: (
+        "{0}: {3}봉 중 {2}봉에는 {1} 캔들이 없습니다. 이런 봉에서는 더 불리한 순서를 가정했습니다."
+    ),
     of.SERVERS_CODE: "요청대로 제출자의 코드 {1}이(가) 아니라 서버의 코드 {0}으로 실행했습니다.",
     of.NONE_RANKS: "{0} 값이 있는 시행이 없어 순위도 최고 결과도 없습니다.",
     of.NONE_RANKS_WHERE: "{1} 조건을 만족하고 {0} 값이 있는 시행이 없어 순위도 최고 결과도 없습니다.",

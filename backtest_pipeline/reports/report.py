@@ -11,6 +11,7 @@ import numpy as np
 from backtest_pipeline.reports.benchmark_curve import benchmark_curve
 from backtest_pipeline.reports.charts.account_figures import account_figures, rolling_figures, spread_figures
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
+from backtest_pipeline.reports.charts.portfolio_figures import portfolio_figures
 from backtest_pipeline.reports.charts.price_chart import LINE_COLOURS, embedded, price_figures
 from backtest_pipeline.reports.charts.timeline import Timeline
 from backtest_pipeline.reports.details import details
@@ -19,6 +20,8 @@ from backtest_pipeline.reports.html_tables import tiles
 from backtest_pipeline.reports.luck_section import luck_section, luck_verdict
 from backtest_pipeline.reports.page import page
 from backtest_pipeline.reports.page_data import candles_data, trades_data
+from backtest_pipeline.reports.portfolio_section import portfolio_section
+from backtest_pipeline.reports.portfolio_statistics import portfolio_of, skipped_entries
 from backtest_pipeline.reports.remarks_section import remarks_section
 from backtest_pipeline.reports.report_statistics import days_of
 from backtest_pipeline.reports.return_sections import (
@@ -87,6 +90,9 @@ def report_html(
         robustness = result.manifest.robustness
     figures = account_figures(result, moment, timeline, held, drawdowns)
     figures |= rolling_figures(result, moment, timeline, held) | spread_figures(result, days, held)
+    portfolio = portfolio_of(result, given)
+    if portfolio is not None:
+        figures |= portfolio_figures(portfolio, timeline)
     if given:
         figures |= price_figures(timeline, *_counts(drawings or {}))
     body = "\n".join(
@@ -96,6 +102,7 @@ def report_html(
             remarks_section(result.diagnostics),
             tiles(result.metrics, HEADLINES, tile_remarks(result)),
             equity_section(request.benchmark, with_benchmark=held is not None),
+            portfolio_section(portfolio, skipped_entries(result), given),
             price_section(result, given, _pane_titles(drawings or {})),
             drawdowns_section(drawdowns, request.timeframe),
             returns_section(result, days, figures, with_benchmark=held is not None),
@@ -104,7 +111,7 @@ def report_html(
             luck_section(robustness, equity, request.initial_cash),
             metrics_section(result),
             tear_sheet_section(result, days),
-            correlation_section(result, given) if whole else "",
+            correlation_section(result, given, portfolio.by_weight if portfolio else ()) if whole else "",
             details(result),
         ]
     )

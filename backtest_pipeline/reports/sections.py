@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.model.metric_catalog import benchmark_name, shown_symbols, shown_with_unit
+from backtest_pipeline.model.request_groups import FURTHER_FIELDS
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.details import verdict
 from backtest_pipeline.reports.html_tables import (
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
 
 MOST_TABS = 10
 MOST_CORRELATED = 30
 CANDLES_GONE = "The candles that this task saw are not available; they have changed since."
+_FIRST_OF_THEM = "The first {0} of them; {1} more are left out."
 _BARS = ("{0} bars", "{0} bar")
 SPANS = (
     '<p class="spans"><button data-years="1" data-said>1 y</button>'
@@ -52,7 +55,8 @@ def header(
     if request.timeframe in {"1d", "1w"}:
         first, last = first[:10], last[:10]
     params = "".join(
-        f"<li>{escaped(name)} <b>{escaped(plain(value))}</b></li>" for name, value in request.params.items()
+        f"<li>{escaped(name)} <b>{escaped(plain(value))}</b></li>"
+        for name, value in [*request.params.items(), *further_fields(request).items()]
     )
     labels = "".join(
         f'<li class="label">{escaped(name)}: {escaped(value)}</li>' for name, value in request.labels.items()
@@ -70,6 +74,12 @@ def header(
         f"{_market(given or {})}{task}"
         f'<span class="badge {kind}" data-said>{escaped(sentence)}</span></p></header>'
     )
+
+
+def further_fields(request: BacktestRequest) -> dict[str, object]:
+    """The fields that few backtests need and this one has, by name."""
+    asked = request.to_dict()
+    return {name: asked[name] for fields in FURTHER_FIELDS.values() for name in fields if name in asked}
 
 
 def _market(given: Mapping[str, Candles]) -> str:
@@ -194,15 +204,27 @@ def metrics_section(result: BacktestResult) -> str:
     return f"{by_symbol}<section><h2 data-said>All metrics</h2>{table}</section>"
 
 
-def correlation_section(result: BacktestResult, given: Mapping[str, Candles]) -> str:
-    """Correlations where there are several symbols, else nothing."""
-    symbols = result.request.symbols[:MOST_CORRELATED]
+def correlation_section(
+    result: BacktestResult, given: Mapping[str, Candles], by_weight: Sequence[str] = ()
+) -> str:
+    """Correlations where there are several symbols, else nothing.
+
+    Args:
+        result: of a backtest.
+        given: its candles, of all symbols.
+        by_weight: the symbols that a shared account held, the largest weight first: where there are too many
+            for a table, these are in it.
+    """
+    asked = result.request.symbols
+    chosen = {*(by_weight or asked)[:MOST_CORRELATED]} if len(asked) > MOST_CORRELATED else {*asked}
+    symbols = [symbol for symbol in asked if symbol in chosen]
     if len(symbols) < 2:
         return ""
-    more = len(result.request.symbols) - len(symbols)
+    more = len(asked) - len(symbols)
     steps = "week to week" if result.request.timeframe == "1w" else "day to day"
     hint = said(f"Of the symbols' own returns from {steps}, whatever the strategy did.")
-    hint += f" {said('The first {0} of them; {1} more are left out.', len(symbols), more)}" if more else ""
+    left_out = "The {0} that were held most; {1} more are left out." if by_weight else _FIRST_OF_THEM
+    hint += f" {said(left_out, len(symbols), more)}" if more else ""
     return (
         f'<section><h2 data-said>Correlation of the symbols</h2><p class="note">{hint}</p>'
         f"{correlation_table(symbols, correlation(given, symbols))}</section>"

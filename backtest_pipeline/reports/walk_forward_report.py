@@ -13,6 +13,7 @@ from backtest_pipeline.reports.benchmark_curve import benchmark_curve
 from backtest_pipeline.reports.bilingual import said
 from backtest_pipeline.reports.charts.account_figures import account_figures
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT
+from backtest_pipeline.reports.charts.portfolio_figures import portfolio_figures
 from backtest_pipeline.reports.charts.price_chart import embedded
 from backtest_pipeline.reports.charts.timeline import Timeline
 from backtest_pipeline.reports.charts.walk_forward_svg import (
@@ -27,6 +28,8 @@ from backtest_pipeline.reports.html_tables import tiles
 from backtest_pipeline.reports.luck_section import luck_section, luck_verdict
 from backtest_pipeline.reports.markup import escaped
 from backtest_pipeline.reports.page import page
+from backtest_pipeline.reports.portfolio_section import portfolio_section
+from backtest_pipeline.reports.portfolio_statistics import portfolio_of, skipped_entries
 from backtest_pipeline.reports.remarks_section import remarks_section
 from backtest_pipeline.reports.report import HEADLINES
 from backtest_pipeline.reports.return_sections import drawdowns_section
@@ -64,6 +67,9 @@ def walk_forward_report_html(found: WalkForwardResult, candles: Mapping[str, Can
     drawdowns = deepest_drawdowns(moment, equity, backtest.initial_cash)
     timeline = Timeline.of(moment[0], moment[-1], backtest.timeframe)
     figures = account_figures(result, moment, timeline, held, drawdowns)
+    portfolio = portfolio_of(result, candles or {})
+    if portfolio is not None:
+        figures |= portfolio_figures(portfolio, timeline)
     walked = robustness.walk_forward if robustness else None
     body = "\n".join(
         [
@@ -76,6 +82,7 @@ def walk_forward_report_html(found: WalkForwardResult, candles: Mapping[str, Can
             _paths_section(found, walked),
             _chosen_section(walked),
             equity_section(None, with_benchmark=held is not None),
+            portfolio_section(portfolio, skipped_entries(result), candles or {}),
             drawdowns_section(drawdowns, backtest.timeframe),
             luck_section(robustness, equity, backtest.initial_cash),
             _folds_section(rows, request),

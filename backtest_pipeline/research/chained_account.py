@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from backtest_pipeline.engine.account_records import CHANGE
 from backtest_pipeline.engine.accounts import Curve, JointAccount
 from backtest_pipeline.engine.calendar import account_calendar, calendar_of
 from backtest_pipeline.engine.diagnostics import about_years
-from backtest_pipeline.engine.frames import equity_frame, signals_frame, trades_frame
+from backtest_pipeline.engine.frames import equity_frame, positions_frame, signals_frame, trades_frame
 from backtest_pipeline.engine.inputs import chosen_candles
 from backtest_pipeline.engine.joint_grid import elapsed_us
 from backtest_pipeline.engine.kernel import END_OF_DATA, EXIT_REASONS
@@ -20,7 +21,7 @@ from backtest_pipeline.engine.metrics.account_metrics import account_metrics
 from backtest_pipeline.engine.records import TRADE
 from backtest_pipeline.engine.signal_study import study_signals
 from backtest_pipeline.model.market import CalendarsUsed
-from backtest_pipeline.model.result import BacktestResult
+from backtest_pipeline.model.result import POSITION_COLUMNS, BacktestResult
 from backtest_pipeline.model.signal_checks import check_signals
 from backtest_pipeline.model.strategy import Signals
 
@@ -69,8 +70,20 @@ def closed_out(result: BacktestResult) -> BacktestResult:
     last = equity.index[-1]
     equity.loc[last, ["equity", "cash"]] = left
     equity.loc[last, "exposure_frac"] = 0.0
+    positions = result.positions
+    if positions is not None:
+        ended = trades.loc[is_open, ["exit_time", "symbol"]].rename(columns={"exit_time": "timestamp"})
+        nothing = ended.assign(quantity=0.0, value=0.0, weight=0.0)[list(POSITION_COLUMNS)]
+        positions = pd.concat([positions, nothing], ignore_index=True)
     return BacktestResult(
-        result.signals, trades, equity, result.metrics, result.by_symbol, request, checks=result.checks
+        result.signals,
+        trades,
+        equity,
+        result.metrics,
+        result.by_symbol,
+        request,
+        checks=result.checks,
+        positions=positions,
     )
 
 
@@ -149,7 +162,18 @@ class ChainedAccount:
                 account=calendar.used(note),
                 by_symbol={symbol: own.used() for symbol, own in calendars.items()},
             ),
+            positions=self._positions(request),
         )
+
+    def _positions(self, request: BacktestRequest) -> pd.DataFrame | None:
+        """The changes of positions of all parts, of a shared account."""
+        if request.account != "shared":
+            return None
+        nothing = positions_frame([], np.empty(0, dtype=CHANGE))
+        frames = [
+            part.positions for part in self._parts if part.positions is not None and len(part.positions)
+        ]
+        return pd.concat(frames, ignore_index=True) if frames else nothing
 
     def _curve(self, chosen: Sequence[Candles], request: BacktestRequest, together: pd.DataFrame) -> Curve:
         held = _bought_and_held(chosen, request.initial_cash)

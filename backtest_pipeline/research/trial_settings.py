@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backtest_pipeline.engine.account_choice import is_simple
 from backtest_pipeline.engine.records import SETTINGS, settings_of
 from backtest_pipeline.model.errors import CandlesError, RequestInvalid
 from backtest_pipeline.research.combinations import groups_of
@@ -33,11 +34,13 @@ class TrialSetting:
         record: its money and fill rules, the bytes of one `SETTINGS`; a `max_hold` of 0 leaves it to the
             strategy.
         initial_cash: of the account.
+        is_simple: whether it asks for nothing that only the kernel of accounts has.
     """
 
     request: BacktestRequest | RequestInvalid
     record: bytes
     initial_cash: float
+    is_simple: bool = True
 
 
 class TrialSettings:
@@ -108,4 +111,4 @@ class TrialSettings:
         except RequestInvalid as error:
             return TrialSetting(error, bytes(SETTINGS.itemsize), 0.0)
         record = settings_of(request, request.max_hold_bars).tobytes()
-        return TrialSetting(request, record, request.initial_cash)
+        return TrialSetting(request, record, request.initial_cash, is_simple(request))

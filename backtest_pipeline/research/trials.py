@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,15 @@ from backtest_pipeline.engine.inputs import answer_of, holding_period_of, warmup
 from backtest_pipeline.engine.records import SETTINGS
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import BacktestError, ParamsInvalid, RequestInvalid
+from backtest_pipeline.model.signal_checks import carries_levels
 from backtest_pipeline.model.space_values import PARAM
 from backtest_pipeline.model.span import zone_of
-from backtest_pipeline.model.strategy import checked_params
+from backtest_pipeline.model.strategy import Signals, Strategy, checked_params
+from backtest_pipeline.research.account_trials import AccountTrials, TrialExtras
 from backtest_pipeline.research.combinations import groups_of
 from backtest_pipeline.research.space import Points, Space
 from backtest_pipeline.research.trial_batch import TrialBatch
+from backtest_pipeline.research.trial_groups import AskedTrials, ChosenSettings
 from backtest_pipeline.research.trial_market import MARKET_FIELDS, CandlesByTimeframe
 from backtest_pipeline.research.trial_rows import TrialRows
 from backtest_pipeline.research.trial_settings import TrialSetting, TrialSettings
@@ -27,9 +30,9 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.engine.inputs import SeenCandles
     from backtest_pipeline.model.request import BacktestRequest
-    from backtest_pipeline.model.strategy import Strategy, StrategyParams
+    from backtest_pipeline.model.strategy import AnyStrategy
     from backtest_pipeline.model.sweep_request import SweepRequest
-    from backtest_pipeline.research.trial_market import CandlesGiven
+    from backtest_pipeline.research.trial_market import CandlesGiven, Market
     from backtest_pipeline.research.trial_table import TrialChunk
 
     Rows = NDArray[np.int64]
@@ -41,16 +44,6 @@ SIGNAL_FIELDS = ("strategy", "seed", "warmup_bars", *MARKET_FIELDS)
 
 BUILT_IN = "backtest_pipeline.strategies.builtin."
 """Where strategies stand that write to no indicator, and so need no copies of shared ones."""
-
-
-class _Asked(NamedTuple):
-    """Trials that have the same signals, and what to ask for these."""
-
-    trials: Rows
-    request: BacktestRequest
-    strategy: Strategy
-    params: StrategyParams
-    warmup_bars: int
 
 
 class TrialRunner:
@@ -69,6 +62,7 @@ class TrialRunner:
         request: the sweep, resolved.
         strategies: by name, an instance of each strategy that a trial may have.
         timezone: what a `start` or `end` without a zone means.
+        extras: finer candles and funding rates, as far as trials ask for them.
 
     Raises:
         RequestInvalid: there are no candles of some symbol that a trial needs, or no such time zone.
@@ -78,15 +72,19 @@ class TrialRunner:
         self,
         candles: CandlesGiven,
         request: SweepRequest,
-        strategies: Mapping[str, Strategy],
+        strategies: Mapping[str, AnyStrategy],
         *,
         timezone: str = "UTC",
+        extras: TrialExtras | None = None,
     ) -> None:
         zone_of(timezone)
         self.request = request
         self.space = Space.of(request.space)
         self._strategies = strategies
-        given = CandlesByTimeframe(candles)
+        self._timezone = timezone
+        self._extras = extras or TrialExtras()
+        self._accounts: AccountTrials | None = None
+        given = self._given = CandlesByTimeframe(candles)
         given.check(request)
         choices = request.space.get("symbols", (request.backtest.symbols,))
         self.most_bars = given.bars(request.symbols_traded)
@@ -108,6 +106,7 @@ class TrialRunner:
     def forget(self) -> None:
         """Gives back the memory of indicators and markets that further trials would share."""
         self._memo = IndicatorMemo()
+        self._accounts = None
         self._settings.forget()
 
     def _run(self, points: Points) -> TrialChunk:
@@ -121,17 +120,12 @@ class TrialRunner:
                 usable[trials] = False
         records = np.frombuffer(b"".join(setting.record for setting in settings), dtype=SETTINGS)[setting_of]
         cash = np.array([setting.initial_cash for setting in settings])[setting_of]
+        chosen = ChosenSettings(settings, setting_of, records, cash)
         for groups in self._groups_by_market(points, settings, setting_of, usable):
-            self._run_market(groups, records, cash, rows)
+            self._run_market(groups, chosen, rows)
         return rows.chunk(self.space, points, self.request.objective)
 
-    def _run_market(
-        self,
-        groups: Iterable[_Group],
-        records: NDArray[Any],
-        cash: NDArray[np.float64],
-        rows: TrialRows,
-    ) -> None:
+    def _run_market(self, groups: Iterable[_Group], chosen: ChosenSettings, rows: TrialRows) -> None:
         """Runs trials of the same candles, as many at once as a batch has room for."""
         batch: TrialBatch | None = None
         shared: Sequence[SeenCandles] = ()
@@ -143,15 +137,65 @@ class TrialRunner:
                     shared = seen
                     self._memo.begin(getattr(own.candles, name) for own in seen for name in CANDLE_COLUMNS)
                 self._memo.copies = self._copies[one.request.strategy]
-                batch.add(one.trials, _put_signals(batch, seen, one))
+                self._run_asked(batch, seen, one, chosen, rows)
             except BacktestError as error:
                 rows.fail(one.trials, str(error))
             if batch is not None and batch.is_full:
-                batch.flush(records, cash, rows)
+                batch.flush(chosen.records, chosen.cash, rows)
         if batch is not None:
-            batch.flush(records, cash, rows)
+            batch.flush(chosen.records, chosen.cash, rows)
 
-    def _by_warm_up(self, groups: Iterable[_Group], rows: TrialRows) -> list[_Asked]:
+    def _run_asked(
+        self,
+        batch: TrialBatch,
+        seen: Sequence[SeenCandles],
+        one: AskedTrials,
+        chosen: ChosenSettings,
+        rows: TrialRows,
+    ) -> None:
+        """Puts trials that have the same signals into the batch, or runs those that a batch cannot hold."""
+        is_simple = chosen.are_simple(one.trials)
+        if is_simple.all() and isinstance(one.strategy, Strategy):
+            hold_bars, has_levels = _put_signals(batch, seen, one)
+            if not has_levels:
+                batch.add(one.trials, hold_bars)
+                return
+        answers: list[object] = []
+        if isinstance(one.strategy, Strategy):
+            answers = [answer_of(one.strategy, one.params, own.candles, one.request.seed) for own in seen]
+            if not any(isinstance(own, Signals) and carries_levels(own) for own in answers):
+                if is_simple.any():
+                    hold_bars, _ = _put_signals(batch, seen, one)
+                    batch.add(one.trials[is_simple], hold_bars)
+                one = one._replace(trials=one.trials[~is_simple])
+        self._run_one_by_one(batch.market, seen, one, answers, chosen, rows)
+
+    def _run_one_by_one(
+        self,
+        market: Market,
+        seen: Sequence[SeenCandles],
+        one: AskedTrials,
+        answers: Sequence[object],
+        chosen: ChosenSettings,
+        rows: TrialRows,
+    ) -> None:
+        if self._accounts is None or self._accounts.market is not market:
+            given = self._given.of(one.request.timeframe)
+            self._accounts = AccountTrials(market, given, self._extras, self._timezone)
+        symbols = [own.symbol for own in market.candles]
+        for trial in one.trials.tolist():
+            own, found = np.array([trial]), rows.room(1, len(symbols))
+            try:
+                request = chosen.request_of(trial)
+                self._accounts.run(request, one.strategy, one.params, seen, answers, found)
+            except RequestInvalid as error:
+                rows.refuse(own, str(error))
+            except BacktestError as error:
+                rows.fail(own, str(error))
+            else:
+                rows.take(own, symbols, found)
+
+    def _by_warm_up(self, groups: Iterable[_Group], rows: TrialRows) -> list[AskedTrials]:
         """What strategies are to be asked, equally long warm-ups together, as these share indicators."""
         asked = []
         for trials, request, params in groups:
@@ -164,7 +208,7 @@ class TrialRunner:
             except BacktestError as error:
                 rows.fail(trials, str(error))
             else:
-                asked.append(_Asked(trials, request, strategy, checked, warmup_bars))
+                asked.append(AskedTrials(trials, request, strategy, checked, warmup_bars))
         asked.sort(key=lambda one: one.warmup_bars)
         return asked
 
@@ -204,13 +248,23 @@ class TrialRunner:
             yield groups(part.tolist())
 
 
-def _put_signals(batch: TrialBatch, seen: Sequence[SeenCandles], asked: _Asked) -> int | None:
-    """Asks the strategy for the signals of every symbol, and for its holding period, which is returned."""
-    hold_bars = None
-    strategy, params = asked.strategy, asked.params
+def _put_signals(
+    batch: TrialBatch, seen: Sequence[SeenCandles], asked: AskedTrials
+) -> tuple[int | None, bool]:
+    """Asks the strategy for the signals of every symbol.
+
+    Returns:
+        Its holding period, and whether there are prices or sizes among the signals, of which a batch knows
+        nothing.
+    """
+    hold_bars, strategy, params = None, asked.strategy, asked.params
+    if not isinstance(strategy, Strategy):
+        return None, True
     for symbol, own in enumerate(seen):
         answer = answer_of(strategy, params, own.candles, asked.request.seed)
+        if isinstance(answer, Signals) and carries_levels(answer):
+            return None, True
         batch.put_signals(symbol, strategy.name, answer, own.warmup_bars)
         if symbol == 0:
             hold_bars = holding_period_of(strategy, params)
-    return hold_bars
+    return hold_bars, False

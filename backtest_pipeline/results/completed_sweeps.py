@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtest_pipeline.model.errors import ResultDamaged, ResultMissing
 from backtest_pipeline.model.result import BacktestResult
-from backtest_pipeline.results.tables import read_table
+from backtest_pipeline.results.tables import read_tables
 from backtest_pipeline.results.verification import file_problem
+from backtest_pipeline.storage.layout import BEST
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
@@ -68,18 +69,16 @@ def require_whole_search(
     return manifest, folder
 
 
-def best_backtest(manifest: Manifest, request: BacktestRequest, files: Mapping[str, Path]) -> BacktestResult:
+def best_backtest(manifest: Manifest, request: BacktestRequest, folder: Path) -> BacktestResult:
     """The best trial of a completed sweep, as a backtest of its own.
 
     Args:
         manifest: the sweep's.
         request: the trial's.
-        files: the trial's tables, by their names in `TABLES`.
+        folder: the sweep's, whose files are whole.
     """
     return BacktestResult(
-        signals=read_table(files["signals"]),
-        trades=read_table(files["trades"]),
-        equity=read_table(files["equity"]),
+        **read_tables(folder, manifest, f"{BEST}/"),
         metrics=manifest.metrics,
         by_symbol=manifest.by_symbol,
         request=request,

@@ -13,14 +13,14 @@ from backtest_pipeline.model.task_request import stored_walk_forward
 from backtest_pipeline.model.walk_forward_result import WalkForwardResult
 from backtest_pipeline.results.completed_sweeps import require_whole_search
 from backtest_pipeline.results.sweep_tables import TRIALS_FILE, frame_of
-from backtest_pipeline.results.tables import TABLES, read_table
+from backtest_pipeline.results.tables import SCHEMAS, read_table, read_tables
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.results.task_store import TaskStore
 
 FOLDS_FILE, PATHS_FILE = "folds.parquet", "paths.parquet"
-SHOWN = ("folds", "paths", *TABLES)
+SHOWN = ("folds", "paths", *SCHEMAS)
 """Names of the files that pages and statistics are made of; the trials are not among them."""
 
 
@@ -69,9 +69,7 @@ def _account(manifest: Manifest, folder: Path, folds: pd.DataFrame) -> BacktestR
         "end": folds["test_end"].max().to_pydatetime(),
     }
     return BacktestResult(
-        signals=read_table(folder / "signals.parquet"),
-        trades=read_table(folder / "trades.parquet"),
-        equity=read_table(folder / "equity.parquet"),
+        **read_tables(folder, manifest),
         metrics=manifest.metrics,
         by_symbol=manifest.by_symbol,
         request=backtest.model_copy(update=span),

@@ -44,7 +44,20 @@ class Account:
         return int(apart[0]) if len(apart) else None
 
     def moment(self, bar: int) -> str:
-        return str(self.time[bar].astype("datetime64[us]"))
+        return self.moment_of(self.time[bar])
+
+    @staticmethod
+    def moment_of(time_us: np.int64) -> str:
+        """A moment for people."""
+        return str(time_us.astype("datetime64[us]"))
+
+
+def running_sum(times: Ints, amounts: Floats, at: Ints) -> Floats:
+    """Sum of all amounts up to and including each moment of `at`."""
+    order = np.argsort(times, kind="stable")
+    sums = np.concatenate([[0.0], np.cumsum(amounts[order])])
+    total: Floats = sums[np.searchsorted(times[order], at, side="right")]
+    return total
 
 
 def moments(column: Any) -> Ints:

@@ -57,10 +57,10 @@ def _metrics(
 
 
 def _symbol_problems(request: BacktestRequest, manifest: Manifest, trades: pd.DataFrame) -> list[str]:
-    """Each symbol's share of the cash and its own trades against its own metrics."""
+    """What each symbol begins with, and its own trades, against its own metrics."""
     if set(manifest.by_symbol) != set(request.symbols):
         return ["manifest.json: by_symbol has other symbols than the request"]
-    cash = request.initial_cash / len(request.symbols)
+    cash = request.initial_cash / (1 if request.account == "shared" else len(request.symbols))
     empty = trades.iloc[:0]
     groups = {str(symbol): own for symbol, own in trades.groupby("symbol")}
     problems = []

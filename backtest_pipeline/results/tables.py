@@ -1,16 +1,21 @@
-"""The three result tables as Parquet files: fixed schemas, the same bytes for the same rows."""
+"""The tables of a result as Parquet files: fixed schemas, the same bytes for the same rows."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.manifest import ResultFile
+
+if TYPE_CHECKING:
+    from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.model.result import BacktestResult
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -57,10 +62,31 @@ TABLES: dict[str, pa.Schema] = {
         }
     ),
 }
+"""Those that every result has."""
+POSITIONS = "positions"
+SCHEMAS: dict[str, pa.Schema] = {
+    **TABLES,
+    POSITIONS: pa.schema(
+        {
+            "timestamp": _TIME,
+            "symbol": pa.string(),
+            "quantity": pa.float64(),
+            "value": pa.float64(),
+            "weight": pa.float64(),
+        }
+    ),
+}
+"""Also the one that a shared account has beside them."""
+
+
+def tables_of(result: BacktestResult) -> dict[str, pd.DataFrame]:
+    """A result's tables by name, in the order of `SCHEMAS`."""
+    found = {name: getattr(result, name) for name in SCHEMAS}
+    return {name: table for name, table in found.items() if table is not None}
 
 
 def write_table(folder: Path, name: str, frame: pd.DataFrame, *, below: Path | None = None) -> ResultFile:
-    """Writes one of `TABLES` as `folder/<name>.parquet` of a staged task: on disk once that is published.
+    """Writes one of `SCHEMAS` as `folder/<name>.parquet` of a staged task: on disk once that is published.
 
     Args:
         folder: where it goes.
@@ -71,7 +97,7 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame, *, below: Path | N
     Raises:
         OSError: the disk refuses.
     """
-    table = pa.Table.from_pandas(frame, schema=TABLES[name], preserve_index=False).replace_schema_metadata(
+    table = pa.Table.from_pandas(frame, schema=SCHEMAS[name], preserve_index=False).replace_schema_metadata(
         None
     )
     sink = pa.BufferOutputStream()
@@ -88,6 +114,19 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame, *, below: Path | N
         sha256=hashlib.sha256(content).hexdigest(),
         rows=table.num_rows,
     )
+
+
+def read_tables(folder: Path, manifest: Manifest, below: str = "") -> dict[str, Any]:
+    """Reads the tables of the result that a task has, or has in a folder `below` its own, by name.
+
+    Those that it does not list are not there.
+    """
+    listed = {file.name: file for file in manifest.result_files}
+    return {
+        name: read_table(folder / listed[f"{below}{name}"].path)
+        for name in SCHEMAS
+        if f"{below}{name}" in listed
+    }
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -49,12 +49,12 @@ class TaskStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def write_tables(self, folder: Path, result: BacktestResult) -> list[ResultFile]:
-        """Writes a result's three tables into a staging folder.
+        """Writes a result's tables into a staging folder.
 
         Raises:
             OSError: the disk refuses.
         """
-        return [tables.write_table(folder, name, getattr(result, name)) for name in tables.TABLES]
+        return [tables.write_table(folder, name, table) for name, table in tables.tables_of(result).items()]
 
     def write_file(self, folder: Path, file: str, content: bytes, *, name: str) -> ResultFile:
         """Writes a picture or a page into a folder, durably; `name` is the one in the manifest.
@@ -257,9 +257,7 @@ class TaskStore:
         for file in files.values():
             self._check(task_id, folder / file.path, file)
         return BacktestResult(
-            signals=tables.read_table(folder / files["signals"].path),
-            trades=tables.read_table(folder / files["trades"].path),
-            equity=tables.read_table(folder / files["equity"].path),
+            **tables.read_tables(folder, manifest),
             metrics=manifest.metrics,
             by_symbol=manifest.by_symbol,
             request=stored_backtest(manifest.request),

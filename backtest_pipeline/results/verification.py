@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.manifest import Manifest, ResultFile
-from backtest_pipeline.model.request import BacktestRequest, digest_of, problems_of
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_model import digest_of, problems_of
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import backtest_of, kind_of
 from backtest_pipeline.model.task_request import TaskRequest, stored_request
@@ -25,7 +26,7 @@ from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.results.publishing import publishing
 from backtest_pipeline.results.reconciliation import account_problems
 from backtest_pipeline.results.sweep_verification import missing_tables, sweep_problems
-from backtest_pipeline.results.tables import TABLES
+from backtest_pipeline.results.tables import SCHEMAS, TABLES
 from backtest_pipeline.results.walk_forward_verification import missing_walk_tables, walk_forward_problems
 from backtest_pipeline.storage.layout import BEST, MANIFEST, Layout, is_result_path
 
@@ -95,14 +96,9 @@ def verify_folder(folder: Path, task_id: str) -> Verified:
         problems += [] if problems else walk_forward_problems(folder, manifest, request)
     elif isinstance(request, SweepRequest):
         problems += [] if problems else sweep_problems(folder, manifest, request)
-    elif isinstance(request, BacktestRequest) and tables.keys() >= TABLES.keys():
-        problems += account_problems(
-            manifest,
-            request,
-            signals=tables["signals"].to_pandas(),
-            trades=tables["trades"].to_pandas(),
-            equity=tables["equity"].to_pandas(),
-        )
+    elif isinstance(request, BacktestRequest) and tables.keys() >= _result_tables(manifest):
+        frames = {name: tables[name].to_pandas() for name in SCHEMAS if name in tables}
+        problems += account_problems(manifest, request, **frames)
     return Verified(task_id, manifest.status, problems)
 
 
@@ -152,6 +148,11 @@ def _contradictions(manifest: Manifest, task_id: str) -> list[str]:
     return problems
 
 
+def _result_tables(manifest: Manifest) -> set[str]:
+    """Names of the tables that a backtest has, and of those that it lists."""
+    return {*TABLES, *(file.name for file in manifest.result_files if file.name in SCHEMAS)}
+
+
 def _request(manifest: Manifest) -> tuple[TaskRequest | None, str]:
     """A completed task's request, or what is wrong with it; that of another task may have been refused."""
     if manifest.status != "completed":
@@ -164,7 +165,7 @@ def _request(manifest: Manifest) -> tuple[TaskRequest | None, str]:
 
 def _checked(folder: Path, file: ResultFile) -> tuple[pa.Table | None, list[str]]:
     name = file.name.removeprefix(f"{BEST}/")
-    if name not in TABLES:
+    if name not in SCHEMAS:
         return None, [problem for problem in [file_problem(folder, file)] if problem]
     content, problem = _content(folder, file)
     if content is None:
@@ -207,7 +208,7 @@ def _table_problems(file: ResultFile, table: pa.Table) -> list[str]:
     problems = []
     if table.num_rows != file.rows:
         problems.append(f"has {table.num_rows:,} rows, the manifest says {file.rows}")
-    wanted = TABLES[file.name.removeprefix(f"{BEST}/")]
+    wanted = SCHEMAS[file.name.removeprefix(f"{BEST}/")]
     if table.column_names != wanted.names:
         problems.append(f"has the columns {', '.join(table.column_names)}, not {', '.join(wanted.names)}")
     else:

@@ -13,7 +13,6 @@ from backtest_pipeline.model.trial_states import TRIAL_STATES
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.completed_sweeps import best_backtest, completed_sweep, require_whole_sweep
 from backtest_pipeline.results.sweep_tables import best_rows, frame_of, trial_row
-from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def read_sweep(store: TaskStore, task_id: str) -> SweepResult:
         if "trials_by_symbol" in listed
         else None,
         blocks=frame_of(pq.read_table(listed["blocks"])),
-        best=_best(store, manifest, listed) if f"{BEST}/equity" in listed else None,
+        best=_best(store, manifest, folder) if f"{BEST}/equity" in listed else None,
         request=stored_sweep(manifest.request),
         best_equity=_frame(listed["best_equity"]) if "best_equity" in listed else None,
         manifest=manifest,
@@ -75,9 +74,9 @@ def request_of_trial(store: TaskStore, task_id: str, trial: int) -> BacktestRequ
     return request_of_row(stored_sweep(manifest.request), row)
 
 
-def _best(store: TaskStore, manifest: Manifest, listed: dict[str, Path]) -> BacktestResult:
+def _best(store: TaskStore, manifest: Manifest, folder: Path) -> BacktestResult:
     request = request_of_trial(store, manifest.task_id, manifest.summary.best_trial or 0)
-    return best_backtest(manifest, request, {name: listed[f"{BEST}/{name}"] for name in TABLES})
+    return best_backtest(manifest, request, folder)
 
 
 def _frame(path: Path) -> pd.DataFrame:

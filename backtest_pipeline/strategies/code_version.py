@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-from backtest_pipeline.model.strategy import Strategy
+from backtest_pipeline.model.strategy import AnyStrategy
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DECIDING = (
@@ -50,12 +50,12 @@ def package_version() -> str:
 
 
 @cache
-def code_sha256(strategy: type[Strategy]) -> str | None:
+def code_sha256(strategy: type[AnyStrategy]) -> str | None:
     """The digest of `code_sha256_on_disk`, as it was when it was asked for first: of what has been loaded."""
     return code_sha256_on_disk(strategy)
 
 
-def code_sha256_on_disk(strategy: type[Strategy]) -> str | None:
+def code_sha256_on_disk(strategy: type[AnyStrategy]) -> str | None:
     """SHA-256 over the package's deciding sources, the strategy's module and what lies beside that, now.
 
     Beside a strategy's own module count the modules that it imports, directly or not, from its own package,
@@ -71,7 +71,7 @@ def code_sha256_on_disk(strategy: type[Strategy]) -> str | None:
         return None
 
 
-def changed_since_loaded(strategies: Iterable[type[Strategy]]) -> list[type[Strategy]]:
+def changed_since_loaded(strategies: Iterable[type[AnyStrategy]]) -> list[type[AnyStrategy]]:
     """Those whose sources on disk are no longer the ones that this process has loaded."""
     try:
         package = _package_digest()
@@ -89,7 +89,7 @@ def changed_since_loaded(strategies: Iterable[type[Strategy]]) -> list[type[Stra
     return changed
 
 
-def _digest(strategy: type[Strategy], package: bytes) -> str | None:
+def _digest(strategy: type[AnyStrategy], package: bytes) -> str | None:
     module = sys.modules.get(strategy.__module__)
     if module is None or _source_of(module) is None:
         return None
@@ -99,7 +99,7 @@ def _digest(strategy: type[Strategy], package: bytes) -> str | None:
     return digest.hexdigest()
 
 
-def own_sources(strategy: type[Strategy]) -> dict[str, Path]:
+def own_sources(strategy: type[AnyStrategy]) -> dict[str, Path]:
     """Files by module name, outside this package: the strategy's module and what it imports beside itself."""
     module = sys.modules.get(strategy.__module__)
     source = _source_of(module) if module is not None else None

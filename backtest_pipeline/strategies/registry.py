@@ -14,10 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
 
-from backtest_pipeline.model.errors import BacktestError, StrategyFaulty, StrategyUnknown
+from backtest_pipeline.model.errors import BacktestError, RequestInvalid, StrategyFaulty, StrategyUnknown
+from backtest_pipeline.model.portfolio_rules import portfolio_problems
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.source_place import place_raised
-from backtest_pipeline.model.strategy import Strategy, StrategyParams, checked_params
+from backtest_pipeline.model.strategy import AnyStrategy, Strategy, StrategyParams, checked_params
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.code_version import (
     changed_since_loaded,
@@ -28,9 +30,11 @@ from backtest_pipeline.strategies.code_version import (
 
 ENTRY_POINT_GROUP = "backtest_pipeline.strategies"
 
-StrategyClass = TypeVar("StrategyClass", bound=type[Strategy])
+StrategyClass = TypeVar("StrategyClass", bound=type[AnyStrategy])
 
-_by_hand: dict[str, type[Strategy]] = {}
+_KINDS = (Strategy, PortfolioStrategy)
+
+_by_hand: dict[str, type[AnyStrategy]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Resolved:
         request: the request with every parameter written out.
     """
 
-    strategy: Strategy
+    strategy: AnyStrategy
     params: StrategyParams
     request: BacktestRequest
 
@@ -58,7 +62,7 @@ def register(strategy: StrategyClass) -> StrategyClass:
     return strategy
 
 
-def strategies() -> dict[str, type[Strategy]]:
+def strategies() -> dict[str, type[AnyStrategy]]:
     """All strategies by name, sorted.
 
     Raises:
@@ -67,6 +71,11 @@ def strategies() -> dict[str, type[Strategy]]:
     """
     installed = _installed(tuple(get_settings().strategy_modules))
     return dict(sorted(({name: found.strategy for name, found in installed.items()} | _by_hand).items()))
+
+
+def signal_strategies() -> dict[str, type[Strategy]]:
+    """Those that answer signals, symbol by symbol; errors as for `strategies`."""
+    return {name: own for name, own in strategies().items() if issubclass(own, Strategy)}
 
 
 def origins() -> dict[str, str]:
@@ -104,14 +113,26 @@ def resolve(request: BacktestRequest) -> Resolved:
     Raises:
         StrategyUnknown: no strategy has that name.
         ParamsInvalid: a parameter is unknown, of the wrong type or out of range.
+        RequestInvalid: the strategy trades a portfolio, and the request is not made for one.
     """
-    found = _strategy_named(request.strategy)
-    if found is None:
-        raise StrategyUnknown(request.strategy, list(strategies()))
-    strategy = found()
+    strategy = strategy_named(request.strategy)()
     params = checked_params(strategy, request.params)
+    if isinstance(strategy, PortfolioStrategy) and (problems := portfolio_problems(request)):
+        raise RequestInvalid(problems)
     written_out = request.model_copy(update={"params": params.model_dump(mode="json")})
     return Resolved(strategy, params, written_out)
+
+
+def strategy_named(name: str) -> type[AnyStrategy]:
+    """The strategy of a name.
+
+    Raises:
+        StrategyUnknown: no strategy has that name.
+    """
+    found = _strategy_named(name)
+    if found is None:
+        raise StrategyUnknown(name, list(strategies()))
+    return found
 
 
 def code_sha256_of(*names: str) -> str | None:
@@ -124,7 +145,7 @@ def code_sha256_on_disk_of(*names: str) -> str | None:
     return _joint_digest(names, code_sha256_on_disk)
 
 
-def _joint_digest(names: Iterable[str], digest_of: Callable[[type[Strategy]], str | None]) -> str | None:
+def _joint_digest(names: Iterable[str], digest_of: Callable[[type[AnyStrategy]], str | None]) -> str | None:
     """The digest of an only strategy, or one over those of all."""
     try:
         found = [_strategy_named(name) for name in sorted(set(names))]
@@ -138,7 +159,7 @@ def _joint_digest(names: Iterable[str], digest_of: Callable[[type[Strategy]], st
     return known_digests[0] if len(known_digests) == 1 else joint
 
 
-def _strategy_named(name: str) -> type[Strategy] | None:
+def _strategy_named(name: str) -> type[AnyStrategy] | None:
     """The strategy of a name, or `None`; of the others, only those are loaded that must be, until all are.
 
     Errors as for `strategies`.
@@ -151,7 +172,7 @@ def _strategy_named(name: str) -> type[Strategy] | None:
 
 
 @cache
-def _entry_point_alone(name: str) -> type[Strategy] | None:
+def _entry_point_alone(name: str) -> type[AnyStrategy] | None:
     """The strategy of the only entry point that has this name, if it is the strategy's own name."""
     points = entry_points(group=ENTRY_POINT_GROUP, name=name)
     if len(points) != 1:
@@ -165,7 +186,7 @@ def _entry_point_alone(name: str) -> type[Strategy] | None:
 
 
 class _Found(NamedTuple):
-    strategy: type[Strategy]
+    strategy: type[AnyStrategy]
     origin: str
 
 
@@ -190,7 +211,7 @@ def _origin_of(point: EntryPoint) -> str:
     return f"package {point.dist.name}" if point.dist is not None else f"package of {point.module}"
 
 
-def _add(found: dict[str, _Found], classes: Iterable[type[Strategy]], origin: str) -> None:
+def _add(found: dict[str, _Found], classes: Iterable[type[AnyStrategy]], origin: str) -> None:
     for strategy in classes:
         taken = found.get(strategy.name)
         if taken is not None and taken.strategy is not strategy:
@@ -202,7 +223,7 @@ def _add(found: dict[str, _Found], classes: Iterable[type[Strategy]], origin: st
         found.setdefault(strategy.name, _Found(strategy, origin))
 
 
-def _loaded(point: EntryPoint) -> list[type[Strategy]]:
+def _loaded(point: EntryPoint) -> list[type[AnyStrategy]]:
     try:
         target = point.load()
     except Exception as error:
@@ -219,11 +240,11 @@ def _imported(name: str) -> ModuleType:
         raise StrategyFaulty(name, problem, place_raised(error)) from error
 
 
-def _strategies_of(module: ModuleType) -> list[type[Strategy]]:
+def _strategies_of(module: ModuleType) -> list[type[AnyStrategy]]:
     classes = [
         member
         for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, Strategy)
+        if issubclass(member, _KINDS)
         and member.__module__ == module.__name__
         and not inspect.isabstract(member)
     ]
@@ -232,9 +253,9 @@ def _strategies_of(module: ModuleType) -> list[type[Strategy]]:
     return [_checked(strategy, module.__name__) for strategy in classes]
 
 
-def _checked(strategy: object, where: str) -> type[Strategy]:
-    if not (inspect.isclass(strategy) and issubclass(strategy, Strategy)):
-        raise StrategyFaulty(where, "this is no subclass of Strategy")
+def _checked(strategy: object, where: str) -> type[AnyStrategy]:
+    if not (inspect.isclass(strategy) and issubclass(strategy, _KINDS)):
+        raise StrategyFaulty(where, "this is no subclass of Strategy or PortfolioStrategy")
     if not isinstance(getattr(strategy, "name", None), str) or not strategy.name.isidentifier():
         raise StrategyFaulty(where, "a strategy needs a `name` of letters, digits and underscores")
     return strategy

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from backtest_pipeline.model.errors import ParamsInvalid, StrategyUnknown
+from backtest_pipeline.model.errors import ParamsInvalid, RequestInvalid, StrategyUnknown
 from backtest_pipeline.model.nearest_names import did_you_mean
-from backtest_pipeline.model.request import problems_of
+from backtest_pipeline.model.portfolio_rules import portfolio_problems
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
+from backtest_pipeline.model.request_model import problems_of
 from backtest_pipeline.model.space_values import PARAM, VARIED_FIELDS, Problems, sample_of
-from backtest_pipeline.model.strategy import Strategy, StrategyParams
+from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.strategies.registry import strategies
@@ -28,7 +30,7 @@ class ResolvedSweep:
         request: the sweep, the values and defaults of an only strategy's parameters written out.
     """
 
-    strategies: Mapping[str, Strategy]
+    strategies: Mapping[str, AnyStrategy]
     request: SweepRequest
 
 
@@ -40,6 +42,7 @@ def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
     Raises:
         StrategyUnknown: no strategy has one of the names.
         ParamsInvalid: a parameter is unknown, or one of its values is refused whatever the others are.
+        RequestInvalid: a portfolio strategy cannot be run with what the backtest asks for.
     """
     known = strategies()
     names = request.space.get("strategy", (request.backtest.strategy,))
@@ -47,6 +50,11 @@ def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
         if name not in known:
             raise StrategyUnknown(name, list(known))
     found = {name: known[name]() for name in names}
+    for strategy in found.values():
+        if isinstance(strategy, PortfolioStrategy) and (
+            problems := portfolio_problems(request.backtest, request.space)
+        ):
+            raise RequestInvalid([(f"backtest.{field}", problem) for field, problem in problems])
     if len(found) == 1:
         return ResolvedSweep(found, _written_out(request, next(iter(found.values()))))
     _check_names(request, found)
@@ -62,7 +70,7 @@ def resolve_walk_forward(request: WalkForwardRequest) -> WalkForwardRequest:
     return request.model_copy(update={"sweep": resolve_sweep(request.sweep).request})
 
 
-def _check_names(request: SweepRequest, found: Mapping[str, Strategy]) -> None:
+def _check_names(request: SweepRequest, found: Mapping[str, AnyStrategy]) -> None:
     """Of several strategies, one at least must have each parameter that varies."""
     fields = list(dict.fromkeys(name for one in found.values() for name in one.Params.model_fields))
     problems = _unknown_names(request, fields)
@@ -79,7 +87,7 @@ def _unknown_names(request: SweepRequest, fields: list[str]) -> Problems:
     ]
 
 
-def _written_out(request: SweepRequest, strategy: Strategy) -> SweepRequest:
+def _written_out(request: SweepRequest, strategy: AnyStrategy) -> SweepRequest:
     fields = list(strategy.Params.model_fields)
     problems = _unknown_names(request, fields)
     fixed: dict[str, Any] = {}
@@ -104,7 +112,7 @@ def _written_out(request: SweepRequest, strategy: Strategy) -> SweepRequest:
     return request.model_copy(update={"backtest": backtest, "space": space})
 
 
-def _checked_values(strategy: Strategy, name: str, values: Any, problems: Problems) -> Any:
+def _checked_values(strategy: AnyStrategy, name: str, values: Any, problems: Problems) -> Any:
     before = len(problems)
     checked = []
     for value in sample_of(values):
@@ -114,7 +122,7 @@ def _checked_values(strategy: Strategy, name: str, values: Any, problems: Proble
     return tuple(checked) if isinstance(values, tuple) else values
 
 
-def _checked(strategy: Strategy, name: str, value: Any, problems: Problems) -> Any:
+def _checked(strategy: AnyStrategy, name: str, value: Any, problems: Problems) -> Any:
     """A value as its parameter has it in JSON; where it is refused, a problem that names it."""
     adapter = _adapter(strategy.Params, name)
     try:

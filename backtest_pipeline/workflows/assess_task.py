@@ -100,8 +100,7 @@ def _of_walk_forward(store: TaskStore, manifest: Manifest) -> Robustness:
 def stored_best(folder: Path, manifest: Manifest) -> BacktestResult:
     """The best trial of a sweep in which one ranks, as a backtest of its own."""
     row = trial_row(folder, manifest.summary.best_trial or 0)
-    files = {name: folder / BEST / f"{name}.parquet" for name in TABLES}
-    return best_backtest(manifest, request_of_row(stored_sweep(manifest.request), row), files)
+    return best_backtest(manifest, request_of_row(stored_sweep(manifest.request), row), folder)
 
 
 def _known(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.reconciliation import account_problems
 from backtest_pipeline.results.sweep_tables import trial_row
-from backtest_pipeline.results.tables import TABLES
+from backtest_pipeline.results.tables import read_tables
 from backtest_pipeline.storage.layout import BEST
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ def best_account_problems(folder: Path, manifest: Manifest) -> list[str]:
         request = request_of_row(sweep, trial_row(folder, best))
     except RequestInvalid as error:
         return [f"trials.parquet: trial {best}, the best, is no backtest: {error}"]
-    tables = {name: pq.read_table(folder / BEST / f"{name}.parquet").to_pandas() for name in TABLES}
+    tables = read_tables(folder, manifest, f"{BEST}/")
     alone = _as_backtest(manifest, request)
     return [f"{BEST}/{problem}" for problem in account_problems(alone, request, **tables)]
 

@@ -1,4 +1,4 @@
-"""What callers give as candles, as the engine takes it: candles and pandas frames, by symbol or one alone."""
+"""What callers give, as the engine takes it: candles, frames and funding rates, by symbol or one alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import pandas as pd
 from backtest_pipeline.candles.frame_candles import candles_of_frame
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.funding_rates import FundingRates
 from backtest_pipeline.model.timeframe import TIMEFRAMES, Timeframe
+from backtest_pipeline.research.trial_market import CandlesByTimeframe
+from backtest_pipeline.workflows.execution_data import ExecutionData, detail_timeframes, wants_funding
+from backtest_pipeline.workflows.varied_fields import traded_symbols
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.sweep_request import SweepRequest
+    from backtest_pipeline.model.task_request import TaskRequest
     from backtest_pipeline.research.trial_market import CandlesGiven
 
 CandlesOrFrame = Candles | pd.DataFrame
@@ -21,6 +26,8 @@ CandlesInput = CandlesOrFrame | Mapping[str, CandlesOrFrame]
 """Of a backtest: by symbol, or one alone where the request has one symbol."""
 SweepCandlesInput = CandlesInput | Mapping[str, Mapping[str, CandlesOrFrame]]
 """Of a sweep: the same, or such a mapping for each timeframe that it varies."""
+FundingInput = FundingRates | Mapping[str, FundingRates]
+"""By symbol, or one alone where the request has one symbol."""
 
 
 def given_candles(
@@ -48,8 +55,49 @@ def sweep_candles(given: SweepCandlesInput, request: SweepRequest, timezone: str
     Raises:
         RequestInvalid, CandlesInvalid: as `given_candles`.
     """
-    symbols = request.symbols_read
-    timeframe = request.backtest.timeframe
+    return _by_timeframe(given, request.symbols_read, request.backtest.timeframe, timezone)
+
+
+def given_execution_data(
+    detail: SweepCandlesInput | None,
+    funding: FundingInput | None,
+    request: TaskRequest,
+    timezone: str = "UTC",
+) -> ExecutionData:
+    """Return finer candles and funding rates as far as a request of any kind asks for them.
+
+    Raises:
+        RequestInvalid: it asks for some, and none were given, or they are given in another form.
+        CandlesInvalid: a frame does not hold candles of its timeframe.
+    """
+    symbols, timeframes = traded_symbols(request), detail_timeframes(request)
+    by_timeframe: dict[str, Mapping[str, Candles]] = {}
+    if timeframes and detail is not None:
+        found = CandlesByTimeframe(_by_timeframe(detail, symbols, timeframes[0], timezone))
+        by_timeframe = {name: found.of(name) for name in timeframes}
+    missing = [name for name in timeframes if not by_timeframe.get(name)]
+    problems = []
+    if missing:
+        example = f"CandleStore(DATA_ROOT).load(symbols, {missing[0]!r}, start, end)"
+        problems.append(
+            ("detail", f"no {' and no '.join(missing)} candles were given; give them, as detail={example}")
+        )
+    rates: Mapping[str, FundingRates] = {}
+    if wants_funding(request):
+        if isinstance(funding, FundingRates):
+            funding = {symbols[0]: funding} if len(symbols) == 1 else {funding.symbol: funding}
+        rates = funding or {}
+        if not rates:
+            example = "CandleStore(DATA_ROOT).funding(symbols)"
+            problems.append(("funding", f"no rates were given; give them, as funding={example}"))
+    if problems:
+        raise RequestInvalid(problems)
+    return ExecutionData(by_timeframe, rates)
+
+
+def _by_timeframe(
+    given: SweepCandlesInput, symbols: Sequence[str], timeframe: Timeframe, timezone: str
+) -> CandlesGiven:
     if isinstance(given, Mapping) and given and all(isinstance(own, Mapping) for own in given.values()):
         by_timeframe = cast("Mapping[str, Mapping[str, CandlesOrFrame]]", given)
         unknown = [name for name in by_timeframe if name not in TIMEFRAMES]

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from backtest_pipeline.model.ledger_row import LedgerRow
-from backtest_pipeline.model.request import SERVICE_FIELDS, digest_of
+from backtest_pipeline.model.request import SERVICE_FIELDS
+from backtest_pipeline.model.request_model import digest_of
 from backtest_pipeline.model.task_kind import backtest_of
 from backtest_pipeline.model.trial_states import INVALID
 from backtest_pipeline.reports.rolling_statistics import bar_returns

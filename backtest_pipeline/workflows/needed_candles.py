@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.strategies.registry import resolve
 from backtest_pipeline.workflows.sweep_warm_up import most_warmup_bars
+from backtest_pipeline.workflows.varied_fields import choices_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -75,11 +76,11 @@ def needed_candles(request: TaskRequest, zone: ZoneInfo) -> list[NeededCandles]:
         return needed_candles(request.sweep, zone)
     if not isinstance(request, SweepRequest):
         return [_needed_by(request)]
-    start, end = _earliest(_choices(request, "start"), zone), _latest(_choices(request, "end"), zone)
+    start, end = _earliest(choices_of(request, "start"), zone), _latest(choices_of(request, "end"), zone)
     warmup_bars = 0 if start is None else most_warmup_bars(request)
     return [
         NeededCandles(one, request.symbols_read, start, end, warmup_bars)
-        for one in _choices(request, "timeframe")
+        for one in choices_of(request, "timeframe")
     ]
 
 
@@ -89,12 +90,6 @@ def _needed_by(request: BacktestRequest) -> NeededCandles:
         resolved = resolve(request)
         warmup_bars = warmup_bars_of(resolved.request, resolved.strategy, resolved.params)
     return NeededCandles(request.timeframe, request.symbols_read, request.start, request.end, warmup_bars)
-
-
-def _choices(request: SweepRequest, field: str) -> Sequence[Any]:
-    """The values of a field that trials may have."""
-    varied = request.space.get(field)
-    return varied if isinstance(varied, tuple) else (getattr(request.backtest, field),)
 
 
 def _earliest(choices: Sequence[Moment | None], zone: ZoneInfo) -> Moment | None:

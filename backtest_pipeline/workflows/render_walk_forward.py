@@ -12,7 +12,7 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.errors import CandlesError
 from backtest_pipeline.results.completed_walk_forwards import walk_of
 from backtest_pipeline.results.sweep_tables import TRIALS_FILE
-from backtest_pipeline.workflows.rerun import candles_within, is_of
+from backtest_pipeline.workflows.rerun_candles import candles_within, is_of
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from backtest_pipeline.model.errors import CandlesError
-from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
-from backtest_pipeline.model.market import SymbolRecord
 from backtest_pipeline.model.task_kind import strategies_of
-from backtest_pipeline.results.tables import TABLES
+from backtest_pipeline.results.tables import tables_of
 from backtest_pipeline.strategies.code_version import package_version
 from backtest_pipeline.strategies.registry import code_sha256_of
+from backtest_pipeline.workflows.execution_data_of_then import execution_data_of_then
+from backtest_pipeline.workflows.rerun_candles import (
+    candle_change,
+    candles_within,
+    is_of,
+    with_calendar_of_then,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.result import BacktestResult
 
 Verdict = Literal["identical", "candles changed since", "code changed", "not reproducible"]
@@ -54,11 +59,13 @@ def rerun(stored: BacktestResult, manifest: Manifest, store: CandleStore) -> Rer
         BacktestError: the strategy is not installed here, refuses the parameters or fails.
     """
     candles, remarks, changed = candles_of_backtest(stored, manifest, store)
+    data, changed_data = execution_data_of_then(manifest, store)
+    changed += changed_data
     if changed:
         return Rerun("candles changed since", changed)
     from backtest_pipeline.workflows.run_backtest import run_backtest  # noqa: PLC0415  loads the kernel
 
-    now = run_backtest(candles, stored.request, timezone=store.zone.key)
+    now = run_backtest(candles, stored.request, timezone=store.zone.key, **data.of(stored.request))
     difference = first_difference(stored, now)
     if difference is None:
         return Rerun("identical", remarks)
@@ -70,8 +77,11 @@ def rerun(stored: BacktestResult, manifest: Manifest, store: CandleStore) -> Rer
 
 def first_difference(was: BacktestResult, now: BacktestResult) -> str | None:
     """The first cell, in the order of the tables, or else the first metric that is not the very same."""
-    for name in TABLES:
-        difference = table_difference(getattr(was, name), getattr(now, name))
+    before_tables, after_tables = tables_of(was), tables_of(now)
+    for name in {**before_tables, **after_tables}:
+        if name not in before_tables or name not in after_tables:
+            return f"{name}.parquet {'is no longer made' if name in before_tables else 'was not made'}"
+        difference = table_difference(before_tables[name], after_tables[name])
         if difference:
             return f"{name}.parquet, {difference}"
     for metric in {**was.metrics, **now.metrics}:
@@ -127,62 +137,6 @@ def candles_of_backtest(
         else:
             changed.append(candle_change(seen, now, then, seen.warmup_rows))
     return candles, remarks, changed
-
-
-def with_calendar_of_then(candles: Candles, manifest: Manifest) -> tuple[Candles, list[str]]:
-    """The candles with the calendar that was recorded then, and a remark where it has changed since."""
-    if candles.symbol not in manifest.symbols:
-        return candles, []  # of the benchmark's, no calendar is used
-    if manifest.calendars is None or manifest.calendars.account.source == "requested":
-        return candles, []
-    was = manifest.calendars.recorded(candles.symbol)
-    now = candles.recorded_calendar
-    if was == now:
-        return candles, []
-    record = SymbolRecord.of(was) if was else None
-    changed = f"{candles.symbol}: its recorded calendar was {was or 'none'}, is {now or 'none'}"
-    return replace(candles, record=record), [f"{changed}; run by that of then"]
-
-
-def candles_within(candles: Candles, seen: CandleFingerprint) -> Candles:
-    """The rows from the first to the last moment of then, and as many before as warmed strategies up.
-
-    A manifest knows moments to the millisecond.
-    """
-    first = np.datetime64(seen.first.replace(tzinfo=None), "us")
-    after = np.datetime64((seen.last + timedelta(milliseconds=1)).replace(tzinfo=None), "us")
-    start, stop = np.searchsorted(candles.timestamp, [first, after], side="left")
-    return candles.slice(max(int(start) - seen.warmup_rows, 0), int(stop))
-
-
-def is_of(candles: Candles, seen: CandleFingerprint) -> bool:
-    """Whether candles, those of the warm-up first, are those of then."""
-    if len(candles) <= seen.warmup_rows:
-        return False
-    return CandleFingerprint.of(candles, seen.warmup_rows).has_bytes_of(seen)
-
-
-def candle_change(seen: CandleFingerprint, now: Candles, within: Candles, warmup_rows: int = 0) -> str:
-    """What has become of a symbol's candles, for people.
-
-    Args:
-        seen: those of then.
-        now: those of now.
-        within: those of now that `candles_within` chooses.
-        warmup_rows: how many of `now` lie before what was traded.
-    """
-    fresh = CandleFingerprint.of(now, min(warmup_rows, len(now) - 1))
-    added = len(within) - seen.rows - seen.warmup_rows
-    if added:
-        inside = f"{abs(added):,} {'more' if added > 0 else 'fewer'} rows within that range"
-    elif within.slice(seen.warmup_rows, len(within)).fingerprint() == seen.sha256:
-        inside = f"the {seen.warmup_rows:,} rows before it, which warm the strategy up, are others"
-    else:
-        inside = "as many rows within that range, with other values or at other moments"
-    return (
-        f"{seen.symbol}: had {seen.rows:,} rows from {seen.first} to {seen.last}, "
-        f"has {fresh.rows:,} from {fresh.first} to {fresh.last}; {inside}"
-    )
 
 
 def changed_code(manifest: Manifest) -> list[str]:

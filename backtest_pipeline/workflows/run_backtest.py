@@ -7,18 +7,21 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from backtest_pipeline.engine.account_choice import Extras
 from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.strategies.registry import Resolved, resolve
-from backtest_pipeline.workflows.given_candles import given_candles
+from backtest_pipeline.workflows.coverage_remarks import about_detail, about_funding
+from backtest_pipeline.workflows.given_candles import given_candles, given_execution_data
 
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.model.schedule import Schedule
-    from backtest_pipeline.workflows.given_candles import CandlesInput
+    from backtest_pipeline.workflows.given_candles import CandlesInput, FundingInput
 
 
 def run_backtest(
@@ -28,6 +31,8 @@ def run_backtest(
     *,
     timezone: str = "UTC",
     schedules: Mapping[str, Schedule] | None = None,
+    detail: CandlesInput | None = None,
+    funding: FundingInput | None = None,
 ) -> BacktestResult:
     """Runs a backtest in this process.
 
@@ -46,6 +51,10 @@ def run_backtest(
             CANDLE_TIMEZONE.
         schedules: by symbol, the sessions of its exchange where they are known (`CandleStore.schedule`);
             they distinguish holidays from gaps in the remarks and change no number.
+        detail: candles of the request's `detail_timeframe`, given as `candles` are; a bar without any, or a
+            symbol that is left out, speaks for itself. Without a `detail_timeframe` they are not looked at.
+        funding: the funding rates of each symbol (`CandleStore.funding`), or of the only one; a symbol that
+            is left out pays none. Without `funding` in the request they are not looked at.
 
     Returns:
         The result, its request with every parameter default written out.
@@ -54,14 +63,17 @@ def run_backtest(
         StrategyUnknown: nothing is registered under the request's strategy.
         ParamsInvalid: the parameters break the strategy's own model.
         RequestInvalid: a symbol or the benchmark has no candles among those given, or candles of another
-            timeframe.
+            timeframe; or `detail` or `funding` is asked for and not given.
         CandlesInvalid: a symbol's candles are empty, or a frame holds no candles of this timeframe.
         CandlesMissing: a symbol has no candle from the request's `start` to its `end`.
         StrategyFaulty: the strategy raised, or answered something else than signals.
     """
     resolved = resolve(request)
     given = given_candles(candles, request.symbols_read, request.timeframe, timezone)
-    result = run_resolved(given, resolved, progress_callback, timezone=timezone, schedules=schedules)
+    data = given_execution_data(detail, funding, request, timezone)
+    result = run_resolved(
+        given, resolved, progress_callback, timezone=timezone, schedules=schedules, **data.of(request)
+    )
     return replace(result, drawn=partial(_page, given, timezone), assessed=_assessed)
 
 
@@ -89,9 +101,11 @@ def run_resolved(
     *,
     timezone: str = "UTC",
     schedules: Mapping[str, Schedule] | None = None,
+    detail: Mapping[str, Candles] | None = None,
+    funding: Mapping[str, FundingRates] | None = None,
 ) -> BacktestResult:
-    """As `run_backtest`, of a request that has been resolved."""
-    return run(
+    """As `run_backtest`, of a request that has been resolved and of data that have been looked at."""
+    result = run(
         candles,
         resolved.request,
         resolved.strategy,
@@ -99,4 +113,13 @@ def run_resolved(
         progress_callback,
         timezone=timezone,
         schedules=schedules,
+        extras=Extras(detail, funding),
     )
+    if detail is not None or funding is not None:
+        traded = chosen_candles(candles, result.request, timezone)
+        if detail is not None:
+            timeframe = str(result.request.detail_timeframe)
+            result.diagnostics.extend(about_detail(traded, detail, timeframe))
+        if funding is not None:
+            result.diagnostics.extend(about_funding(traded, funding))
+    return result

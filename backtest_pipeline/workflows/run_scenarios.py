@@ -76,7 +76,8 @@ def run_scenarios(
 
     Args:
         candles: by symbol, at least the request's.
-        request: what to run; without its `benchmark`, whose candles are not reordered.
+        request: what to run; without its `benchmark`, `detail_timeframe` and `funding`, as finer candles,
+            rates and those of a benchmark are not reordered.
         runs: how many other histories.
         block_bars: length of the blocks; none: chosen from the returns of the first symbol, as the bootstrap
             of `robustness` does.
@@ -90,7 +91,8 @@ def run_scenarios(
     """
     if not 1 <= runs <= MOST_RUNS:
         raise RequestInvalid([("runs", f"ask for 1 to {MOST_RUNS:,}, not {runs:,}")], heading=_HEADING)
-    resolved = resolve(request.model_copy(update={"benchmark": None}))
+    without = {"benchmark": None, "detail_timeframe": None, "funding": False}
+    resolved = resolve(request.model_copy(update=without))
     bars = warmup_bars_of(resolved.request, resolved.strategy, resolved.params)
     seen = seen_candles(candles, resolved.request, bars, timezone)
     _require_alike(seen)

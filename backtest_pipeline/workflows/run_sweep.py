@@ -11,6 +11,7 @@ import pyarrow as pa
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED, INVALID
+from backtest_pipeline.research.account_trials import TrialExtras
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.ranking import Ranking, with_ranks
 from backtest_pipeline.research.search.kinds import search_of
@@ -19,7 +20,7 @@ from backtest_pipeline.research.trial_requests import trial_request
 from backtest_pipeline.research.trials import TrialRunner
 from backtest_pipeline.results.sweep_tables import frame_of
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
-from backtest_pipeline.workflows.given_candles import sweep_candles
+from backtest_pipeline.workflows.given_candles import given_execution_data, sweep_candles
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.trial_pool import chunk_size, chunks_of_search, trial_pool
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.research.trial_market import CandlesGiven
     from backtest_pipeline.research.trial_table import TrialChunk
-    from backtest_pipeline.workflows.given_candles import SweepCandlesInput
+    from backtest_pipeline.workflows.execution_data import ExecutionData
+    from backtest_pipeline.workflows.given_candles import FundingInput, SweepCandlesInput
 
 MOST_CALLS = 100
 
@@ -41,6 +43,8 @@ def run_sweep(
     *,
     timezone: str = "UTC",
     processes: int = 1,
+    detail: SweepCandlesInput | None = None,
+    funding: FundingInput | None = None,
 ) -> SweepResult:
     """Runs a sweep in this process, or in several forked from it.
 
@@ -55,16 +59,20 @@ def run_sweep(
             hundred times at most; whatever it raises stops the sweep and passes through.
         timezone: what a `start`, an `end` or a frame's time without a zone means.
         processes: how many work at once; 1 is this one.
+        detail: candles of the `detail_timeframe`, as `run_backtest` takes them; where the sweep varies it,
+            such a mapping for each of them.
+        funding: the funding rates of each symbol, as `run_backtest` takes them.
 
     Raises:
         StrategyUnknown: nothing is registered under a strategy's name.
         ParamsInvalid: a parameter is unknown, or one of its values is refused whatever the others are.
-        RequestInvalid: there are no candles of a symbol or timeframe that a trial needs.
+        RequestInvalid: there are no candles of a symbol or timeframe that a trial needs, or no funding rates.
         TrialsFailed: not one trial could be run, as the strategy raised in all.
         WorkersDied: processes were killed again and again at the same trials.
     """
     given = sweep_candles(candles, request, timezone)
-    runner = trial_runner(given, request, timezone=timezone)
+    data = given_execution_data(detail, funding, request, timezone)
+    runner = trial_runner(given, request, data, timezone=timezone)
     search = search_of(runner.request)
     ranking = Ranking(runner.request)
     chunks: list[TrialChunk] = []
@@ -86,7 +94,7 @@ def run_sweep(
         trials=frame_of(trials),
         by_symbol=frame_of(pa.concat_tables(by_symbol)) if by_symbol else None,
         blocks=pa.concat_tables([chunk.blocks for chunk in chunks]).to_pandas(),
-        best=best_backtest(given, runner, trials, timezone),
+        best=best_backtest(given, runner, trials, data, timezone),
         request=runner.request,
         assessed=_assessed,
     )
@@ -103,14 +111,17 @@ def _assessed(result: SweepResult) -> Robustness | None:
     return assessed_sweep(result.best, blocks, ran, seed=result.request.seed)
 
 
-def trial_runner(candles: CandlesGiven, request: SweepRequest, *, timezone: str = "UTC") -> TrialRunner:
+def trial_runner(
+    candles: CandlesGiven, request: SweepRequest, data: ExecutionData | None = None, *, timezone: str = "UTC"
+) -> TrialRunner:
     """What runs a sweep's trials; its `request` is the resolved one.
 
     Raises:
         StrategyUnknown, ParamsInvalid, RequestInvalid: as `run_sweep`.
     """
     resolved = resolve_sweep(request)
-    return TrialRunner(candles, resolved.request, resolved.strategies, timezone=timezone)
+    extras = TrialExtras(data.detail, data.funding) if data else None
+    return TrialRunner(candles, resolved.request, resolved.strategies, timezone=timezone, extras=extras)
 
 
 def refuse_failed(trials: pa.Table) -> None:
@@ -126,7 +137,11 @@ def refuse_failed(trials: pa.Table) -> None:
 
 
 def best_backtest(
-    candles: CandlesGiven, runner: TrialRunner, trials: pa.Table, timezone: str = "UTC"
+    candles: CandlesGiven,
+    runner: TrialRunner,
+    trials: pa.Table,
+    data: ExecutionData,
+    timezone: str = "UTC",
 ) -> BacktestResult | None:
     """The trial of rank 1 as a backtest of its own, the look-ahead check included; none where none ranks."""
     ranks = trials.column("rank").to_pylist()
@@ -135,4 +150,5 @@ def best_backtest(
     row = ranks.index(1)
     points = runner.space.points_of(trials.slice(row, 1))
     request = trial_request(runner.request, runner.space.values(points, 0))
-    return run_backtest(CandlesByTimeframe(candles).of(request.timeframe), request, timezone=timezone)
+    own = CandlesByTimeframe(candles).of(request.timeframe)
+    return run_backtest(own, request, timezone=timezone, **data.of(request))

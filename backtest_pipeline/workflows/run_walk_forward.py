@@ -16,7 +16,7 @@ from backtest_pipeline.research.ranking import Ranking, with_ranks
 from backtest_pipeline.research.search.kinds import search_of
 from backtest_pipeline.results.sweep_tables import frame_of
 from backtest_pipeline.strategies.sweep_resolution import resolve_walk_forward
-from backtest_pipeline.workflows.given_candles import given_candles
+from backtest_pipeline.workflows.given_candles import given_candles, given_execution_data
 from backtest_pipeline.workflows.run_sweep import MOST_CALLS, refuse_failed, trial_runner
 from backtest_pipeline.workflows.trial_pool import chunk_size, chunks_of_search, trial_pool
 from backtest_pipeline.workflows.walked_folds import Winner, walked
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.robustness import Robustness
     from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
-    from backtest_pipeline.workflows.given_candles import CandlesInput
+    from backtest_pipeline.workflows.given_candles import CandlesInput, FundingInput, SweepCandlesInput
 
 
 def run_walk_forward(
@@ -35,6 +35,8 @@ def run_walk_forward(
     *,
     timezone: str = "UTC",
     processes: int = 1,
+    detail: SweepCandlesInput | None = None,
+    funding: FundingInput | None = None,
 ) -> WalkForwardResult:
     """Runs a walk-forward in this process, or in several forked from it.
 
@@ -49,6 +51,8 @@ def run_walk_forward(
             hundred times at most; whatever it raises stops the walk-forward and passes through.
         timezone: what a `start`, an `end` or a frame's time without a zone means.
         processes: how many work at once; 1 is this one.
+        detail: candles of the `detail_timeframe`, as `run_sweep` takes them.
+        funding: the funding rates of each symbol, as `run_backtest` takes them.
 
     Raises:
         StrategyUnknown: nothing is registered under a strategy's name.
@@ -60,9 +64,11 @@ def run_walk_forward(
     """
     backtest = request.sweep.backtest
     given = given_candles(candles, backtest.symbols, backtest.timeframe, timezone)
+    data = given_execution_data(detail, funding, request, timezone)
     plan = fold_plan(given, resolve_walk_forward(request), timezone)
     runners = [
-        trial_runner(given, plan.sweep(number), timezone=timezone) for number in range(len(plan.trainings))
+        trial_runner(given, plan.sweep(number), data, timezone=timezone)
+        for number in range(len(plan.trainings))
     ]
     searches = [search_of(runner.request) for runner in runners]
     planned, done, said = sum(search.trials for search in searches), 0, 0.0
@@ -84,9 +90,8 @@ def run_walk_forward(
                 ranking.add(table)
             tables.append(with_ranks(pa.concat_tables(chunks), ranking.ranks()))
             refuse_failed(tables[-1])
-    found = walked(
-        plan, given, [_winner(plan, tables, number) for number in range(len(plan.folds))], timezone=timezone
-    )
+    winners = [_winner(plan, tables, number) for number in range(len(plan.folds))]
+    found = walked(plan, given, winners, data, timezone=timezone)
     numbered = [with_fold(table, number) for number, table in enumerate(tables)]
     return WalkForwardResult(
         out_of_sample=found.out_of_sample,

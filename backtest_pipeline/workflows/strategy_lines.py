@@ -10,7 +10,7 @@ import numpy as np
 from backtest_pipeline.engine.inputs import answer_of, read_only
 from backtest_pipeline.model.drawing import Drawing, drawing_of
 from backtest_pipeline.model.errors import BacktestError
-from backtest_pipeline.model.strategy import Signals
+from backtest_pipeline.model.strategy import Signals, Strategy
 from backtest_pipeline.strategies.registry import resolve
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def drawings_of(
     """Asks the result's strategy again what it draws for each symbol.
 
     Nothing is drawn for a symbol whose signals are no longer those of the result, for then the strategy has
-    changed since, nor where the strategy is gone, raises or draws nothing. Of many symbols the first are
-    asked, up to 2,000,000 bars.
+    changed since, nor where the strategy is gone, raises, draws nothing or trades a portfolio. Of many
+    symbols the first are asked, up to 2,000,000 bars.
 
     Args:
         result: what is reported.
@@ -39,7 +39,10 @@ def drawings_of(
         resolved = resolve(result.request)
     except BacktestError:
         return {}
-    if only_built_in and not type(resolved.strategy).__module__.startswith(BUILT_IN):
+    strategy = resolved.strategy
+    if not isinstance(strategy, Strategy):
+        return {}
+    if only_built_in and not type(strategy).__module__.startswith(BUILT_IN):
         return {}
     drawings, left = {}, MOST_BARS
     for symbol in result.request.symbols:
@@ -49,9 +52,7 @@ def drawings_of(
         bars = len(own.candles)
         left -= bars
         try:
-            answer = answer_of(
-                resolved.strategy, resolved.params, read_only(own.candles), result.request.seed
-            )
+            answer = answer_of(strategy, resolved.params, read_only(own.candles), result.request.seed)
         except BacktestError:
             return {}
         if isinstance(answer, Signals) and (drawing := drawing_of(answer, bars).since(own.warmup_bars)):

@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +21,9 @@ from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.workflows.chunk_size import ChunkSize
+from backtest_pipeline.workflows.execution_data import ExecutionData
 from backtest_pipeline.workflows.run_backtest import run_backtest
+from backtest_pipeline.workflows.sweep_progress import SweepProgress
 from backtest_pipeline.workflows.trial_pool import chunk_trials
 from backtest_pipeline.workflows.trial_tally import TrialTally, facts_of
 
@@ -49,12 +51,14 @@ class SweepWork:
         candles: what it runs them on.
         parts: where finished chunks lie.
         timezone: what a `start` or `end` without a zone means.
+        data: finer candles and funding rates.
     """
 
     runner: TrialRunner
     candles: CandlesGiven
     parts: SweepParts
     timezone: str = "UTC"
+    data: ExecutionData = field(default_factory=ExecutionData)
 
     def begin(self) -> None:
         """Makes this the work of this process."""
@@ -69,23 +73,6 @@ class SweepWork:
         first, _ = span_of_chunk(chunk)
         row = self.parts.read(chunk, TRIALS).slice(trial - first, 1)
         return request_of_row(self.runner.request, row)
-
-
-@dataclass(frozen=True, slots=True)
-class SweepProgress:
-    """How far a sweep is.
-
-    Attributes:
-        done: trials that are done, those of earlier attempts included.
-        trials: all there are.
-        resumed: of those done, how many earlier attempts have left.
-        best: the best objective so far; none where no trial ranks yet.
-    """
-
-    done: int
-    trials: int
-    resumed: int
-    best: float | None
 
 
 def run_trials(
@@ -179,7 +166,7 @@ def run_equity(trial: int, chunk: str, which: int = 0) -> None:
     work = _work[which]
     request = work.request_of(trial, chunk)
     candles = CandlesByTimeframe(work.candles).of(request.timeframe)
-    equity = run_backtest(candles, request, timezone=work.timezone).equity
+    equity = run_backtest(candles, request, timezone=work.timezone, **work.data.of(request)).equity
     table = pa.Table.from_pandas(equity[["timestamp", "equity"]], preserve_index=False)
     work.parts.write(equity_name(trial), {EQUITY: table})
 

@@ -15,7 +15,7 @@ from backtest_pipeline.research.ranking import with_ranks
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.results.streamed_table import StreamedTable
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
-from backtest_pipeline.results.tables import TABLES, write_table
+from backtest_pipeline.results.tables import tables_of, write_table
 from backtest_pipeline.storage.layout import BEST
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.sweep_chunks import (
@@ -92,10 +92,11 @@ def write_sweep(
     request = work.request_of(best_trials[0], chunk_of(chunks_of(parts), best_trials[0]))
     candles = CandlesByTimeframe(work.candles).of(request.timeframe)
     schedules = schedules_of(request.timeframe, request.calendar)
-    best = run_backtest(candles, request, timezone=work.timezone, schedules=schedules)
+    data = work.data.of(request)
+    best = run_backtest(candles, request, timezone=work.timezone, schedules=schedules, **data)
     own = folder / BEST
     own.mkdir(exist_ok=True)
-    files += [write_table(own, name, getattr(best, name), below=folder) for name in TABLES]
+    files += [write_table(own, name, table, below=folder) for name, table in tables_of(best).items()]
     files.append(_equities(folder, parts, best_trials))
     return SweepFiles(files, best, best_trials[0])
 

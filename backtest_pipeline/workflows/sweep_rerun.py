@@ -15,15 +15,14 @@ from backtest_pipeline.model.task_request import stored_sweep
 from backtest_pipeline.research.trial_market import CandlesByTimeframe
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.sweep_tables import TRIALS_FILE, trial_row
-from backtest_pipeline.results.tables import TABLES, read_table
+from backtest_pipeline.results.tables import read_table, tables_of
 from backtest_pipeline.storage.layout import BEST
-from backtest_pipeline.workflows.rerun import (
-    Rerun,
+from backtest_pipeline.workflows.execution_data_of_then import execution_data_of_then
+from backtest_pipeline.workflows.rerun import Rerun, changed_code, table_difference
+from backtest_pipeline.workflows.rerun_candles import (
     candle_change,
     candles_within,
-    changed_code,
     is_of,
-    table_difference,
     with_calendar_of_then,
 )
 from backtest_pipeline.workflows.run_backtest import run_backtest
@@ -53,6 +52,8 @@ def rerun_sample(folder: Path, manifest: Manifest, store: CandleStore, *, sample
         BacktestError: a strategy is not installed here, refuses the parameters or fails.
     """
     candles, remarks, changed = candles_of_then(manifest, store)
+    data, changed_data = execution_data_of_then(manifest, store)
+    changed += changed_data
     if changed:
         return Rerun("candles changed since", changed)
     given = CandlesByTimeframe(candles)
@@ -61,7 +62,8 @@ def rerun_sample(folder: Path, manifest: Manifest, store: CandleStore, *, sample
     for trial in trials:
         row = trial_row(folder, trial)
         single = request_of_row(request, row)
-        result = run_backtest(given.of(single.timeframe), single, timezone=store.zone.key)
+        own = given.of(single.timeframe)
+        result = run_backtest(own, single, timezone=store.zone.key, **data.of(single))
         difference = row_difference(row, result)
         if not difference and trial == manifest.summary.best_trial:
             difference = _best_difference(folder, result)
@@ -98,8 +100,8 @@ def row_difference(row: pa.Table, result: BacktestResult) -> str:
 
 
 def _best_difference(folder: Path, result: BacktestResult) -> str:
-    for name in TABLES:
-        difference = table_difference(read_table(folder / BEST / f"{name}.parquet"), getattr(result, name))
+    for name, table in tables_of(result).items():
+        difference = table_difference(read_table(folder / BEST / f"{name}.parquet"), table)
         if difference:
             return f"{BEST}/{name}.parquet, {difference}"
     return ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backtest_pipeline.engine.inputs import strategy_warmup_bars
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.space_values import PARAM, count_of, value_at
-from backtest_pipeline.model.strategy import Strategy, checked_params
+from backtest_pipeline.model.strategy import AnyStrategy, checked_params
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def most_warmup_bars(request: SweepRequest) -> int | None:
 def _said_by_strategies(request: SweepRequest) -> int | None:
     resolved = resolve_sweep(request)
     strategies = list(resolved.strategies.values())
-    if all(type(one).warmup_bars is Strategy.warmup_bars for one in strategies):
+    if all(type(one).warmup_bars is AnyStrategy.warmup_bars for one in strategies):
         return 0
     varied = {key: values for key, values in resolved.request.space.items() if key.startswith(PARAM)}
     counts = [count_of(values) for values in varied.values()]
@@ -54,7 +54,7 @@ def _said_by_strategies(request: SweepRequest) -> int | None:
     )
 
 
-def _said(strategy: Strategy, params: dict[str, Any]) -> int:
+def _said(strategy: AnyStrategy, params: dict[str, Any]) -> int:
     """What a strategy says for some parameters; 0 for a trial that will be invalid or fail."""
     try:
         return strategy_warmup_bars(strategy, checked_params(strategy, params))

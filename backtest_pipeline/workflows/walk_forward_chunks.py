@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ from backtest_pipeline.model.trial_states import TRIAL_STATES
 from backtest_pipeline.research.fold_choice import winner_of
 from backtest_pipeline.research.ranking import more_is_better
 from backtest_pipeline.results.sweep_parts import SweepParts
+from backtest_pipeline.workflows.execution_data import ExecutionData
 from backtest_pipeline.workflows.run_sweep import trial_runner
 from backtest_pipeline.workflows.sweep_chunks import (
     TRIALS,
-    SweepProgress,
     SweepWork,
     begin_all,
     chunk_of,
@@ -28,6 +28,7 @@ from backtest_pipeline.workflows.sweep_chunks import (
     run_trials,
     span_of_chunk,
 )
+from backtest_pipeline.workflows.sweep_progress import SweepProgress
 from backtest_pipeline.workflows.walked_folds import Winner
 
 if TYPE_CHECKING:
@@ -46,22 +47,25 @@ class WalkForwardWork:
         candles: by symbol.
         parts: where the parts of the trainings lie, each training's in a folder of its own.
         timezone: what a moment without a zone means.
+        data: finer candles and funding rates.
     """
 
     plan: FoldPlan
     candles: Mapping[str, Candles]
     parts: SweepParts
     timezone: str = "UTC"
+    data: ExecutionData = field(default_factory=ExecutionData)
 
     @cached_property
     def trainings(self) -> list[SweepWork]:
         """The sweep of each training."""
         return [
             SweepWork(
-                trial_runner(self.candles, self.plan.sweep(number), timezone=self.timezone),
+                trial_runner(self.candles, self.plan.sweep(number), self.data, timezone=self.timezone),
                 self.candles,
                 SweepParts(self.parts.folder / f"{number:04d}"),
                 self.timezone,
+                self.data,
             )
             for number in range(len(self.plan.trainings))
         ]

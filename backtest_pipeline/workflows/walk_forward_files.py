@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backtest_pipeline.research.ranking import with_ranks
 from backtest_pipeline.results.streamed_table import StreamedTable
-from backtest_pipeline.results.tables import TABLES, write_table
+from backtest_pipeline.results.tables import tables_of, write_table
 from backtest_pipeline.workflows.run_walk_forward import with_fold
 from backtest_pipeline.workflows.sweep_chunks import TRIALS, chunks_of
 from backtest_pipeline.workflows.sweep_files import PLAIN, require_all
@@ -52,9 +52,9 @@ def write_walk_forward(folder: Path, work: WalkForwardWork, tally: TrainingTally
         OSError: the disk refuses.
     """
     files = [_trials(folder, work, tally)]
-    found = walked(work.plan, work.candles, work.winners(), timezone=work.timezone)
+    found = walked(work.plan, work.candles, work.winners(), work.data, timezone=work.timezone)
     files.append(_whole(folder, FOLDS, found.folds))
-    files += [write_table(folder, name, getattr(found.out_of_sample, name)) for name in TABLES]
+    files += [write_table(folder, name, table) for name, table in tables_of(found.out_of_sample).items()]
     if found.paths is not None:
         files.append(_whole(folder, PATHS, found.paths))
     return WalkForwardFiles(files, found)

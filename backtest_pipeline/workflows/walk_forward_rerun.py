@@ -15,7 +15,8 @@ from backtest_pipeline.research.fold_plan import FoldPlan, fold_plan
 from backtest_pipeline.research.trial_requests import request_of_row
 from backtest_pipeline.results.completed_walk_forwards import FOLDS_FILE
 from backtest_pipeline.results.sweep_tables import TRIALS_FILE
-from backtest_pipeline.results.tables import TABLES, read_table
+from backtest_pipeline.results.tables import read_table, tables_of
+from backtest_pipeline.workflows.execution_data_of_then import execution_data_of_then
 from backtest_pipeline.workflows.rerun import Rerun, table_difference
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.sweep_rerun import candles_of_then, row_difference, verdict_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.candles.store import CandleStore
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.manifest import Manifest
+    from backtest_pipeline.workflows.execution_data import ExecutionData
 
 SAMPLE = 20
 """How many completed trials of all trainings are run again."""
@@ -43,22 +45,27 @@ def rerun_walk(folder: Path, manifest: Manifest, store: CandleStore, *, sample: 
         BacktestError: a strategy is not installed here, refuses the parameters or fails.
     """
     seen, remarks, changed = candles_of_then(manifest, store)
+    data, changed_data = execution_data_of_then(manifest, store)
+    changed += changed_data
     if changed:
         return Rerun("candles changed since", changed)
     request = stored_walk_forward(manifest.request)
     candles, zone = seen[request.sweep.backtest.timeframe], store.zone.key
     plan = fold_plan(candles, request, zone)
-    difference = _tests_difference(folder, plan, candles, zone)
+    difference = _tests_difference(folder, plan, candles, data, zone)
     trials = _chosen(folder, manifest, sample)
     for row in trials.to_batches(max_chunksize=1):
-        difference = difference or _trial_difference(pa.Table.from_batches([row]), plan, candles, zone)
+        trial = pa.Table.from_batches([row])
+        difference = difference or _trial_difference(trial, plan, candles, data, zone)
     if difference:
         return verdict_of(manifest, difference, remarks)
     done = f"all tests and {len(trials):,} trials were run again"
     return Rerun("identical", [done, *remarks])
 
 
-def _tests_difference(folder: Path, plan: FoldPlan, candles: dict[str, Candles], zone: str) -> str:
+def _tests_difference(
+    folder: Path, plan: FoldPlan, candles: dict[str, Candles], data: ExecutionData, zone: str
+) -> str:
     stored = pq.read_table(folder / FOLDS_FILE, use_threads=False)
     chosen = {row["fold"]: row["trial"] for row in stored.to_pylist()}
     if len(chosen) != len(plan.folds):
@@ -69,8 +76,8 @@ def _tests_difference(folder: Path, plan: FoldPlan, candles: dict[str, Candles],
         else Winner(chosen[fold.number], [_row(folder, one, chosen[fold.number]) for one in fold.trainings])
         for fold in plan.folds
     ]
-    found = walked(plan, candles, winners, timezone=zone)
-    now = {"folds": found.folds.to_pandas(), **{name: getattr(found.out_of_sample, name) for name in TABLES}}
+    found = walked(plan, candles, winners, data, timezone=zone)
+    now = {"folds": found.folds.to_pandas(), **tables_of(found.out_of_sample)}
     if found.paths is not None:
         now["paths"] = found.paths.to_pandas()
     for name, table in now.items():
@@ -80,10 +87,12 @@ def _tests_difference(folder: Path, plan: FoldPlan, candles: dict[str, Candles],
     return ""
 
 
-def _trial_difference(row: pa.Table, plan: FoldPlan, candles: dict[str, Candles], zone: str) -> str:
+def _trial_difference(
+    row: pa.Table, plan: FoldPlan, candles: dict[str, Candles], data: ExecutionData, zone: str
+) -> str:
     fold, trial = row.column("fold")[0].as_py(), row.column("trial")[0].as_py()
     single = plan.trainings[fold].of(request_of_row(plan.request.sweep, row.drop_columns("fold")))
-    difference = row_difference(row, run_backtest(candles, single, timezone=zone))
+    difference = row_difference(row, run_backtest(candles, single, timezone=zone, **data.of(single)))
     return f"fold {fold}, trial {trial}: {difference}" if difference else ""
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.research.fold_plan import Fold, FoldPlan, Stretch
+    from backtest_pipeline.workflows.execution_data import ExecutionData
 
 IN_SAMPLE, OUT_OF_SAMPLE = "in_sample_", "out_of_sample_"
 _TIME = pa.timestamp("us", tz="UTC")
@@ -62,6 +63,7 @@ def walked(
     plan: FoldPlan,
     candles: Mapping[str, Candles],
     winners: Sequence[Winner | None],
+    data: ExecutionData,
     *,
     timezone: str = "UTC",
     progress_callback: Callable[[int], None] = lambda _: None,
@@ -72,6 +74,7 @@ def walked(
         plan: what there is to do.
         candles: by symbol, at least the request's.
         winners: of each fold; none where no trial ranks, and then nothing is traded.
+        data: finer candles and funding rates.
         timezone: what a moment without a zone means.
         progress_callback: called with how many test parts are done; what it raises passes through.
 
@@ -84,7 +87,7 @@ def walked(
         account = ChainedAccount(cash)
         for place, test in path:
             fold = plan.folds[place]
-            row = _traded(plan, fold, fold.tests[test], winners[place], account, candles, timezone)
+            row = _traded(plan, fold, fold.tests[test], winners[place], account, candles, data, timezone)
             rows.append({"fold": place, "path": number, **row})
             progress_callback(len(rows))
         whole = plan.tested.of(plan.request.sweep.backtest)
@@ -121,6 +124,7 @@ def _traded(
     winner: Winner | None,
     account: ChainedAccount,
     candles: Mapping[str, Candles],
+    data: ExecutionData,
     timezone: str,
 ) -> dict[str, Any]:
     """Trades one test part, and says how it went."""
@@ -147,7 +151,7 @@ def _traded(
             asked = request_of_test(
                 stretch, request_of_row(plan.request.sweep, winner.rows[0]), account.equity
             )
-            result = run_backtest(candles, asked, timezone=timezone)
+            result = run_backtest(candles, asked, timezone=timezone, **data.of(asked))
             row |= {f"{OUT_OF_SAMPLE}{name}": value for name, value in result.metrics.items()}
             row["out_of_sample_objective"] = result.metrics[plan.request.sweep.objective]
             account.add(result)

@@ -8,10 +8,11 @@ import numpy as np
 
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.request import BacktestRequest
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline.workflows.run_backtest import run_backtest
 
 TRIAL_KERNEL = "backtest_pipeline.research.trial_kernel"
+ACCOUNT_KERNEL = "backtest_pipeline.engine.account_kernel"
 STATISTICS_KERNELS = ("backtest_pipeline.research.bootstrap", "backtest_pipeline.research.overfitting")
 
 _BARS = 600
@@ -19,7 +20,7 @@ _BUILT_IN = "backtest_pipeline.strategies.builtin."
 
 
 def warm_kernels() -> list[str]:
-    """Runs every built-in strategy once on made-up candles, long and short, with every kind of stop.
+    """Runs every built-in strategy of signals on made-up candles, long and short, with every kind of stop.
 
     The kernels of sweeps and of statistics are compiled as well.
 
@@ -31,10 +32,11 @@ def warm_kernels() -> list[str]:
     Returns:
         The strategies' names.
     """
-    for module in (TRIAL_KERNEL, *STATISTICS_KERNELS):
+    for module in (TRIAL_KERNEL, ACCOUNT_KERNEL, *STATISTICS_KERNELS):
         import_module(module)
     candles = {"WARM": made_up_candles()}
-    names = [name for name, strategy in strategies().items() if strategy.__module__.startswith(_BUILT_IN)]
+    known = signal_strategies().items()
+    names = [name for name, strategy in known if strategy.__module__.startswith(_BUILT_IN)]
     for name in names:
         run_backtest(
             candles,

@@ -3,6 +3,8 @@
 Where ACCEPTANCE_URL is set, all tests that share them use what runs there instead, with BACKTEST_TOKEN,
 ACCEPTANCE_LOGIN (name:password, for the browser), DATA_ROOT and DAGSTER_HOME; tests that start processes of
 their own are left out. test_deployment.py does so with a whole deployment.
+
+Where ACCEPTANCE_WORKERS is set, runs and chunks are taken by a worker behind a broker, see `with_workers`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.local_service.service import LocalService
 from backtest_pipeline.settings import Settings
+from backtest_pipeline_tests.acceptance import with_workers
 from backtest_pipeline_tests.acceptance.live import Pipeline, free_port, log_end, logs_of
 from backtest_pipeline_tests.acceptance.postgres import postgres_server
 from backtest_pipeline_tests.deploy.project import Project, running_project
@@ -30,6 +33,10 @@ MEASURED = pytest.StashKey[dict[str, str]]()
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what would not use the pipeline elsewhere."""
+    if with_workers.WANTED:
+        others = [item for item in items if item.name.partition("[")[0] in with_workers.OF_THE_CODE_SERVER]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
     if ELSEWHERE:
         others = [item for item in items if not SHARED & set(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=others)
@@ -47,6 +54,16 @@ def pytest_runtest_makereport(
             for log in logs_of(used):
                 report.sections.append((f"{name}: end of {log.name}", log_end(log)))
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers() -> Iterator[None]:
+    """A worker behind every service, where ACCEPTANCE_WORKERS asks for them."""
+    if not with_workers.WANTED:
+        yield
+        return
+    with with_workers.workers_behind_every_service():
+        yield
 
 
 @pytest.fixture(scope="session")

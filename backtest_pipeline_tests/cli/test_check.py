@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +11,21 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from backtest_pipeline import Candles, CandleStore, Signals, Strategy, StrategyParams
+from backtest_pipeline import (
+    Candles,
+    CandleStore,
+    Panel,
+    PortfolioStrategy,
+    Signals,
+    Strategy,
+    StrategyParams,
+    Weights,
+)
 from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry
-from backtest_pipeline.strategies.registry import register, strategies
+from backtest_pipeline.strategies.registry import register, signal_strategies, strategies
 
 
 class KnowsTomorrow(Strategy):
@@ -45,7 +55,7 @@ def _settings(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     get_settings.cache_clear()
 
 
-@pytest.mark.parametrize("name", list(strategies()))
+@pytest.mark.parametrize("name", list(signal_strategies()))
 def test_no_built_in_strategy_looks_ahead(name: str) -> None:
     limits = ["--cuts", "20", "--stretch-cuts", "400"]
     done = CliRunner().invoke(app, ["check", name, "--symbols", "IBM,FB", *limits, "--json"])
@@ -56,6 +66,41 @@ def test_no_built_in_strategy_looks_ahead(name: str) -> None:
     tried = verdicts["IBM"]["look_ahead"]
     assert (tried["cuts"], tried["stretch_cuts"], tried["refused"]) == (20, 400, 0)
     assert all(verdict["look_ahead"]["difference"] is None for verdict in verdicts.values())
+
+
+@pytest.mark.parametrize("name", sorted(set(strategies()) - set(signal_strategies())))
+def test_no_built_in_portfolio_strategy_looks_ahead(name: str) -> None:
+    limits = ["--cuts", "10", "--stretch-cuts", "60", "--starts", "4"]
+    done = CliRunner().invoke(app, ["check", name, "--symbols", "IBM,FB,AAPL", *limits, "--json"])
+    assert done.exit_code == 0, done.output
+    [(symbols, verdict)] = json.loads(done.stdout).items()
+    assert symbols == "IBM,FB,AAPL"  # weights are of all symbols together
+    tried = verdict["look_ahead"]
+    assert (tried["passed"], tried["difference"]) == (True, None)
+    assert (tried["cuts"], tried["stretch_cuts"], tried["refused"]) == (10, 60, 0)
+    assert tried["signals"] > 0
+    assert verdict["warm_up"]["settled"]
+    assert verdict["warm_up"]["bars_to_settle"] <= verdict["warm_up"]["asked_for_bars"] + 1
+
+
+class BuysTomorrowsWinner(PortfolioStrategy):
+    """All into what will rise most until the next day."""
+
+    name = "buys_tomorrows_winner"
+
+    def weights(self, panel: Panel, params: StrategyParams) -> Weights:
+        later = np.vstack([panel.close[1:], panel.close[-1:]]) / panel.close
+        best = np.argmax(np.where(np.isnan(later), 0.0, later), axis=1)
+        return Weights(np.eye(len(panel.symbols))[best])
+
+
+def test_a_portfolio_strategy_that_knows_tomorrow_is_found_and_ends_with_1() -> None:
+    register(BuysTomorrowsWinner)
+    done = CliRunner().invoke(app, ["check", "buys_tomorrows_winner", "--symbols", "IBM,AAPL"])
+    assert done.exit_code == 1
+    row = dict(zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True))
+    assert (row["symbol"], row["look-ahead"]) == ("IBM,AAPL", "FOUND")
+    assert re.match(r"weight of (IBM|AAPL) at \d{4}-.* is followed by ", row["first difference"])
 
 
 def test_a_strategy_that_knows_tomorrow_is_found_and_ends_with_1() -> None:

@@ -55,6 +55,11 @@ _OF_A_REQUEST: dict[str, tuple[list[str], str]] = {
     "fill": ([*REQUEST, "--fill", "nextopen"], "next_open"),
     "direction": ([*REQUEST, "--direction", "shrt"], "short"),
     "calendar": ([*REQUEST, "--calendar", "XKRC"], "XKRX"),
+    "account": ([*REQUEST, "--account", "shred"], "shared"),
+    "sizing": ([*REQUEST, "--sizing", "slot"], "slots"),
+    "on_conflict": ([*REQUEST, "--on-conflict", "ignor"], "ignore"),
+    "same_bar_trail": ([*REQUEST, "--same-bar-trail", "pesimistic"], "pessimistic"),
+    "detail_timeframe": ([*REQUEST, "--detail-timeframe", "1H"], "1h"),
     "symbols": (["sma_cross", "--symbols", "aapl"], "AAPL"),
     "benchmark": ([*REQUEST, "--benchmark", "spy"], "SPY"),
 }
@@ -112,6 +117,7 @@ NAMES: dict[Parameter, tuple[list[str], str]] = {
     ("candles check", "symbols"): (["candles", "check", "APPL"], "AAPL"),
     ("candles download", "exchange"): ([*_DOWNLOAD, "--exchange", "upbt", "--timeframe", "1d"], "upbit"),
     ("candles download", "timeframe"): ([*_DOWNLOAD, "--exchange", "upbit", "--timeframe", "1D"], "1d"),
+    ("worker", "queues"): (["worker", "--queues", "runs,chunk"], "chunks"),
     ("candles resample", "symbols"): (["candles", "resample", "APPL", "--from", "1d", "--to", "1w"], "AAPL"),
     ("candles resample", "fine"): (["candles", "resample", "AAPL", "--from", "1D", "--to", "1w"], "1d"),
     ("candles resample", "coarse"): (["candles", "resample", "AAPL", "--from", "1d", "--to", "1W"], "1w"),
@@ -119,16 +125,18 @@ NAMES: dict[Parameter, tuple[list[str], str]] = {
 
 # Numbers, moments, files, flags, and what is given a name here.
 NEITHER = {
-    "adjust", "again", "anchored", "as_json", "block_bars", "columns", "csv", "cuts", "data_root",
-    "date_format", "decimal", "detach", "dry_run", "embargo_bars", "encoding", "end", "every_s",
-    "everything", "fee_bps", "fee_fixed", "file", "folder", "folds", "force", "foreign", "fresh", "funding",
-    "help", "host", "idempotency_key", "initial_cash", "json", "keep_best", "limit", "max_hold_bars",
-    "max_retries", "no_open", "no_volume", "offline", "older_than_days", "only", "out", "parallel",
-    "parquet", "pin", "pinned", "port", "position_frac", "priority", "purge_bars", "purged",
-    "quantity_step", "refresh", "renamed", "replace", "runs", "search_seed", "seed", "server_code", "since",
-    "slippage_bps", "start", "starts", "stop_loss_frac", "stretch_cuts", "take_profit_frac", "test",
-    "test_folds", "timeout_s", "to", "top", "trailing_stop_frac", "train", "trial", "trials", "until",
-    "warm", "warmup_bars", "watch",
+    "adjust", "again", "anchored", "as_json", "block_bars", "borrow_apr", "columns", "concurrency", "csv",
+    "cuts", "data_root", "date_format", "decimal", "detach", "dry_run", "embargo_bars", "encoding", "end",
+    "every_s", "everything", "fee_bps", "fee_fixed", "file", "folder", "folds", "force", "foreign", "fresh",
+    "funding", "good_for_bars", "help", "host", "idempotency_key", "initial_cash", "json", "keep_best",
+    "leverage", "limit", "limit_fills_on_touch", "maintenance_margin_frac", "max_entries", "max_hold_bars",
+    "max_positions", "max_retries", "no_open", "no_volume", "offline", "older_than_days", "only", "out",
+    "parallel", "parquet", "pin", "pinned", "port", "position_frac", "priority", "purge_bars", "purged",
+    "quantity_step", "refresh", "renamed", "replace", "risk_frac", "runs", "search_seed", "seed",
+    "server_code", "since", "slippage_bps", "start", "starts", "stop_loss_frac", "stretch_cuts",
+    "take_profit_frac", "take_profit_steps", "target_volatility", "test", "test_folds", "timeout_s", "to",
+    "top", "trailing_activation_frac", "trailing_stop_frac", "train", "trial", "trials", "until", "warm",
+    "warmup_bars", "watch",
 }  # fmt: skip
 NAMED_HERE = {
     ("candles import", "symbol"),

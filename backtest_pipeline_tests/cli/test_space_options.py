@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backtest_pipeline import FloatRange, IntRange
-from backtest_pipeline.cli.space_options import parsed_space
+from backtest_pipeline.cli.space_options import parsed_space, parsed_steps
 from backtest_pipeline.model.errors import RequestInvalid
 
 
@@ -26,6 +26,10 @@ from backtest_pipeline.model.errors import RequestInvalid
         ("params.seed=1,2", "params.seed", [1, 2]),
         ("mode=quick,slow", "params.mode", ["quick", "slow"]),
         ("on=true,false", "params.on", [True, False]),
+        ("account=split,shared", "account", ["split", "shared"]),
+        ("leverage=1:3:0.5", "leverage", FloatRange(1, 3, step=0.5)),
+        ("funding=true,false", "funding", [True, False]),
+        ("take_profit_steps=none,0:0.04+30:0.02", "take_profit_steps", [[], [[0, 0.04], [30, 0.02]]]),
         ("benchmark=SPY,QQQ", "benchmark", ["SPY", "QQQ"]),  # which the request refuses with its reason
         ("priority=1,2", "priority", [1, 2]),
     ],
@@ -38,6 +42,17 @@ def test_values_are_lists_or_ranges(text: str, key: str, values: Any) -> None:
 def test_what_is_no_name_with_values_is_refused(text: str) -> None:
     with pytest.raises(RequestInvalid, match="write NAME=VALUES"):
         parsed_space([text])
+
+
+@pytest.mark.parametrize("text", ["0:0.04+x", "0.04", "0:0.04:3", "0:a", ""])
+def test_steps_that_are_no_pairs_are_refused_with_how_they_are_written(text: str) -> None:
+    with pytest.raises(RequestInvalid, match=r"--take-profit-steps: write BARS:FRAC\+BARS:FRAC"):
+        parsed_steps(text)
+
+
+@pytest.mark.parametrize("text", ["0:0.04+30:0.02", "0:0.04, 30:0.02", "[[0, 0.04], [30, 0.02]]"])
+def test_steps_are_pairs_joined_by_plus_or_comma_or_json(text: str) -> None:
+    assert parsed_steps(text) == [[0, 0.04], [30, 0.02]]
 
 
 def test_a_name_comes_once() -> None:

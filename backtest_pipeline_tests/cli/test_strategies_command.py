@@ -72,6 +72,15 @@ def test_people_read_it_behind_the_name(server: FakeServer) -> None:
     assert "built in; server: same code" in " ".join(_run("sma_cross").stdout.split())
 
 
+def test_those_that_trade_a_portfolio_are_told_from_those_that_give_signals(server: FakeServer) -> None:
+    listed = _listed()
+    assert (listed["sma_cross"]["answers"], listed["equal_weight"]["answers"]) == ("signals", "weights")
+    assert listed["of_the_desk"]["answers"] is None
+    told = " ".join(_run("equal_weight").stdout.split())
+    assert "trades a portfolio; built in;" in told
+    assert "rebalance monthly bar | daily | weekly | monthly when weights are acted upon" in told
+
+
 def test_what_only_the_server_has_has_no_parameters_to_tell(server: FakeServer) -> None:
     facts = _listed()["of_the_desk"]
     assert (facts["summary"], facts["params"]) == (None, {})

@@ -19,7 +19,7 @@ from backtest_pipeline import Candles
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.market import SymbolRecord
-from backtest_pipeline.model.request import digest_of
+from backtest_pipeline.model.request_model import digest_of
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, store_candles, wandering

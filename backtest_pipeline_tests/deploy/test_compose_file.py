@@ -79,11 +79,17 @@ def test_only_the_proxy_is_reached_from_outside_and_only_the_guards_know_the_log
     assert holders["tokens"] == holders["proxy_secret"] == {"web", "viewer"}
     assert holders["users"] == holders["viewers"] == holders["proxy_header"] == {"proxy"}
     assert holders["postgres_password"] == {"postgres"}
-    assert holders["pgpass"] == {"setup", "code", "daemon", "web", "viewer"}
+    assert holders["pgpass"] == {"setup", "code", "daemon", "web", "viewer", "worker"}
+    assert holders["broker_url"] == {"daemon", "web", "viewer", "worker", "flower"}
+    assert holders["redis_conf"] == {"redis"}
     told = str(SERVICES["code"]["environment"])
     assert not any(name in told for name in SECRET_VARIABLES)
     assert SERVICES["code"]["environment"]["DAGSTER_PG_PASSWORD"] == ""
-    assert COMPOSE["networks"]["database"] == {"internal": True}
+    assert COMPOSE["networks"]["database"] == COMPOSE["networks"]["broker"] == {"internal": True}
+    assert SERVICES["redis"]["networks"] == ["broker"]
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {
+        "redis", "worker", "flower",
+    }  # fmt: skip
     assert "database" not in SERVICES["proxy"]["networks"]
 
 

@@ -18,7 +18,7 @@ from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.manifest import Manifest
 from backtest_pipeline.model.metric_catalog import METRICS
 from backtest_pipeline.results.catalog import COLUMNS
-from backtest_pipeline.results.tables import TABLES
+from backtest_pipeline.results.tables import SCHEMAS
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline_tests.results.published import TASK, publish, store_candles, wandering
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer, run
@@ -61,9 +61,9 @@ def _models_within(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_within(inner)
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", SCHEMAS)
 def test_every_column_is_told_in_its_order(table: str) -> None:
-    assert _first_cells(_section(f"{table}.parquet")) == TABLES[table].names
+    assert _first_cells(_section(f"{table}.parquet")) == SCHEMAS[table].names
 
 
 def test_every_field_of_the_manifest_is_told_in_its_order() -> None:

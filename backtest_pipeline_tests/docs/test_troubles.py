@@ -45,6 +45,14 @@ GOOD = ["--symbols", "AAPL", "-p", "fast=10", "-p", "slow=20"]
 # Where a reproduction needs a small disk, a broken preload or much time: the test that has one, and what that
 # test looks for.
 ELSEWHERE = {
+    "detail_timeframe: the store has no … candles of … in the time of this request": (
+        "workflows/test_execution_data.py",
+        "detail_timeframe: the store has no 4h candles of B",
+    ),
+    "funding: the store has no funding rates of … in the time of this request": (
+        "workflows/test_execution_data.py",
+        "funding: the store has no funding rates of B",
+    ),
     "… takes connections and answers nothing, not even /server_info within … s": (
         "sdk/test_first_contact.py",
         "answers nothing, not even /server_info within",
@@ -97,6 +105,19 @@ ELSEWHERE = {
     "its result is gone, though it completed, no cleanup has deleted it and it has not expired": (
         "acceptance/test_health.py",
         "its result is gone",
+    ),
+    "a worker on … would not compute the same, as …": (
+        "orchestration/test_chunk_work.py",
+        "would not compute the same",
+    ),
+    "results would not be safe in …: …": ("orchestration/test_worker_keeper.py", "would not be safe in"),
+    "…, so tasks wait; start it, see BACKTEST_BROKER_URL": (
+        "orchestration/test_cluster_figures.py",
+        "so tasks wait; start it, see BACKTEST_BROKER_URL",
+    ),
+    "…, so tasks wait; start `backtest worker` on a machine": (
+        "orchestration/test_cluster_figures.py",
+        "so tasks wait; start `backtest worker` on a machine",
     ),
     "workers start cold, some seconds later each: …": (
         "acceptance/test_warm_workers.py",
@@ -402,6 +423,11 @@ def _(guarded: Guarded) -> str:
             break
         guarded.client.list_tasks()
     return told
+
+
+@says("BACKTEST_BROKER_URL is not set")
+def _(shell: Shell) -> str:
+    return shell("worker")
 
 
 @says("is there already; choose")

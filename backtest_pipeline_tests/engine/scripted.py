@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from backtest_pipeline.engine.run import run
 from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.panel import Panel
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy, Weights
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.result import BacktestResult
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
@@ -38,6 +41,18 @@ class Scripted(Strategy):
 
     def holding_period_bars(self, params: StrategyParams) -> int | None:
         return self.holding_period
+
+
+class ScriptedWeights(PortfolioStrategy):
+    """Gives the weights that it was built with, or as many rows of them as it is asked for."""
+
+    name = "scripted"
+
+    def __init__(self, answer: Weights) -> None:
+        self.answer = answer
+
+    def weights(self, panel: Panel, params: StrategyParams) -> Weights:
+        return dataclasses.replace(self.answer, weights=self.answer.weights[: len(panel)])
 
 
 def candles_of(

@@ -9,11 +9,17 @@ import pytest
 
 from backtest_pipeline.engine import indicators
 from backtest_pipeline.engine.indicators.sharing import IndicatorMemo, sharing
+from backtest_pipeline.engine.panel_building import panel_of
+from backtest_pipeline.model.candles import CANDLE_COLUMNS
+from backtest_pipeline.model.panel import Panel
+from backtest_pipeline_tests.research.made_candles import walk
 
 RNG = np.random.default_rng(7)
 CLOSE = 100 + np.cumsum(RNG.normal(0, 1, 400))
 HIGH, LOW = CLOSE + RNG.random(400), CLOSE - RNG.random(400)
 VOLUME = RNG.random(400)
+
+PAIR = [walk("A", 400, skip=0.1), walk("B", 350)]
 
 CALLS: dict[str, Any] = {
     "sma": lambda: indicators.sma(CLOSE, 10),
@@ -21,6 +27,7 @@ CALLS: dict[str, Any] = {
     "rsi": lambda: indicators.rsi(CLOSE, 10),
     "atr": lambda: indicators.atr(HIGH, LOW, CLOSE, 10),
     "bollinger": lambda: indicators.bollinger(CLOSE, 10, 1.5),
+    "deviation": lambda: indicators.deviation(CLOSE, 10),
     "macd": lambda: indicators.macd(CLOSE, 3, 8, 4),
     "donchian": lambda: indicators.donchian(HIGH, LOW, 10),
     "before": lambda: indicators.before(CLOSE, 3),
@@ -104,3 +111,46 @@ def test_other_candles_begin_anew() -> None:
         memo.begin([HIGH])
         assert indicators.sma(CLOSE, 5) is not indicators.sma(CLOSE, 5)
         assert indicators.sma(HIGH, 5) is indicators.sma(HIGH, 5)
+
+
+def _panel() -> Panel:
+    return panel_of(PAIR)
+
+
+def test_a_panel_is_built_once_for_the_same_candles_and_its_indicators_are_remembered() -> None:
+    memo = IndicatorMemo()
+    memo.copies = False
+    alone = _panel()
+    average = indicators.by_symbol(indicators.sma, alone.close, window=5)
+    with sharing(memo):
+        memo.begin(getattr(own, name) for own in PAIR for name in CANDLE_COLUMNS)
+        first, second = _panel(), _panel()
+        assert first.close is second.close
+        assert not first.close.flags.writeable
+        for name in ("timestamp", "day", *CANDLE_COLUMNS[1:]):
+            assert getattr(first, name).tobytes() == getattr(alone, name).tobytes()
+        found = indicators.by_symbol(indicators.sma, first.close, window=5)
+        assert found.tobytes() == average.tobytes()
+        assert indicators.by_symbol(indicators.sma, second.close, window=5) is found
+        assert indicators.by_symbol(indicators.sma, first.close, window=6) is not found
+        assert indicators.by_symbol(indicators.ema, first.close, window=5) is not found
+        assert indicators.carried(first.close) is indicators.carried(second.close)
+        held = memo.bytes
+        for _ in range(3):  # an indicator that is made for one call is not kept
+            made = indicators.by_symbol(lambda close: indicators.sma(close, 5), first.close)
+            assert made.tobytes() == average.tobytes()
+        assert memo.bytes == held
+        memo.begin([CLOSE])
+        assert _panel().close is not first.close
+
+
+def test_a_strategy_that_might_write_to_a_panels_indicators_gets_its_own() -> None:
+    memo = IndicatorMemo()
+    with sharing(memo):
+        memo.begin(getattr(own, name) for own in PAIR for name in CANDLE_COLUMNS)
+        panel = _panel()
+        found = indicators.by_symbol(indicators.sma, panel.close, window=5)
+        found[:] = 0
+        again = indicators.by_symbol(indicators.sma, panel.close, window=5)
+        assert np.nanmin(again) > 0
+        assert not panel.close.flags.writeable

@@ -43,6 +43,9 @@ def test_indicators_agree_with_talib(window: int) -> None:
     assert np.allclose(lower, their_lower, rtol=1e-7, equal_nan=True)  # TA-Lib's squares lose digits
     assert same(middle, their_middle)
     assert np.allclose(upper, their_upper, rtol=1e-7, equal_nan=True)
+    assert np.allclose(
+        indicators.deviation(close, window), talib.STDDEV(close, window), rtol=1e-6, equal_nan=True
+    )
     lowest, highest = indicators.donchian(high, low, window)
     assert same(lowest, talib.MIN(low, window))
     assert same(highest, talib.MAX(high, window))
@@ -59,6 +62,56 @@ def test_macd_agrees_with_talib_once_its_late_start_has_faded() -> None:
 def test_rsi_by_hand() -> None:
     # changes +1, +1, -1 with window 2: averages 1 and 0, then (1 + 0) / 2 and (0 + 1) / 2
     assert indicators.rsi(np.array([1.0, 2.0, 3.0, 2.0]), 2).tolist()[2:] == [100, 50]
+
+
+def test_atr_by_hand() -> None:
+    # True ranges from the second bar on: 12 - 9, 13 - 11, and 12 - 8 as the close before was 12. Window 2:
+    # the first mean is 2.5, then 2.5 + (4 - 2.5) / 2.
+    high, low = np.array([11.0, 12.0, 13.0, 9.0]), np.array([9.0, 9.0, 11.0, 8.0])
+    close = np.array([10.0, 11.0, 12.0, 8.5])
+    assert indicators.atr(high, low, close, 2).tolist()[2:] == [2.5, 3.25]
+
+
+def test_an_indicator_by_symbol_is_that_of_the_symbols_own_bars_and_stays_until_the_next() -> None:
+    nan = np.nan
+    close = np.array([[1.0, nan], [nan, 10.0], [3.0, 20.0], [nan, nan], [8.0, 60.0]])
+    found = indicators.by_symbol(indicators.sma, close, window=2)
+    # Of the first 1, 3, 8: 2 and 5.5; of the second 10, 20, 60: 15 and 40
+    expected = np.array([[nan, nan], [nan, nan], [2, 15], [2, 15], [5.5, 40]])
+    assert np.array_equal(found, expected, equal_nan=True)
+    whole = np.array([[1.0, 2.0], [3.0, 6.0]])
+    assert indicators.by_symbol(indicators.sma, whole, window=1).tolist() == whole.tolist()
+    nobody = indicators.by_symbol(indicators.sma, np.full((3, 1), nan), window=1)
+    assert np.isnan(nobody).all()
+
+
+def test_an_indicator_by_symbol_takes_several_columns() -> None:
+    high, low, close = (np.stack([own, own * 2], axis=1) for own in market(3, 60))
+    high[7] = low[7] = close[7] = np.nan
+    found = indicators.by_symbol(indicators.atr, high, low, close, window=5)
+    own_high, own_low, own_close = (np.delete(column[:, 0], 7) for column in (high, low, close))
+    alone = indicators.atr(own_high, own_low, own_close, 5)
+    assert np.array_equal(np.delete(found[:, 0], 7), alone, equal_nan=True)
+    assert same(found[:, 1], 2 * found[:, 0])
+
+
+def test_an_indicator_that_has_no_value_at_a_bar_has_none_until_the_next() -> None:
+    """What is carried over rows without a bar is what the last bar has, be it nothing."""
+
+    def odd(close: Floats) -> Floats:
+        return np.where(close % 2 == 1, close, np.nan)
+
+    nan = np.nan
+    found = indicators.by_symbol(odd, np.array([[1.0], [nan], [2.0], [nan], [3.0]]))
+    assert np.array_equal(found[:, 0], [1, 1, nan, nan, 3], equal_nan=True)
+
+
+def test_what_a_symbol_lacks_is_carried_from_its_latest_value() -> None:
+    nan = np.nan
+    table = np.array([[nan, 1.0], [2.0, nan], [nan, nan], [3.0, 4.0]])
+    expected = np.array([[nan, 1.0], [2, 1], [2, 1], [3, 4]])
+    assert np.array_equal(indicators.carried(table), expected, equal_nan=True)
+    assert np.isnan(table[2]).all()  # the table is left as it was
 
 
 def test_rsi_of_prices_that_never_move_is_neutral() -> None:

@@ -15,7 +15,7 @@ from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import StrategyFaulty
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline_tests.engine.clairvoyant import (
     FIVE,
     HONEST,
@@ -85,7 +85,7 @@ def test_prices_that_tie_show_differences_by_rounding_which_are_not_confirmed(
     asked: list[bool] = []
     confirmed = Probe.confirmed
 
-    def noted(self: Probe, *arguments: Any) -> bool:
+    def noted(self: Probe[Any], *arguments: Any) -> bool:
         asked.append(confirmed(self, *arguments))
         return asked[-1]
 
@@ -97,9 +97,9 @@ def test_prices_that_tie_show_differences_by_rounding_which_are_not_confirmed(
     assert not any(asked)
 
 
-@pytest.mark.parametrize("name", list(strategies()))
+@pytest.mark.parametrize("name", list(signal_strategies()))
 def test_no_built_in_strategy_is_accused_by_a_run(name: str) -> None:
-    strategy = strategies()[name]()
+    strategy = signal_strategies()[name]()
     for seed in range(8):
         verdict = lightly(strategy, walk(seed, 1_500, gaps=seed % 2 == 1), direction="both", seed=seed)
         assert verdict["passed"] is True

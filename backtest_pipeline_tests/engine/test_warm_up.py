@@ -21,14 +21,14 @@ from backtest_pipeline.engine.signal_comparison import FLAGS
 from backtest_pipeline.model.errors import StrategyFaulty
 from backtest_pipeline.model.task_request import stored_request
 from backtest_pipeline.strategies import registry
-from backtest_pipeline.strategies.registry import register, strategies
+from backtest_pipeline.strategies.registry import register, signal_strategies
 from backtest_pipeline_tests.engine.recorded_requests import digests_of
 from backtest_pipeline_tests.research.made_candles import walk
 
 CANDLES = walk("A", 600, seed=3)
 START = 250
 AT_START = str(CANDLES.timestamp[START])[:10]
-FOREVER = ("ema_cross", "macd_cross", "rsi_reversion")
+FOREVER = ("atr_channel_breakout", "ema_cross", "macd_cross", "rsi_reversion")
 """Strategies whose averages never forget wholly."""
 
 
@@ -98,9 +98,9 @@ def test_fewer_bars_than_asked_for_are_said_to_be_fewer() -> None:
     assert not [text for text in _run(strategy="marked").diagnostics if "warm up" in text]
 
 
-@pytest.mark.parametrize("name", sorted(strategies()))
+@pytest.mark.parametrize("name", sorted(signal_strategies()))
 def test_a_warm_strategy_says_from_start_on_what_it_says_knowing_all_of_the_past(name: str) -> None:
-    strategy = strategies()[name]()
+    strategy = signal_strategies()[name]()
     params = strategy.Params()
     needed = strategy_warmup_bars(strategy, params)
     whole = signals_of(strategy, params, CANDLES)
@@ -110,10 +110,10 @@ def test_a_warm_strategy_says_from_start_on_what_it_says_knowing_all_of_the_past
             assert np.array_equal(getattr(warm, flag), getattr(whole, flag)[first:]), (first, flag)
 
 
-@pytest.mark.parametrize("name", sorted(set(strategies()) - {*FOREVER, "buy_and_hold"}))
+@pytest.mark.parametrize("name", sorted(set(signal_strategies()) - {*FOREVER, "buy_and_hold"}))
 def test_a_window_asks_for_no_bar_more_than_it_needs(name: str) -> None:
     """With one fewer, some first bar has other signals, as the window is not full yet."""
-    strategy = strategies()[name]()
+    strategy = signal_strategies()[name]()
     params = strategy.Params()
     fewer = strategy_warmup_bars(strategy, params) - 1
     whole = signals_of(strategy, params, CANDLES)
@@ -130,7 +130,7 @@ def test_a_window_asks_for_no_bar_more_than_it_needs(name: str) -> None:
 @pytest.mark.parametrize("name", FOREVER)
 def test_an_average_that_never_forgets_has_forgotten_its_start_to_a_thousandth(name: str) -> None:
     """A candle far off at the very start moves no flag; moved within the warm-up it may."""
-    strategy = strategies()[name]()
+    strategy = signal_strategies()[name]()
     params = strategy.Params()
     needed = strategy_warmup_bars(strategy, params)
     shock = np.where(np.arange(600) == START - needed - 1, 1.25, 1.0)
@@ -142,9 +142,9 @@ def test_an_average_that_never_forgets_has_forgotten_its_start_to_a_thousandth(n
         )
 
 
-@pytest.mark.parametrize("name", sorted(strategies()))
+@pytest.mark.parametrize("name", sorted(signal_strategies()))
 def test_candles_before_the_warm_up_decide_nothing(name: str) -> None:
-    strategy = strategies()[name]()
+    strategy = signal_strategies()[name]()
     needed = strategy_warmup_bars(strategy, strategy.Params())
     whole = _run(strategy=name, direction="both")
     cut = _run(CANDLES.slice(START - needed, 600), strategy=name, direction="both")

@@ -40,9 +40,9 @@ def funded(exchange: LoopbackExchange, store: CandleStore, since_ms: int | None 
 
 
 def stored(store: CandleStore) -> dict[int, float]:
-    moments, rates = read_funding(store.layout, "BTCUSDT.P")
-    seconds = moments.astype("datetime64[s]").astype(np.int64)
-    return dict(zip(map(int, seconds), map(float, rates), strict=True))
+    rates = read_funding(store.layout, "BTCUSDT.P")
+    seconds = rates.timestamp.astype("datetime64[s]").astype(np.int64)
+    return dict(zip(map(int, seconds), map(float, rates.rate), strict=True))
 
 
 @pytest.mark.parametrize("dialect", ["binance", "bybit"])

@@ -17,13 +17,24 @@ from dagster._core.test_utils import create_run_for_test
 
 def queued_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
     """A run of the job `backtest` that is queued."""
+    return _run(instance, dg.DagsterRunStatus.QUEUED, {})
+
+
+def starting_run(instance: dg.DagsterInstance, run_tags: dict[str, str] | None = None) -> dg.DagsterRun:
+    """A run of the job `backtest` that is being launched."""
+    return _run(instance, dg.DagsterRunStatus.STARTING, run_tags or {})
+
+
+def _run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, run_tags: dict[str, str]
+) -> dg.DagsterRun:
     location = GrpcServerCodeLocationOrigin(host="localhost", port=1, location_name="backtest_pipeline")
     origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "backtest")
-    queued = dg.DagsterRunStatus.QUEUED
     run: dg.DagsterRun = create_run_for_test(
         instance,
         job_name="backtest",
-        status=queued,
+        status=status,
+        tags=run_tags,
         remote_job_origin=origin,
         job_code_origin=JobPythonOrigin(
             "backtest", RepositoryPythonOrigin("python", ModuleCodePointer("x", "y"))

@@ -25,7 +25,7 @@ Changed = dict[str, str | None]
 def changed(monkeypatch: pytest.MonkeyPatch) -> Changed:
     """What has changed on disk, as strategies and digests."""
     found: Changed = {}
-    monkeypatch.setattr(code_reload, "_changed_code", lambda: dict(found))
+    monkeypatch.setattr(code_reload, "changed_code", lambda: dict(found))
     return found
 
 

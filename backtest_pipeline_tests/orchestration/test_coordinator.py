@@ -15,9 +15,9 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.dagster_internals import queue_daemon
 from backtest_pipeline.orchestration.dagster_internals.code_location import code_answers
-from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon, _last_written
 from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
+from backtest_pipeline.orchestration.tasks.timeouts import timed_out
 from backtest_pipeline_tests.orchestration.queued_runs import submitted_run
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from backtest_pipeline import BacktestRequest
+from backtest_pipeline.model.request_groups import group_of
 from backtest_pipeline.model.run_config import from_run_config, to_run_config
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.strategies.registry import resolve, strategies
@@ -52,7 +53,7 @@ def test_every_field_of_a_request_and_every_strategy_is_described() -> None:
 
 def test_a_fields_range_stands_in_its_description() -> None:
     form = launch_form(strategies())
-    assert str(form["position_frac"].description).endswith("(> 0, ≤ 1)")
+    assert str(form["position_frac"].description).endswith("(> 0, ≤ 1000)")
     params = _params_of(_params_of(form["strategy"])["volume_long_candle"])
     assert str(params["vol_ma_window"].description).endswith("(≥ 1, ≤ 500)")
 
@@ -109,3 +110,12 @@ def test_levels_of_more_than_100_percent_pass_the_form_which_says_for_whom(
 def test_a_value_from_the_workers_environment_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError):
         _resolved(config)
+
+
+def test_an_untouched_form_has_no_field_that_few_backtests_need() -> None:
+    form = launch_form(strategies())
+    untouched = {name for name, field in form.items() if field.default_provided}
+    assert untouched == {name for name in form if group_of(name) is None}
+    assert "none by default (leverage and its costs)" in str(form["maintenance_margin_frac"].description)
+    assert "split by default (one account and sizes)" in str(form["account"].description)
+    assert not any(field.is_required for field in form.values())

@@ -11,7 +11,14 @@ import yaml
 from backtest_pipeline import StrategyParams
 from backtest_pipeline.model.run_config import from_run_config
 from backtest_pipeline.model.strategy import Strategy
-from backtest_pipeline.orchestration.jobs.presets import PRESET_SYMBOLS, preset, presets_text, result_assets
+from backtest_pipeline.orchestration.jobs.presets import (
+    FURTHER_PRESETS,
+    PRESET_SYMBOLS,
+    further_preset,
+    preset,
+    presets_text,
+    result_assets,
+)
 from backtest_pipeline.orchestration.jobs.task_jobs import TASK_JOBS
 from backtest_pipeline.strategies.registry import resolve, strategies
 
@@ -49,3 +56,15 @@ def test_each_strategys_results_are_an_asset() -> None:
     assert [asset.key.path for asset in result_assets(strategies())] == [
         [kind, name] for kind in ("backtests", "sweeps", "walk_forwards") for name in sorted(strategies())
     ]
+
+
+@pytest.mark.parametrize("title", FURTHER_PRESETS)
+def test_a_preset_with_further_fields_is_a_request_that_has_them(title: str) -> None:
+    _, fields = FURTHER_PRESETS[title]
+    config = yaml.safe_load(further_preset(title))
+    request = from_run_config(TASK_JOBS["backtest"].filled_in(config))
+    assert list(config)[:3] == ["strategy", "symbols", "timeframe"], "what one changes first comes first"
+    assert {name: getattr(request, name) for name in fields} == {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    assert f"- [{title}](/locations/" in presets_text(strategies())

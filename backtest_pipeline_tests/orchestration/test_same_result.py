@@ -15,7 +15,7 @@ import pytest
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.market import SymbolRecord
-from backtest_pipeline.model.request import digest_of
+from backtest_pipeline.model.request_model import digest_of
 from backtest_pipeline.model.run_config import to_run_config
 from backtest_pipeline.orchestration.jobs import submissions
 from backtest_pipeline.orchestration.tasks import same_result

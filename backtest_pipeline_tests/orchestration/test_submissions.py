@@ -176,3 +176,20 @@ def test_a_walk_forward_is_written_out_and_refused_like_the_others() -> None:
             "refused"
         ]
         assert field in [name for name, _ in refused], refused
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"detail_timeframe": "1h"}, "the store has no 1h candles of ACME"),
+        ({"funding": True}, "the store has no funding rates of ACME"),
+        ({"account": "split", "max_positions": 2}, "it needs account shared"),
+    ],
+)
+def test_what_is_to_be_paid_or_looked_into_is_looked_for_at_once(fields: dict[str, Any], says: str) -> None:
+    for job, config in (
+        ("backtest", {"symbols": ["ACME"], **fields}),
+        ("sweep", {"backtest": {"symbols": ["ACME"], **fields}}),
+    ):
+        [(_, told)] = _resolved(job, **config)["refused"]
+        assert says in told

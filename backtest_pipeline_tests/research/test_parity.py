@@ -19,10 +19,19 @@ from backtest_pipeline import (
 )
 from backtest_pipeline.research.space import Space
 from backtest_pipeline.research.trial_requests import trial_request
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline_tests.research.made_candles import metrics_of, walk
 
 SPACES: dict[str, dict[str, Any]] = {
+    "atr_channel_breakout": {
+        "params.window": IntRange(5, 40),
+        "params.entry_atr": [0.5, 1.0],
+        "params.stop_atr": [1, 3],
+    },
+    "bollinger_limit": {
+        "params.window": IntRange(5, 40),
+        "params.deviations": FloatRange(0.5, 2.5, step=0.1),
+    },
     "bollinger_reversion": {
         "params.window": IntRange(5, 40),
         "params.deviations": FloatRange(0.5, 2.5, step=0.1),
@@ -82,7 +91,7 @@ def _request_of(result: SweepResult, place: int) -> BacktestRequest:
     return trial_request(result.request, space.values(points, 0))
 
 
-@pytest.mark.parametrize("name", sorted(strategies()))
+@pytest.mark.parametrize("name", sorted(signal_strategies()))
 @pytest.mark.parametrize("symbols", [1, 3])
 def test_rows_of_every_built_in_strategy_are_backtests(name: str, symbols: int) -> None:
     candles = {f"S{i}": walk(f"S{i}", 420 - 35 * i, skip=0.1 * i) for i in range(symbols)}
@@ -95,6 +104,41 @@ def test_rows_of_every_built_in_strategy_are_backtests(name: str, symbols: int) 
     )
     result = run_sweep(candles, request)
     assert assert_rows_are_backtests(candles, result, seed=1, rows=30) >= 10
+
+
+SHARED: dict[str, Any] = {
+    "account": ["split", "shared"],
+    "max_entries": [1, 2],
+    "on_conflict": ["exit", "ignore"],
+    "position_frac": [0.3, 1],
+    "stop_loss_frac": [None, 0.03],
+    "take_profit_steps": [[], [[0, 0.05], [5, 0.01]]],
+    "borrow_apr": [0, 0.2],
+    "direction": ["long", "both"],
+    "fee_bps": [0, 10],
+}
+
+
+@pytest.mark.parametrize("name", ["sma_cross", "atr_channel_breakout", "bollinger_limit"])
+def test_rows_of_shared_accounts_orders_and_levels_are_backtests(name: str) -> None:
+    candles = {f"S{i}": walk(f"S{i}", 300 - 35 * i, skip=0.1 * i) for i in (2, 0, 1)}
+    request = SweepRequest(
+        backtest=BacktestRequest(strategy=name, symbols=list(candles), slippage_bps=3),
+        space={**SPACES[name], **SHARED},
+        search="random",
+        trials=60,
+    )
+    assert assert_rows_are_backtests(candles, run_sweep(candles, request), seed=3, rows=20) >= 5
+
+
+@pytest.mark.parametrize("name", ["equal_weight", "inverse_volatility", "momentum_rotation"])
+def test_rows_of_portfolios_are_backtests(name: str) -> None:
+    candles = {f"S{i}": walk(f"S{i}", 420 - 35 * i, skip=0.1 * i) for i in range(3)}
+    backtest = BacktestRequest(strategy=name, symbols=list(candles), account="shared", start="2015-03-01")
+    request = SweepRequest(
+        backtest=backtest, space={"fee_bps": [0, 10], "fill": ["next_open", "close"], "quantity_step": [0, 1]}
+    )
+    assert assert_rows_are_backtests(candles, run_sweep(candles, request), seed=4, rows=8) == 8
 
 
 @pytest.mark.parametrize("search", ["grid", "random", "sobol", "tpe"])
@@ -160,7 +204,7 @@ def test_varied_timeframes_spans_calendars_and_seeds_are_those_of_the_backtest()
         assert metrics_of(row) == alone.metrics
 
 
-@pytest.mark.parametrize("name", sorted(strategies()))
+@pytest.mark.parametrize("name", sorted(signal_strategies()))
 @pytest.mark.parametrize("processes", [1, 2])
 def test_rows_with_a_warm_up_of_their_own_are_backtests(name: str, processes: int) -> None:
     """Each trial sees as many bars before its start as its own parameters ask for, and no more."""

@@ -24,6 +24,7 @@ from backtest_pipeline.model.manifest import Environment, Manifest, Summary, Tim
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.strategies.registry import code_sha256_of
+from backtest_pipeline.workflows.execution_data import ExecutionData, load_execution_data, times_of
 from backtest_pipeline.workflows.needed_candles import needed_candles
 
 TASK = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
@@ -64,6 +65,11 @@ def loaded_for(data_root: Path, request: BacktestRequest) -> dict[str, Candles]:
     """The candles of the store that a run of the request loads."""
     [needed] = needed_candles(request, ZoneInfo("UTC"))
     return needed.load(CandleStore(data_root))
+
+
+def execution_data_for(data_root: Path, request: BacktestRequest, *candles: Candles) -> ExecutionData:
+    """The finer candles and funding rates of the store that a run of the request on these candles loads."""
+    return load_execution_data(CandleStore(data_root), request, times_of(candles))
 
 
 def manifest_of(
@@ -118,11 +124,13 @@ def publish(
     """Runs a backtest of the given candles and publishes it; `changes` replace fields of the manifest."""
     fields = {"strategy": "sma_cross", "params": {"fast": 3, "slow": 8}, **(request or {})}
     asked = BacktestRequest(**{"symbols": [own.symbol for own in candles], **fields})
-    result = run_backtest({own.symbol: own for own in candles}, asked)
+    data = execution_data_for(data_root, asked, *candles)
+    result = run_backtest({own.symbol: own for own in candles}, asked, **data.of(asked))
+    seen = {"detail_candles": data.detail_fingerprints(), "funding_rates": data.funding_fingerprints()}
     store = TaskStore(data_root)
     with store.staging(task_id) as staged:
         files = store.write_tables(staged, result)
-        manifest = manifest_of(result, candles, task_id, **{"result_files": files, **changes})
+        manifest = manifest_of(result, candles, task_id, **{"result_files": files, **seen, **changes})
         store.publish(manifest, staged)
     return manifest
 

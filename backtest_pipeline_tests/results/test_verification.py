@@ -17,7 +17,7 @@ import pytest
 from backtest_pipeline import BacktestRequest, BacktestResult, Candles
 from backtest_pipeline.model.candles import CANDLE_COLUMNS
 from backtest_pipeline.model.errors import TaskUnknown
-from backtest_pipeline.model.request import digest_of
+from backtest_pipeline.model.request_model import digest_of
 from backtest_pipeline.model.result import Metrics
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_task

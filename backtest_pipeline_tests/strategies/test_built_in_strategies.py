@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from backtest_pipeline.engine.lookahead import check_look_ahead, measure_warm_up
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.drawing import drawing_of
+from backtest_pipeline.model.signal_checks import check_signals
 from backtest_pipeline.model.strategy import Signals, Strategy
+from backtest_pipeline.strategies.builtin.atr_channel_breakout import AtrChannelBreakout
+from backtest_pipeline.strategies.builtin.bollinger_limit import BollingerLimit
 from backtest_pipeline.strategies.builtin.bollinger_reversion import BollingerReversion
 from backtest_pipeline.strategies.builtin.buy_and_hold import BuyAndHold
 from backtest_pipeline.strategies.builtin.donchian_breakout import DonchianBreakout
@@ -26,6 +29,8 @@ from backtest_pipeline_tests.engine.generated import generated_rows
 from backtest_pipeline_tests.engine.scripted import candles_of, flat
 
 STRATEGIES: list[type[Strategy]] = [
+    AtrChannelBreakout,
+    BollingerLimit,
     BollingerReversion,
     BuyAndHold,
     DonchianBreakout,
@@ -168,3 +173,47 @@ def test_the_levels_of_rsi_reversion_must_rise() -> None:
         ValidationError, match=r"oversold \(60\), exit_level \(50\) and overbought \(70\) must rise"
     ):
         RsiReversion.Params(oversold=60)
+
+
+def ordered(signals: Signals, bars: int) -> dict[str, list[int]]:
+    """Bars of the flags as the engine reads them: with those that have the price of an order."""
+    checked = check_signals("ordered", signals, bars)
+    names = ("entry", "exit", "short_entry", "short_exit")
+    return {name: np.flatnonzero(flags).tolist() for name in names if (flags := getattr(checked, name)).any()}
+
+
+def test_atr_channel_breakout() -> None:
+    rows = [[20, 21, 19, 20], [20, 22, 18, 20], [20, 24, 20, 22], [12, 14, 10, 12]]
+    params = AtrChannelBreakout.Params(window=2, atr_window=1, entry_atr=0.5, stop_atr=2)
+    signals = AtrChannelBreakout().signals(candles_of(rows), params)
+    nan = np.nan
+    third = 20 + 2 / 3 * (22 - 20)  # the average, which starts at 20
+    fourth = third + 2 / 3 * (12 - third)
+    # True ranges are 4, 4 and, down from 22 to 10, 12: half of that is the channel, twice that the stop.
+    assert signals.entry_stop == pytest.approx([nan, nan, third + 2, nan], nan_ok=True)
+    assert signals.short_entry_stop == pytest.approx([nan, nan, nan, fourth - 6], nan_ok=True)
+    stops = [nan, nan, third + 2 - 8, fourth - 6 + 24]
+    assert signals.stop_price == pytest.approx(stops, nan_ok=True)
+    assert ordered(signals, 4) == {"entry": [2], "exit": [3], "short_entry": [3], "short_exit": [2]}
+
+
+def test_an_order_or_a_stop_below_zero_is_not_placed() -> None:
+    rows = [[20, 21, 19, 20], [20, 60, 1, 30], [20, 50, 1, 10]]
+    params = AtrChannelBreakout.Params(window=2, atr_window=1, entry_atr=1, stop_atr=10)
+    signals = AtrChannelBreakout().signals(candles_of(rows), params)
+    # Averages 25 and 15, true ranges 59 and 49: a stop at 84 - 590, an order to sell at 15 - 49
+    assert ordered(signals, 3) == {"entry": [1], "exit": [2]}
+    assert signals.stop_price is not None
+    assert np.isnan(signals.stop_price[:2]).all()
+
+
+def test_bollinger_limit() -> None:
+    signals = BollingerLimit().signals(
+        candles_of(flat(10, 12, 12, 8)), BollingerLimit.Params(window=2, deviations=2)
+    )
+    nan = np.nan
+    # Means 11, 12, 10, deviations 1, 0, 2: bands at 9 and 13, none, at 6 and 14
+    assert signals.entry_limit == pytest.approx([nan, 9, nan, 6], nan_ok=True)
+    assert signals.short_entry_limit == pytest.approx([nan, 13, nan, 14], nan_ok=True)
+    assert signals.target_price == pytest.approx([nan, 11, 12, 10], nan_ok=True)
+    assert ordered(signals, 4) == {"entry": [1, 3], "short_entry": [1, 3], "short_exit": [3]}

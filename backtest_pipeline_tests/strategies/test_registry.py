@@ -6,16 +6,30 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import Field
 
-from backtest_pipeline import BacktestRequest, Candles, Signals, Strategy, StrategyParams, register
-from backtest_pipeline.model.errors import ParamsInvalid, StrategyFaulty, StrategyUnknown
+from backtest_pipeline import (
+    BacktestRequest,
+    Candles,
+    Panel,
+    PortfolioStrategy,
+    Signals,
+    Strategy,
+    StrategyParams,
+    Weights,
+    register,
+)
+from backtest_pipeline.model.errors import ParamsInvalid, RequestInvalid, StrategyFaulty, StrategyUnknown
+from backtest_pipeline.model.request_values import AccountKind
+from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry
-from backtest_pipeline.strategies.registry import origins, resolve, strategies
+from backtest_pipeline.strategies.registry import origins, resolve, signal_strategies, strategies
+from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +67,9 @@ def test_every_strategy_explains_itself_and_every_parameter() -> None:
 
 
 def test_every_strategy_can_be_run_with_its_defaults() -> None:
-    for name in strategies():
-        resolved = resolve(BacktestRequest(strategy=name, symbols=["AAPL"]))
+    for name, strategy in strategies().items():
+        account: AccountKind = "shared" if issubclass(strategy, PortfolioStrategy) else "split"
+        resolved = resolve(BacktestRequest(strategy=name, symbols=["AAPL"], account=account))
         assert dict(resolved.request.params) == resolved.params.model_dump()
 
 
@@ -83,6 +98,72 @@ def test_a_strategy_registered_by_hand_is_known_in_this_process() -> None:
     register(Never)
     resolved = resolve(BacktestRequest(strategy="never", symbols=["AAPL"]))
     assert dict(resolved.request.params) == {"patience": 3}
+
+
+class Halves(PortfolioStrategy):
+    """Half of everything."""
+
+    name = "halves"
+
+    def weights(self, panel: Panel, params: StrategyParams) -> Weights:
+        return Weights(np.full(panel.close.shape, 0.5))
+
+
+def test_a_portfolio_strategy_is_known_as_others_are_and_asks_for_one_account() -> None:
+    register(Halves)
+    asked = {"strategy": "halves", "symbols": ["AAPL", "IBM"]}
+    assert isinstance(resolve(BacktestRequest(**asked, account="shared")).strategy, Halves)
+    assert "halves" not in signal_strategies()
+    with pytest.raises(RequestInvalid, match=r"account: a portfolio strategy .* write shared"):
+        resolve(BacktestRequest(**asked))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"max_positions": 3}, "max_positions: weights say which positions there are; leave out 3"),
+        (
+            {"sizing": "slots", "max_positions": 3},
+            "sizing: weights say how large positions are; leave out 'slots'",
+        ),
+        ({"position_frac": 0.5}, "position_frac: weights say how large"),
+        ({"max_entries": 2}, "max_entries: weights say how large"),
+        ({"good_for_bars": 2}, "good_for_bars: weights place no pending orders"),
+        ({"limit_fills_on_touch": True}, "limit_fills_on_touch: weights place no pending orders"),
+        ({"on_conflict": "ignore"}, "on_conflict: there are no signals"),
+    ],
+)
+def test_what_a_portfolio_strategy_would_not_heed_is_refused(fields: dict[str, Any], says: str) -> None:
+    register(Halves)
+    request = BacktestRequest(strategy="halves", symbols=["AAPL"], account="shared", **fields)
+    with pytest.raises(RequestInvalid, match=says):
+        resolve(request)
+
+
+def test_stops_costs_and_leverage_are_for_portfolios_as_well() -> None:
+    register(Halves)
+    fields: dict[str, Any] = {
+        "direction": "both",
+        "stop_loss_frac": 0.1,
+        "max_hold_bars": 20,
+        "fill": "close",
+        "quantity_step": 1,
+        "leverage": 2,
+        "maintenance_margin_frac": 0.2,
+        "borrow_apr": 0.05,
+    }
+    resolve(BacktestRequest(strategy="halves", symbols=["AAPL"], account="shared", **fields))
+
+
+def test_a_search_of_a_portfolio_strategy_needs_a_shared_account_in_its_backtest_or_in_its_space() -> None:
+    register(Halves)
+    split = BacktestRequest(strategy="halves", symbols=["AAPL"])
+    with pytest.raises(RequestInvalid, match=r"backtest.account: a portfolio strategy trades one account"):
+        resolve_sweep(SweepRequest(backtest=split, space={"fee_bps": [1, 2]}))
+    resolve_sweep(SweepRequest(backtest=split, space={"account": ["split", "shared"]}))
+    resolve_sweep(
+        SweepRequest(backtest=split.model_copy(update={"account": "shared"}), space={"fee_bps": [1, 2]})
+    )
 
 
 def test_an_operators_module_adds_its_strategies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from backtest_pipeline.web.access.guard import USER
 from backtest_pipeline.web.access.identity import User
 from backtest_pipeline.web.monitoring.cached import Cached
 from backtest_pipeline.web.monitoring.health_checks import Check, disk_check
-from backtest_pipeline.web.monitoring.prometheus import Figures, Metrics
+from backtest_pipeline.web.monitoring.prometheus import Figures, Metrics, WorkerFigures
 from backtest_pipeline.web.monitoring.results_disk import LastCleanup, ResultsSize, last_cleanup
 from backtest_pipeline.web.pages.own_pages import OwnPages
 from backtest_pipeline.web.pages.result_pages import ResultPages
@@ -39,6 +39,10 @@ def _figures(**changes: Any) -> Figures:
         "free_bytes": 99,
         "cleanup": LastCleanup(finished_at_s=1_767_322_800.0, deleted=7, freed_bytes=70_000),
         "checks": [WELL, ILL],
+        "workers": {
+            "w": WorkerFigures("h", {"runs": 2, "chunks": 4}, {"runs": 1, "chunks": 3}, 10, 2.5),
+        },
+        "waiting": {"runs": 0, "chunks": 6},
     }
     return Figures(**{**fields, **changes})
 
@@ -242,3 +246,20 @@ def test_checks_that_break_are_an_ill_service_and_no_broken_page() -> None:
         False,
         "the checks failed (RuntimeError); see the web server's log",
     )
+
+
+def test_workers_their_slots_and_their_chunks_are_reported_by_worker_and_host() -> None:
+    page = Metrics().page(_figures()).decode()
+    for line in (
+        "backtest_workers 1.0",
+        'backtest_worker_slots{host="h",queue="chunks",worker="w"} 4.0',
+        'backtest_worker_busy{host="h",queue="runs",worker="w"} 1.0',
+        'backtest_worker_chunks_total{host="h",worker="w"} 10.0',
+        'backtest_worker_chunk_seconds_total{host="h",worker="w"} 2.5',
+        'backtest_broker_waiting{queue="chunks"} 6.0',
+    ):
+        assert line in page, page
+
+
+def test_without_a_broker_nothing_is_said_of_workers() -> None:
+    assert "backtest_worker" not in Metrics().page(_figures(workers=None, waiting={})).decode()

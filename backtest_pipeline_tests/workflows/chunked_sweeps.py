@@ -13,8 +13,9 @@ from backtest_pipeline import BacktestRequest, FloatRange, IntRange, SweepReques
 from backtest_pipeline.compute.local_processes import LocalProcesses
 from backtest_pipeline.results.sweep_parts import SweepParts
 from backtest_pipeline.workflows.run_sweep import trial_runner
-from backtest_pipeline.workflows.sweep_chunks import SweepProgress, SweepWork, run_trials
+from backtest_pipeline.workflows.sweep_chunks import SweepWork, run_trials
 from backtest_pipeline.workflows.sweep_files import SweepFiles, write_sweep
+from backtest_pipeline.workflows.sweep_progress import SweepProgress
 from backtest_pipeline.workflows.trial_tally import TrialTally
 from backtest_pipeline_tests.research.made_candles import walk
 

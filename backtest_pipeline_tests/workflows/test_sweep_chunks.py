@@ -31,7 +31,8 @@ from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.strategies import registry
-from backtest_pipeline.workflows.sweep_chunks import SweepProgress, chunks_of, missing_spans
+from backtest_pipeline.workflows.sweep_chunks import chunks_of, missing_spans
+from backtest_pipeline.workflows.sweep_progress import SweepProgress
 from backtest_pipeline_tests.workflows.chunked_sweeps import (
     CANDLES,
     digests,

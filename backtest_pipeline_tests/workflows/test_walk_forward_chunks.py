@@ -15,7 +15,7 @@ from backtest_pipeline.research.fold_plan import fold_plan
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.sweep_tables import frame_of
 from backtest_pipeline.strategies.sweep_resolution import resolve_walk_forward
-from backtest_pipeline.workflows.sweep_chunks import SweepProgress
+from backtest_pipeline.workflows.sweep_progress import SweepProgress
 from backtest_pipeline.workflows.walk_forward_chunks import TrainingTally, WalkForwardWork, run_trainings
 from backtest_pipeline.workflows.walk_forward_files import WalkForwardFiles, write_walk_forward
 from backtest_pipeline_tests.research.made_candles import walk

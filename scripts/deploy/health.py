@@ -60,6 +60,12 @@ def http(url: str) -> bool:
         return bool(answer.status == 200 and json.load(answer).get("ok") is True)
 
 
+def page(url: str) -> bool:
+    """Whether a page of somebody else's server is there."""
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  the compose file's own
+        return bool(answer.status == 200)
+
+
 def grpc(address: str) -> bool:
     """Whether a code server says that it serves."""
     import grpc as rpc  # noqa: PLC0415  the other checks do without
@@ -73,7 +79,7 @@ def grpc(address: str) -> bool:
 
 def main(words: list[str]) -> None:
     """Asks one question after another; the first that is not answered well ends it."""
-    kinds = {"alive": alive, "http": http, "grpc": grpc}
+    kinds = {"alive": alive, "http": http, "page": page, "grpc": grpc}
     for kind, target in zip(words[::2], words[1::2], strict=True):
         try:
             well = kinds[kind](target)

@@ -126,7 +126,8 @@ class FundingDownload:
         self.outcome.until = coverage.until
 
     def _store_rates(self, given: dict[int, float]) -> None:
-        moments, values = read_funding(self._store.layout, self._symbol)
+        known = read_funding(self._store.layout, self._symbol)
+        moments, values = known.timestamp, known.rate
         stored_ms = moments.astype("datetime64[ms]").astype(np.int64)
         stored = dict(zip(map(int, stored_ms), map(float, values), strict=True))
         differing = {at: rate for at, rate in given.items() if stored.get(at, rate) != rate}

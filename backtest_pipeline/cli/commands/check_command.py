@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import typer
 
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.output import Json, print_json, print_table
 from backtest_pipeline.cli.request_options import parsed_params
-from backtest_pipeline.engine.inputs import strategy_warmup_bars
+from backtest_pipeline.engine.inputs import SeenCandles, strategy_warmup_bars
 from backtest_pipeline.engine.lookahead import (
     STRETCH_CUTS,
     LookAhead,
@@ -18,10 +19,18 @@ from backtest_pipeline.engine.lookahead import (
     check_look_ahead,
     measure_warm_up,
 )
+from backtest_pipeline.engine.panel_building import seen_panel
+from backtest_pipeline.engine.portfolio_lookahead import (
+    check_portfolio_look_ahead,
+    measure_portfolio_warm_up,
+)
+from backtest_pipeline.model.candles import Candles
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.strategy import Strategy
 from backtest_pipeline.model.timeframe import Timeframe
 from backtest_pipeline.settings import get_settings
-from backtest_pipeline.strategies.registry import resolve
+from backtest_pipeline.strategies.registry import Resolved, resolve, strategy_named
 
 
 def check(
@@ -42,30 +51,29 @@ def check(
 
     Candles are cut off, or go on as they did not, after every bar of 20,000; it takes seconds.
     """
+    found = strategy_named(strategy)
+    trades_portfolio = issubclass(found, PortfolioStrategy)
     request = BacktestRequest(
         strategy=strategy,
         params=parsed_params(param),
         symbols=[symbol.strip() for symbol in symbols.split(",") if symbol.strip()],
         timeframe=cast("Timeframe", timeframe),
+        account="shared" if trades_portfolio else "split",
     )
     resolved = resolve(request)
     settings = get_settings()
     candles = CandleStore(settings.data_root, settings.candle_timezone).load(
         request.symbols, request.timeframe
     )
-    ahead = {
-        symbol: check_look_ahead(
-            resolved.strategy, resolved.params, own, cuts=cuts, seed=seed, stretch_cuts=stretch_cuts
-        )
-        for symbol, own in candles.items()
-    }
-    warm_up = {
-        symbol: measure_warm_up(resolved.strategy, resolved.params, own, starts=starts, seed=seed)
-        for symbol, own in candles.items()
-    }
+    effort = _Effort(cuts, stretch_cuts, starts, seed)
+    verdicts = (
+        _of_portfolio(resolved, candles, effort)
+        if trades_portfolio
+        else _by_symbol(resolved, candles, effort)
+    )
     asked_for = strategy_warmup_bars(resolved.strategy, resolved.params)
     if json:
-        print_json({symbol: _facts(ahead[symbol], warm_up[symbol], asked_for) for symbol in candles})
+        print_json({name: _facts(*verdict, asked_for) for name, verdict in verdicts.items()})
     else:
         columns = (
             "symbol",
@@ -78,25 +86,67 @@ def check(
             "asks for",
             "first difference",
         )
-        print_table(columns, [_row(ahead[symbol], warm_up[symbol], asked_for) for symbol in candles])
-    if not all(verdict.passed for verdict in ahead.values()):
+        print_table(columns, [_row(name, *verdict, asked_for) for name, verdict in verdicts.items()])
+    if not all(ahead.passed for ahead, _ in verdicts.values()):
         raise typer.Exit(1)
+
+
+class _Effort(NamedTuple):
+    """How much is tried, as the command's options say."""
+
+    cuts: int
+    stretch_cuts: int
+    starts: int
+    seed: int
+
+
+def _by_symbol(
+    resolved: Resolved, candles: Mapping[str, Candles], effort: _Effort
+) -> dict[str, tuple[LookAhead, WarmUp]]:
+    """Verdicts on a strategy of signals, which answers for each symbol by itself."""
+    strategy, params = cast("Strategy", resolved.strategy), resolved.params
+    cuts, stretch_cuts, starts, seed = effort
+    return {
+        symbol: (
+            check_look_ahead(strategy, params, own, cuts=cuts, seed=seed, stretch_cuts=stretch_cuts),
+            measure_warm_up(strategy, params, own, starts=starts, seed=seed),
+        )
+        for symbol, own in candles.items()
+    }
+
+
+def _of_portfolio(
+    resolved: Resolved, candles: Mapping[str, Candles], effort: _Effort
+) -> dict[str, tuple[LookAhead, WarmUp]]:
+    """The verdict on a portfolio strategy, which answers for all symbols at once."""
+    strategy, params = cast("PortfolioStrategy", resolved.strategy), resolved.params
+    cuts, stretch_cuts, starts, seed = effort
+    own = list(candles.values())
+    seen = seen_panel([SeenCandles(one) for one in own])
+    return {
+        ",".join(candles): (
+            check_portfolio_look_ahead(
+                strategy, params, own, seen, cuts=cuts, seed=seed, stretch_cuts=stretch_cuts
+            ),
+            measure_portfolio_warm_up(strategy, params, own, seen, starts=starts, seed=seed),
+        )
+    }
 
 
 def _facts(ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> dict[str, Any]:
     return {"look_ahead": ahead.to_dict(), "warm_up": {**asdict(warm_up), "asked_for_bars": asked_for_bars}}
 
 
-def _row(ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> tuple[str, ...]:
+def _row(name: str, ahead: LookAhead, warm_up: WarmUp, asked_for_bars: int) -> tuple[str, ...]:
     changed = ahead.difference
     where = ""
     if changed:
+        what = changed.signal if name == ahead.symbol else f"{changed.signal} of {ahead.symbol}"
         where = (
-            f"{changed.signal} at {changed.timestamp}, where {changed.cut_after} is followed by "
-            f"{changed.followed_by}"
+            f"{what} at {changed.timestamp}, where {changed.cut_after} is followed by {changed.followed_by}"
         )
     return (
-        ahead.symbol,
+        name,
         "none" if ahead.passed else "FOUND",
         f"{ahead.cuts:,}",
         f"{ahead.stretch_cuts:,}",

@@ -44,7 +44,8 @@ def result(
     task: TaskId,
     *,
     table: Annotated[
-        str | None, typer.Option(help="signals, trades or equity; of a sweep trials, best/trades, …")
+        str | None,
+        typer.Option(help="signals, trades, equity or positions; of a sweep trials, best/trades, …"),
     ] = None,
     csv: Annotated[
         str | None, typer.Option(help="write the table there; - is stdout", metavar="FILE")

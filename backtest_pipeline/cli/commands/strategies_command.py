@@ -10,11 +10,14 @@ import typer
 from backtest_pipeline.cli.connection import connected
 from backtest_pipeline.cli.output import Json, console, print_json, print_table, stderr
 from backtest_pipeline.model.errors import ServiceError, StrategyUnknown
-from backtest_pipeline.model.strategy import Strategy
+from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
+from backtest_pipeline.model.strategy import AnyStrategy
 from backtest_pipeline.strategies.registry import code_sha256_on_disk_of, origins, strategies
 
 OnServer: TypeAlias = Literal["same code", "other code", "missing"]
 """How a strategy is on the server; none where that was not asked or did not answer."""
+Answers: TypeAlias = Literal["signals", "weights"]
+"""What a strategy answers: signals of each symbol, or weights of a portfolio; none where it is not here."""
 
 
 def list_strategies(
@@ -33,7 +36,8 @@ def list_strategies(
         print_json(facts)
         return
     for one, known in facts.items():
-        places = f"[dim]{known['found_in']}; server: {known['server'] or 'not known'}[/dim]"
+        kind = "trades a portfolio; " if known["answers"] == "weights" else ""
+        places = f"[dim]{kind}{known['found_in']}; server: {known['server'] or 'not known'}[/dim]"
         console.print(f"[bold]{one}[/bold]  {known['summary'] or ''}  {places}", highlight=False)
         rows = [
             (f"  {param}", str(schema["default"]), schema["range"], schema["description"])
@@ -55,24 +59,33 @@ def _of_server() -> dict[str, str | None] | None:
 
 
 def _facts(
-    name: str, strategy: type[Strategy] | None, of_server: Mapping[str, str | None] | None
+    name: str, strategy: type[AnyStrategy] | None, of_server: Mapping[str, str | None] | None
 ) -> dict[str, Any]:
     return {
         "summary": strategy.summary() if strategy else None,
+        "answers": _answers(strategy),
         "found_in": origins()[name] if strategy else "the server only",
         "server": None if of_server is None else _on_server(name, strategy, of_server),
         "params": _params(strategy) if strategy else {},
     }
 
 
-def _on_server(name: str, strategy: type[Strategy] | None, of_server: Mapping[str, str | None]) -> OnServer:
+def _answers(strategy: type[AnyStrategy] | None) -> Answers | None:
+    if strategy is None:
+        return None
+    return "weights" if issubclass(strategy, PortfolioStrategy) else "signals"
+
+
+def _on_server(
+    name: str, strategy: type[AnyStrategy] | None, of_server: Mapping[str, str | None]
+) -> OnServer:
     if name not in of_server:
         return "missing"
     is_same = strategy is not None and of_server[name] == code_sha256_on_disk_of(name)
     return "same code" if is_same else "other code"
 
 
-def _params(strategy: type[Strategy]) -> dict[str, dict[str, Any]]:
+def _params(strategy: type[AnyStrategy]) -> dict[str, dict[str, Any]]:
     properties = strategy.Params.model_json_schema().get("properties", {})
     return {
         name: {

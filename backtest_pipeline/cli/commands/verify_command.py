@@ -12,6 +12,7 @@ from backtest_pipeline.cli.output import NAMES, Json, print_json, stderr
 from backtest_pipeline.cli.stored_tasks import located
 from backtest_pipeline.model.counted import counted
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid, ResultMissing, TaskUnknown
+from backtest_pipeline.results.tables import POSITIONS
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import Verified, verify_task
 from backtest_pipeline.settings import Settings, get_settings
@@ -46,7 +47,7 @@ def verify(
     for place, task_id in named or [
         (layout, one) for one in [*TaskStore(layout.data_root).task_ids(), *lost]
     ]:
-        found = lost.get(task_id) or _verified(place, task_id)
+        found = lost.get(task_id) or _verified(place, task_id, settings)
         second = _again(found, TaskStore(place.data_root), settings) if again else None
         bad += not _is_good(found, second)
         facts.append(_facts(found, second))
@@ -86,13 +87,18 @@ def _named(layout: Layout, text: str) -> tuple[Layout, str]:
     return store.layout, task_id
 
 
-def _verified(layout: Layout, task_id: str) -> Verified:
+def _verified(layout: Layout, task_id: str, settings: Settings) -> Verified:
+    store = TaskStore(layout.data_root)
     try:
         found = verify_task(layout, task_id)
-        manifest = TaskStore(layout.data_root).manifest(task_id) if found.status == "completed" else None
-        if manifest is None or manifest.kind != "sweep" or not found.ok:
+        if found.status != "completed" or not found.ok:
             return found
-        return Verified(task_id, found.status, _best_problems(layout.task(task_id), manifest))
+        manifest, problems = store.manifest(task_id), []
+        if manifest.kind == "sweep":
+            problems = _best_problems(layout.task(task_id), manifest)
+        elif manifest.kind == "backtest" and any(file.name == POSITIONS for file in manifest.result_files):
+            problems = _positions_problems(store, task_id, settings)
+        return Verified(task_id, found.status, problems)
     except BacktestError as error:  # no such task, or it went meanwhile
         return Verified(task_id, None, [str(error)])
 
@@ -101,6 +107,12 @@ def _best_problems(folder: Path, manifest: Manifest) -> list[str]:
     from backtest_pipeline.workflows.best_reconciliation import best_account_problems  # noqa: PLC0415  slow
 
     return best_account_problems(folder, manifest)
+
+
+def _positions_problems(store: TaskStore, task_id: str, settings: Settings) -> list[str]:
+    from backtest_pipeline.workflows.positions_replay import replayed_problems  # noqa: PLC0415  slow
+
+    return replayed_problems(store, task_id, CandleStore(store.layout.data_root, settings.candle_timezone))
 
 
 def _again(found: Verified, store: TaskStore, settings: Settings) -> Rerun | str | None:

@@ -11,15 +11,19 @@ from backtest_pipeline.engine.indicators.sharing import handed_out
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from backtest_pipeline.engine.indicators import computations
+    from backtest_pipeline.engine.indicators import computations, panel_columns
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 else:  # whoever only asks for a strategy's parameters needs neither NumPy nor Numba
     computations = ImportedWhenUsed("backtest_pipeline.engine.indicators.computations")
+    panel_columns = ImportedWhenUsed("backtest_pipeline.engine.indicators.panel_columns")
 
 
 def sma(values: ArrayLike, window: int) -> Floats:
@@ -63,6 +67,11 @@ def bollinger(values: ArrayLike, window: int, deviations: float) -> tuple[Floats
     return handed_out(computations.bollinger, 1, values, window, deviations)
 
 
+def deviation(values: ArrayLike, window: int) -> Floats:
+    """Standard deviation (ddof 0) of the `window` values that end at the bar; as `talib.STDDEV`."""
+    return handed_out(computations.deviation, 1, values, window)
+
+
 def macd(values: ArrayLike, fast: int, slow: int, signal: int) -> tuple[Floats, Floats]:
     """Moving average convergence divergence: the difference of two EMAs, and that difference's own EMA.
 
@@ -92,7 +101,7 @@ def body_range(open_: ArrayLike, close: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def before(values: Floats, bars: int = 1) -> Floats:
-    """What the values were that many bars before; NaN at the first bars."""
+    """What the values were that many bars before, of a panel's columns as well; NaN at the first bars."""
     return handed_out(computations.before, 1, values, bars)
 
 
@@ -138,3 +147,32 @@ def volume_zone_level(
         that price as its level. Takes time in proportion to n * window * log2(num_bins).
     """
     return handed_out(computations.zone_level, 3, bottom, top, volume, window, num_bins, top_share)
+
+
+def by_symbol(indicator: Callable[..., Floats], *tables: Floats, **arguments: Any) -> Floats:
+    """An indicator of each symbol of a panel, computed on the symbol's own bars.
+
+    As in `by_symbol(sma, panel.close, window=200)`, or of several columns
+    `by_symbol(atr, panel.high, panel.low, panel.close, window=14)`.
+
+    Args:
+        indicator: takes arrays of shape (bars,), one for each table, and gives one.
+        tables: shape (n, k), NaN where a symbol has no bar.
+        arguments: the indicator's other arguments.
+
+    Returns:
+        Shape (n, k); where a symbol has no bar, what its bar before has, and NaN before its first.
+    """
+    asked = (*tables, indicator, *arguments.items())
+    if "<" in getattr(indicator, "__qualname__", "<"):  # made anew at each call, it is never met again
+        return panel_columns.by_symbol(*asked)
+    return handed_out(panel_columns.by_symbol, len(tables), *asked)
+
+
+def carried(table: Floats) -> Floats:
+    """A panel's column with each symbol's latest value where it has none, and NaN before its first.
+
+    Args:
+        table: shape (n, k).
+    """
+    return handed_out(panel_columns.carried, 1, table)

@@ -7,22 +7,20 @@ copies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from backtest_pipeline.model.memo_in_use import handed_out, shared, sharing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Arrays = Sequence[NDArray[Any]]
 
-Result = TypeVar("Result")
+__all__ = ["IndicatorMemo", "handed_out", "shared", "sharing"]
 
 MOST_BYTES = 128 * 2**20
 _FACTOR, _SUMMAND = 6_364_136_223_846_793_005, 1_442_695_040_888_963_407  # Knuth's, modulo 2**64
-
-_in_use: ContextVar[IndicatorMemo | None] = ContextVar("indicator_memo", default=None)
 
 
 class IndicatorMemo:
@@ -98,43 +96,6 @@ class IndicatorMemo:
         for own in _parts(result):
             self.bytes -= own.nbytes
             self._known.discard(id(own))
-
-
-@contextmanager
-def sharing(memo: IndicatorMemo) -> Iterator[None]:
-    """Remembers indicators in the memo meanwhile, in this thread alone."""
-    token = _in_use.set(memo)
-    try:
-        yield
-    finally:
-        _in_use.reset(token)
-
-
-def shared(compute: Callable[..., Result], arrays: int, *args: Any) -> Result:
-    """The result of a computation, for other computations, which do not write to it.
-
-    Args:
-        compute: a function that is the same object at every call.
-        arrays: how many of its arguments are arrays, which come first; the others are plain values.
-        args: its arguments.
-    """
-    memo = _in_use.get()
-    if memo is None:
-        return compute(*args)
-    return memo.find(compute, args[:arrays], args[arrays:])  # type: ignore[no-any-return]  # what it computes
-
-
-def handed_out(compute: Callable[..., Result], arrays: int, *args: Any) -> Result:
-    """The same for a strategy, which gets arrays of its own where it might write to them."""
-    memo = _in_use.get()
-    if memo is None:
-        return compute(*args)
-    result = memo.find(compute, args[:arrays], args[arrays:])
-    if not memo.copies:
-        return result  # type: ignore[no-any-return]  # what it computes
-    if isinstance(result, tuple):
-        return tuple(own.copy() for own in result)  # type: ignore[return-value]  # as long as it was
-    return result.copy()  # type: ignore[no-any-return]  # an array
 
 
 def _parts(result: Any) -> Arrays:

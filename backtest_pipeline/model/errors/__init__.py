@@ -9,6 +9,8 @@
     │   ├── SymbolsUnknown
     │   ├── CandlesMissing
     │   ├── CandlesInvalid
+    │   ├── DetailMissing
+    │   ├── FundingMissing
     │   ├── CandleFileUnreadable
     │   └── SymbolRecordInvalid
     ├── SourceError               an exchange does not give what was asked for
@@ -25,6 +27,9 @@
     ├── StrategyFaulty            a strategy broke its promise
     ├── TrialsFailed              not one trial of a sweep could be run
     ├── WorkersDied               processes that compute were killed again and again
+    ├── WorkerUnfit               a machine would compute something else than the others
+    ├── BrokerUnusable            BACKTEST_BROKER_URL cannot be used here
+    ├── VolumeUnfit               results would not be safe on the volume
     ├── TaskError                 a task is in another state than the caller needs
     │   ├── TaskUnknown
     │   ├── TaskAmbiguous
@@ -71,6 +76,8 @@ from backtest_pipeline.model.errors.candle_errors import (
     CandlesError,
     CandlesInvalid,
     CandlesMissing,
+    DetailMissing,
+    FundingMissing,
     SymbolRecordInvalid,
     SymbolsUnknown,
 )
@@ -125,22 +132,26 @@ from backtest_pipeline.model.errors.task_errors import (
     TaskUnknown,
     WaitTimedOut,
 )
+from backtest_pipeline.model.errors.worker_errors import BrokerUnusable, VolumeUnfit, WorkerUnfit
 
 __all__ = [
     "AddressInvalid",
     "ArchiveRefused",
     "AttemptSuperseded",
     "BacktestError",
+    "BrokerUnusable",
     "CandleFileUnreadable",
     "CandlesError",
     "CandlesInvalid",
     "CandlesMissing",
     "CodeDiffers",
     "DatabaseMistaken",
+    "DetailMissing",
     "DownloadStopped",
     "ExchangeUnknown",
     "FileThere",
     "FileUnusable",
+    "FundingMissing",
     "InternalsChanged",
     "LockNotAcquired",
     "MarketsUnknown",
@@ -178,7 +189,9 @@ __all__ = [
     "TaskRepeated",
     "TaskUnknown",
     "TrialsFailed",
+    "VolumeUnfit",
     "WaitTimedOut",
+    "WorkerUnfit",
     "WorkersDied",
 ]
 

@@ -140,3 +140,37 @@ class SymbolRecordInvalid(CandlesError):
             f"{symbol}: {path} is no record of a symbol: {problem}; mend it, or delete it and record the "
             "calendar again with `backtest candles import --calendar`"
         )
+
+
+class DetailMissing(CandlesError):
+    """A request wants the order of events inside its bars, and there are no finer candles to tell it.
+
+    Attributes:
+        symbols: of which there are none in the time of the request.
+        timeframe: of the finer candles.
+    """
+
+    def __init__(self, symbols: Sequence[str], timeframe: str) -> None:
+        self.symbols = list(symbols)
+        self.timeframe = timeframe
+        super().__init__(
+            f"detail_timeframe: the store has no {timeframe} candles of {listed(self.symbols)} in the time "
+            "of this request; bring them with `backtest candles download --exchange EXCHANGE --symbols "
+            f"MARKET --timeframe {timeframe}` or `backtest candles import`, or leave detail_timeframe out"
+        )
+
+
+class FundingMissing(CandlesError):
+    """A request wants funding to be paid, and there are no rates of some of its symbols in its time.
+
+    Attributes:
+        symbols: of which there are none.
+    """
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.symbols = list(symbols)
+        super().__init__(
+            f"funding: the store has no funding rates of {listed(self.symbols)} in the time of this request; "
+            "bring them with `backtest candles download --exchange EXCHANGE --symbols MARKET --timeframe 1h "
+            "--funding`, or leave funding out"
+        )

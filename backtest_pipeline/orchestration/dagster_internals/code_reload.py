@@ -48,12 +48,12 @@ class CodeOnDisk:
 
     def is_behind(self) -> bool:
         """Whether there is code on disk that is not loaded, and has not been tried in vain."""
-        changed = _changed_code()
+        changed = changed_code()
         return bool(changed) and changed != self._unusable
 
     def has_settled(self) -> bool:
         """The same, once it has been as it is since the last look: files are written one after another."""
-        seen, self._seen = self._seen, _changed_code()
+        seen, self._seen = self._seen, changed_code()
         return bool(self._seen) and self._seen == seen and self._seen != self._unusable
 
     def loaded(self) -> None:
@@ -68,12 +68,13 @@ class CodeOnDisk:
         self._seen_faulty = written
         return settled and written != self._faulty
 
-    def could_not_be_loaded(self) -> None:
-        """Called when what was seen last does not load: it is not tried again before it changes."""
+    def could_not_be_loaded(self) -> dict[str, str | None]:
+        """Called when what was seen last does not load, and returns it: it is not tried before it changes."""
         self._unusable = self._seen
+        return self._unusable
 
 
-def _changed_code() -> dict[str, str | None]:
+def changed_code() -> dict[str, str | None]:
     """Digests on disk of the strategies whose sources have changed since they were loaded.
 
     Where none could be loaded, the code location says so, and there is nothing to compare with.

@@ -22,8 +22,10 @@ from backtest_pipeline.model.errors import InternalsChanged
 
 READ_IN: Mapping[str, str] = MappingProxyType(
     {
+        "celery": "5.7.0",
         "dagster": "1.13.27",
         "dagster_webserver": "1.13.27",
+        "dagster_celery": "0.29.27",
         "dagster_postgres": "0.29.27",
         "multiprocessing": "3.11",
         "xdist": "3.8.0",

@@ -1,5 +1,7 @@
 """What a worker prints: kept in a file for the run's page, and copied to the code server's log.
 
+Where several machines run backtests, the files lie on the volume that they share.
+
 Dagster copies by `tail` and a watcher in Python for each of stdout and stderr. These four processes a run
 cost more than the copying, and what is printed last may never arrive. Here a thread copies.
 """
@@ -9,7 +11,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -23,6 +26,9 @@ from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
 
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+from backtest_pipeline.orchestration.tasks.attempts import facts_of
+from backtest_pipeline.orchestration.tasks.log_lines import json_line
+from backtest_pipeline.settings import get_settings
 
 overrides(LocalComputeLogManager, "config_type")
 overrides(LocalComputeLogManager, "from_config_value")
@@ -59,7 +65,7 @@ class BacktestComputeLogManager(LocalComputeLogManager):
     def register_instance(self, instance: DagsterInstance) -> None:
         """Called by Dagster with the instance that has loaded it."""
         super().register_instance(instance)
-        self._base_dir = instance.storage_directory()
+        self._base_dir = str(get_settings().run_logs or instance.storage_directory())
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
@@ -68,13 +74,27 @@ class BacktestComputeLogManager(LocalComputeLogManager):
             Path(self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind]))
             for kind in (ComputeIOType.STDOUT, ComputeIOType.STDERR)
         )
-        with _captured(sys.stdout, out), _captured(sys.stderr, err):
+        wrap = self._wrap(log_key)
+        with _captured(sys.stdout, out, wrap), _captured(sys.stderr, err, wrap):
             yield CapturedLogContext(log_key)
         touch_file(self.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]  # untyped in Dagster
 
+    def _wrap(self, log_key: Sequence[str]) -> Callable[[bytes], bytes] | None:
+        """What makes of a printed line one for the log, where that is JSON: with its task and attempt."""
+        if get_settings().backtest_log_format != "json":
+            return None
+        run = self._instance.get_run_by_id(log_key[0]) if self.has_instance else None
+        facts = facts_of(self._instance, run) if run is not None else {}
+
+        def wrap(line: bytes) -> bytes:
+            text = line.decode(errors="replace")
+            return f"{json_line(text, level='INFO', logger='run', at_s=time.time(), **facts)}\n".encode()
+
+        return wrap
+
 
 @contextmanager
-def _captured(stream: TextIO, path: Path) -> Iterator[None]:
+def _captured(stream: TextIO, path: Path, wrap: Callable[[bytes], bytes] | None = None) -> Iterator[None]:
     """Leads a stream into a file and copies to where it led before; a killed process leaves the file."""
     ensure_file(str(path))
     try:
@@ -85,7 +105,7 @@ def _captured(stream: TextIO, path: Path) -> Iterator[None]:
     done = threading.Event()
     file = path.open("rb")
     file.seek(0, os.SEEK_END)
-    copying = threading.Thread(target=_copy, args=(file, usual, done), name="copy-output", daemon=True)
+    copying = threading.Thread(target=_copy, args=(file, usual, done, wrap), name="copy-output", daemon=True)
     copying.start()
     try:
         with redirect_to_file(stream, path):
@@ -95,13 +115,20 @@ def _captured(stream: TextIO, path: Path) -> Iterator[None]:
         copying.join(_PATIENCE_S)  # the run does not wait for somebody who has stopped reading the log
 
 
-def _copy(file: BinaryIO, to: int, done: threading.Event) -> None:
+def _copy(
+    file: BinaryIO, to: int, done: threading.Event, wrap: Callable[[bytes], bytes] | None = None
+) -> None:
     """Copies what is appended to a file until it is complete; closes both."""
-    ended = False
+    ended, begun = False, b""
     with file, os.fdopen(to, "wb", buffering=0) as usual:
         while not ended:
             ended = done.wait(_COPY_EVERY_S)
             written = file.read()
+            if wrap is not None:
+                *lines, begun = (begun + written).split(b"\n")
+                if ended and begun:
+                    lines.append(begun)
+                written = b"".join(wrap(line) for line in lines if line.strip())
             try:
                 while written:
                     written = written[usual.write(written) :]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
@@ -40,11 +41,18 @@ _logger = logging.getLogger(__name__)
 
 overrides(QueuedRunCoordinator, "submit_run", used_by=DagsterInstance.submit_run)
 uses(QueuedRunCoordinator, "_instance", within=QueuedRunCoordinator.submit_run)
-uses(QueuedRunCoordinator, "get_run_queue_config")
+overrides(QueuedRunCoordinator, "get_run_queue_config", used_by=DagsterInstance.get_concurrency_config)
 
 
 class BacktestRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
     """Dagster's queue, with a short cut past it when nothing waits and a slot is free."""
+
+    def get_run_queue_config(self) -> RunQueueConfig:
+        """The limits; where workers behind a broker take the runs, as many run at once as they have slots."""
+        limits = super().get_run_queue_config()
+        launcher = self._instance.run_launcher if self.has_instance else None
+        slots = getattr(launcher, "run_slots", None)
+        return limits if slots is None else limits._replace(max_concurrent_runs=slots())
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Queues a run and starts it at once where that is fair.

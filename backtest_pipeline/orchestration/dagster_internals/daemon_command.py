@@ -17,6 +17,7 @@ from backtest_pipeline.orchestration.dagster_internals.instance_databases import
 )
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.dagster_internals.retry_daemon import LastingRetryDaemon
+from backtest_pipeline.settings import get_settings
 
 _LOOP = "dagster-daemon-"
 _create_daemon_of_type = controller.create_daemon_of_type
@@ -52,6 +53,12 @@ def prepare() -> None:
         InternalsChanged: Dagster is not as this package knows it.
     """
     install()
+    if get_settings().backtest_broker_url:
+        from backtest_pipeline.orchestration.dagster_internals import (  # noqa: PLC0415  Celery, an extra
+            starting_runs,
+        )
+
+        starting_runs.install()
     use_databases_well()
     check_all()
 

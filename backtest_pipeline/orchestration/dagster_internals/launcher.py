@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
-from dagster import DagsterRun, RunRecord, RunsFilter
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster import DagsterRun, RunsFilter
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, RunLauncher, WorkerStatus
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 from dagster._grpc.types import CancelExecutionRequest
 from dagster._serdes import ConfigurableClassData
 
-from backtest_pipeline.model import tags
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides, uses
+from backtest_pipeline.orchestration.tasks.timeouts import fail_timed_out, timed_out
+from backtest_pipeline.settings import get_settings
 
 GIVE_UP_SERVER_AFTER_S = 300.0
 
@@ -25,12 +27,6 @@ uses(DefaultRunLauncher, "_get_grpc_client_for_termination", within=DefaultRunLa
 uses(DefaultRunLauncher, "_instance", within=DefaultRunLauncher.terminate)
 
 
-def timed_out(record: RunRecord, now_s: float) -> bool:
-    """Whether a run has been running for longer than it may; `now_s` in seconds since 1970."""
-    most_s = tags.number(record.dagster_run.tags, tags.MAX_RUNTIME, math.inf)
-    return record.start_time is not None and now_s - record.start_time > most_s
-
-
 class BacktestRunLauncher(DefaultRunLauncher):
     """Launches runs on the code server and knows whether it still has them."""
 
@@ -38,6 +34,24 @@ class BacktestRunLauncher(DefaultRunLauncher):
         """Called by Dagster when it loads `dagster.yaml`."""
         super().__init__(inst_data)
         self._silent_since_s: dict[str, float] = {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]  # Dagster wants a launcher, whichever
+        cls,
+        inst_data: ConfigurableClassData,
+        config_value: Mapping[str, Any],  # noqa: ARG003  empty
+    ) -> RunLauncher:
+        """Called by Dagster when it loads `dagster.yaml`; with a broker, runs go to the workers behind it."""
+        settings = get_settings()
+        if not settings.backtest_broker_url:
+            return cls(inst_data)
+        from backtest_pipeline.orchestration.dagster_internals.broker_launcher import (  # noqa: PLC0415  Celery, an extra
+            BrokerRunLauncher,
+        )
+
+        return BrokerRunLauncher(
+            settings.backtest_broker_url, settings.broker_visibility_timeout_s, inst_data
+        )
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -59,12 +73,8 @@ class BacktestRunLauncher(DefaultRunLauncher):
 
     def _fail_timed_out(self, run: DagsterRun) -> None:
         """Fails a run before its worker is interrupted, which otherwise might call it cancelled."""
-        most_s = run.tags[tags.MAX_RUNTIME]
-        message = f"took longer than its timeout_s of {most_s} s; raise it, or ask for less at once"
-        run_tags = {tags.MAX_RETRIES: "0", tags.STAGE: "timed out", tags.ERROR: message}
-        self._instance.add_run_tags(run.run_id, run_tags)
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
-        self._instance.report_run_failed(run, message)
+        fail_timed_out(self._instance, run)
         if client is not None:
             client.cancel_execution(CancelExecutionRequest(run_id=run.run_id))
 

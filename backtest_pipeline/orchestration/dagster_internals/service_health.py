@@ -14,6 +14,7 @@ from dagster._daemon.controller import DEFAULT_HEARTBEAT_INTERVAL_SECONDS, get_d
 from dagster._daemon.types import DaemonHeartbeat, DaemonStatus
 
 from backtest_pipeline.model import tags
+from backtest_pipeline.orchestration.tasks.cluster_figures import cluster_figures
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.web.monitoring.health_checks import Check, disk_check
 from backtest_pipeline.web.monitoring.liveness import NOTICED_AFTER_S, read_sign, sign_file
@@ -34,12 +35,14 @@ class Health:
         """Looks through the web server's own connections."""
         self._context = context
         self._settings = settings
+        self._cluster = cluster_figures(context.instance, settings)
 
     def checks(self) -> list[Check]:
         """Database, daemons, code server and disk, as they are now."""
         return [
             *_database_and_daemons(self._context.instance, self._settings.dagster_home, time.time()),
             self._code_server(),
+            *(self._cluster.checks() if self._cluster is not None else []),
             disk_check(self._settings.data_root, self._settings.backtest_least_free_bytes),
         ]
 

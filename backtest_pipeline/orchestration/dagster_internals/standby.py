@@ -69,25 +69,25 @@ def stand_by(pipe: Connection, instance: InstanceRef | None) -> None:
         instance: the instance to be opened before; `None` prepares nothing.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is no run yet that could be cancelled
-    prepared = _opened(instance)
+    prepared = opened(instance)
     interrupting = multiprocessing.Event()
     gc.freeze()
-    _show(STANDING_BY)
+    show(STANDING_BY)
     try:
         pipe.send(READY)
         content = pipe.recv_bytes()
         pipe.send(TAKEN)  # before anything is imported to make a run of it
     except (EOFError, OSError):
         return
-    _show(RUNNING)
+    show(RUNNING)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     handed = HandedRun.from_bytes(content)
     with _given(prepared):
         handed.execute(*handed.arguments, _Reports(pipe), interrupting)
 
 
-def _opened(reference: InstanceRef | None) -> DagsterInstance | None:
-    """The instance, each of its databases asked once; whatever is away now, the run will meet and report."""
+def opened(reference: InstanceRef | None) -> DagsterInstance | None:
+    """Opens the instance and asks each of its databases once; what is away now, the run will meet."""
     if reference is None:
         return None
     with suppress(Exception):
@@ -115,6 +115,7 @@ def _given(prepared: DagsterInstance | None) -> Iterator[None]:
         yield
 
 
-def _show(name: str) -> None:
+def show(name: str) -> None:
+    """Has the system show a name for this process."""
     with suppress(OSError):  # no Linux
         Path("/proc/self/comm").write_text(name)

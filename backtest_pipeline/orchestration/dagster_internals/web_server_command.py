@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -27,6 +28,7 @@ from backtest_pipeline.orchestration.dagster_internals.instance_databases import
 )
 from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
+from backtest_pipeline.orchestration.tasks.cluster_figures import cluster_figures
 from backtest_pipeline.orchestration.tasks.running_tasks import running_tasks
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
 from backtest_pipeline.settings import Settings, get_settings
@@ -102,7 +104,9 @@ def guarded_app(
             compare_sweeps=partial(_compared_sweeps, settings),
         ),
         checks=Health(context, settings).checks,
-        figures=Counter(context.instance, layout, time.time).figures,
+        figures=Counter(
+            context.instance, layout, time.time, cluster_figures(context.instance, settings)
+        ).figures,
     )
     return Guard(
         pages,
@@ -217,6 +221,8 @@ def prepare() -> None:
         InternalsChanged: Dagster is not as this package knows it.
     """
     install()
+    if get_settings().backtest_broker_url:
+        import_module("backtest_pipeline.orchestration.dagster_internals.broker_launcher")  # a second's work
     migration_scripts.read_once()
     pooled_sqlite.keep_connections()  # of PostgreSQL, Dagster's web server keeps some itself, with a limit
     write_one_at_a_time()

@@ -28,6 +28,7 @@ from backtest_pipeline.orchestration.tasks.report_publishing import (
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.run_page import (
     candle_lines,
+    execution_data_lines,
     materialization,
     request_tags,
     result_lines,
@@ -64,7 +65,10 @@ def load_candles(context: dg.OpExecutionContext) -> None:
             }
         )
         loaded = run_context.loaded(context.op_config)
-        for line in candle_lines(loaded):
+        for line in [
+            *candle_lines(loaded),
+            *execution_data_lines(run_context.execution_data(context.op_config)),
+        ]:
             context.log.info(line)
         require_room(run_context.task_store.layout.data_root, sum(seen.rows for seen in loaded.fingerprints))
 
@@ -112,6 +116,7 @@ def write_results(context: dg.OpExecutionContext) -> None:
                 result,
                 files=files,
                 candles=loaded.fingerprints,
+                data=run_context.execution_data(context.op_config),
                 finished_at=datetime.now(UTC),
                 ttl_days=run_context.ttl_days,
                 submitted_code=code.submitted,

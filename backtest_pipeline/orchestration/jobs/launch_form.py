@@ -9,8 +9,9 @@ import dagster as dg
 from pydantic import BaseModel
 
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_groups import group_of, simple_first
 from backtest_pipeline.model.run_config import MAY_BE_BLANK
-from backtest_pipeline.model.strategy import Strategy
+from backtest_pipeline.model.strategy import AnyStrategy
 
 DEFAULT_STRATEGY = "sma_cross"
 DEFAULT_SYMBOLS = ["AAPL"]
@@ -18,11 +19,14 @@ DEFAULT_SYMBOLS = ["AAPL"]
 _SCALARS: Mapping[str, Any] = {"integer": int, "number": float, "boolean": bool, "string": str}
 
 
-def launch_form(strategies: Mapping[str, type[Strategy]], *, varied: bool = False) -> dict[str, dg.Field]:
+def launch_form(strategies: Mapping[str, type[AnyStrategy]], *, varied: bool = False) -> dict[str, dg.Field]:
     """A Dagster field for each field of a request; `strategy` selects one strategy with its parameters.
 
-    Every field has a default, so that an untouched form can be launched. Plain Dagster scalars are used
-    throughout: they refuse `{"env": NAME}`, which would reveal the worker's environment.
+    An untouched form can be launched: it has the defaults of all fields that any backtest has. Those that few
+    need may be written beside them; Dagster sorts by name and would mix them among the others.
+
+    Plain Dagster scalars are used throughout: they refuse `{"env": NAME}`, which would reveal the worker's
+    environment.
 
     Args:
         strategies: by name.
@@ -44,11 +48,22 @@ def launch_form(strategies: Mapping[str, type[Strategy]], *, varied: bool = Fals
     return {
         "strategy": _selector(strategies, varied=varied),
         "symbols": dg.Field([str], default_value=DEFAULT_SYMBOLS, description=symbols),
-        **fields,
+        **{name: _unless_needed(name, fields[name]) for name in simple_first([*fields])},
     }
 
 
-def _selector(strategies: Mapping[str, type[Strategy]], *, varied: bool) -> dg.Field:
+def _unless_needed(name: str, field: dg.Field) -> dg.Field:
+    """A field as it is, or one of those that few backtests need, left out of an untouched form."""
+    group = group_of(name)
+    if group is None:
+        return field
+    default = BacktestRequest.model_fields[name].default
+    text = "none" if default in {None, ()} else str(default).lower()
+    description = f"{field.description}; {text} by default ({group.lower()})"
+    return dg.Field(field.config_type, is_required=False, description=description)
+
+
+def _selector(strategies: Mapping[str, type[AnyStrategy]], *, varied: bool) -> dg.Field:
     params = {name: fields_of(strategy.Params) for name, strategy in strategies.items()}
     default = {DEFAULT_STRATEGY: strategies[DEFAULT_STRATEGY].Params().model_dump(mode="json")}
     if varied:
@@ -97,8 +112,8 @@ def _config_type(path: str, prop: dict[str, Any]) -> Any:
         return dg.Noneable(inner) if len(options) < len(prop["anyOf"]) else inner
     if "enum" in prop:
         return dg.Enum(path.replace(".", "_"), [dg.EnumValue(value) for value in prop["enum"]])
-    if prop.get("type") == "array":
-        return [_config_type(path, prop.get("items", {}))]
+    if prop.get("type") == "array":  # items of several kinds are a pair of numbers, of which one is whole
+        return [float if "prefixItems" in prop else _config_type(path, prop.get("items", {}))]
     if prop.get("type") == "object":
         values = prop.get("additionalProperties")
         if not isinstance(values, dict) or not values:

@@ -22,7 +22,7 @@ from backtest_pipeline.orchestration.tasks.failures import reported
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.publication import Publication
 from backtest_pipeline.orchestration.tasks.report_publishing import once_ended
-from backtest_pipeline.orchestration.tasks.run_page import candle_lines
+from backtest_pipeline.orchestration.tasks.run_page import candle_lines, execution_data_lines
 from backtest_pipeline.orchestration.tasks.submitted_code import CodeOfRun, code_of_run
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.workflows.record_in_ledger import record_in_ledger
@@ -120,6 +120,8 @@ def _loading(kind: SearchKind, form: Mapping[str, dg.Field]) -> dg.OpDefinition:
             for timeframe, loaded in own.loaded(context.op_config).items():
                 for line in candle_lines(loaded):
                     context.log.info(f"{timeframe} {line}")
+            for line in execution_data_lines(own.execution_data(context.op_config)):
+                context.log.info(line)
             for line in kind.prepare(own, context.op_config):
                 context.log.info(line)
 
@@ -178,6 +180,7 @@ def _writing(kind: SearchKind, form: Mapping[str, dg.Field]) -> dg.OpDefinition:
                     tally,
                     written,
                     candles=own.fingerprints(config),
+                    data=own.execution_data(config),
                     finished_at=datetime.now(UTC),
                     ttl_days=own.ttl_days,
                     remarks=code.remarks,

@@ -14,6 +14,8 @@ from backtest_pipeline.model.errors import (
     CandleFileUnreadable,
     CandlesInvalid,
     CandlesMissing,
+    DetailMissing,
+    FundingMissing,
     RequestInvalid,
     StrategyFaulty,
     StrategyNotOnServer,
@@ -26,7 +28,9 @@ from backtest_pipeline.orchestration.tasks.run_context import require_candles
 from backtest_pipeline.orchestration.tasks.same_result import SameResult
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.workflows.execution_data import detail_timeframes, wants_funding
 from backtest_pipeline.workflows.needed_candles import needed_candles
+from backtest_pipeline.workflows.varied_fields import traded_symbols
 
 GIVES_UP_AFTER_S = 10.0
 """Then nobody waits any longer for an earlier result, whose candles take so long to read."""
@@ -59,10 +63,11 @@ class _FoundCandles:
 
     def require(self, store: CandleStore, request: TaskRequest) -> None:
         """As `run_context.require_candles`, whose errors it raises each time."""
-        key = tuple(
+        candles = (
             (tuple(one.symbols), one.timeframe, one.start, one.end)
             for one in needed_candles(request, store.zone)
         )
+        key = (*candles, traded_symbols(request), *detail_timeframes(request), wants_funding(request))
         if key not in self._found:
             require_candles(store, request)
             self._found.add(key)
@@ -79,7 +84,7 @@ def _resolved(job: TaskJob, config: Mapping[str, Any], found: _FoundCandles) -> 
         return {}
     except RequestInvalid as error:
         return {"refused": error.as_problems()}
-    except (SymbolsUnknown, CandlesMissing) as error:
+    except (SymbolsUnknown, CandlesMissing, DetailMissing, FundingMissing) as error:
         return {"refused": [("", str(error))]}
     return {"config": config_of(request)}
 

@@ -18,7 +18,7 @@ from backtest_pipeline.orchestration.jobs.launch_form import DEFAULT_STRATEGY, f
 from backtest_pipeline.orchestration.jobs.presets import PRESET_SYMBOLS
 
 if TYPE_CHECKING:
-    from backtest_pipeline.model.strategy import Strategy
+    from backtest_pipeline.model.strategy import AnyStrategy
 
 DEFAULT_SPACE: Mapping[str, Any] = {
     "params.fast": IntRange(5, 50, step=5),
@@ -54,7 +54,7 @@ _PRESETS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
 }
 
 
-def sweep_form(strategies: Mapping[str, type[Strategy]]) -> dict[str, dg.Field]:
+def sweep_form(strategies: Mapping[str, type[AnyStrategy]]) -> dict[str, dg.Field]:
     """A Dagster field for each field of a sweep, as self-explaining as those of a backtest.
 
     Every field has a default, so that an untouched form can be launched.
@@ -84,7 +84,7 @@ def sweep_form(strategies: Mapping[str, type[Strategy]]) -> dict[str, dg.Field]:
 
 
 def sweep_presets_text(
-    strategies: Mapping[str, type[Strategy]], symbols: Sequence[str] = PRESET_SYMBOLS
+    strategies: Mapping[str, type[AnyStrategy]], symbols: Sequence[str] = PRESET_SYMBOLS
 ) -> str:
     """Links that open the launchpad filled in, as Markdown."""
     lines = [

@@ -19,7 +19,7 @@ from backtest_pipeline.orchestration.jobs.presets import PRESET_SYMBOLS
 from backtest_pipeline.orchestration.jobs.sweep_form import DEFAULT_SPACE, sweep_form
 
 if TYPE_CHECKING:
-    from backtest_pipeline.model.strategy import Strategy
+    from backtest_pipeline.model.strategy import AnyStrategy
 
 _SWEEP_HELP = "the search that runs on the training of each fold; what it does not vary is the same in all"
 _WINDOW_HELP = "a number of bars, as `'500'`, or a span, as `2y`, `6mo`, `8w`, `90d`, `12h`"
@@ -38,7 +38,7 @@ _PRESETS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
 }
 
 
-def walk_forward_form(strategies: Mapping[str, type[Strategy]]) -> dict[str, dg.Field]:
+def walk_forward_form(strategies: Mapping[str, type[AnyStrategy]]) -> dict[str, dg.Field]:
     """A Dagster field for each field of a walk-forward, as self-explaining as those of a sweep.
 
     Every field has a default, so that an untouched form can be launched. `train` and `test` are texts, as
@@ -56,7 +56,7 @@ def walk_forward_form(strategies: Mapping[str, type[Strategy]]) -> dict[str, dg.
 
 
 def walk_forward_presets_text(
-    strategies: Mapping[str, type[Strategy]], symbols: Sequence[str] = PRESET_SYMBOLS
+    strategies: Mapping[str, type[AnyStrategy]], symbols: Sequence[str] = PRESET_SYMBOLS
 ) -> str:
     """Links that open the launchpad filled in, as Markdown."""
     job = tags.WALK_FORWARD_JOB

@@ -39,6 +39,14 @@ def attempts_of_task(instance: DagsterInstance, task_id: str) -> list[RunRecord]
     return [*([root] if root else []), *sorted(later, key=lambda one: one.create_timestamp)]
 
 
+def facts_of(instance: DagsterInstance, run: DagsterRun) -> dict[str, str | int]:
+    """Of which task a run is which attempt, as fields of a log line."""
+    attempt = 1
+    if not is_first(run):
+        attempt += len(instance.get_run_ids(RunsFilter(tags={tags.ROOT_RUN: task_of(run)})))
+    return {"task": task_of(run), "attempt": attempt, "run": run.run_id}
+
+
 def refuse_foreign_attempt(instance: DagsterInstance, run: DagsterRun) -> None:
     """Refuses a further attempt that is not one of a task of the same job, after another attempt of it.
 

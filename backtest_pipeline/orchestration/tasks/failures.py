@@ -13,13 +13,13 @@ from backtest_pipeline.model.errors import AttemptSuperseded, BacktestError, Req
 from backtest_pipeline.model.manifest import FinalState, TaskErrorRecord
 from backtest_pipeline.model.retries import retries_left
 from backtest_pipeline.model.source_place import trace_of
-from backtest_pipeline.orchestration.dagster_internals.launcher import timed_out
 from backtest_pipeline.orchestration.dagster_internals.names import DagsterExecutionInterruptedError
 from backtest_pipeline.orchestration.dagster_internals.run_storage import is_of_database
 from backtest_pipeline.orchestration.tasks.attempts import Attempt
 from backtest_pipeline.orchestration.tasks.manifests import unfinished_manifest
 from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
 from backtest_pipeline.orchestration.tasks.run_context import TaskContext
+from backtest_pipeline.orchestration.tasks.timeouts import timed_out
 
 
 @contextmanager

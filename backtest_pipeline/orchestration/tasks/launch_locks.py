@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 from dagster import DagsterInstance
@@ -25,6 +26,7 @@ from backtest_pipeline.orchestration.dagster_internals.run_storage import (
 from backtest_pipeline.storage.locks import file_lock
 
 PATIENCE_S = 60.0
+CLAIM_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class _Lock:
 
 _LAUNCH = _Lock("starting runs", ".launch.lock", 0x6261_636B_7465_7374)  # "backtest" in ASCII
 _SUBMIT = _Lock("submitting runs", ".submit.lock", 0x6261_636B_7465_7375)
+_WORKERS = _Lock("the list of workers", ".workers.lock", 0x6261_636B_7465_7376)
+_CLAIMS = _Lock("claiming runs", ".claims.lock", 0)  # on PostgreSQL a lock a run
 
 
 @contextmanager
@@ -62,6 +66,30 @@ def submit_lock(instance: DagsterInstance) -> Iterator[None]:
         LockNotAcquired: somebody else has had it for a minute; the block is not begun.
     """
     with _held(_SUBMIT, instance, PATIENCE_S):
+        yield
+
+
+@contextmanager
+def worker_lock(instance: DagsterInstance) -> Iterator[None]:
+    """Holds the lock of those who change the list of workers for the block.
+
+    Raises:
+        LockNotAcquired: somebody else has had it for a minute; the block is not begun.
+    """
+    with _held(_WORKERS, instance, PATIENCE_S):
+        yield
+
+
+@contextmanager
+def claim_lock(instance: DagsterInstance, run_id: str) -> Iterator[None]:
+    """Holds the lock of those who decide who executes a run for the block.
+
+    Raises:
+        LockNotAcquired: somebody else has had it for seconds; the block is not begun.
+    """
+    key = int.from_bytes(sha256(f"claim {run_id}".encode()).digest()[:8], signed=True)
+    lock = replace(_CLAIMS, advisory_key=key, in_process=threading.Lock())
+    with _held(lock, instance, CLAIM_PATIENCE_S):
         yield
 
 

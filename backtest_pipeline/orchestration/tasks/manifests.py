@@ -19,7 +19,7 @@ from backtest_pipeline.model.manifest import (
     TaskErrorRecord,
     Timestamps,
 )
-from backtest_pipeline.model.request import digest_of
+from backtest_pipeline.model.request_model import digest_of
 from backtest_pipeline.model.task_kind import backtest_of, kind_of, strategies_of
 from backtest_pipeline.strategies.registry import code_sha256_of
 from backtest_pipeline.workflows.trial_tally import sweep_remarks
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
     from backtest_pipeline.orchestration.tasks.attempts import Attempt
+    from backtest_pipeline.workflows.execution_data import ExecutionData
     from backtest_pipeline.workflows.sweep_files import SweepFiles
     from backtest_pipeline.workflows.trial_tally import TrialTally
     from backtest_pipeline.workflows.walk_forward_chunks import TrainingTally
@@ -41,6 +42,7 @@ def completed_manifest(
     *,
     files: list[ResultFile],
     candles: list[CandleFingerprint],
+    data: ExecutionData | None = None,
     finished_at: datetime,
     ttl_days: int,
     submitted_code: str | None = None,
@@ -52,6 +54,7 @@ def completed_manifest(
         status="completed",
         result_files=files,
         candles=candles,
+        **_execution_data(data),
         summary=Summary(
             total_signals=len(result.signals),
             total_trades=len(result.trades),
@@ -74,6 +77,7 @@ def completed_sweep_manifest(
     written: SweepFiles,
     *,
     candles: list[CandleFingerprint],
+    data: ExecutionData | None = None,
     finished_at: datetime,
     ttl_days: int,
     remarks: list[str],
@@ -87,6 +91,7 @@ def completed_sweep_manifest(
         status="completed",
         result_files=written.files,
         candles=candles,
+        **_execution_data(data),
         summary=Summary(
             total_signals=len(best.signals) if best else 0,
             total_trades=len(best.trades) if best else 0,
@@ -111,6 +116,7 @@ def completed_walk_forward_manifest(
     written: WalkForwardFiles,
     *,
     candles: list[CandleFingerprint],
+    data: ExecutionData | None = None,
     finished_at: datetime,
     ttl_days: int,
     remarks: list[str],
@@ -124,6 +130,7 @@ def completed_walk_forward_manifest(
         status="completed",
         result_files=written.files,
         candles=candles,
+        **_execution_data(data),
         summary=Summary(
             total_signals=len(result.signals),
             total_trades=len(result.trades),
@@ -187,6 +194,13 @@ def _asked(request: Mapping[str, Any], submitted_code: str | None) -> dict[str, 
         "request_digest": digest_of(request),
         "environment": _environment().model_copy(update=code),
     }
+
+
+def _execution_data(data: ExecutionData | None) -> dict[str, Any]:
+    """What was seen beside the candles."""
+    if data is None:
+        return {}
+    return {"detail_candles": data.detail_fingerprints(), "funding_rates": data.funding_fingerprints()}
 
 
 def _ran(attempt: Attempt, finished_at: datetime, ttl_days: int | None) -> dict[str, Any]:

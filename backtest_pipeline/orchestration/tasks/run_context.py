@@ -28,6 +28,12 @@ from backtest_pipeline.model.task_request import TaskRequest
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
 from backtest_pipeline.strategies.registry import Resolved, resolve
+from backtest_pipeline.workflows.execution_data import (
+    ExecutionData,
+    load_execution_data,
+    require_execution_data,
+    times_of,
+)
 from backtest_pipeline.workflows.needed_candles import NeededCandles, needed_candles
 from backtest_pipeline.workflows.run_backtest import run_resolved
 
@@ -51,6 +57,11 @@ class LoadedCandles:
     gaps: dict[str, Gaps]
     schedules: dict[str, Schedule]
     partial: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def traded(self) -> list[Candles]:
+        """Each symbol's without those of the warm-up."""
+        return [own.traded for own in self.seen.values()]
 
     @property
     def seen(self) -> dict[str, SeenCandles]:
@@ -89,14 +100,15 @@ class TaskContext(Protocol):
 
 
 def require_candles(store: CandleStore, request: TaskRequest) -> None:
-    """Makes sure that the store has a request's candles, without reading them all.
+    """Makes sure that the store has a request's candles and what else it asks for, without reading them all.
 
     Raises:
-        SymbolsUnknown, CandlesMissing: it has not.
+        SymbolsUnknown, CandlesMissing, DetailMissing, FundingMissing: it has not.
         CandleFileUnreadable, CandlesInvalid: that cannot be found out.
     """
     for needed in needed_candles(request, store.zone):
         store.require(needed.symbols, needed.timeframe, needed.start, needed.end)
+    require_execution_data(store, request)
 
 
 def load_candles(store: CandleStore, needed: NeededCandles, calendar: str) -> LoadedCandles:
@@ -144,6 +156,7 @@ class RunContext:
         self.ttl_days = settings.task_result_ttl_days
         self._resolved: Resolved | None = None
         self._loaded: LoadedCandles | None = None
+        self._execution_data: ExecutionData | None = None
         self._result: BacktestResult | None = None
 
     def request(self, config: Mapping[str, Any]) -> BacktestRequest:
@@ -179,6 +192,17 @@ class RunContext:
             self._loaded = load_candles(self.candle_store, needed, request.calendar)
         return self._loaded
 
+    def execution_data(self, config: Mapping[str, Any]) -> ExecutionData:
+        """Finer candles and funding rates, as far as the request asks for them.
+
+        Raises:
+            BacktestError: as `loaded`, or there are none.
+        """
+        if self._execution_data is None:
+            times = times_of(self.loaded(config).traded)
+            self._execution_data = load_execution_data(self.candle_store, self.request(config), times)
+        return self._execution_data
+
     def result(self, config: Mapping[str, Any], progress: ProgressCallback | None = None) -> BacktestResult:
         """The request's result.
 
@@ -193,5 +217,6 @@ class RunContext:
                 progress,
                 timezone=self.candle_store.zone.key,
                 schedules=loaded.schedules,
+                **self.execution_data(config).of(self.request(config)),
             )
         return self._result

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.orchestration.tasks.run_context import LoadedCandles
+    from backtest_pipeline.workflows.execution_data import ExecutionData
 
 HEADLINES = ("total_return", "cagr", "sharpe", "max_drawdown", "win_rate", "trades", "final_equity")
 _MOST_TRADES = 10
@@ -39,6 +40,22 @@ def candle_lines(loaded: LoadedCandles) -> list[str]:
         f"{seen.last:%Y-%m-%d %H:%M} UTC; "
         f"{_gap_text(loaded.gaps[seen.symbol])}{_partial_text(loaded.partial.get(seen.symbol, 0))}"
         for seen in loaded.fingerprints
+    ]
+
+
+def execution_data_lines(data: ExecutionData) -> list[str]:
+    """A line for each symbol's finer candles and funding rates: how many, from when to when."""
+    return [
+        *(
+            f"{seen.symbol}: {seen.rows:,} {seen.timeframe} candles inside its bars, "
+            f"{seen.first:%Y-%m-%d %H:%M} to {seen.last:%Y-%m-%d %H:%M} UTC"
+            for seen in data.detail_fingerprints()
+        ),
+        *(
+            f"{seen.symbol}: {counted(seen.rates, 'funding rate')}, "
+            f"{seen.first:%Y-%m-%d %H:%M} to {seen.last:%Y-%m-%d %H:%M} UTC"
+            for seen in data.funding_fingerprints()
+        ),
     ]
 
 

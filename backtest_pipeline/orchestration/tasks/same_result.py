@@ -10,7 +10,7 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.model.candles import Candles
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.model.exchanges import AUTO
-from backtest_pipeline.model.manifest import CandleFingerprint, Manifest
+from backtest_pipeline.model.manifest import CandleFingerprint, FundingFingerprint, Manifest
 from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.model.task_kind import strategies_of
 from backtest_pipeline.model.task_request import TaskRequest, backtest_in
@@ -18,6 +18,7 @@ from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import file_problem
 from backtest_pipeline.strategies.code_version import package_version
 from backtest_pipeline.strategies.registry import code_sha256_of, code_sha256_on_disk_of
+from backtest_pipeline.workflows.execution_data import load_execution_data, times_of_then
 from backtest_pipeline.workflows.needed_candles import needed_candles
 
 _Facts = tuple[int, str, str | None, str | None]
@@ -93,11 +94,24 @@ class SameResult:
                 now = needed.load(self.candles, [symbol])[symbol]
                 wanted = _facts_now(request, now, needed.fingerprint(now, self.candles.zone))
                 left = [(one, facts) for one, facts in left if facts[needed.timeframe, symbol] == wanted]
-        return [one for one, _ in left]
+        return [one for one, _ in left if self._executed_alike(request, one)]
+
+    def _executed_alike(self, request: TaskRequest, manifest: Manifest) -> bool:
+        """Whether finer candles and funding rates are the ones that there are now."""
+        now = load_execution_data(self.candles, request, times_of_then(manifest))
+        was = manifest.detail_candles, manifest.funding_rates
+        return _hashes(now.detail_fingerprints(), now.funding_fingerprints()) == _hashes(*was)
 
     def _is_whole(self, manifest: Manifest) -> bool:
         folder = self.tasks.layout.task(manifest.task_id)
         return not any(file_problem(folder, file) for file in manifest.result_files)
+
+
+def _hashes(
+    detail: Sequence[CandleFingerprint], funding: Sequence[FundingFingerprint]
+) -> set[tuple[str, str, str]]:
+    candles = {(seen.symbol, seen.timeframe or "", seen.sha256) for seen in detail}
+    return candles | {(seen.symbol, "funding", seen.sha256) for seen in funding}
 
 
 def _facts_now(request: TaskRequest, candles: Candles, seen: CandleFingerprint) -> _Facts:

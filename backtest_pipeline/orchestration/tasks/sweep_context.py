@@ -12,8 +12,9 @@ from backtest_pipeline.orchestration.tasks.run_context import schedules_of
 from backtest_pipeline.orchestration.tasks.search_context import SearchContext
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 from backtest_pipeline.workflows.run_sweep import trial_runner
-from backtest_pipeline.workflows.sweep_chunks import SweepProgress, SweepWork, run_trials
+from backtest_pipeline.workflows.sweep_chunks import SweepWork, run_trials
 from backtest_pipeline.workflows.sweep_files import SweepFiles, write_sweep
+from backtest_pipeline.workflows.sweep_progress import SweepProgress
 from backtest_pipeline.workflows.trial_tally import TrialTally
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.schedule import Schedule
     from backtest_pipeline.results.sweep_parts import SweepParts
+    from backtest_pipeline.workflows.execution_data import ExecutionData
 
 
 class SweepContext(SearchContext[SweepRequest, SweepWork, TrialTally, SweepFiles]):
@@ -38,9 +40,15 @@ class SweepContext(SearchContext[SweepRequest, SweepWork, TrialTally, SweepFiles
         return request.backtest
 
     def _new_work(
-        self, request: SweepRequest, candles: dict[str, dict[str, Candles]], parts: SweepParts, timezone: str
+        self,
+        request: SweepRequest,
+        candles: dict[str, dict[str, Candles]],
+        data: ExecutionData,
+        parts: SweepParts,
+        timezone: str,
     ) -> SweepWork:
-        return SweepWork(trial_runner(candles, request, timezone=timezone), candles, parts, timezone)
+        runner = trial_runner(candles, request, data, timezone=timezone)
+        return SweepWork(runner, candles, parts, timezone, data)
 
     def _run(
         self, work: SweepWork, executor: Executor, processes: int, progress: Callable[[SweepProgress], None]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.manifest import Manifest
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
-    from backtest_pipeline.workflows.sweep_chunks import SweepProgress
+    from backtest_pipeline.workflows.sweep_progress import SweepProgress
     from backtest_pipeline.workflows.trial_tally import TrialTally
     from backtest_pipeline.workflows.walk_forward_chunks import TrainingTally
 

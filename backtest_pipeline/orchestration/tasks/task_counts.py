@@ -10,6 +10,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.retries import retry_is_coming
 from backtest_pipeline.orchestration.tasks.attempts import is_first, task_of
+from backtest_pipeline.orchestration.tasks.cluster_figures import ClusterFigures
 from backtest_pipeline.orchestration.tasks.run_states import ENDED, STATUSES, state_of
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.web.monitoring.health_checks import Check, free_bytes
@@ -86,14 +87,22 @@ class EndedTasks:
 class Counter:
     """Makes `Figures`."""
 
-    def __init__(self, instance: DagsterInstance, layout: Layout, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        instance: DagsterInstance,
+        layout: Layout,
+        clock: Callable[[], float],
+        cluster: ClusterFigures | None = None,
+    ) -> None:
         """Counts from now on.
 
         Args:
             instance: whose runs are counted.
             layout: of the volume.
             clock: seconds since 1970.
+            cluster: looks at workers and broker, where there are any.
         """
+        self._cluster = cluster
         self._instance = instance
         self._layout = layout
         self._clock = clock
@@ -111,6 +120,8 @@ class Counter:
             free_bytes=free_bytes(self._layout.data_root),
             cleanup=last_cleanup(self._layout),
             checks=checks,
+            workers=None if self._cluster is None else self._cluster.workers(),
+            waiting={} if self._cluster is None else self._cluster.waiting(),
         )
 
 

@@ -11,7 +11,7 @@ from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.orchestration.tasks.search_context import SearchContext
 from backtest_pipeline.research.fold_plan import FoldPlan, fold_plan
 from backtest_pipeline.strategies.sweep_resolution import resolve_walk_forward
-from backtest_pipeline.workflows.sweep_chunks import SweepProgress
+from backtest_pipeline.workflows.sweep_progress import SweepProgress
 from backtest_pipeline.workflows.walk_forward_chunks import TrainingTally, WalkForwardWork, run_trainings
 from backtest_pipeline.workflows.walk_forward_files import WalkForwardFiles, write_walk_forward
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.results.sweep_parts import SweepParts
+    from backtest_pipeline.workflows.execution_data import ExecutionData
 
 
 class WalkForwardContext(SearchContext[WalkForwardRequest, WalkForwardWork, TrainingTally, WalkForwardFiles]):
@@ -49,11 +50,12 @@ class WalkForwardContext(SearchContext[WalkForwardRequest, WalkForwardWork, Trai
         self,
         request: WalkForwardRequest,
         candles: dict[str, dict[str, Candles]],
+        data: ExecutionData,
         parts: SweepParts,
         timezone: str,
     ) -> WalkForwardWork:
         own = candles[request.sweep.backtest.timeframe]
-        return WalkForwardWork(fold_plan(own, request, timezone), own, parts, timezone)
+        return WalkForwardWork(fold_plan(own, request, timezone), own, parts, timezone, data)
 
     def _run(
         self,

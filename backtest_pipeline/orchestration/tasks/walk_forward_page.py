@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
     from backtest_pipeline.orchestration.tasks.progress_tags import ProgressTags
     from backtest_pipeline.research.fold_plan import FoldPlan
-    from backtest_pipeline.workflows.sweep_chunks import SweepProgress
+    from backtest_pipeline.workflows.sweep_progress import SweepProgress
     from backtest_pipeline.workflows.walk_forward_chunks import TrainingTally
 
 MOST_SHOWN = 50

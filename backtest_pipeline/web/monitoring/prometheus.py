@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from backtest_pipeline.web.monitoring.health_checks import Check
 from backtest_pipeline.web.monitoring.results_disk import LastCleanup
 
 _LATENCY_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """One worker of the broker, as it has said itself.
+
+    Attributes:
+        host: its machine.
+        slots: how many runs, and chunks, it takes at a time, by queue.
+        busy: how many it is at work on, by queue.
+        chunks: how many chunks it has done.
+        chunk_seconds: what they have taken.
+    """
+
+    host: str
+    slots: Mapping[str, int]
+    busy: Mapping[str, int]
+    chunks: int
+    chunk_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +46,8 @@ class Figures:
         free_bytes: free on the volume, or `None` where that is unknown.
         cleanup: the newest cleanup.
         checks: as `/healthz` shows.
+        workers: those of the broker, by name; `None` where there is no broker.
+        waiting: how many messages wait in the broker, by queue; empty where it does not answer.
     """
 
     tasks: Mapping[str, int]
@@ -36,6 +57,8 @@ class Figures:
     free_bytes: int | None
     cleanup: LastCleanup | None
     checks: Sequence[Check]
+    workers: Mapping[str, WorkerFigures] | None = None
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 class Metrics(Collector):
@@ -63,7 +86,7 @@ class Metrics(Collector):
             self._latency.labels(state).observe(latency_s)
         return generate_latest(self._registry)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """The gauges of the newest figures; what is unknown is left out rather than reported as zero."""
         now = self._figures
         if now is None:
@@ -81,6 +104,32 @@ class Metrics(Collector):
             yield _one("backtest_cleanup_last_deleted", "What that cleanup deleted.", now.cleanup.deleted)
             help_text = "Bytes that that cleanup freed."
             yield _one("backtest_cleanup_last_freed_bytes", help_text, now.cleanup.freed_bytes)
+        if now.workers is not None:
+            yield from _of_workers(now.workers)
+            help_text = "Messages that wait in the broker."
+            yield _by("backtest_broker_waiting", help_text, "queue", now.waiting)
+
+
+def _of_workers(workers: Mapping[str, WorkerFigures]) -> Iterator[Metric]:
+    labels = ["worker", "host"]
+    slots = GaugeMetricFamily(
+        "backtest_worker_slots", "Runs and chunks that a worker takes at a time.", labels=[*labels, "queue"]
+    )
+    busy = GaugeMetricFamily(
+        "backtest_worker_busy", "Runs and chunks that a worker is at.", labels=[*labels, "queue"]
+    )
+    chunks = CounterMetricFamily("backtest_worker_chunks", "Chunks that a worker has done.", labels=labels)
+    seconds = CounterMetricFamily(
+        "backtest_worker_chunk_seconds", "Seconds that those chunks have taken.", labels=labels
+    )
+    for name, worker in workers.items():
+        for queue in worker.slots:
+            slots.add_metric([name, worker.host, queue], worker.slots[queue])
+            busy.add_metric([name, worker.host, queue], worker.busy[queue])
+        chunks.add_metric([name, worker.host], worker.chunks)
+        seconds.add_metric([name, worker.host], worker.chunk_seconds)
+    yield _one("backtest_workers", "Workers that renew their lease.", len(workers))
+    yield from (slots, busy, chunks, seconds)
 
 
 def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:

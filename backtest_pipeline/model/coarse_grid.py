@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from backtest_pipeline.candles.times import to_utc
+from backtest_pipeline.model.local_times import to_utc
 from backtest_pipeline.model.market_days import market_days, seconds_of, weekdays
-from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
+from backtest_pipeline.model.timeframe import BAR_SECONDS, TIMEFRAMES, Timeframe
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 MICROSECOND = 1_000_000
 DAY_S = 86_400
 _MONDAY_S = 4 * DAY_S
+
+
+def longer_problem(fine: Timeframe, coarse: Timeframe) -> str | None:
+    """Why candles of one timeframe cannot be made of another's, or `None` where they can."""
+    fine_s, coarse_s = BAR_SECONDS[fine], BAR_SECONDS.get(coarse, 0)
+    if coarse_s > fine_s and coarse_s % fine_s == 0:
+        return None
+    longer = [name for name in TIMEFRAMES if BAR_SECONDS[name] > BAR_SECONDS[fine]]
+    return f"{coarse} cannot be made of {fine}; choose one of {', '.join(longer) or 'shorter bars'}"
 
 
 def coarse_opens(

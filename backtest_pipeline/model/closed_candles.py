@@ -1,0 +1,202 @@
+"""At each bar, the newest longer candle that had closed by then: several timeframes without looking ahead.
+
+Longer candles begin and end where `coarse_grid` says, as those that `backtest candles resample` stores. What
+stands at a bar hangs on the bars up to it alone:
+
+- A candle is closed at a bar that ends when the candle does, or later; where the exchange's sessions are
+  known, when the last of them in the candle does. What is traded after that in the candle still enters it.
+- Bars are what there is: a candle that lacks some in the middle is made of the others.
+- The first candle counts only where it is known to be whole: where the bars begin when it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from backtest_pipeline.model.coarse_grid import coarse_ends_s, coarse_opens, longer_problem
+from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.market_days import market_days, seconds_of
+from backtest_pipeline.model.memo_in_use import handed_out
+from backtest_pipeline.model.timeframe import BAR_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from backtest_pipeline.model.candles import Candles
+    from backtest_pipeline.model.schedule import Schedule
+    from backtest_pipeline.model.timeframe import Timeframe
+
+    Floats = NDArray[np.float64]
+    Seconds = NDArray[np.int64]
+    Stamps = NDArray[np.datetime64]
+
+_NEVER = np.datetime64("NaT", "us")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ClosedCandles:
+    """At each of n bars, the newest longer candle that had closed when the bar did.
+
+    Attributes:
+        symbol: as the bars'.
+        timeframe: of the longer candles.
+        timestamp: shape (n,), `datetime64[us]`, UTC, the longer candle's open; NaT before the first.
+        open, high, low, close, volume: shape (n,), float64; NaN before the first.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    timestamp: Stamps
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    def by_candle(self, indicator: Callable[..., Floats], *columns: Floats, **arguments: Any) -> Floats:
+        """An indicator of the longer candles themselves, at each bar.
+
+        As in `day.by_candle(sma, day.close, window=20)`, the average of twenty days, however many bars they
+        have. Each candle is taken as it was when it closed.
+
+        Args:
+            indicator: takes arrays of shape (candles,), one for each column, and gives one.
+            columns: of these candles, or computed of them, shape (n,).
+            arguments: the indicator's other arguments.
+
+        Returns:
+            Shape (n,); NaN before the first candle.
+        """
+        stands = ~np.isnat(self.timestamp)
+        if not stands.any():
+            return np.full(len(self), np.nan)
+        seen = [handed_out(_as_closed, 2, self.timestamp, column) for column in columns]
+        found = np.asarray(indicator(*seen, **arguments))
+        return np.where(stands, found[np.maximum(np.cumsum(_is_new(self.timestamp)) - 1, 0)], np.nan)
+
+
+def _is_new(timestamp: Stamps) -> NDArray[np.bool_]:
+    """The bars at which a candle stands for the first time."""
+    is_new = ~np.isnat(timestamp)
+    is_new[1:] &= timestamp[1:] != timestamp[:-1]
+    return is_new
+
+
+def _as_closed(timestamp: Stamps, column: Floats) -> Floats:
+    """A number for each candle: as it was at the first bar that saw it closed."""
+    return column[_is_new(timestamp)]
+
+
+def closed_candles(candles: Candles, timeframe: Timeframe) -> ClosedCandles:
+    """The newest candles of a longer timeframe that had closed at each bar.
+
+    Args:
+        candles: at least one bar.
+        timeframe: a multiple of the bars', or theirs, which yields the bars themselves.
+
+    Raises:
+        RequestInvalid: the timeframe cannot be made of the bars.
+    """
+    fine = candles.timeframe
+    if timeframe != fine and (problem := longer_problem(fine, timeframe)):
+        raise RequestInvalid([("timeframe", problem)])
+    columns = candles.timestamp, candles.open, candles.high, candles.low, candles.close, candles.volume
+    if timeframe != fine and len(candles):
+        zone = candles.record.timezone if candles.record else "UTC"
+        columns = handed_out(_columns, 6, *columns, fine, timeframe, zone, candles.sessions())
+    return ClosedCandles(candles.symbol, timeframe, *columns)
+
+
+def _columns(
+    timestamp: Stamps,
+    open_: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    volume: Floats,
+    fine: Timeframe,
+    coarse: Timeframe,
+    zone: str,
+    schedule: Schedule | None,
+) -> tuple[Stamps, Floats, Floats, Floats, Floats, Floats]:
+    bars = len(timestamp)
+    opens = coarse_opens(timestamp, fine, coarse, ZoneInfo(zone), schedule)
+    begins = np.concatenate([[True], opens[1:] != opens[:-1]])
+    starts, which = np.flatnonzero(begins), np.cumsum(begins) - 1
+    clock_s = coarse_ends_s(opens[starts], coarse, ZoneInfo(zone))
+    opens_s = seconds_of(opens[starts])
+    ends_s = _closing_s(opens_s, clock_s, schedule)
+    is_closed = ends_s[which] <= seconds_of(timestamp) + BAR_SECONDS[fine]
+    since = 0 if _begins_whole(timestamp, int(opens_s[0]), int(clock_s[0]), fine, schedule) else 1
+    known = np.flatnonzero(which - ~is_closed >= since)
+    first = np.where(is_closed, starts[which], starts[np.maximum(which - 1, 0)])[known]
+    stop = np.where(is_closed, np.arange(1, bars + 1), starts[which])[known]
+    # Bars that see the same candle, which grows only where it closes before its last bar.
+    is_new = np.ones(len(known), dtype=np.bool_)
+    is_new[1:] = (first[1:] != first[:-1]) | (stop[1:] != stop[:-1])
+    edges = np.stack([first[is_new], stop[is_new]], axis=1).ravel()
+    of_span = np.cumsum(is_new) - 1
+
+    def reduced(how: Any, values: Floats) -> Floats:
+        """A number for each span; the last may end with the bars, where `reduceat` wants one more."""
+        return (
+            np.asarray(how.reduceat(np.append(values, values[-1]), edges)[::2]) if len(edges) else values[:0]
+        )
+
+    def placed(values: NDArray[Any], missing: Any) -> NDArray[Any]:
+        found = np.full(bars, missing, dtype=values.dtype)
+        found[known] = values[of_span]
+        return found
+
+    return (
+        placed(opens[edges[::2]], _NEVER),
+        placed(open_[edges[::2]], np.nan),
+        placed(reduced(np.maximum, high), np.nan),
+        placed(reduced(np.minimum, low), np.nan),
+        placed(close[edges[1::2] - 1], np.nan),
+        placed(reduced(np.add, volume), np.nan),
+    )
+
+
+def _closing_s(opens_s: Seconds, clock_s: Seconds, schedule: Schedule | None) -> Seconds:
+    """When longer candles close: by the clock, or with the last session that is in them."""
+    if schedule is None or not len(schedule.open_s):
+        return clock_s
+    at = np.maximum(np.searchsorted(schedule.open_s, clock_s, side="left") - 1, 0)
+    has_session = (schedule.open_s[at] < clock_s) & (schedule.close_s[at] > opens_s)
+    return np.where(has_session, np.minimum(schedule.close_s[at], clock_s), clock_s)
+
+
+def _begins_whole(
+    timestamp: Stamps, open_s: int, end_s: int, fine: Timeframe, schedule: Schedule | None
+) -> bool:
+    """Whether the bars begin no later than what is traded in their first longer candle.
+
+    Args:
+        timestamp: opens of the bars.
+        open_s: the candle's open, seconds since 1970.
+        end_s: its end by the clock.
+        fine: the bars' timeframe.
+        schedule: the market's sessions, or `None`.
+    """
+    opens_s = seconds_of(timestamp)
+    if int(opens_s[0]) <= open_s or schedule is None:
+        return int(opens_s[0]) <= open_s
+    if fine == "1d":
+        day, days = int(market_days(opens_s)[0]), schedule.days()
+        at = int(np.searchsorted(days, day - (day + 3) % 7))  # from Monday on; 1970-01-01 was a Thursday
+        return at < len(days) and day <= int(days[at])
+    at = int(np.searchsorted(schedule.open_s, open_s))
+    in_session = at > 0 and open_s < int(schedule.close_s[at - 1])
+    if in_session or at == len(schedule.open_s):
+        return False
+    return int(opens_s[0]) <= int(schedule.open_s[at]) < end_s

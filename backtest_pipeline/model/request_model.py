@@ -1,0 +1,66 @@
+"""What requests of every kind have in common, and how pydantic's findings on them read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from backtest_pipeline.model.nearest_names import did_you_mean
+from backtest_pipeline.model.plain_data import shortened
+
+
+class RequestModel(BaseModel):
+    """What requests of every kind have in common: immutable, unknown fields refused, known by a digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, defaults written out, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def canonical_json(self) -> str:
+        """The request as JSON with sorted keys, no spaces and every default written out."""
+        return canonical_json_of(self.to_dict())
+
+    def digest(self) -> str:
+        """SHA-256 of `canonical_json()`, in hexadecimal."""
+        return digest_of(self.to_dict())
+
+
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of a request's fields, in hexadecimal."""
+    return hashlib.sha256(canonical_json_of(fields).encode()).hexdigest()
+
+
+def canonical_json_of(fields: Mapping[str, Any]) -> str:
+    """JSON of a request's fields with sorted keys and no spaces."""
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def problems_of(error: ValidationError, known: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Turns pydantic's findings into `(field, problem)` pairs that name the refused value.
+
+    Args:
+        error: what pydantic found.
+        known: the names of fields that there are, of which one may have been meant.
+    """
+    problems = []
+    for finding in error.errors(include_url=False):
+        field = ".".join(str(part) for part in finding["loc"])
+        message = finding["msg"].removeprefix("Value error, ")
+        if finding["type"] not in {"value_error", "missing", "extra_forbidden"}:
+            message = f"{message}, not {shortened(finding['input'])}"
+        if finding["type"] == "literal_error" and isinstance(finding["input"], str):
+            message += did_you_mean(finding["input"], _QUOTED.findall(finding["ctx"]["expected"]))
+        elif finding["type"] == "extra_forbidden":
+            message = f"there is no such field{did_you_mean(field, known)}"
+        problems.append((field, message))
+    return problems
+
+
+_QUOTED = re.compile("'([^']*)'")
