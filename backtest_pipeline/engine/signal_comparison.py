@@ -33,10 +33,12 @@ def first_change(
         left_start: the first of them in `left`.
         right_start: the first of them in `right`.
     """
-    names = ARRAYS if not (left.levels or right.levels) else (*ARRAYS, *LEVELS)
+    names, read = ARRAYS, getattr
+    if left.levels or right.levels:
+        names, read = (*ARRAYS, *LEVELS), _array
     for name in names:
-        one = _array(left, name)[left_start : left_start + bars]
-        other = _array(right, name)[right_start : right_start + bars]
+        one = read(left, name)[left_start : left_start + bars]
+        other = read(right, name)[right_start : right_start + bars]
         if one.tobytes() == other.tobytes():  # far quicker than to compare element by element
             continue
         changed = _changed(one, other)

@@ -107,6 +107,11 @@ def _by_hand(candles: dict[str, Candles], result: WalkForwardResult) -> tuple[li
         {"anchored": True, "purge_bars": 7},
         {"train": "8mo", "test": "3mo", "backtest": {"fee_fixed": 1.5, "start": "2015-06-01"}},
         {"space": {**SPACE, "stop_loss_frac": [None, 0.03], "quantity_step": [0, 1]}},
+        {"backtest": {"account": "shared", "position_frac": 0.6, "borrow_apr": 0.1}},
+        {
+            "space": {"params.rebalance": ["weekly", "monthly"]},
+            "backtest": {"strategy": "equal_weight", "account": "shared"},
+        },
     ],
 )
 def test_the_account_out_of_sample_is_single_backtests_chained_by_hand(
