@@ -123,6 +123,7 @@ def close_position(  # noqa: C901  every way to end a position
         and (rules.leverage > 1.0 or rules.margin > 0.0)
         and before_fee - fee < 0.0
         and not leaves_nothing
+        and not (is_covered and np.isinf(position.covered_level))
     ):
         reason = LIQUIDATION
         leaves_nothing = True
@@ -201,7 +202,9 @@ def reduce_position(book: Any, rules: Any, symbol: int, bar: int, rest: float, r
 @compiled_within
 def close_in_bar(book: Any, rules: Any, symbol: int, bar: int, raw_price: float, reason: int) -> None:
     """Ends a position inside a bar; where the account's maintenance margin does, all others end with it."""
-    if reason == LIQUIDATION and rules.margin > 0.0:
+    position = book.positions[symbol]
+    is_covered = position.side < 0 and rules.leverage == 1.0
+    if reason == LIQUIDATION and rules.margin > 0.0 and not (is_covered and position.ends_alone != 0):
         book.state[0].is_liquidated = 1
     close_position(book, rules, symbol, bar, raw_price, reason, slips_at(reason))
 
@@ -226,7 +229,7 @@ def liquidate(book: Any, rules: Any) -> None:
         return
     for symbol in range(len(book.positions)):
         position = book.positions[symbol]
-        if position.side < 0 and position.mark >= position.liquidation_reach:
+        if position.side < 0 and position.mark >= position.covered_level * (1.0 - TOLERANCE):
             end_all(book, rules, -1)
             return
 

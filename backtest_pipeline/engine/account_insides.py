@@ -120,7 +120,7 @@ def _pass_part(book: Any, rules: Any, bars: Any, parts: Any, symbol: int, bar: i
     open_price, high, low, close = part_of(bars, parts, bars.offsets[symbol] + bar, position.part)
     if position.side != 0:
         see_price(position, open_price)
-        reason, raw_price = exit_of(position, rules, open_price, open_price, open_price)
+        reason, raw_price = exit_of(position, rules, open_price, open_price, open_price, True)
         if reason != 0:
             close_in_bar(book, rules, symbol, bar, raw_price, reason)
             return False
@@ -128,7 +128,7 @@ def _pass_part(book: Any, rules: Any, bars: Any, parts: Any, symbol: int, bar: i
         return True
     if position.side == 0:
         return bool(line_up(book, rules, symbol, bar, open_price, high, low, at_open=False))
-    reason, raw_price = exit_of(position, rules, open_price, high, low)
+    reason, raw_price = exit_of(position, rules, open_price, high, low, True)
     side, fill = first_fill(book, rules, symbol, open_price, high, low, at_open=False)
     if (
         side != 0

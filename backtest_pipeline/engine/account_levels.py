@@ -89,9 +89,12 @@ def set_levels(
 
 @compiled_within
 def exit_of(  # noqa: C901, PLR0911  both sides of one rule
-    position: Any, rules: Any, open_price: float, high: float, low: float
+    position: Any, rules: Any, open_price: float, high: float, low: float, may_liquidate: bool
 ) -> tuple[int, float]:
     """Finds the exit inside a bar that a position meets from its open on, stops before the target.
+
+    The liquidation price is one of the stops, but where the whole account has just been asked whether it
+    bears its positions.
 
     Returns:
         Reason and raw price; reason 0 where the position lives through the bar.
@@ -101,7 +104,7 @@ def exit_of(  # noqa: C901, PLR0911  both sides of one rule
     trailing, trailing_reach = trailing_level(position, rules)
     if (trailing - reach) * side > 0.0:
         stop, reach, reason = trailing, trailing_reach, TRAILING_STOP
-    if (position.liquidation_level - reach) * side > 0.0:
+    if may_liquidate and (position.liquidation_level - reach) * side > 0.0:
         stop, reach, reason = position.liquidation_level, position.liquidation_reach, LIQUIDATION
     target, target_reach = position.target_level, position.target_reach
     if side > 0:
@@ -169,7 +172,7 @@ def meet_bar(
     Returns:
         As `exit_of`; the caller closes the position.
     """
-    reason, raw_price = exit_of(position, rules, open_price, high, low)
+    reason, raw_price = exit_of(position, rules, open_price, high, low, True)
     if reason != 0:
         return reason, raw_price
     return live_to_close(position, rules, high, low, close)

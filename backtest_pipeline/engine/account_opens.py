@@ -76,7 +76,7 @@ def open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
             continue
         if len(steps) > 0:
             renew_target(position, rules, steps, bar)
-        reason, raw_price = exit_of(position, rules, open_price, open_price, open_price)
+        reason, raw_price = exit_of(position, rules, open_price, open_price, open_price, False)
         if reason != 0:
             close_position(book, rules, symbol, bar, raw_price, reason, slips_at(reason))
         elif state.pending > 0 and position.entry_order == 0:

@@ -42,7 +42,7 @@ def rebalance(book: Any, rules: Any, steps: Any, targets: Any, opening: Any, cou
         symbol = opening[place]
         position = book.positions[symbol]
         weight, position.wanted_weight = position.wanted_weight, np.nan
-        if np.isnan(weight):
+        if np.isnan(weight) or equity <= 0.0:
             continue
         held = position.side * (position.quantity * position.mark) if position.side != 0 else 0.0
         distance = abs(weight * equity - held)
@@ -57,6 +57,7 @@ def rebalance(book: Any, rules: Any, steps: Any, targets: Any, opening: Any, cou
             close_position(book, rules, symbol, bar, position.mark, SIGNAL, True)
         elif position.side != 0 and wanted < position.quantity:
             _sell_down(book, rules, symbol, bar, wanted)
+            continue
         if wanted > (position.quantity if position.side != 0 else 0.0):
             position.fill_side = side
             position.wanted_quantity = wanted - (position.quantity if position.side != 0 else 0.0)

@@ -60,6 +60,7 @@ POSITION = np.dtype(
         ("has_own_target", "i8"),  # as the stop, and no bars held change it
         ("liquidation_level", "f8"),
         ("liquidation_reach", "f8"),
+        ("ends_alone", "i8"),  # 1: that price is the nearer one, and the maintenance margin does not matter
         ("covered_level", "f8"),  # of a short at leverage 1: the price up to which the cash buys it back
         ("highest", "f8"),  # best and worst price seen since entry
         ("lowest", "f8"),

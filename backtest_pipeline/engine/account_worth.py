@@ -97,5 +97,6 @@ def measure_own_liquidation(book: Any, rules: Any, symbol: int) -> None:
         level = (margin * gross - state.cash - value) / (position.quantity * (1.0 - margin))
     elif margin > 0.0:
         own = (state.cash + value - margin * gross) / (position.quantity * (1.0 + margin))
+        position.ends_alone = level < own
         level = min(level, own)
     set_liquidation(position, level)

@@ -158,7 +158,7 @@ class Book:
             if fill > most * (1 + TOLERANCE):
                 fill = most
             raw = fill
-        takes_all = fill >= most * (1 - TOLERANCE) and len(self.holdings(-1)) == 1
+        takes_all = (fill == most or fill >= most * (1 - TOLERANCE)) and len(self.holdings(-1)) == 1
         self.settle(holding, raw, fill, reason, left, whole_fee=takes_all)
         if takes_all:
             self.cash = 0.0

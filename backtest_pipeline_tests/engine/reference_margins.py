@@ -109,15 +109,15 @@ def sell_for_debt(book: Book, holding: Holding) -> None:
     raw = book.price[holding.symbol]
     fill = raw * (1 - book.slippage)
     net = fill * (1 - book.fee_rate)
-    sold = (lacking + request.fee_fixed) / net if net > 0 else math.inf
-    if request.quantity_step and sold < holding.quantity:
+    sold = (lacking + request.fee_fixed) / net if net else math.inf
+    if request.quantity_step and 0 < sold < holding.quantity:
         sold = math.ceil(sold / request.quantity_step * (1 - TOLERANCE)) * request.quantity_step
     left = holding.quantity - sold
     if left == holding.quantity:  # too little to sell anything for it
         holding.fees -= lacking
         book.cash = 0.0
         return
-    if left <= 0:
+    if sold < 0 or left <= 0:
         proceeds, left = holding.quantity * fill, 0.0
         forgiven = lacking - (proceeds - book.fee(proceeds))
         if forgiven > 0:

@@ -32,7 +32,7 @@ def still(*prices: float) -> list[list[float]]:
 
 def test_a_short_does_not_grow_where_it_would_be_liquidated_at_once() -> None:
     # 60 % of slippage: 100 are sold at 40. First 2.5 units: cash 1 100, equity 850. Then 850 / 40 are wanted
-    # and (1 100 - 500) / 40 = 15; 1 700 of cash for 17.5 units would make a liquidation price of 97.14.
+    # and (1 100 - 500) / 40 = 15 possible; 1 700 of cash for 17.5 units would be a liquidation at 97.14.
     outcome = played(
         still(100, 100, 100),
         short_entry=[0, 1],
@@ -43,7 +43,6 @@ def test_a_short_does_not_grow_where_it_would_be_liquidated_at_once() -> None:
     assert (trade.quantity, outcome.skipped, outcome.equity) == (2.5, {"cash": 1}, [1_000, 850, 850])
 
 
-@pytest.mark.xfail(strict=False, reason="the kernel counts the rest of its target as a skipped entry")
 def test_a_short_that_cannot_be_reduced_below_its_liquidation_price_ends() -> None:
     # 10 units are sold at 75: cash 1 750, liquidation at 175. At 150 the slippage makes 187.5 of a buy.
     outcome = played(
@@ -82,6 +81,46 @@ def test_no_entry_takes_the_room_of_a_short_that_was_entered_far_from_the_open()
     )
     assert [(trade.symbol, trade.quantity) for trade in outcome.trades] == [("A", 2.5), ("B", 10)]
     assert outcome.cash[-1] == 1_000
+
+
+def test_a_short_that_takes_all_the_cash_leaves_the_longs_alone_beside_a_margin() -> None:
+    # B long: 5 units, cash 500. A short: 5 units, cash 1 000, liquidated at 1 000 / 5 = 200; the margin
+    # would do it at (1 000 + 500 - 0.1 * 500) / (5 * 1.1) = 263.64.
+    outcome = played(
+        {"A": [[100] * 4, [100] * 4, [100, 210, 100, 150]], "B": still(100, 100, 100)},
+        short_entry={"A": [0]},
+        entry={"B": [0]},
+        request={"direction": "both", "position_frac": 0.5, "maintenance_margin_frac": 0.1},
+    )
+    assert [(trade.symbol, trade.exit_price, trade.exit_reason) for trade in outcome.trades] == [
+        ("A", 200, "liquidation"),
+        ("B", 100, "end_of_data"),
+    ]
+    assert outcome.equity == [1_000, 1_000, 500]
+
+
+def test_equity_at_the_margin_itself_takes_no_entry_and_ends_inside_the_bar() -> None:
+    # 20 units of A, half of them borrowed. At 62.5 the equity is 20 * 62.5 - 1 000 = 250, and 20 % of 1 250
+    # as well. It is not below the margin, so A is still there as B wants in, without room: 2 * 250 - 1 250.
+    outcome = played(
+        {"A": [[100] * 4, [100] * 4, [62.5] * 4], "B": still(50, 50, 50)},
+        entry={"A": [0], "B": [1]},
+        request={"leverage": 2, "position_frac": 2, "maintenance_margin_frac": 0.2},
+    )
+    (trade,) = outcome.trades
+    assert (trade.exit_price, trade.exit_reason, outcome.skipped) == (62.5, "liquidation", {"cash": 1})
+    assert outcome.equity == [1_000, 1_000, 250]
+
+
+def test_weights_do_nothing_without_equity() -> None:
+    # A falls to 50 and leaves 0 of equity; B's weight waits in vain
+    outcome = played(
+        {"A": still(100, 100, 50, 50), "B": still(100, 100, 100, 100)},
+        weights=[[2, 0], [0, 1], [0, 1], [0, 1]],
+        request={"leverage": 2, "maintenance_margin_frac": 0.2},
+    )
+    (trade,) = outcome.trades
+    assert (trade.exit_reason, outcome.equity) == ("liquidation", [1_000, 1_000, 0, 0])
 
 
 @pytest.mark.slow
