@@ -1,6 +1,7 @@
 """Measures workers behind a broker: how soon a backtest has run, beside the local way, and how chunks scale.
 
-Both ways run side by side on one PostgreSQL, and take turns; every ratio is of two figures of the same run.
+Both ways run side by side, each on a PostgreSQL of its own, and take turns; every ratio is of two figures of
+the same run.
 Redis and PostgreSQL are started for the while. Prints tables and writes the figures as JSON.
 """
 
@@ -10,10 +11,12 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,16 +28,20 @@ from service_measures import percentile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from backtest_pipeline import BacktestClient, BacktestRequest, FloatRange, IntRange, SweepRequest  # noqa: E402
+from backtest_pipeline import BacktestClient, BacktestRequest, IntRange, SweepRequest  # noqa: E402
 from backtest_pipeline.candles.demo import import_demo  # noqa: E402
 from backtest_pipeline.candles.store import CandleStore  # noqa: E402
+from backtest_pipeline.compute.broker import CHUNK_TASK, CHUNKS, client_of, queue_name  # noqa: E402
+from backtest_pipeline.compute.broker_calls import BrokerCalls, outcome_key  # noqa: E402
+from backtest_pipeline.orchestration.processes.pool_process import PoolProcess  # noqa: E402
+from backtest_pipeline.orchestration.processes.worker_pools import READY, app_of, serve  # noqa: E402
 from backtest_pipeline.sdk.transport import GraphQL  # noqa: E402
 from backtest_pipeline_tests.acceptance.machines import Machines, running_machines  # noqa: E402
 from backtest_pipeline_tests.acceptance.redis_server import redis_server  # noqa: E402
 
 BUILD = ROOT / "build" / "benchmark"
-TRIAL_S = 0.05
-"""So long a trial of the waiting strategy waits."""
+CHUNK_S = 1.0
+"""So long a chunk waits; one of a sweep takes about a second as well."""
 _PATIENCE_S = 1_200
 _STEPS = """
 query Steps($id: ID!) {
@@ -137,26 +144,78 @@ def _say_latency(found: dict[str, Any]) -> None:
     say(table(rows))
 
 
+class _Waits(PoolProcess):
+    """A process of a pool of chunks that waits for as long as a message says, and computes nothing."""
+
+    def prepare(self) -> None:
+        self._broker = client_of(self.url)
+
+    def is_behind(self, *, look: bool) -> bool:  # noqa: ARG002  of the parent
+        return False
+
+    def chunk(self, call_id: str, message: dict[str, Any]) -> None:
+        self._broker.set(outcome_key(call_id), json.dumps({"worker": self.worker}))
+        time.sleep(message["seconds"])
+        self._broker.set(outcome_key(call_id), json.dumps({"worker": self.worker, "outcome": {}}))
+
+
+class _WaitForm:
+    """The message that it understands."""
+
+    def message(self, _: Callable[..., object], arguments: tuple[Any, ...]) -> dict[str, Any]:
+        return {"seconds": arguments[0]}
+
+    def outcome(self, _: Mapping[str, Any]) -> None:
+        return None
+
+
+class _NobodyDies:
+    def is_lost(self, _: str) -> bool:
+        return False
+
+
 def _waiting(folder: Path, slots: int, lasts_s: float) -> dict[str, Any]:
-    """A sweep whose trials wait instead of compute: what the hand-out of chunks costs."""
-    trials = int(slots * lasts_s / TRIAL_S)
-    request = SweepRequest(
-        backtest=BacktestRequest(
-            strategy="slow", params={"seconds": TRIAL_S}, symbols=["IBM"], end="2000-06-01"
-        ),
-        space={"params.seconds": FloatRange(TRIAL_S, TRIAL_S * 1.000001)},
-        search="random",
-        trials=trials,
-        keep_best=1,
-    )
+    """Chunks that wait instead of compute, through Redis and Celery's pool: what handing them out costs."""
     place = folder / f"waiting-{slots}"
     place.mkdir()
-    with _machines(place, folder / "data") as machines:
-        machines.add("--queues", "runs")
-        machines.add("--queues", "chunks", "--concurrency", str(slots))
-        took_s = _trials_took(machines, request)
-    ideal_s = trials * TRIAL_S / slots
-    return {"slots": slots, "trials": trials, "took_s": took_s, "ideal_s": ideal_s, "share": ideal_s / took_s}
+    chunks = int(slots * lasts_s / CHUNK_S)
+    with redis_server() as redis:
+        process = _Waits("waits", redis.url, place)
+        pid = os.fork()
+        if pid == 0:
+            serve(CHUNKS, process, slots, 86_400)
+        try:
+            _wait_for(place / f"{READY}-{CHUNKS}")
+            app = app_of(_Waits("asks", redis.url, place), 86_400)
+
+            def send(call_id: str, message: dict[str, Any]) -> None:
+                app.send_task(CHUNK_TASK, args=[message], task_id=call_id, queue=queue_name(CHUNKS))
+
+            with BrokerCalls(send, redis.client, _WaitForm(), _NobodyDies()) as calls:
+                for one in [calls.submit(time.sleep, 0.0) for _ in range(2 * slots)]:
+                    one.result(60)  # everybody is there
+                began_s = time.perf_counter()
+                waiting = iter([CHUNK_S] * chunks)
+                running = {calls.submit(time.sleep, next(waiting)) for _ in range(min(2 * slots, chunks))}
+                while (
+                    running
+                ):  # as a sweep has no more than twice as many chunks under way as there are slots
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    running |= {calls.submit(time.sleep, one) for _, one in zip(done, waiting, strict=False)}
+                took_s = time.perf_counter() - began_s
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+    ideal_s = chunks * CHUNK_S / slots
+    return {"slots": slots, "chunks": chunks, "took_s": took_s, "ideal_s": ideal_s, "share": ideal_s / took_s}
+
+
+def _wait_for(path: Path) -> None:
+    deadline_s = time.monotonic() + 60
+    while not path.exists():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(path)
+        time.sleep(0.05)
 
 
 def _real(folder: Path, trials: int) -> list[dict[str, Any]]:
@@ -170,11 +229,12 @@ def _real(folder: Path, trials: int) -> list[dict[str, Any]]:
     )
     found = []
     for processes in (1, 2):
+        own = request.model_copy(update={"seed": processes})  # else the chunks of the first would do
         place = folder / f"real-{processes}"
         place.mkdir()
         with _machines(place, folder / "data") as machines:
             machines.add("--concurrency", str(processes))
-            _trials_took(machines, request.model_copy(update={"trials": 2_000}))  # candles and kernels
+            _trials_took(machines, own.model_copy(update={"trials": 2_000}))  # candles and kernels
             found.append(
                 {"processes": processes, "trials": trials, "took_s": _trials_took(machines, request)}
             )

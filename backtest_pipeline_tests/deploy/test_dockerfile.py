@@ -55,7 +55,7 @@ def test_the_image_gets_all_that_running_needs_and_none_of_the_tests_tools() -> 
         canonicalize_name(name)
         for name in re.findall(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==", printed, re.MULTILINE)
     }
-    waiting, seen = [("backtest-pipeline", frozenset({"exchanges", "postgres"}))], set()
+    waiting, seen = [("backtest-pipeline", frozenset({"celery", "exchanges", "postgres"}))], set()
     while waiting:
         one = waiting.pop()
         if one not in seen:

@@ -93,8 +93,8 @@ def test_every_process_of_ours_in_the_compose_file_is_asked_for_its_own_signs() 
     asked = {
         name: service["healthcheck"]["test"][4]
         for name, service in services.items()
-        if "/app/scripts/deploy/health.py" in service.get("healthcheck", {}).get("test", [])
+        if "alive" in service.get("healthcheck", {}).get("test", [])
     }
     ports = {name: service["expose"][0] for name, service in services.items() if "expose" in service}
     wanted = {name: f"web-{ports[name]}" for name in ("web", "viewer")}
-    assert asked == {"code": "code", "daemon": "daemon", **wanted}
+    assert asked == {"code": "code", "daemon": "daemon", "worker": "worker", **wanted}

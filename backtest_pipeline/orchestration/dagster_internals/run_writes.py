@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlparse
 
-from dagster import DagsterInstance
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster._core.instance.methods.event_methods import EventMethods
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
@@ -27,8 +27,11 @@ from backtest_pipeline.storage.locks import file_lock
 
 PATIENCE_S = 5.0
 _PURPOSE = "a run's row"
+_GIVEN_UP = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 _Rest = ParamSpec("_Rest")
+_usual_handle_run_event = SqlRunStorage.handle_run_event
 
+uses(SqlRunStorage, "_get_run_by_id", within=SqlRunStorage.handle_run_event)
 uses(SqliteRunStorage, "_conn_string", within=SqliteRunStorage.connect)
 
 
@@ -63,5 +66,17 @@ def _row_lock(storage: Any, run_id: str) -> AbstractContextManager[None]:
     return nullcontext()  # in memory, where nobody else writes
 
 
+def _unless_given_up(storage: Any, run_id: str, event: DagsterEvent, *rest: Any, **further: Any) -> None:
+    """Writes what has become of a run; but one that was given up has not succeeded, whatever its worker says.
+
+    A worker that stood still, or was cut off, may wake up when its run has failed and is tried again.
+    """
+    if event.event_type == DagsterEventType.RUN_SUCCESS:
+        run = storage._get_run_by_id(run_id)  # noqa: SLF001  as Dagster's own does
+        if run is not None and run.status in _GIVEN_UP:
+            return
+    _usual_handle_run_event(storage, run_id, event, *rest, **further)
+
+
 _add_run_tags = _alone(SqlRunStorage.add_run_tags)
-_handle_run_event = _alone(SqlRunStorage.handle_run_event)
+_handle_run_event = _alone(_unless_given_up)

@@ -8,6 +8,7 @@ has one thread, and then watches the code on disk. SIGTERM lets it finish what i
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from backtest_pipeline.compute.broker import (
     CHUNK_TASK,
@@ -75,7 +76,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             end_with_parent()
-            _serve(queue, process, options.concurrency, visibility_timeout_s)
+            serve(queue, process, options.concurrency, visibility_timeout_s)
         pools[pid] = queue
     sys.exit(_attend(pools, options.folder))
 
@@ -89,14 +90,22 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _serve(queue: str, process: PoolProcess, concurrency: int, visibility_timeout_s: int) -> None:
-    """Be Celery's worker of one queue."""
+def serve(queue: str, process: PoolProcess, concurrency: int, visibility_timeout_s: int) -> NoReturn:
+    """Be Celery's worker of one queue.
+
+    Args:
+        queue: which.
+        process: what its pool is forked from.
+        concurrency: how many processes the pool has.
+        visibility_timeout_s: as of `celery_settings`.
+    """
     status = 1
     try:
         if queue == CHUNKS:
             os.nice(_CHUNKS_NICENESS)  # a backtest that somebody waits for goes before a sweep
         app = app_of(process, visibility_timeout_s)
         _connect_signals(queue, process)
+        gc.freeze()  # Celery collects garbage before each fork, which takes as long as there are objects
         worker: Any = app.Worker(
             hostname=f"{queue}@{process.worker}",
             queues=[queue_name(queue)],
@@ -135,12 +144,12 @@ def app_of(process: PoolProcess, visibility_timeout_s: int) -> Celery:
             process.pause()
             raise Reject("newer code is about to be loaded", requeue=True)
 
-    @app.task(bind=True, name=RUN_TASK, reject_on_worker_lost=False)  # type: ignore[untyped-decorator]  # Celery ships no types
+    @app.task(bind=True, name=RUN_TASK, reject_on_worker_lost=False, shared=False)  # type: ignore[untyped-decorator]  # Celery ships no types
     def execute_job(task: Any, run_id: str) -> None:
         refuse_when_behind(look=True)
         process.run(run_id, task.request.id)
 
-    @app.task(bind=True, name=CHUNK_TASK)  # type: ignore[untyped-decorator]  # as above
+    @app.task(bind=True, name=CHUNK_TASK, shared=False)  # type: ignore[untyped-decorator]  # as above
     def make_chunk(task: Any, message: dict[str, Any]) -> None:
         refuse_when_behind(look=False)  # a chunk has the code of its run, or is refused
         process.chunk(task.request.id, message)
