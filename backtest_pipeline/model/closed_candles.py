@@ -17,9 +17,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from backtest_pipeline.model.coarse_grid import coarse_ends_s, coarse_opens, longer_problem
+from backtest_pipeline.model.coarse_grid import (
+    coarse_ends_s,
+    coarse_opens,
+    longer_problem,
+    opens_of_sessions_s,
+)
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.market_days import market_days, seconds_of
+from backtest_pipeline.model.market_days import DAY_S, market_days, seconds_of
 from backtest_pipeline.model.memo_in_use import handed_out
 from backtest_pipeline.model.timeframe import BAR_SECONDS
 
@@ -133,10 +138,9 @@ def _columns(
     begins = np.concatenate([[True], opens[1:] != opens[:-1]])
     starts, which = np.flatnonzero(begins), np.cumsum(begins) - 1
     clock_s = coarse_ends_s(opens[starts], coarse, ZoneInfo(zone))
-    opens_s = seconds_of(opens[starts])
-    ends_s = _closing_s(opens_s, clock_s, schedule)
+    begins_s, ends_s = _traded_s(seconds_of(opens[starts]), clock_s, fine, coarse, ZoneInfo(zone), schedule)
     is_closed = ends_s[which] <= seconds_of(timestamp) + BAR_SECONDS[fine]
-    since = 0 if _begins_whole(timestamp, int(opens_s[0]), int(clock_s[0]), fine, schedule) else 1
+    since = 0 if _begins_whole(timestamp, int(begins_s[0]), fine, schedule) else 1
     known = np.flatnonzero(which - ~is_closed >= since)
     first = np.where(is_closed, starts[which], starts[np.maximum(which - 1, 0)])[known]
     stop = np.where(is_closed, np.arange(1, bars + 1), starts[which])[known]
@@ -167,36 +171,47 @@ def _columns(
     )
 
 
-def _closing_s(opens_s: Seconds, clock_s: Seconds, schedule: Schedule | None) -> Seconds:
-    """When longer candles close: by the clock, or with the last session that is in them."""
-    if schedule is None or not len(schedule.open_s):
-        return clock_s
-    at = np.maximum(np.searchsorted(schedule.open_s, clock_s, side="left") - 1, 0)
-    has_session = (schedule.open_s[at] < clock_s) & (schedule.close_s[at] > opens_s)
-    return np.where(has_session, np.minimum(schedule.close_s[at], clock_s), clock_s)
-
-
-def _begins_whole(
-    timestamp: Stamps, open_s: int, end_s: int, fine: Timeframe, schedule: Schedule | None
-) -> bool:
-    """Whether the bars begin no later than what is traded in their first longer candle.
+def _traded_s(
+    opens_s: Seconds,
+    clock_s: Seconds,
+    fine: Timeframe,
+    coarse: Timeframe,
+    zone: ZoneInfo,
+    schedule: Schedule | None,
+) -> tuple[Seconds, Seconds]:
+    """When longer candles begin and close: by the clock, or with the first and the last session in them.
 
     Args:
-        timestamp: opens of the bars.
-        open_s: the candle's open, seconds since 1970.
-        end_s: its end by the clock.
+        opens_s: opens of the longer candles, seconds since 1970.
+        clock_s: their ends by the clock.
         fine: the bars' timeframe.
-        schedule: the market's sessions, or `None`.
+        coarse: the longer timeframe.
+        zone: the market's.
+        schedule: its sessions, or `None`.
     """
+    if schedule is None or not len(schedule.open_s):
+        return opens_s, clock_s
+    if BAR_SECONDS[coarse] < DAY_S or fine == "1d":
+        looked_at = opens_s + 1 if fine != "1d" else clock_s
+        at = np.maximum(np.searchsorted(schedule.open_s, looked_at, side="left") - 1, 0)
+        has_session = (schedule.open_s[at] < looked_at) & (schedule.close_s[at] > opens_s)
+        return opens_s, np.where(has_session, np.minimum(schedule.close_s[at], clock_s), clock_s)
+    of_session = opens_of_sessions_s(schedule, coarse, zone)
+    first = np.searchsorted(of_session, opens_s, side="left")
+    last = np.searchsorted(of_session, opens_s, side="right") - 1
+    has_session = first <= last
+    begins_s = schedule.open_s[np.minimum(first, len(of_session) - 1)]
+    return (
+        np.where(has_session, begins_s, opens_s),
+        np.where(has_session, schedule.close_s[np.maximum(last, 0)], clock_s),
+    )
+
+
+def _begins_whole(timestamp: Stamps, begins_s: int, fine: Timeframe, schedule: Schedule | None) -> bool:
+    """Whether the bars begin no later than what is traded in their first longer candle does."""
     opens_s = seconds_of(timestamp)
-    if int(opens_s[0]) <= open_s or schedule is None:
-        return int(opens_s[0]) <= open_s
-    if fine == "1d":
+    if fine == "1d" and schedule is not None and len(schedule.day):
         day, days = int(market_days(opens_s)[0]), schedule.days()
         at = int(np.searchsorted(days, day - (day + 3) % 7))  # from Monday on; 1970-01-01 was a Thursday
         return at < len(days) and day <= int(days[at])
-    at = int(np.searchsorted(schedule.open_s, open_s))
-    in_session = at > 0 and open_s < int(schedule.close_s[at - 1])
-    if in_session or at == len(schedule.open_s):
-        return False
-    return int(opens_s[0]) <= int(schedule.open_s[at]) < end_s
+    return int(opens_s[0]) <= begins_s

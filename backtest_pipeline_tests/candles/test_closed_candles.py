@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,12 +21,14 @@ from backtest_pipeline.engine.lookahead import check_look_ahead
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.closed_candles import ClosedCandles
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.market import SymbolRecord
+from backtest_pipeline.model.schedule import Schedule
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 from backtest_pipeline_tests.candles.test_resampling import made, put
 
 Floats = NDArray[np.float64]
-NEW_YORK = ZoneInfo("America/New_York")
+NEW_YORK, CHICAGO = ZoneInfo("America/New_York"), ZoneInfo("America/Chicago")
 
 
 def stored(
@@ -329,3 +333,36 @@ def test_indicators_by_candle_are_remembered_in_sweeps(tmp_path: Path) -> None:
             day = candles.resampled("1d")
             assert np.array_equal(day.by_candle(noted, day.close, window=5), alone, equal_nan=True)
     assert len(set(asked)) == 1  # the same array, of which indicators are remembered
+
+
+def evening_sessions(days: list[str]) -> Schedule:
+    """Each begins at 17:00 in Chicago on the day before and ends at 16:00."""
+    moments = [pd.Timestamp(f"{day} 16:00", tz=CHICAGO) for day in days]
+    closes = np.array([int(moment.timestamp()) for moment in moments])
+    numbers = np.array(days, dtype="datetime64[D]").astype(np.int64)
+    return Schedule("CMES", int(numbers[0]), int(numbers[-1]), numbers, closes - 23 * 3_600, closes)
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_session_that_begins_on_the_evening_before_is_the_day_that_it_is_named_for(first: int) -> None:
+    schedule = evening_sessions(["2024-02-12", "2024-02-13", "2024-02-14", "2024-02-15"])
+    opens = np.concatenate([np.arange(23) * 3_600 + begin for begin in schedule.open_s])[first:]
+    close = 100.0 + np.arange(len(opens))
+    columns: dict[str, Any] = dict.fromkeys(CANDLE_COLUMNS, close)
+    columns["timestamp"] = (opens * 1_000_000).view("datetime64[us]")
+    candles = replace(
+        Candles.from_arrays("ES", "1h", columns),
+        record=SymbolRecord(calendar="CMES", timezone="America/Chicago"),
+        sessions=lambda: schedule,
+    )
+    found = candles.resampled("1d")
+    days = [str(moment)[:10] for moment in found.timestamp]
+    # The last of 23 hours closes the day; one that does not begin with its first hour does not count.
+    expected = ["NaT"] * 22 + ["2024-02-12"] * 23 + ["2024-02-13"] * 23 + ["2024-02-14"] * 23 + ["2024-02-15"]
+    if first:
+        expected = ["NaT"] * (22 - first + 23) + expected[45:]
+    assert days == expected
+    closes = close[[23 * day - 1 - first for day in (1, 2, 3, 4)]]
+    assert found.close[-1] == closes[3]
+    assert found.close[-2] == closes[2]
+    assert found.open[-1] == close[23 * 3 - first]
