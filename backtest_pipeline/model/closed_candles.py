@@ -12,7 +12,7 @@ stands at a bar hangs on the bars up to it alone:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -40,8 +40,20 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Seconds = NDArray[np.int64]
     Stamps = NDArray[np.datetime64]
+    Places = NDArray[np.int64]
 
 _NEVER = np.datetime64("NaT", "us")
+
+
+class EachCandle(NamedTuple):
+    """Longer candles, oldest first, each as it was when it closed: shape (m,), as `Candles` has them."""
+
+    timestamp: Stamps
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,6 +65,8 @@ class ClosedCandles:
         timeframe: of the longer candles.
         timestamp: shape (n,), `datetime64[us]`, UTC, the longer candle's open; NaT before the first.
         open, high, low, close, volume: shape (n,), float64; NaN before the first.
+        number: shape (n,), int64, which of `each` it is; -1 before the first.
+        each: the longer candles themselves, those as well that no bar has seen as the newest.
     """
 
     symbol: str
@@ -63,42 +77,35 @@ class ClosedCandles:
     low: Floats
     close: Floats
     volume: Floats
+    number: NDArray[np.int64]
+    each: EachCandle
 
     def __len__(self) -> int:
         return len(self.timestamp)
 
-    def by_candle(self, indicator: Callable[..., Floats], *columns: Floats, **arguments: Any) -> Floats:
+    def by_candle(self, indicator: Callable[..., Floats], *columns: str, **arguments: Any) -> Floats:
         """An indicator of the longer candles themselves, at each bar.
 
-        As in `day.by_candle(sma, day.close, window=20)`, the average of twenty days, however many bars they
+        As in `day.by_candle(sma, "close", window=20)`, the average of twenty days, however many bars they
         have. Each candle is taken as it was when it closed.
 
         Args:
-            indicator: takes arrays of shape (candles,), one for each column, and gives one.
-            columns: of these candles, or computed of them, shape (n,).
+            indicator: takes arrays of shape (m,), one for each column, and gives one.
+            columns: names of columns.
             arguments: the indicator's other arguments.
 
         Returns:
             Shape (n,); NaN before the first candle.
+
+        Raises:
+            ValueError: there is no such column.
         """
-        stands = ~np.isnat(self.timestamp)
-        if not stands.any():
+        if unknown := [name for name in columns if name not in EachCandle._fields]:
+            raise ValueError(f"there is no column {unknown[0]!r}; choose of {', '.join(EachCandle._fields)}")
+        if not len(self.each.timestamp):
             return np.full(len(self), np.nan)
-        seen = [handed_out(_as_closed, 2, self.timestamp, column) for column in columns]
-        found = np.asarray(indicator(*seen, **arguments))
-        return np.where(stands, found[np.maximum(np.cumsum(_is_new(self.timestamp)) - 1, 0)], np.nan)
-
-
-def _is_new(timestamp: Stamps) -> NDArray[np.bool_]:
-    """The bars at which a candle stands for the first time."""
-    is_new = ~np.isnat(timestamp)
-    is_new[1:] &= timestamp[1:] != timestamp[:-1]
-    return is_new
-
-
-def _as_closed(timestamp: Stamps, column: Floats) -> Floats:
-    """A number for each candle: as it was at the first bar that saw it closed."""
-    return column[_is_new(timestamp)]
+        found = np.asarray(indicator(*(getattr(self.each, name) for name in columns), **arguments))
+        return np.where(self.number >= 0, found[np.maximum(self.number, 0)], np.nan)
 
 
 def closed_candles(candles: Candles, timeframe: Timeframe) -> ClosedCandles:
@@ -114,14 +121,16 @@ def closed_candles(candles: Candles, timeframe: Timeframe) -> ClosedCandles:
     fine = candles.timeframe
     if timeframe != fine and (problem := longer_problem(fine, timeframe)):
         raise RequestInvalid([("timeframe", problem)])
-    columns = candles.timestamp, candles.open, candles.high, candles.low, candles.close, candles.volume
-    if timeframe != fine and len(candles):
-        zone = candles.record.timezone if candles.record else "UTC"
-        columns = handed_out(_columns, 6, *columns, fine, timeframe, zone, candles.sessions())
-    return ClosedCandles(candles.symbol, timeframe, *columns)
+    bars = EachCandle(*(getattr(candles, name) for name in EachCandle._fields))
+    if timeframe == fine or not len(candles):
+        return ClosedCandles(candles.symbol, timeframe, *bars, np.arange(len(candles)), bars)
+    zone = candles.record.timezone if candles.record else "UTC"
+    arrays: Any = handed_out(_arrays, len(bars), *bars, fine, timeframe, zone, candles.sessions())
+    at_bars, each = EachCandle(*arrays[:6]), EachCandle(*arrays[7:])
+    return ClosedCandles(candles.symbol, timeframe, *at_bars, arrays[6], each)
 
 
-def _columns(
+def _arrays(
     timestamp: Stamps,
     open_: Floats,
     high: Floats,
@@ -132,8 +141,9 @@ def _columns(
     coarse: Timeframe,
     zone: str,
     schedule: Schedule | None,
-) -> tuple[Stamps, Floats, Floats, Floats, Floats, Floats]:
-    bars = len(timestamp)
+) -> tuple[NDArray[Any], ...]:
+    """The arrays of `ClosedCandles`, those of `each` at the end."""
+    bars = EachCandle(timestamp, open_, high, low, close, volume)
     opens = coarse_opens(timestamp, fine, coarse, ZoneInfo(zone), schedule)
     begins = np.concatenate([[True], opens[1:] != opens[:-1]])
     starts, which = np.flatnonzero(begins), np.cumsum(begins) - 1
@@ -141,33 +151,44 @@ def _columns(
     begins_s, ends_s = _traded_s(seconds_of(opens[starts]), clock_s, fine, coarse, ZoneInfo(zone), schedule)
     is_closed = ends_s[which] <= seconds_of(timestamp) + BAR_SECONDS[fine]
     since = 0 if _begins_whole(timestamp, int(begins_s[0]), fine, schedule) else 1
-    known = np.flatnonzero(which - ~is_closed >= since)
-    first = np.where(is_closed, starts[which], starts[np.maximum(which - 1, 0)])[known]
-    stop = np.where(is_closed, np.arange(1, bars + 1), starts[which])[known]
+    number = np.maximum(which - ~is_closed - since, -1)
+
+    known = np.flatnonzero(number >= 0)
+    first = starts[number[known] + since]
+    stop = np.where(is_closed[known], known + 1, starts[which[known]])
     # Bars that see the same candle, which grows only where it closes before its last bar.
     is_new = np.ones(len(known), dtype=np.bool_)
     is_new[1:] = (first[1:] != first[:-1]) | (stop[1:] != stop[:-1])
-    edges = np.stack([first[is_new], stop[is_new]], axis=1).ravel()
     of_span = np.cumsum(is_new) - 1
+    at_bars = []
+    for values in _of_spans(bars, opens, first[is_new], stop[is_new]):
+        placed = np.full(len(timestamp), _NEVER if values.dtype.kind == "M" else np.nan, dtype=values.dtype)
+        placed[known] = values[of_span]
+        at_bars.append(placed)
+
+    candles = slice(since, since + int(number[-1]) + 1)
+    ends = np.append(starts[1:], len(timestamp))
+    as_closed = np.minimum(starts + np.add.reduceat((~is_closed).astype(np.int64), starts) + 1, ends)
+    return (*at_bars, number, *_of_spans(bars, opens, starts[candles], as_closed[candles]))
+
+
+def _of_spans(bars: EachCandle, opens: Stamps, first: Places, stop: Places) -> EachCandle:
+    """A candle for each span of bars, from `first` to `stop` (excluded), in rising order."""
+    edges = np.stack([first, stop], axis=1).ravel()
 
     def reduced(how: Any, values: Floats) -> Floats:
-        """A number for each span; the last may end with the bars, where `reduceat` wants one more."""
-        return (
-            np.asarray(how.reduceat(np.append(values, values[-1]), edges)[::2]) if len(edges) else values[:0]
-        )
+        """The last span may end with the bars, where `reduceat` wants one more."""
+        return np.asarray(how.reduceat(np.append(values, values[-1]), edges)[::2])
 
-    def placed(values: NDArray[Any], missing: Any) -> NDArray[Any]:
-        found = np.full(bars, missing, dtype=values.dtype)
-        found[known] = values[of_span]
-        return found
-
-    return (
-        placed(opens[edges[::2]], _NEVER),
-        placed(open_[edges[::2]], np.nan),
-        placed(reduced(np.maximum, high), np.nan),
-        placed(reduced(np.minimum, low), np.nan),
-        placed(close[edges[1::2] - 1], np.nan),
-        placed(reduced(np.add, volume), np.nan),
+    if not len(edges):
+        return EachCandle(*(getattr(bars, name)[:0] for name in EachCandle._fields))
+    return EachCandle(
+        opens[first],
+        bars.open[first],
+        reduced(np.maximum, bars.high),
+        reduced(np.minimum, bars.low),
+        bars.close[stop - 1],
+        reduced(np.add, bars.volume),
     )
 
 

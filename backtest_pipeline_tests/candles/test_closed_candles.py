@@ -203,13 +203,13 @@ def test_bars_that_are_appended_change_nothing_before_them(
     candles = stored(tmp_path, moments[kept], fine, calendar)
     whole = candles.resampled(coarse)
     assert not np.isnan(whole.close[-1])
-    average = whole.by_candle(sma, whole.close, window=2)
+    average = whole.by_candle(sma, "close", window=2)
     for bars in np.random.default_rng(6).integers(1, len(candles), 60).tolist():
         cut = candles.slice(0, bars).resampled(coarse)
         assert cut.timestamp.view(np.int64).tolist() == whole.timestamp[:bars].view(np.int64).tolist()
         for name in CANDLE_COLUMNS[1:]:
             assert np.array_equal(getattr(cut, name), getattr(whole, name)[:bars], equal_nan=True)
-        assert np.array_equal(cut.by_candle(sma, cut.close, window=2), average[:bars], equal_nan=True)
+        assert np.array_equal(cut.by_candle(sma, "close", window=2), average[:bars], equal_nan=True)
 
 
 def test_the_same_timeframe_is_the_bars_themselves_and_a_shorter_one_is_refused(tmp_path: Path) -> None:
@@ -291,12 +291,12 @@ def test_an_indicator_by_candle_is_that_of_the_days_however_many_bars_they_have(
     candles = stored(tmp_path, moments[kept], "1h")
     whole = longer(tmp_path, "1h", "1d")
     day = candles.resampled("1d")
-    found = day.by_candle(sma, day.close, window=5)
+    found = day.by_candle(sma, "close", window=5)
     average = dict(zip(whole.timestamp.tolist(), sma(whole.close, 5).tolist(), strict=True))
     expected = [average[moment] if moment is not None else np.nan for moment in day.timestamp.tolist()]
     assert found == pytest.approx(np.array(expected), nan_ok=True)
     assert np.isnan(found).sum() > np.isnan(day.close).sum() > 0
-    spread = day.by_candle(atr, day.high, day.low, day.close, window=5)
+    spread = day.by_candle(atr, "high", "low", "close", window=5)
     assert spread[-1] == pytest.approx(
         atr(whole.high, whole.low, whole.close, 5)[len(set(day.timestamp.tolist()) - {None}) - 1]
     )
@@ -306,19 +306,40 @@ def test_an_indicator_by_candle_takes_each_as_it_was_when_it_closed(tmp_path: Pa
     days = pd.bdate_range("2024-02-12", "2024-02-16")
     candles = stored(tmp_path, sessions(days, "09:30", "18:00", "30min"), "30m", "XNYS")
     day = candles.resampled("1d")
-    found = day.by_candle(sma, day.close, window=2)
+    found = day.by_candle(sma, "close", window=2)
     closes = candles.close[12::17]  # at 15:30 of each day
     assert np.isnan(found[: 17 + 12]).all()
     assert found[17 + 12] == found[2 * 17 + 11] == pytest.approx(closes[:2].mean())
-    assert candles.slice(0, 5).resampled("1d").by_candle(
-        sma, day.close[:5], window=2
-    ).tolist() == pytest.approx([np.nan] * 5, nan_ok=True)
+    assert np.isnan(candles.slice(0, 5).resampled("1d").by_candle(sma, "close", window=2)).all()
+    with pytest.raises(ValueError, match=r"no column 'price'; choose of timestamp, open, high, low, close"):
+        day.by_candle(sma, "price", window=2)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_an_indicator_by_candle_knows_those_that_no_bar_has_seen(share: float, tmp_path: Path) -> None:
+    """Where bars are missing, one may end two hours at once: the first of them is over without being seen."""
+    moments = by_the_clock("30min", 20)
+    kept = np.random.default_rng(8).random(len(moments)) < share
+    kept[0] = True
+    candles = stored(tmp_path, moments[kept], "30m")
+    whole = longer(tmp_path, "30m", "1h")
+    hour = candles.resampled("1h")
+    seen = set(hour.timestamp[~np.isnat(hour.timestamp)].tolist())
+    last = len(hour.each.timestamp)
+    assert len(seen) < last
+    for name in CANDLE_COLUMNS:
+        assert getattr(hour.each, name).tolist() == getattr(whole, name)[:last].tolist()
+    found = hour.by_candle(sma, "close", window=3)
+    stands = hour.number >= 0
+    assert (hour.each.timestamp[hour.number[stands]] == hour.timestamp[stands]).all()
+    assert np.array_equal(found[stands], sma(whole.close, 3)[hour.number[stands]], equal_nan=True)
+    assert np.isnan(found[~stands]).all()
 
 
 def test_indicators_by_candle_are_remembered_in_sweeps(tmp_path: Path) -> None:
     candles = stored(tmp_path, by_the_clock("h", 60), "1h")
     day = candles.resampled("1d")
-    alone = day.by_candle(sma, day.close, window=5)
+    alone = day.by_candle(sma, "close", window=5)
     memo = IndicatorMemo()
     memo.copies = False
     asked: list[int] = []
@@ -331,7 +352,7 @@ def test_indicators_by_candle_are_remembered_in_sweeps(tmp_path: Path) -> None:
         memo.begin(getattr(candles, name) for name in CANDLE_COLUMNS)
         for _ in range(2):
             day = candles.resampled("1d")
-            assert np.array_equal(day.by_candle(noted, day.close, window=5), alone, equal_nan=True)
+            assert np.array_equal(day.by_candle(noted, "close", window=5), alone, equal_nan=True)
     assert len(set(asked)) == 1  # the same array, of which indicators are remembered
 
 
