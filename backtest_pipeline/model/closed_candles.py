@@ -12,14 +12,19 @@ stands at a bar hangs on the bars up to it alone:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from backtest_pipeline.model.coarse_grid import coarse_ends_s, coarse_opens, longer_problem
+from backtest_pipeline.model.coarse_grid import (
+    coarse_ends_s,
+    coarse_opens,
+    longer_problem,
+    opens_of_sessions_s,
+)
 from backtest_pipeline.model.errors import RequestInvalid
-from backtest_pipeline.model.market_days import market_days, seconds_of
+from backtest_pipeline.model.market_days import DAY_S, market_days, seconds_of
 from backtest_pipeline.model.memo_in_use import handed_out
 from backtest_pipeline.model.timeframe import BAR_SECONDS
 
@@ -35,8 +40,20 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Seconds = NDArray[np.int64]
     Stamps = NDArray[np.datetime64]
+    Places = NDArray[np.int64]
 
 _NEVER = np.datetime64("NaT", "us")
+
+
+class EachCandle(NamedTuple):
+    """Longer candles, oldest first, each as it was when it closed: shape (m,), as `Candles` has them."""
+
+    timestamp: Stamps
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,6 +65,8 @@ class ClosedCandles:
         timeframe: of the longer candles.
         timestamp: shape (n,), `datetime64[us]`, UTC, the longer candle's open; NaT before the first.
         open, high, low, close, volume: shape (n,), float64; NaN before the first.
+        number: shape (n,), int64, which of `each` it is; -1 before the first.
+        each: the longer candles themselves, those as well that no bar has seen as the newest.
     """
 
     symbol: str
@@ -58,42 +77,35 @@ class ClosedCandles:
     low: Floats
     close: Floats
     volume: Floats
+    number: NDArray[np.int64]
+    each: EachCandle
 
     def __len__(self) -> int:
         return len(self.timestamp)
 
-    def by_candle(self, indicator: Callable[..., Floats], *columns: Floats, **arguments: Any) -> Floats:
+    def by_candle(self, indicator: Callable[..., Floats], *columns: str, **arguments: Any) -> Floats:
         """An indicator of the longer candles themselves, at each bar.
 
-        As in `day.by_candle(sma, day.close, window=20)`, the average of twenty days, however many bars they
+        As in `day.by_candle(sma, "close", window=20)`, the average of twenty days, however many bars they
         have. Each candle is taken as it was when it closed.
 
         Args:
-            indicator: takes arrays of shape (candles,), one for each column, and gives one.
-            columns: of these candles, or computed of them, shape (n,).
+            indicator: takes arrays of shape (m,), one for each column, and gives one.
+            columns: names of columns.
             arguments: the indicator's other arguments.
 
         Returns:
             Shape (n,); NaN before the first candle.
+
+        Raises:
+            ValueError: there is no such column.
         """
-        stands = ~np.isnat(self.timestamp)
-        if not stands.any():
+        if unknown := [name for name in columns if name not in EachCandle._fields]:
+            raise ValueError(f"there is no column {unknown[0]!r}; choose of {', '.join(EachCandle._fields)}")
+        if not len(self.each.timestamp):
             return np.full(len(self), np.nan)
-        seen = [handed_out(_as_closed, 2, self.timestamp, column) for column in columns]
-        found = np.asarray(indicator(*seen, **arguments))
-        return np.where(stands, found[np.maximum(np.cumsum(_is_new(self.timestamp)) - 1, 0)], np.nan)
-
-
-def _is_new(timestamp: Stamps) -> NDArray[np.bool_]:
-    """The bars at which a candle stands for the first time."""
-    is_new = ~np.isnat(timestamp)
-    is_new[1:] &= timestamp[1:] != timestamp[:-1]
-    return is_new
-
-
-def _as_closed(timestamp: Stamps, column: Floats) -> Floats:
-    """A number for each candle: as it was at the first bar that saw it closed."""
-    return column[_is_new(timestamp)]
+        found = np.asarray(indicator(*(getattr(self.each, name) for name in columns), **arguments))
+        return np.where(self.number >= 0, found[np.maximum(self.number, 0)], np.nan)
 
 
 def closed_candles(candles: Candles, timeframe: Timeframe) -> ClosedCandles:
@@ -109,14 +121,16 @@ def closed_candles(candles: Candles, timeframe: Timeframe) -> ClosedCandles:
     fine = candles.timeframe
     if timeframe != fine and (problem := longer_problem(fine, timeframe)):
         raise RequestInvalid([("timeframe", problem)])
-    columns = candles.timestamp, candles.open, candles.high, candles.low, candles.close, candles.volume
-    if timeframe != fine and len(candles):
-        zone = candles.record.timezone if candles.record else "UTC"
-        columns = handed_out(_columns, 6, *columns, fine, timeframe, zone, candles.sessions())
-    return ClosedCandles(candles.symbol, timeframe, *columns)
+    bars = EachCandle(*(getattr(candles, name) for name in EachCandle._fields))
+    if timeframe == fine or not len(candles):
+        return ClosedCandles(candles.symbol, timeframe, *bars, np.arange(len(candles)), bars)
+    zone = candles.record.timezone if candles.record else "UTC"
+    arrays: Any = handed_out(_arrays, len(bars), *bars, fine, timeframe, zone, candles.sessions())
+    at_bars, each = EachCandle(*arrays[:6]), EachCandle(*arrays[7:])
+    return ClosedCandles(candles.symbol, timeframe, *at_bars, arrays[6], each)
 
 
-def _columns(
+def _arrays(
     timestamp: Stamps,
     open_: Floats,
     high: Floats,
@@ -127,76 +141,98 @@ def _columns(
     coarse: Timeframe,
     zone: str,
     schedule: Schedule | None,
-) -> tuple[Stamps, Floats, Floats, Floats, Floats, Floats]:
-    bars = len(timestamp)
+) -> tuple[NDArray[Any], ...]:
+    """The arrays of `ClosedCandles`, those of `each` at the end."""
+    bars = EachCandle(timestamp, open_, high, low, close, volume)
     opens = coarse_opens(timestamp, fine, coarse, ZoneInfo(zone), schedule)
     begins = np.concatenate([[True], opens[1:] != opens[:-1]])
     starts, which = np.flatnonzero(begins), np.cumsum(begins) - 1
     clock_s = coarse_ends_s(opens[starts], coarse, ZoneInfo(zone))
-    opens_s = seconds_of(opens[starts])
-    ends_s = _closing_s(opens_s, clock_s, schedule)
+    begins_s, ends_s = _traded_s(seconds_of(opens[starts]), clock_s, fine, coarse, ZoneInfo(zone), schedule)
     is_closed = ends_s[which] <= seconds_of(timestamp) + BAR_SECONDS[fine]
-    since = 0 if _begins_whole(timestamp, int(opens_s[0]), int(clock_s[0]), fine, schedule) else 1
-    known = np.flatnonzero(which - ~is_closed >= since)
-    first = np.where(is_closed, starts[which], starts[np.maximum(which - 1, 0)])[known]
-    stop = np.where(is_closed, np.arange(1, bars + 1), starts[which])[known]
+    since = 0 if _begins_whole(timestamp, int(begins_s[0]), fine, schedule) else 1
+    number = np.maximum(which - ~is_closed - since, -1)
+
+    known = np.flatnonzero(number >= 0)
+    first = starts[number[known] + since]
+    stop = np.where(is_closed[known], known + 1, starts[which[known]])
     # Bars that see the same candle, which grows only where it closes before its last bar.
     is_new = np.ones(len(known), dtype=np.bool_)
     is_new[1:] = (first[1:] != first[:-1]) | (stop[1:] != stop[:-1])
-    edges = np.stack([first[is_new], stop[is_new]], axis=1).ravel()
     of_span = np.cumsum(is_new) - 1
+    at_bars = []
+    for values in _of_spans(bars, opens, first[is_new], stop[is_new]):
+        placed = np.full(len(timestamp), _NEVER if values.dtype.kind == "M" else np.nan, dtype=values.dtype)
+        placed[known] = values[of_span]
+        at_bars.append(placed)
+
+    candles = slice(since, since + int(number[-1]) + 1)
+    ends = np.append(starts[1:], len(timestamp))
+    as_closed = np.minimum(starts + np.add.reduceat((~is_closed).astype(np.int64), starts) + 1, ends)
+    return (*at_bars, number, *_of_spans(bars, opens, starts[candles], as_closed[candles]))
+
+
+def _of_spans(bars: EachCandle, opens: Stamps, first: Places, stop: Places) -> EachCandle:
+    """A candle for each span of bars, from `first` to `stop` (excluded), in rising order."""
+    edges = np.stack([first, stop], axis=1).ravel()
 
     def reduced(how: Any, values: Floats) -> Floats:
-        """A number for each span; the last may end with the bars, where `reduceat` wants one more."""
-        return (
-            np.asarray(how.reduceat(np.append(values, values[-1]), edges)[::2]) if len(edges) else values[:0]
-        )
+        """The last span may end with the bars, where `reduceat` wants one more."""
+        return np.asarray(how.reduceat(np.append(values, values[-1]), edges)[::2])
 
-    def placed(values: NDArray[Any], missing: Any) -> NDArray[Any]:
-        found = np.full(bars, missing, dtype=values.dtype)
-        found[known] = values[of_span]
-        return found
-
-    return (
-        placed(opens[edges[::2]], _NEVER),
-        placed(open_[edges[::2]], np.nan),
-        placed(reduced(np.maximum, high), np.nan),
-        placed(reduced(np.minimum, low), np.nan),
-        placed(close[edges[1::2] - 1], np.nan),
-        placed(reduced(np.add, volume), np.nan),
+    if not len(edges):
+        return EachCandle(*(getattr(bars, name)[:0] for name in EachCandle._fields))
+    return EachCandle(
+        opens[first],
+        bars.open[first],
+        reduced(np.maximum, bars.high),
+        reduced(np.minimum, bars.low),
+        bars.close[stop - 1],
+        reduced(np.add, bars.volume),
     )
 
 
-def _closing_s(opens_s: Seconds, clock_s: Seconds, schedule: Schedule | None) -> Seconds:
-    """When longer candles close: by the clock, or with the last session that is in them."""
-    if schedule is None or not len(schedule.open_s):
-        return clock_s
-    at = np.maximum(np.searchsorted(schedule.open_s, clock_s, side="left") - 1, 0)
-    has_session = (schedule.open_s[at] < clock_s) & (schedule.close_s[at] > opens_s)
-    return np.where(has_session, np.minimum(schedule.close_s[at], clock_s), clock_s)
-
-
-def _begins_whole(
-    timestamp: Stamps, open_s: int, end_s: int, fine: Timeframe, schedule: Schedule | None
-) -> bool:
-    """Whether the bars begin no later than what is traded in their first longer candle.
+def _traded_s(
+    opens_s: Seconds,
+    clock_s: Seconds,
+    fine: Timeframe,
+    coarse: Timeframe,
+    zone: ZoneInfo,
+    schedule: Schedule | None,
+) -> tuple[Seconds, Seconds]:
+    """When longer candles begin and close: by the clock, or with the first and the last session in them.
 
     Args:
-        timestamp: opens of the bars.
-        open_s: the candle's open, seconds since 1970.
-        end_s: its end by the clock.
+        opens_s: opens of the longer candles, seconds since 1970.
+        clock_s: their ends by the clock.
         fine: the bars' timeframe.
-        schedule: the market's sessions, or `None`.
+        coarse: the longer timeframe.
+        zone: the market's.
+        schedule: its sessions, or `None`.
     """
+    if schedule is None or not len(schedule.open_s):
+        return opens_s, clock_s
+    if BAR_SECONDS[coarse] < DAY_S or fine == "1d":
+        looked_at = opens_s + 1 if fine != "1d" else clock_s
+        at = np.maximum(np.searchsorted(schedule.open_s, looked_at, side="left") - 1, 0)
+        has_session = (schedule.open_s[at] < looked_at) & (schedule.close_s[at] > opens_s)
+        return opens_s, np.where(has_session, np.minimum(schedule.close_s[at], clock_s), clock_s)
+    of_session = opens_of_sessions_s(schedule, coarse, zone)
+    first = np.searchsorted(of_session, opens_s, side="left")
+    last = np.searchsorted(of_session, opens_s, side="right") - 1
+    has_session = first <= last
+    begins_s = schedule.open_s[np.minimum(first, len(of_session) - 1)]
+    return (
+        np.where(has_session, begins_s, opens_s),
+        np.where(has_session, schedule.close_s[np.maximum(last, 0)], clock_s),
+    )
+
+
+def _begins_whole(timestamp: Stamps, begins_s: int, fine: Timeframe, schedule: Schedule | None) -> bool:
+    """Whether the bars begin no later than what is traded in their first longer candle does."""
     opens_s = seconds_of(timestamp)
-    if int(opens_s[0]) <= open_s or schedule is None:
-        return int(opens_s[0]) <= open_s
-    if fine == "1d":
+    if fine == "1d" and schedule is not None and len(schedule.day):
         day, days = int(market_days(opens_s)[0]), schedule.days()
         at = int(np.searchsorted(days, day - (day + 3) % 7))  # from Monday on; 1970-01-01 was a Thursday
         return at < len(days) and day <= int(days[at])
-    at = int(np.searchsorted(schedule.open_s, open_s))
-    in_session = at > 0 and open_s < int(schedule.close_s[at - 1])
-    if in_session or at == len(schedule.open_s):
-        return False
-    return int(opens_s[0]) <= int(schedule.open_s[at]) < end_s
+    return int(opens_s[0]) <= begins_s

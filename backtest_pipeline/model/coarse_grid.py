@@ -86,6 +86,11 @@ def coarse_ends_s(opens: Stamps, coarse: Timeframe, zone: ZoneInfo) -> Seconds:
     return np.maximum(to_utc(local, zone).view(np.int64) // MICROSECOND, opens_s + 1)
 
 
+def opens_of_sessions_s(schedule: Schedule, coarse: Timeframe, zone: ZoneInfo) -> Seconds:
+    """The open of the day or week that each session belongs to, seconds since 1970, not decreasing."""
+    return _midnights_s(schedule.day, coarse, zone)
+
+
 def expected_bars(opens: Stamps, ends_s: Seconds, fine: Timeframe, schedule: Schedule | None) -> Seconds:
     """How many shorter bars longer ones have where none is missing.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,12 +21,14 @@ from backtest_pipeline.engine.lookahead import check_look_ahead
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.closed_candles import ClosedCandles
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.market import SymbolRecord
+from backtest_pipeline.model.schedule import Schedule
 from backtest_pipeline.model.strategy import Signals, Strategy, StrategyParams
 from backtest_pipeline.model.timeframe import BAR_SECONDS, Timeframe
 from backtest_pipeline_tests.candles.test_resampling import made, put
 
 Floats = NDArray[np.float64]
-NEW_YORK = ZoneInfo("America/New_York")
+NEW_YORK, CHICAGO = ZoneInfo("America/New_York"), ZoneInfo("America/Chicago")
 
 
 def stored(
@@ -199,13 +203,13 @@ def test_bars_that_are_appended_change_nothing_before_them(
     candles = stored(tmp_path, moments[kept], fine, calendar)
     whole = candles.resampled(coarse)
     assert not np.isnan(whole.close[-1])
-    average = whole.by_candle(sma, whole.close, window=2)
+    average = whole.by_candle(sma, "close", window=2)
     for bars in np.random.default_rng(6).integers(1, len(candles), 60).tolist():
         cut = candles.slice(0, bars).resampled(coarse)
         assert cut.timestamp.view(np.int64).tolist() == whole.timestamp[:bars].view(np.int64).tolist()
         for name in CANDLE_COLUMNS[1:]:
             assert np.array_equal(getattr(cut, name), getattr(whole, name)[:bars], equal_nan=True)
-        assert np.array_equal(cut.by_candle(sma, cut.close, window=2), average[:bars], equal_nan=True)
+        assert np.array_equal(cut.by_candle(sma, "close", window=2), average[:bars], equal_nan=True)
 
 
 def test_the_same_timeframe_is_the_bars_themselves_and_a_shorter_one_is_refused(tmp_path: Path) -> None:
@@ -287,12 +291,12 @@ def test_an_indicator_by_candle_is_that_of_the_days_however_many_bars_they_have(
     candles = stored(tmp_path, moments[kept], "1h")
     whole = longer(tmp_path, "1h", "1d")
     day = candles.resampled("1d")
-    found = day.by_candle(sma, day.close, window=5)
+    found = day.by_candle(sma, "close", window=5)
     average = dict(zip(whole.timestamp.tolist(), sma(whole.close, 5).tolist(), strict=True))
     expected = [average[moment] if moment is not None else np.nan for moment in day.timestamp.tolist()]
     assert found == pytest.approx(np.array(expected), nan_ok=True)
     assert np.isnan(found).sum() > np.isnan(day.close).sum() > 0
-    spread = day.by_candle(atr, day.high, day.low, day.close, window=5)
+    spread = day.by_candle(atr, "high", "low", "close", window=5)
     assert spread[-1] == pytest.approx(
         atr(whole.high, whole.low, whole.close, 5)[len(set(day.timestamp.tolist()) - {None}) - 1]
     )
@@ -302,19 +306,40 @@ def test_an_indicator_by_candle_takes_each_as_it_was_when_it_closed(tmp_path: Pa
     days = pd.bdate_range("2024-02-12", "2024-02-16")
     candles = stored(tmp_path, sessions(days, "09:30", "18:00", "30min"), "30m", "XNYS")
     day = candles.resampled("1d")
-    found = day.by_candle(sma, day.close, window=2)
+    found = day.by_candle(sma, "close", window=2)
     closes = candles.close[12::17]  # at 15:30 of each day
     assert np.isnan(found[: 17 + 12]).all()
     assert found[17 + 12] == found[2 * 17 + 11] == pytest.approx(closes[:2].mean())
-    assert candles.slice(0, 5).resampled("1d").by_candle(
-        sma, day.close[:5], window=2
-    ).tolist() == pytest.approx([np.nan] * 5, nan_ok=True)
+    assert np.isnan(candles.slice(0, 5).resampled("1d").by_candle(sma, "close", window=2)).all()
+    with pytest.raises(ValueError, match=r"no column 'price'; choose of timestamp, open, high, low, close"):
+        day.by_candle(sma, "price", window=2)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_an_indicator_by_candle_knows_those_that_no_bar_has_seen(share: float, tmp_path: Path) -> None:
+    """Where bars are missing, one may end two hours at once: the first of them is over without being seen."""
+    moments = by_the_clock("30min", 20)
+    kept = np.random.default_rng(8).random(len(moments)) < share
+    kept[0] = True
+    candles = stored(tmp_path, moments[kept], "30m")
+    whole = longer(tmp_path, "30m", "1h")
+    hour = candles.resampled("1h")
+    seen = set(hour.timestamp[~np.isnat(hour.timestamp)].tolist())
+    last = len(hour.each.timestamp)
+    assert len(seen) < last
+    for name in CANDLE_COLUMNS:
+        assert getattr(hour.each, name).tolist() == getattr(whole, name)[:last].tolist()
+    found = hour.by_candle(sma, "close", window=3)
+    stands = hour.number >= 0
+    assert (hour.each.timestamp[hour.number[stands]] == hour.timestamp[stands]).all()
+    assert np.array_equal(found[stands], sma(whole.close, 3)[hour.number[stands]], equal_nan=True)
+    assert np.isnan(found[~stands]).all()
 
 
 def test_indicators_by_candle_are_remembered_in_sweeps(tmp_path: Path) -> None:
     candles = stored(tmp_path, by_the_clock("h", 60), "1h")
     day = candles.resampled("1d")
-    alone = day.by_candle(sma, day.close, window=5)
+    alone = day.by_candle(sma, "close", window=5)
     memo = IndicatorMemo()
     memo.copies = False
     asked: list[int] = []
@@ -327,5 +352,38 @@ def test_indicators_by_candle_are_remembered_in_sweeps(tmp_path: Path) -> None:
         memo.begin(getattr(candles, name) for name in CANDLE_COLUMNS)
         for _ in range(2):
             day = candles.resampled("1d")
-            assert np.array_equal(day.by_candle(noted, day.close, window=5), alone, equal_nan=True)
+            assert np.array_equal(day.by_candle(noted, "close", window=5), alone, equal_nan=True)
     assert len(set(asked)) == 1  # the same array, of which indicators are remembered
+
+
+def evening_sessions(days: list[str]) -> Schedule:
+    """Each begins at 17:00 in Chicago on the day before and ends at 16:00."""
+    moments = [pd.Timestamp(f"{day} 16:00", tz=CHICAGO) for day in days]
+    closes = np.array([int(moment.timestamp()) for moment in moments])
+    numbers = np.array(days, dtype="datetime64[D]").astype(np.int64)
+    return Schedule("CMES", int(numbers[0]), int(numbers[-1]), numbers, closes - 23 * 3_600, closes)
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_session_that_begins_on_the_evening_before_is_the_day_that_it_is_named_for(first: int) -> None:
+    schedule = evening_sessions(["2024-02-12", "2024-02-13", "2024-02-14", "2024-02-15"])
+    opens = np.concatenate([np.arange(23) * 3_600 + begin for begin in schedule.open_s])[first:]
+    close = 100.0 + np.arange(len(opens))
+    columns: dict[str, Any] = dict.fromkeys(CANDLE_COLUMNS, close)
+    columns["timestamp"] = (opens * 1_000_000).view("datetime64[us]")
+    candles = replace(
+        Candles.from_arrays("ES", "1h", columns),
+        record=SymbolRecord(calendar="CMES", timezone="America/Chicago"),
+        sessions=lambda: schedule,
+    )
+    found = candles.resampled("1d")
+    days = [str(moment)[:10] for moment in found.timestamp]
+    # The last of 23 hours closes the day; one that does not begin with its first hour does not count.
+    expected = ["NaT"] * 22 + ["2024-02-12"] * 23 + ["2024-02-13"] * 23 + ["2024-02-14"] * 23 + ["2024-02-15"]
+    if first:
+        expected = ["NaT"] * (22 - first + 23) + expected[45:]
+    assert days == expected
+    closes = close[[23 * day - 1 - first for day in (1, 2, 3, 4)]]
+    assert found.close[-1] == closes[3]
+    assert found.close[-2] == closes[2]
+    assert found.open[-1] == close[23 * 3 - first]

@@ -43,7 +43,7 @@ class DipInAnUptrend(Strategy):
 
     def signals(self, candles: Candles, params: Params) -> Signals:
         day = candles.resampled("1d")
-        trend = day.close > day.by_candle(sma, day.close, window=params.days)
+        trend = day.close > day.by_candle(sma, "close", window=params.days)
         average = sma(candles.close, params.hours)
         return Signals(
             entry=crossed_above(candles.close, average) & trend, exit=crossed_below(candles.close, average)
@@ -68,13 +68,13 @@ def test_rows_are_backtests_and_longer_candles_are_made_once_a_symbol_and_warm_u
     start: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    columns = closed_candles._columns
+    columns = closed_candles._arrays
 
     def noted(*arguments: Any) -> Any:
         made.append(len(arguments[0]))
         return columns(*arguments)
 
-    monkeypatch.setattr(closed_candles, "_columns", noted)
+    monkeypatch.setattr(closed_candles, "_arrays", noted)
     candles = {name: hours(name, 2_500 - 300 * seed, seed) for seed, name in enumerate(("A", "B"))}
     request = SweepRequest(
         backtest=BacktestRequest(
