@@ -26,7 +26,7 @@ ANY_CODE = "backtest/any_code"
 LAUNCH = "backtest/launch"
 """Of a run that workers of other machines may execute: what the message that starts it has to say."""
 WORKER = "backtest/worker"
-"""Which of them executes it."""
+"""Which of them executes it, and the run's id, as a retry has the tags of the run before it."""
 LABEL_PREFIX = "label/"
 USER = "user"
 

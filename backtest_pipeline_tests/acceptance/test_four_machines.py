@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from backtest_pipeline_tests.acceptance.live import free_port
 from backtest_pipeline_tests.docs.pages import ROOT, blocks
@@ -87,6 +88,7 @@ def _ended(pid_file: Path) -> Iterator[None]:
             os.kill(int(pid_file.read_text()), signal.SIGTERM)
 
 
+@pytest.mark.machines
 def test_one_machine_becomes_four_by_the_commands_of_the_page(
     demo_candles: Path, postgres: dict[str, str], tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from backtest_pipeline_tests.acceptance.machines import ROOT, Machines, running_
 from backtest_pipeline_tests.acceptance.redis_server import redis_server
 from backtest_pipeline_tests.polling import PATIENCE_S, until
 
+pytestmark = pytest.mark.machines
+
 SOURCE = """
 import time
 import numpy as np

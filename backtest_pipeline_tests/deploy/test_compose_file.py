@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,20 @@ def test_images_are_pinned_and_the_database_has_the_programs_of_its_own_version(
         assert re.fullmatch(r"[a-z-]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?", image), image
     major = SERVICES["postgres"]["image"].partition(":")[2].partition(".")[0]
     assert f"postgresql-client-{major} " in dockerfile
+
+
+def test_workers_find_a_broker_only_once_they_are_wanted_and_its_password_stays(tmp_path: Path) -> None:
+    script, env = ROOT / "scripts" / "deploy" / "prepare", {"PATH": os.environ["PATH"]}
+
+    def prepared(*words: str) -> tuple[str, str]:
+        subprocess.run([script, *words], cwd=tmp_path, env=env, check=True, capture_output=True)
+        secrets = tmp_path / "secrets"
+        return (secrets / "redis_conf").read_text().strip(), (secrets / "broker_url").read_text().strip()
+
+    line, url = prepared()
+    assert url == ""
+    assert Settings(backtest_broker_url_file=tmp_path / "secrets" / "broker_url").backtest_broker_url == ""
+    password = line.removeprefix("requirepass ")
+    assert len(password) >= 40
+    assert prepared("cluster") == (line, f"redis://:{password}@redis:6379/0")
+    assert prepared() == (line, f"redis://:{password}@redis:6379/0")

@@ -14,7 +14,6 @@ import time
 import uuid
 from functools import cached_property
 
-from celery.exceptions import CeleryError
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.instance.methods.run_launcher_methods import RunLauncherMethods
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
@@ -22,7 +21,6 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
-from kombu.exceptions import KombuError
 
 from backtest_pipeline.compute.broker import RUN_TASK, RUNS, celery_settings, message_priority, queue_name
 from backtest_pipeline.model import tags
@@ -96,7 +94,7 @@ class BrokerRunLauncher(CeleryRunLauncher):
                     retry=True,
                     retry_policy=_TRIES,
                 )
-        except (CeleryError, KombuError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  Celery's, Kombu's and Redis' errors are many
             reason = f"The broker did not take the run: {error}. It waits in the queue."
             _logger.warning("run %s: %s", run.run_id, reason)
             take_back(self._instance, run.run_id, reason)

@@ -152,7 +152,12 @@ def app_of(process: PoolProcess, visibility_timeout_s: int) -> Celery:
     @app.task(bind=True, name=CHUNK_TASK, shared=False)  # type: ignore[untyped-decorator]  # as above
     def make_chunk(task: Any, message: dict[str, Any]) -> None:
         refuse_when_behind(look=False)  # a chunk has the code of its run, or is refused
-        process.chunk(task.request.id, message)
+        try:
+            process.chunk(task.request.id, message)
+        except Exception as error:
+            _logger.warning("a chunk of run %s goes back into the queue: %r", message.get("run"), error)
+            process.pause()  # the database or the broker is away: the caller has heard nothing
+            raise Reject(repr(error), requeue=True) from error
 
     return app
 

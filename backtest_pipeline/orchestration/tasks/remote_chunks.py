@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 600.0
 _PAUSE_S = 1.0
-_LEAST_SLOTS = 1
+_LEAST_SLOTS = 4  # workers that come later find something to do
 
 Send = Callable[[str, dict[str, Any], int], object]
 

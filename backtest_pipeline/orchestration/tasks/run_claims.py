@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 
 def worker_of(run: DagsterRun) -> str:
-    """The worker that has claimed a run; empty where none has."""
-    return run.tags.get(tags.WORKER, "")
+    """The worker that has claimed a run; empty where none has.
+
+    A retry has its parent's tags, so that a claim says of which run it is.
+    """
+    worker, _, run_id = run.tags.get(tags.WORKER, "").partition(" ")
+    return worker if run_id == run.run_id else ""
 
 
 def offer(instance: DagsterInstance, run_id: str, token: str) -> None:
@@ -38,8 +42,9 @@ def claim(instance: DagsterInstance, run_id: str, token: str, worker: str) -> Da
         run = instance.get_run_by_id(run_id)
         if run is None or not _is_offered(run) or run.tags.get(tags.LAUNCH) != token:
             return None
-        instance.add_run_tags(run_id, {tags.WORKER: worker})
-    return run.with_tags({**run.tags, tags.WORKER: worker})
+        claimed = {tags.WORKER: f"{worker} {run_id}"}
+        instance.add_run_tags(run_id, claimed)
+    return run.with_tags({**run.tags, **claimed})
 
 
 def take_back(instance: DagsterInstance, run_id: str, reason: str) -> bool:
