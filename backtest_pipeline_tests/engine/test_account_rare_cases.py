@@ -17,7 +17,6 @@ from backtest_pipeline_tests.engine.account_simulators import computed_by_the_ac
 from backtest_pipeline_tests.engine.reference_holdings import AccountOutcome
 from backtest_pipeline_tests.engine.scripted import candles_of
 
-
 differs = pytest.mark.xfail(strict=False, reason="the kernel does otherwise than the document says")
 
 
