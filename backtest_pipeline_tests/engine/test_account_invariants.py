@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backtest_pipeline.model.candles import PRICE_COLUMNS, Candles
@@ -196,6 +196,8 @@ def _fills(outcome: AccountOutcome) -> list[tuple[Any, ...]]:
 def test_one_symbol_without_anything_new_is_as_it_always_was(
     simulator: Simulator, request: BacktestRequest, seed: int, bars: int, style: str, scale: float
 ) -> None:
+    # beyond 1e12 steps one step lies within the tolerance
+    assume(not request.quantity_step or request.initial_cash / scale < 1e12 * request.quantity_step)
     rng = np.random.default_rng(seed)
     signals = generated_signals(rng, bars)
     rows = generated_rows(rng, bars, style, scale).tolist()
