@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backtest_pipeline.model.candles import PRICE_COLUMNS, Candles
@@ -33,7 +33,7 @@ from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES, candles_of
 
 Simulator = Callable[[AccountCase], AccountOutcome]
 SIMULATORS: dict[str, Simulator] = {"reference": simulated, "kernel": computed_by_the_account_kernel}
-CASES = 400
+CASES = 200
 
 pytestmark = pytest.mark.slow
 
@@ -174,7 +174,7 @@ def test_costs_never_help_where_quantities_are_the_same(simulator: Simulator) ->
         compared += 1
         for without, with_costs in zip(cheap.equity, dear.equity, strict=True):
             assert with_costs <= without * (1 + 1e-12)
-    assert compared > 50
+    assert compared > 25
 
 
 def _fills(outcome: AccountOutcome) -> list[tuple[Any, ...]]:
@@ -184,7 +184,8 @@ def _fills(outcome: AccountOutcome) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=1_000, derandomize=True, deadline=None)
+@pytest.mark.parametrize("simulator", SIMULATORS.values(), ids=SIMULATORS)
+@settings(max_examples=600, derandomize=True, deadline=None)
 @given(
     request=requests,
     seed=st.integers(0, 2**32 - 1),
@@ -193,8 +194,10 @@ def _fills(outcome: AccountOutcome) -> list[tuple[Any, ...]]:
     scale=st.sampled_from(SCALES),
 )
 def test_one_symbol_without_anything_new_is_as_it_always_was(
-    request: BacktestRequest, seed: int, bars: int, style: str, scale: float
+    simulator: Simulator, request: BacktestRequest, seed: int, bars: int, style: str, scale: float
 ) -> None:
+    # beyond 1e12 steps one step lies within the tolerance
+    assume(not request.quantity_step or request.initial_cash / scale < 1e12 * request.quantity_step)
     rng = np.random.default_rng(seed)
     signals = generated_signals(rng, bars)
     rows = generated_rows(rng, bars, style, scale).tolist()
@@ -203,7 +206,7 @@ def test_one_symbol_without_anything_new_is_as_it_always_was(
     expected = ReferenceSimulator(request, request.initial_cash, request.max_hold_bars).run(written)
 
     shared = request.model_copy(update={"calendar": "24/7"})
-    found = simulated(AccountCase(shared, {"X": candles_of(rows)}, {"X": signals}))
+    found = simulator(AccountCase(shared, {"X": candles_of(rows)}, {"X": signals}))
 
     names = [field.name for field in dataclasses.fields(Trade)]
     trades = [Trade(**{name: getattr(trade, name) for name in names}) for trade in found.trades]
