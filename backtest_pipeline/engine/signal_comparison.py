@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ def first_change(
         left_start: the first of them in `left`.
         right_start: the first of them in `right`.
     """
-    names, read = ARRAYS, getattr
+    names: tuple[str, ...] = ARRAYS
+    read: Callable[[CheckedSignals, str], NDArray[Any]] = getattr
     if left.levels or right.levels:
         names, read = (*ARRAYS, *LEVELS), _array
     for name in names:

@@ -23,8 +23,6 @@ from backtest_pipeline.model.errors import StrategyFaulty
 from backtest_pipeline.strategies import registry
 from backtest_pipeline_tests.research.made_candles import walk
 
-pytest.importorskip("backtest_pipeline.engine.account_kernel", reason="runs one account over many symbols")
-
 CANDLES = {name: walk(name, 700) for name in ("A", "B", "C")}
 
 
