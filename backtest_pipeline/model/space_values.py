@@ -105,10 +105,14 @@ def written_values(values: object) -> str:
 
 
 def _written(value: object) -> str:
-    if value is None:
+    if value is None or value in ([], ()):
         return "none"
-    text = "+".join(map(str, value)) if isinstance(value, list | tuple) else value
+    text = "+".join(map(_part, value)) if isinstance(value, list | tuple) else value
     return shortened(text) if isinstance(text, Mapping) else str(text)[:_LONGEST_WRITTEN]
+
+
+def _part(value: object) -> str:
+    return ":".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _key_problem(key: object) -> str | None:

@@ -49,7 +49,7 @@ def _over_time(portfolio: Portfolio, given: Mapping[str, Candles]) -> str:
         f"{'<span data-said>others</span>' if name == REST else escaped(name)}</span>"
         for name, colour in weight_colours(portfolio).items()
     )
-    gone = [symbol for symbol in portfolio.weights if symbol not in given]
+    gone = [symbol for symbol in portfolio.longs if symbol not in given]
     note = (
         said(
             "The candles of {0} are not available; its value is that of its last change.", ", ".join(gone[:5])

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Moments = NDArray[np.datetime64]
 
-MOST_SAMPLES = 500
-"""Bars at which weights are drawn."""
+MOST_STRETCHES = 500
+"""Of bars, whose mean weights are drawn."""
 YEAR_US = 365.25 * 86_400_000_000
 
 
@@ -55,8 +55,9 @@ class Portfolio:
 
     Attributes:
         moment: shape (n,), `datetime64[us]`, of the account's bars.
-        sampled: shape (k,), which of the bars the weights are of: all, or evenly many.
-        weights: by symbol that was ever held, shape (k,): value at the close over equity, below 0 short.
+        starts: shape (k,), the first bar of each stretch that weights are the mean of: a bar, or several.
+        longs, shorts: by symbol that was ever held, shape (k,): value at the close over equity, of long and
+            of short positions, both positive.
         positions: shape (n,), how many are open at each close.
         gross, net: shape (n,), positions over equity, the shorts added, or taken off.
         traded_time, traded_value: of each purchase and sale, microseconds since 1970 and market value.
@@ -65,8 +66,9 @@ class Portfolio:
     """
 
     moment: Moments
-    sampled: NDArray[np.int64]
-    weights: Mapping[str, Floats]
+    starts: NDArray[np.int64]
+    longs: Mapping[str, Floats]
+    shorts: Mapping[str, Floats]
     positions: NDArray[np.int64]
     gross: Floats
     net: Floats
@@ -78,8 +80,8 @@ class Portfolio:
     @cached_property
     def by_weight(self) -> list[str]:
         """The symbols that were ever held, the largest mean size of weight first."""
-        size = {symbol: float(np.abs(own).mean()) for symbol, own in self.weights.items()}
-        return sorted(size, key=lambda symbol: (-size[symbol], symbol))
+        size = {one.symbol: one.mean_weight for one in self.contributions}
+        return sorted(self.longs, key=lambda symbol: (-size[symbol], symbol))
 
     @cached_property
     def turnover_by_month(self) -> tuple[Moments, Floats]:
@@ -123,30 +125,32 @@ def portfolio_of(result: BacktestResult, candles: Mapping[str, Candles]) -> Port
     equity, cash, gross = (
         result.equity[name].to_numpy(np.float64) for name in ("equity", "cash", "exposure_frac")
     )
-    count = min(len(moment), MOST_SAMPLES)
-    sampled = np.unique(np.linspace(0, len(moment) - 1, count).astype(np.int64))
+    count = min(len(moment), MOST_STRETCHES)
+    starts = np.linspace(0, len(moment), count, endpoint=False).astype(np.int64)
+    bars = np.diff(np.append(starts, len(moment)))
     open_positions = np.zeros(len(moment), dtype=np.int64)
-    weights = {}
+    longs, shorts, sizes = {}, {}, {}
     for symbol, held in holdings_of(result.positions).items():
-        open_positions += held.at(time) != 0.0
-        at = time[sampled]
-        value = (
-            held.at(at) * candles[symbol].closes_known_at(moment[sampled])
-            if symbol in candles
-            else held.value_at(at)
-        )
-        weights[symbol] = _over(value, equity[sampled])
+        quantity = held.at(time)
+        known = candles.get(symbol)
+        value = held.value_at(time) if known is None else quantity * known.closes_known_at(moment)
+        weight = _over(value, equity)
+        open_positions += quantity != 0.0
+        longs[symbol] = np.add.reduceat(np.maximum(weight, 0.0), starts) / bars
+        shorts[symbol] = np.add.reduceat(np.maximum(-weight, 0.0), starts) / bars
+        sizes[symbol] = float(np.abs(weight).mean()), float((quantity != 0.0).mean())
     traded_time, traded_value = _traded(result)
     return Portfolio(
         moment,
-        sampled,
-        weights,
+        starts,
+        longs,
+        shorts,
         open_positions,
         gross,
         _over(equity - cash, equity),
         traded_time,
         traded_value,
-        _contributions(result, weights),
+        _contributions(result, sizes),
         equity,
     )
 
@@ -189,14 +193,13 @@ def _traded(result: BacktestResult) -> tuple[NDArray[np.int64], Floats]:
     return np.concatenate(times), np.concatenate(values)
 
 
-def _contributions(result: BacktestResult, weights: Mapping[str, Floats]) -> list[Contribution]:
+def _contributions(result: BacktestResult, sizes: Mapping[str, tuple[float, float]]) -> list[Contribution]:
     cash = result.request.initial_cash
     groups = {str(symbol): own for symbol, own in result.trades.groupby("symbol")}
     found = []
     for symbol in result.request.symbols:
         trades = groups.get(symbol, result.trades.iloc[:0])
         pnl, fees = float(trades["pnl"].sum()), float(trades["fees"].sum())
-        own = weights.get(symbol, np.zeros(1))
-        size, share = float(np.abs(own).mean()), float((own != 0.0).mean())
+        size, share = sizes.get(symbol, (0.0, 0.0))
         found.append(Contribution(symbol, pnl, pnl / cash, len(trades), fees, size, share))
     return sorted(found, key=lambda one: -one.pnl)

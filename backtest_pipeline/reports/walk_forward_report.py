@@ -190,7 +190,8 @@ def _chosen_section(walked: WalkForwardRecord | None) -> str:
     return (
         "<section><h2 data-said>How stable the choice was</h2>"
         '<p class="note" data-said>A search that has found something chooses alike from fold to fold.</p>'
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></section>"
+        f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        "</section>"
     )
 
 

@@ -12,6 +12,7 @@ from backtest_pipeline import BacktestRequest, SweepRequest
 from backtest_pipeline.cli.main import app
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.request_groups import FURTHER_FIELDS, group_of, simple_first
+from backtest_pipeline.model.space_values import written_values
 from backtest_pipeline.model.sweep_config import from_sweep_config, to_sweep_config
 from backtest_pipeline.orchestration.jobs.launch_form import launch_form
 from backtest_pipeline.strategies.registry import strategies
@@ -65,6 +66,7 @@ def test_targets_that_change_with_time_are_varied_as_lists() -> None:
     assert request.space["take_profit_steps"] == ((), ((0, 0.04), (30, 0.02)))
     assert request.to_dict()["space"]["take_profit_steps"] == steps
     assert from_sweep_config(to_sweep_config(request)) == request
+    assert written_values(steps) == "none, 0:0.04+30:0.02"
 
 
 def test_a_value_that_a_field_refuses_is_refused_in_a_space() -> None:

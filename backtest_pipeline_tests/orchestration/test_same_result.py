@@ -23,6 +23,7 @@ from backtest_pipeline.orchestration.tasks.same_result import SameResult
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.strategies.registry import code_sha256_of, resolve
+from backtest_pipeline_tests.results.finer import finer_candles, rates_of, store_rates
 from backtest_pipeline_tests.results.published import OTHER, TASK, publish, rewrite, store_candles, wandering
 
 ASKED: dict[str, Any] = {"strategy": "sma_cross", "params": {"fast": 3, "slow": 8}}
@@ -276,3 +277,37 @@ def test_a_result_from_before_there_was_a_warm_up_is_not_that_of_a_request_with_
 
     rewrite(data_root, as_then, OTHER)
     assert _found(data_root, (OTHER,), **asked) is None
+
+
+INSIDE: dict[str, Any] = {"detail_timeframe": "4h", "funding": True}
+
+
+@pytest.fixture
+def inside(data_root: Path) -> Path:
+    """A task that also saw finer candles, but for those of the first day, and funding rates."""
+    store_candles(data_root, finer_candles(wandering(), days=slice(1, None)))
+    store_rates(data_root, rates_of(wandering()))
+    publish(data_root, wandering(), task_id=OTHER, request=INSIDE)
+    return data_root
+
+
+def test_finer_candles_and_funding_rates_are_part_of_what_makes_a_result_the_same(inside: Path) -> None:
+    assert _found(inside, (TASK, OTHER), **INSIDE) == OTHER
+    assert _found(inside, (OTHER, TASK)) == TASK
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: store_candles(root, finer_candles(wandering())),
+        lambda root: store_candles(root, finer_candles(wandering(), days=slice(2, None))),
+        lambda root: store_rates(root, rates_of(wandering(), 0.0002)),
+        lambda root: Layout(root).funding("ACME").unlink(),
+    ],
+    ids=["a day more", "a day fewer", "other rates", "no rates"],
+)
+def test_other_finer_candles_or_rates_let_the_request_run(
+    inside: Path, change: Callable[[Path], object]
+) -> None:
+    change(inside)
+    assert _found(inside, (OTHER,), **INSIDE) is None

@@ -16,7 +16,7 @@ from backtest_pipeline.model.remark_texts import template_of_symbols
 from backtest_pipeline.reports.charts.portfolio_figures import MOST_BARS, layers_of, shown_contributions
 from backtest_pipeline.reports.portfolio_section import MOST_ROWS
 from backtest_pipeline.reports.portfolio_statistics import (
-    MOST_SAMPLES,
+    MOST_STRETCHES,
     Portfolio,
     portfolio_of,
     skipped_entries,
@@ -52,8 +52,10 @@ def _long_and_short() -> BacktestResult:
 def test_weights_are_the_value_at_the_close_over_equity() -> None:
     """At the second close 5 * 110 = 550 less 4 * 40 = 160, with 1 000 - 500 + 200 of cash: 1 090."""
     found = _portfolio(_long_and_short(), _two())
-    assert found.weights["A"].tolist() == pytest.approx([0.0, 550 / 1_090, 600 / 1_140, 0.0])
-    assert found.weights["B"].tolist() == pytest.approx([0.0, -160 / 1_090, -160 / 1_140, 0.0])
+    assert found.longs["A"].tolist() == pytest.approx([0.0, 550 / 1_090, 600 / 1_140, 0.0])
+    assert found.shorts["B"].tolist() == pytest.approx([0.0, 160 / 1_090, 160 / 1_140, 0.0])
+    assert not found.longs["B"].any()
+    assert not found.shorts["A"].any()
     assert found.gross.tolist() == pytest.approx([0.0, 710 / 1_090, 760 / 1_140, 0.0])
     assert found.net.tolist() == pytest.approx([0.0, 390 / 1_090, 440 / 1_140, 0.0])
     assert found.positions.tolist() == [0, 2, 2, 0]
@@ -63,7 +65,7 @@ def test_weights_are_the_value_at_the_close_over_equity() -> None:
 def test_a_symbol_without_candles_is_valued_as_it_was_when_it_last_changed() -> None:
     """Of A, 5 * 100 = 500 at the second bar's open."""
     found = _portfolio(_long_and_short(), {"B": _two()["B"]})
-    assert found.weights["A"].tolist() == pytest.approx([0.0, 500 / 1_090, 500 / 1_140, 0.0])
+    assert found.longs["A"].tolist() == pytest.approx([0.0, 500 / 1_090, 500 / 1_140, 0.0])
 
 
 def test_turnover_is_half_of_what_was_traded_over_the_mean_equity() -> None:
@@ -141,9 +143,10 @@ def _many(symbols: int, bars: int) -> tuple[dict[str, Candles], BacktestResult]:
 def test_of_many_symbols_the_largest_are_shown_and_the_others_as_one() -> None:
     candles, result = _many(60, 40)
     found = _portfolio(result, candles)
-    layers = layers_of(found)
-    assert len(layers) == 9
-    assert np.sum([*layers.values()], axis=0) == pytest.approx(found.net[found.sampled])
+    longs, shorts = (np.sum([*layers_of(found, short=short).values()], axis=0) for short in (False, True))
+    assert len(layers_of(found, short=False)) == 9
+    assert longs - shorts == pytest.approx(found.net)
+    assert longs + shorts == pytest.approx(found.gross)
     shown = shown_contributions(found.contributions)
     assert len(shown) == MOST_BARS + 1
     assert sum(shown.values()) == pytest.approx(result.metrics["total_return"])
@@ -157,11 +160,14 @@ def test_the_page_stays_small_with_five_hundred_symbols() -> None:
     assert len(html) < 6_000_000
 
 
-def test_weights_of_long_histories_are_sampled() -> None:
-    candles = {"A": candles_of(walk(3_000), "A")}
+def test_weights_of_long_histories_are_means_of_stretches() -> None:
+    """Of 3 000 bars each six make one; of the first, 2 at 100 are held at five closes, of 1 000."""
+    candles = {"A": candles_of(np.full(3_000, 100.0), "A")}
     found = _portfolio(kept_by_hand(candles, [Fill(1, "A", 2.0)]), candles)
-    assert len(found.sampled) == len(found.weights["A"]) == MOST_SAMPLES
-    assert (found.sampled[0], found.sampled[-1]) == (0, 2_999)
+    assert len(found.starts) == MOST_STRETCHES
+    assert found.longs["A"][:2].tolist() == pytest.approx([0.2 * 5 / 6, 0.2])
+    [only] = found.contributions
+    assert (only.mean_weight, only.held_frac) == pytest.approx((0.2 * 2_999 / 3_000, 2_999 / 3_000))
 
 
 def test_the_head_says_what_is_unlike_a_plain_backtest() -> None:

@@ -55,40 +55,41 @@ def portfolio_figures(portfolio: Portfolio, timeline: Timeline) -> dict[str, fig
     }
 
 
-def layers_of(portfolio: Portfolio) -> dict[str, Floats]:
-    """The weights that are drawn: those of the largest symbols, and the sum of the rest.
-
-    Where of the rest some are long and others short, two layers of it are none the less one name: its longs
-    are drawn upwards and its shorts downwards.
-    """
-    named = portfolio.by_weight[:MOST_WEIGHTS]
-    layers = {symbol: portfolio.weights[symbol] for symbol in named}
-    rest = [portfolio.weights[symbol] for symbol in portfolio.by_weight[MOST_WEIGHTS:]]
-    if rest:
-        layers[REST] = np.sum(rest, axis=0)
-    return layers
+def layers_of(portfolio: Portfolio, *, short: bool) -> dict[str, Floats]:
+    """The sizes of weights that are drawn, of longs or shorts: of the largest symbols, and of the rest."""
+    sizes = portfolio.shorts if short else portfolio.longs
+    layers = {symbol: sizes[symbol] for symbol in portfolio.by_weight[:MOST_WEIGHTS]}
+    rest = [sizes[symbol] for symbol in portfolio.by_weight[MOST_WEIGHTS:]]
+    return layers | ({REST: np.sum(rest, axis=0)} if rest else {})
 
 
 def _weights_figure(portfolio: Portfolio, timeline: Timeline) -> figure:
     made = timeline.empty("weights", 300, "0.[00]%", with_times=False, y_range=DataRange1d())
-    colours, layers = weight_colours(portfolio), layers_of(portfolio)
-    x = milliseconds(portfolio.moment[portfolio.sampled])
-    rest = [portfolio.weights[symbol] for symbol in portfolio.by_weight[MOST_WEIGHTS:]]
+    colours = weight_colours(portfolio)
+    x = milliseconds(portfolio.moment[[*portfolio.starts, -1]])
+    nets: dict[str, Floats] = {}
     for sign in (1.0, -1.0):
         level = np.zeros(len(x))
-        for name, weights in layers.items():
-            parts = rest if name == REST else [weights]
-            size = np.sum([np.maximum(sign * own, 0.0) for own in parts], axis=0)
-            if not size.any():
-                continue
-            source = ColumnDataSource({"x": x, "low": sign * level, "high": sign * (level + size)})
-            made.varea(x="x", y1="low", y2="high", source=source, fill_color=colours[name], fill_alpha=0.75)
+        for name, sizes in layers_of(portfolio, short=sign < 0.0).items():
+            size = np.append(sizes, sizes[-1])  # each stretch reaches to the next one's start
+            nets[name] = nets.get(name, 0.0) + sign * size
+            if size.any():
+                source = ColumnDataSource({"x": x, "low": sign * level, "high": sign * (level + size)})
+                made.varea_step(
+                    x="x",
+                    y1="low",
+                    y2="high",
+                    step_mode="after",
+                    source=source,
+                    fill_color=colours[name],
+                    fill_alpha=0.75,
+                )
             level = level + size
     add_level(made, 0.0)
-    columns = {"x": x, "y": np.sum([*layers.values()] or [np.zeros(len(x))], axis=0)}
-    columns |= {f"w{place}": weights for place, weights in enumerate(layers.values())}
+    columns = {"x": x, "y": np.sum([*nets.values()] or [np.zeros(len(x))], axis=0)}
+    columns |= {f"w{place}": weights for place, weights in enumerate(nets.values())}
     unseen = made.line(x="x", y="y", source=ColumnDataSource(columns), line_color=None)
-    tips = {name: f"@w{place}{{0.0%}}" for place, name in enumerate(layers)}
+    tips = {name: f"@w{place}{{0.0%}}" for place, name in enumerate(nets)}
     timeline.add_tips(made, unseen, tips, mode="vline", colour=colours)
     return made
 
