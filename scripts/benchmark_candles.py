@@ -26,6 +26,31 @@ def minutes(bars: int) -> dict[str, Any]:
     }
 
 
+def walks(symbols: int, bars: int, bar_s: int) -> dict[str, dict[str, Any]]:
+    """Columns of several symbols' candles, each a random walk of a percent a bar (a minute: a tenth)."""
+    deviation = 1e-3 if bar_s < 3_600 else 1e-2
+    timestamp = np.datetime64("2015-01-01", "us") + np.arange(bars) * np.timedelta64(bar_s * 1_000_000, "us")
+    found = {}
+    for number in range(symbols):
+        rng = np.random.default_rng(number)
+        close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, deviation, bars)))
+        open_ = np.concatenate([close[:1], close[:-1]])
+        found[f"S{number:03d}"] = {
+            "timestamp": timestamp,
+            "open": open_,
+            "high": np.maximum(open_, close) * 1.0005,
+            "low": np.minimum(open_, close) * 0.9995,
+            "close": close,
+            "volume": np.ones(bars),
+        }
+    return found
+
+
+def exponent_of(times: dict[int, float]) -> float:
+    """The power of the size with which the time grows, by the least squares of logarithms."""
+    return float(np.polyfit(np.log(list(times)), np.log(list(times.values())), 1)[0])
+
+
 def best_ms(
     work: Callable[[], object],
     *,
