@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -62,16 +61,22 @@ def rotation(symbols: int, days: int, *, rival: bool) -> dict[str, Any]:
 
 
 def _rival(candles: dict[str, Candles], result: BacktestResult) -> dict[str, Any]:
-    """vectorbt's time for the same orders, and by how much its values differ at most."""
+    """Time of vectorbt for the same orders, and by how much its values differ from ours at most."""
     sizes = _orders(candles, result)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "orders.npz"
-        prices = {
-            name: np.array([getattr(own, name) for own in candles.values()]).T for name in ("open", "close")
-        }
-        equity = result.equity["equity"].to_numpy()
+        opens, closes = (
+            np.array([getattr(own, name) for own in candles.values()]).T for name in ("open", "close")
+        )
         np.savez(
-            file, size=sizes, equity=equity, fee=FEE_BPS / 1e4, slip=SLIPPAGE_BPS / 1e4, cash=CASH, **prices
+            file,
+            size=sizes,
+            open=opens,
+            close=closes,
+            equity=result.equity["equity"].to_numpy(),
+            fee=FEE_BPS / 1e4,
+            slip=SLIPPAGE_BPS / 1e4,
+            cash=CASH,
         )
         script = str(HERE / "benchmark_portfolio_rival.py")
         answer: dict[str, Any] = json.loads(output([scratch_python(), script, str(file)]).splitlines()[-1])
@@ -142,4 +147,4 @@ def asked(candles: dict[str, Candles], timeframe: str, **fields: Any) -> Backtes
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
