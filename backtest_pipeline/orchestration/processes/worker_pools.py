@@ -117,6 +117,7 @@ def serve(queue: str, process: PoolProcess, concurrency: int, visibility_timeout
             without_gossip=True,
             without_mingle=True,
             task_events=True,
+            quiet=True,
         )
         worker.start()
         status = worker.exitcode or 0
