@@ -90,6 +90,7 @@ def started(
     """
     folder = Path(tempfile.mkdtemp(dir=scratch))
     command = [sys.executable, "-m", _POOLS, "--worker", worker, "--folder", str(folder)]
+    command += ["--keeper", str(os.getpid())]
     command += ["--concurrency", str(concurrency), "--queues", ",".join(queues)]
     is_json = settings.backtest_log_format == "json"
     process = subprocess.Popen(  # noqa: S603  our own
