@@ -235,9 +235,7 @@ def _real(folder: Path, trials: int) -> list[dict[str, Any]]:
         with _machines(place, folder / "data") as machines:
             machines.add("--concurrency", str(processes))
             _trials_took(machines, own.model_copy(update={"trials": 2_000}))  # candles and kernels
-            found.append(
-                {"processes": processes, "trials": trials, "took_s": _trials_took(machines, request)}
-            )
+            found.append({"processes": processes, "trials": trials, "took_s": _trials_took(machines, own)})
     return found
 
 

@@ -78,7 +78,7 @@ def _be_worker(
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _end_with_parent(parent_pid)
+        end_with_parent(parent_pid)
         for other in others:
             other.close()
         if enter is not None:
@@ -94,8 +94,11 @@ def _be_worker(
         os._exit(status)
 
 
-def _end_with_parent(parent_pid: int) -> None:
-    """Lets the system kill this process with its parent; elsewhere it ends after the call that it is at."""
+def end_with_parent(parent_pid: int) -> None:
+    """Lets the system kill this process with its parent, or ends it where that is gone by now.
+
+    Elsewhere than on Linux it ends after the call that it is at.
+    """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:  # it was gone before

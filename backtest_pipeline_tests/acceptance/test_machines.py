@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import platform
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,3 +131,23 @@ def test_a_broker_that_forgets_everything_costs_no_attempt(machines: Machines) -
     assert [wait(machines, task_id).attempt for task_id in (sweep, slow)] == [1, 1]
     assert machines.client.status(sweep).state == "completed"
     assert not any(machines.redis.client.llen(name) for name in lists_of(CHUNKS))
+
+
+def test_a_machine_whose_logs_are_json_writes_nothing_else_and_says_whose_lines_they_are(
+    machines: Machines,
+) -> None:
+    json_machine = machines.add(env={"BACKTEST_LOG_FORMAT": "json"})
+    machines.machines[0].signal_all(signal.SIGSTOP)  # the run is to be the other's
+    try:
+        task_id = submit(machines, "buy_and_hold")
+        assert wait(machines, task_id).state == "completed"
+    finally:
+        machines.machines[0].signal_all(signal.SIGCONT)
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in json_machine.log.read_text().splitlines()]
+
+    until(lambda: any(line.get("task") == task_id for line in lines()), "the run's own lines")
+    own = next(line for line in lines() if line.get("task") == task_id)
+    assert own["attempt"] == 1
+    assert {line["host"] for line in lines()} == {platform.node()}

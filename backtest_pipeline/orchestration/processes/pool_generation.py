@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from backtest_pipeline.compute.one_thread import ONE_THREAD
 from backtest_pipeline.orchestration.processes.worker_pools import ALIVE, READY
+from backtest_pipeline.orchestration.tasks.log_lines import json_line
 from backtest_pipeline.settings import SECRET_VARIABLES
 
 if TYPE_CHECKING:
@@ -88,9 +90,31 @@ def started(
     """
     folder = Path(tempfile.mkdtemp(dir=scratch))
     command = [sys.executable, "-m", _POOLS, "--worker", worker, "--folder", str(folder)]
+    command += ["--keeper", str(os.getpid())]
     command += ["--concurrency", str(concurrency), "--queues", ",".join(queues)]
-    process = subprocess.Popen(command, env=_environment(settings), start_new_session=True)  # noqa: S603  our own
+    is_json = settings.backtest_log_format == "json"
+    process = subprocess.Popen(  # noqa: S603  our own
+        command,
+        env=_environment(settings),
+        start_new_session=True,
+        stdout=subprocess.PIPE if is_json else None,
+        stderr=subprocess.STDOUT if is_json else None,
+    )
+    if process.stdout is not None:
+        copying = threading.Thread(target=_copy_as_json, args=(process.stdout, worker), daemon=True)
+        copying.start()
     return PoolGeneration(folder, queues, process)
+
+
+def _copy_as_json(printed: IO[bytes], worker: str) -> None:
+    """Hands lines on, those that are no JSON yet as JSON: Celery and libraries print as well."""
+    for line in printed:
+        if line.strip():
+            text = line.decode(errors="replace").rstrip("\n")
+            if not text.startswith('{"time": '):
+                text = json_line(text, level="INFO", logger="printed", at_s=time.time(), worker=worker)
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
 
 def _environment(settings: Settings) -> dict[str, str]:

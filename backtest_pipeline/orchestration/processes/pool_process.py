@@ -6,13 +6,10 @@ of chunks keeps its searches' candles from chunk to chunk.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import logging
-import os
 import signal
-import sys
 import time
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterInstance
 
 from backtest_pipeline.compute.broker import CHUNK_TASK, CHUNKS, client_of, message_priority, queue_name
+from backtest_pipeline.compute.forked_worker import end_with_parent
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import BacktestError
 from backtest_pipeline.orchestration.dagster_internals import claimed_runs
@@ -50,7 +48,6 @@ GIVEN_UP = "given_up.json"
 CHUNK_TIMES = "chunk_times"
 """File there to which each chunk adds a line with its seconds."""
 _PAUSE_S = 0.5
-_PR_SET_PDEATHSIG = 1
 _logger = logging.getLogger("backtest.worker")
 
 
@@ -63,12 +60,14 @@ class PoolProcess:
         url: of the broker, which its environment does not have.
         folder: of its generation.
         app: sends chunks.
+        forked_from: process id of Celery's worker.
     """
 
     worker: str
     url: str
     folder: Path
     app: Celery | None = None
+    forked_from: int = 0
     _instance: DagsterInstance | None = None
     _maker: ChunkMaker | None = field(default=None, repr=False)
 
@@ -81,7 +80,7 @@ class PoolProcess:
 
     def prepare(self) -> None:
         """Called in a fresh process, before there is work for it."""
-        end_with_parent()
+        end_with_parent(self.forked_from)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing yet that could be cancelled
         deferred.defer_until_finish()
         use_databases_well(each_commit_lasts=False)
@@ -162,12 +161,3 @@ class PoolProcess:
             priority=message_priority(priority),
             retry=False,
         )
-
-
-def end_with_parent() -> None:
-    """Lets the system kill this process with its parent: nobody could stop it then."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)

@@ -28,6 +28,7 @@ from backtest_pipeline.compute.broker import (
     celery_settings,
     queue_name,
 )
+from backtest_pipeline.compute.forked_worker import end_with_parent
 from backtest_pipeline.quick_imports import quick_imports
 from backtest_pipeline.settings import get_settings
 
@@ -49,6 +50,7 @@ _logger = logging.getLogger("backtest.worker")
 def main() -> None:
     """Fork the pools and look after the code until told to stop."""
     options = _options()
+    end_with_parent(options.keeper)
     settings = get_settings()
     url, visibility_timeout_s = settings.backtest_broker_url, settings.broker_visibility_timeout_s
     os.environ.pop("BACKTEST_BROKER_URL", None)
@@ -56,13 +58,11 @@ def main() -> None:
         from backtest_pipeline.orchestration.processes import worker_preload  # noqa: PLC0415  all there is
         from backtest_pipeline.orchestration.processes.pool_process import (  # noqa: PLC0415  as above
             PoolProcess,
-            end_with_parent,
         )
         from backtest_pipeline.orchestration.tasks.log_lines import (  # noqa: PLC0415  as above
             lines_about,
             log_to_stderr,
         )
-    end_with_parent()
     log_to_stderr(settings)
     if worker_preload.THREADS_AFTER_LOADING != 1:
         _logger.warning(
@@ -71,11 +71,11 @@ def main() -> None:
         )
     process = PoolProcess(options.worker, url, options.folder)
     lines_about({"worker": options.worker}).__enter__()  # for good
-    pools = {}
+    pools, own_pid = {}, os.getpid()
     for queue in options.queues.split(","):
         pid = os.fork()
         if pid == 0:
-            end_with_parent()
+            end_with_parent(own_pid)
             serve(queue, process, options.concurrency, visibility_timeout_s)
         pools[pid] = queue
     sys.exit(_attend(pools, options.folder))
@@ -84,6 +84,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worker", required=True, help="name of the worker")
+    parser.add_argument("--keeper", type=int, required=True, help="process that it ends with")
     parser.add_argument("--folder", type=Path, required=True, help="the generation's own")
     parser.add_argument("--concurrency", type=int, required=True)
     parser.add_argument("--queues", default=",".join(QUEUES))
@@ -103,6 +104,7 @@ def serve(queue: str, process: PoolProcess, concurrency: int, visibility_timeout
     try:
         if queue == CHUNKS:
             os.nice(_CHUNKS_NICENESS)  # a backtest that somebody waits for goes before a sweep
+        process.forked_from = os.getpid()
         app = app_of(process, visibility_timeout_s)
         _connect_signals(queue, process)
         gc.freeze()  # Celery collects garbage before each fork, which takes as long as there are objects
@@ -117,6 +119,7 @@ def serve(queue: str, process: PoolProcess, concurrency: int, visibility_timeout
             without_gossip=True,
             without_mingle=True,
             task_events=True,
+            quiet=True,
         )
         worker.start()
         status = worker.exitcode or 0
