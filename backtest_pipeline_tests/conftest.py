@@ -11,6 +11,8 @@ import pytest
 
 from backtest_pipeline.orchestration.dagster_internals.compat import overrides
 from backtest_pipeline.settings import get_settings
+from backtest_pipeline.strategies import registry
+from backtest_pipeline_tests.orchestration.resting_orders import RestingOrders
 
 _ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
 # Their tests share the acceptance tests' pipeline on SQLite.
@@ -26,6 +28,12 @@ _WITH_SERVICES = (
 )
 # Their tests share the containers.
 _IN_CONTAINERS = ("test_containers.py", "test_deployment.py")
+
+
+@pytest.fixture
+def resting_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers the strategy `resting_orders` for one test, and for no other of the process."""
+    monkeypatch.setattr(registry, "_by_hand", {**registry._by_hand, RestingOrders.name: RestingOrders})
 
 
 @pytest.fixture

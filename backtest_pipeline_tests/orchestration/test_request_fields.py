@@ -28,7 +28,7 @@ from backtest_pipeline.orchestration.tasks.run_context import RunContext
 from backtest_pipeline.orchestration.tasks.submission_tags import submission_tags
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.settings import Settings
-from backtest_pipeline.strategies.registry import register, resolve, strategies
+from backtest_pipeline.strategies.registry import resolve, strategies
 from backtest_pipeline.workflows.rerun import first_difference, rerun
 from backtest_pipeline_tests.orchestration.resting_orders import RestingOrders
 from backtest_pipeline_tests.results.finer import finer_candles, rates_of, store_rates
@@ -42,8 +42,7 @@ from backtest_pipeline_tests.results.published import (
 )
 from backtest_pipeline_tests.sdk.stand_ins import FakeServer
 
-register(RestingOrders)
-pytestmark = pytest.mark.usefixtures("own_data_root")
+pytestmark = pytest.mark.usefixtures("own_data_root", "resting_orders")
 
 Effect = Literal["result", "chance", "refused", "service"]
 

@@ -126,16 +126,27 @@ def test_who_waits_too_long_writes_all_the_same(
     assert found == {"status": "STARTED", "mine": "1"}, "as without a lock; nobody hangs"
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
-def test_a_run_that_was_given_up_has_not_succeeded_whatever_its_worker_says(
-    instance: dg.DagsterInstance, one_at_a_time: None, status: dg.DagsterRunStatus
+@pytest.mark.parametrize(
+    ("status", "told", "otherwise"),
+    [
+        (dg.DagsterRunStatus.FAILURE, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterRunStatus.SUCCESS),
+        (dg.DagsterRunStatus.CANCELED, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterRunStatus.SUCCESS),
+        (dg.DagsterRunStatus.CANCELED, dg.DagsterEventType.RUN_FAILURE, dg.DagsterRunStatus.FAILURE),
+    ],
+)
+def test_a_run_stays_cancelled_or_failed_whatever_its_worker_comes_to(
+    instance: dg.DagsterInstance,
+    one_at_a_time: None,
+    status: dg.DagsterRunStatus,
+    told: dg.DagsterEventType,
+    otherwise: dg.DagsterRunStatus,
 ) -> None:
     started = dg.DagsterRunStatus.STARTED
     given_up, at_work = (
         create_run_for_test(instance, job_name="backtest", status=one).run_id for one in (status, started)
     )
     for run_id in (given_up, at_work):
-        event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "backtest")
+        event = dg.DagsterEvent(told.value, "backtest")
         instance.report_dagster_event(event, run_id)
     found = {run.run_id: run.status for run in instance.get_runs()}
-    assert found == {given_up: status, at_work: dg.DagsterRunStatus.SUCCESS}
+    assert found == {given_up: status, at_work: otherwise}

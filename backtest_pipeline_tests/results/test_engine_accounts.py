@@ -11,14 +11,13 @@ from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.storage.layout import Layout
-from backtest_pipeline.strategies.registry import register
 from backtest_pipeline.workflows.positions_replay import replayed_problems
 from backtest_pipeline.workflows.rerun import rerun
 from backtest_pipeline_tests.orchestration.resting_orders import RestingOrders
 from backtest_pipeline_tests.results.finer import finer_candles, rates_of, store_rates
 from backtest_pipeline_tests.results.published import TASK, publish, store_candles, wandering
 
-register(RestingOrders)
+pytestmark = pytest.mark.usefixtures("resting_orders")
 CANDLES = {symbol: wandering(symbol, 150, seed=place) for place, symbol in enumerate(("A", "B", "C"), 3)}
 _BORROWED = {"leverage": 3.0, "maintenance_margin_frac": 0.2, "direction": "both"}
 _FINER = {"detail_timeframe": "4h", "stop_loss_frac": 0.02, "take_profit_frac": 0.02}

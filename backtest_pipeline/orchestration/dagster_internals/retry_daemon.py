@@ -140,7 +140,8 @@ def retry_or_owe(
         logger: gets a line when a retry has to wait.
     """
     instance = workspace_process_context.instance
-    for run in filter_runs_to_should_retry([record.dagster_run for record in records], instance):
+    failed = [one.dagster_run for one in records if one.dagster_run.status == DagsterRunStatus.FAILURE]
+    for run in filter_runs_to_should_retry(failed, instance):
         yield
         owed = run.tags.get(tags.RETRY_OWED) == "true"
         try:

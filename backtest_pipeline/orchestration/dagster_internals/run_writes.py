@@ -7,7 +7,7 @@ not be tried again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from functools import wraps
 from hashlib import sha256
@@ -27,7 +27,11 @@ from backtest_pipeline.storage.locks import file_lock
 
 PATIENCE_S = 5.0
 _PURPOSE = "a run's row"
-_GIVEN_UP = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+_STAYS: Mapping[DagsterEventType, tuple[DagsterRunStatus, ...]] = {
+    DagsterEventType.RUN_SUCCESS: (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED),
+    DagsterEventType.RUN_FAILURE: (DagsterRunStatus.CANCELED,),
+}
+"""What a run stays, whatever is told of its worker later."""
 _Rest = ParamSpec("_Rest")
 _usual_handle_run_event = SqlRunStorage.handle_run_event
 
@@ -67,13 +71,15 @@ def _row_lock(storage: Any, run_id: str) -> AbstractContextManager[None]:
 
 
 def _unless_given_up(storage: Any, run_id: str, event: DagsterEvent, *rest: Any, **further: Any) -> None:
-    """Writes what has become of a run; but one that was given up has not succeeded, whatever its worker says.
+    """Writes what has become of a run, unless it stays as it is: cancelled, or failed for good.
 
-    A worker that stood still, or was cut off, may wake up when its run has failed and is tried again.
+    A worker that stood still, or was cut off, may wake up when its run has failed and is tried again; and the
+    death of a cancelled run's worker is noticed after it.
     """
-    if event.event_type == DagsterEventType.RUN_SUCCESS:
+    stays = _STAYS.get(event.event_type)
+    if stays is not None:
         run = storage._get_run_by_id(run_id)  # noqa: SLF001  as Dagster's own does
-        if run is not None and run.status in _GIVEN_UP:
+        if run is not None and run.status in stays:
             return
     _usual_handle_run_event(storage, run_id, event, *rest, **further)
 
