@@ -122,6 +122,17 @@ def test_a_trail_that_stood_before_the_bar_goes_before_the_target_here() -> None
     assert exits(outcome) == [(2, 107.8, "trailing_stop")]
 
 
+def test_freqtrade_trailing_stop_alone_trails_by_the_stoploss() -> None:
+    # stoploss -0.10: bar 1 moves it to 110 * 0.9 = 99. Bar 2 reaches 99, and its high of 112 moves nothing:
+    # a trailing stop that the candle's low has passed is not adjusted.
+    outcome = play(
+        [[100] * 4, [100, 110, 100, 110], [110, 112, 98, 105]],
+        entry=[0],
+        request={"trailing_stop_frac": 0.1, "same_bar_trail": "pessimistic"},
+    )
+    assert exits(outcome) == [(2, 99, "trailing_stop")]
+
+
 TRAILING = {
     "stop_loss_frac": 0.1,
     "trailing_stop_frac": 0.02,
@@ -316,10 +327,18 @@ def test_vectorbt_ignores_an_entry_beside_an_exit() -> None:
 
 
 def test_vectorbt_upon_opposite_entry_reverse() -> None:
-    # long at 100, short at 110: 1.2.0 sells 20 and is worth 1 000, 1 100, 1 000, 1 300
-    both = {"fill": "close", "direction": "both"}
+    # long at 100, short at 110, fees 0.01: 1.2.0 sells 19.605921, and is worth these
+    both = {"fill": "close", "direction": "both", "fee_bps": 100}
     outcome = play(still(100, 110, 120, 90), entry=[0], short_entry=[1], request=both)
-    assert outcome.equity == pytest.approx([1_000, 1_100, 1_000, 1_300])
+    assert sum(trade.quantity for trade in outcome.trades) == pytest.approx(19.605921, abs=1e-6)
+    yielded = [990.09900990099, 1067.5423978041365, 970.4930889128514, 1261.641015586707]
+    assert outcome.equity == pytest.approx(yielded, rel=1e-9)
+
+
+def test_vectorbt_size_granularity() -> None:
+    # 1 000 at 300: 1.2.0 buys 3
+    outcome = play(still(300, 400), entry=[0], request={"fill": "close", "quantity_step": 1})
+    assert outcome.trades[0].quantity == 3
 
 
 def test_vectorbt_upon_opposite_entry_close_is_an_exit() -> None:
