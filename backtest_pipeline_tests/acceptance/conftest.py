@@ -83,6 +83,13 @@ def postgres() -> Iterator[dict[str, str]]:
         yield server.env
 
 
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[dict[str, str]]:
+    """Environment of a PostgreSQL server for one service: two on a database take each other's runs."""
+    with postgres_server() as server:
+        yield server.env
+
+
 @pytest.fixture(scope="session", params=["elsewhere"] if ELSEWHERE else ["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> dict[str, str]:
     """Environment of each database in turn: whatever uses it is tested on both."""

@@ -22,7 +22,7 @@ from backtest_pipeline_tests.processes import descendants_of
 PAGE = ROOT / "docs" / "deployment.md"
 OURS = "acceptance/test_four_machines runs these commands"
 MOST_COMMANDS = 10
-_INSTALLED = 'pip install "backtest-pipeline[celery,postgres]"'
+_INSTALLED = 'pip install "backtest-pipeline[celery,own_postgres]"'
 
 
 def _parts() -> list[list[str]]:
@@ -90,7 +90,7 @@ def _ended(pid_file: Path) -> Iterator[None]:
 
 @pytest.mark.machines
 def test_one_machine_becomes_four_by_the_commands_of_the_page(
-    demo_candles: Path, postgres: dict[str, str], tmp_path: Path
+    demo_candles: Path, own_postgres: dict[str, str], tmp_path: Path
 ) -> None:
     redis_port, web_port = free_port(), free_port()
     pid_file = tmp_path / "redis.pid"
@@ -105,7 +105,7 @@ def test_one_machine_becomes_four_by_the_commands_of_the_page(
     first, each, anywhere = ([here(line) for line in part] for part in _parts())
     env = {
         **os.environ,
-        **postgres,
+        **own_postgres,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "DATA_ROOT": str(demo_candles),
         "BACKTEST_URL": f"http://127.0.0.1:{web_port}",

@@ -96,15 +96,15 @@ def sweep_request() -> SweepRequest:
 
 @pytest.fixture(scope="module")
 def watched(
-    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, postgres: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, own_postgres: dict[str, str]
 ) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("faults")
     with (
         redis_server() as redis,
         wire(redis.port) as to_redis,
-        wire(int(postgres["DAGSTER_PG_PORT"])) as to_database,
+        wire(int(own_postgres["DAGSTER_PG_PORT"])) as to_database,
         running_machines(
-            folder, demo_candles, redis, postgres, visibility_timeout_s=VISIBILITY_TIMEOUT_S
+            folder, demo_candles, redis, own_postgres, visibility_timeout_s=VISIBILITY_TIMEOUT_S
         ) as machines,
     ):
         machines.add()

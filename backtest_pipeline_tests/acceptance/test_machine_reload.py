@@ -36,7 +36,7 @@ class Edited(Strategy):
 
 @pytest.fixture(scope="module")
 def machines(
-    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, postgres: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, own_postgres: dict[str, str]
 ) -> Iterator[Machines]:
     folder = tmp_path_factory.mktemp("reload")
     (folder / "edited_on_machines.py").write_text(SOURCE.format(bar=10))
@@ -46,7 +46,7 @@ def machines(
             folder,
             demo_candles,
             redis,
-            postgres,
+            own_postgres,
             strategies="edited_on_machines",
             further={"PYTHONPATH": f"{folder}:{ROOT}"},
         ) as machines,

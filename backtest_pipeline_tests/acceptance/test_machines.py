@@ -27,13 +27,13 @@ TABLES = ("signals", "trades", "equity")
 
 @pytest.fixture(scope="module")
 def machines(
-    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, postgres: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, demo_candles: Path, own_postgres: dict[str, str]
 ) -> Iterator[Machines]:
     """A service on PostgreSQL and Redis with one machine."""
     folder = tmp_path_factory.mktemp("machines")
     with (
         redis_server() as redis,
-        running_machines(folder, demo_candles, redis, postgres) as machines,
+        running_machines(folder, demo_candles, redis, own_postgres) as machines,
     ):
         machines.add()
         yield machines
