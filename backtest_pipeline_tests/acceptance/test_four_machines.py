@@ -22,7 +22,7 @@ from backtest_pipeline_tests.processes import descendants_of
 PAGE = ROOT / "docs" / "deployment.md"
 OURS = "acceptance/test_four_machines runs these commands"
 MOST_COMMANDS = 10
-_INSTALLED = 'pip install "backtest-pipeline[celery,own_postgres]"'
+_INSTALLED = 'pip install "backtest-pipeline[celery,postgres]"'
 
 
 def _parts() -> list[list[str]]:
