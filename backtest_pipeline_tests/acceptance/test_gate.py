@@ -12,6 +12,7 @@ from backtest_pipeline import BacktestRequest, Candles, Signals, Strategy
 from backtest_pipeline.model import tags
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.sdk import queries
+from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies import registry
 from backtest_pipeline_tests.acceptance.live import Pipeline
 
@@ -106,6 +107,7 @@ def test_a_strategy_that_only_the_client_has_is_told_with_what_to_do(
 
 
 def test_the_server_tells_which_strategies_it_has_and_of_which_code(sqlite_pipeline: Pipeline) -> None:
+    get_settings.cache_clear()  # they may have been read while a service with other strategies was started
     with sqlite_pipeline.client() as client:
         told = client.server_strategies()
     assert told == {name: registry.code_sha256_of(name) for name in registry.strategies()}
