@@ -173,11 +173,11 @@ class BrokerCalls(Executor):
         for call_id, answer in zip(ids, answers, strict=True):
             if answer is None:
                 continue
-            call, told = calls[call_id], json.loads(answer)
-            call.worker = told["worker"]
-            if "outcome" in told:
+            call, reply = calls[call_id], json.loads(answer)
+            call.worker = reply["worker"]
+            if "outcome" in reply:
                 done.append(call_id)
-                self._settle(calls.pop(call_id), told["outcome"])
+                self._settle(calls.pop(call_id), reply["outcome"])
         if done:
             self._client.delete(*(name(one) for one in done for name in (outcome_key, tries_key)))
 

@@ -61,7 +61,7 @@ class Parts(NamedTuple):
     close: Floats
 
 
-class Wishes(NamedTuple):
+class SignalArrays(NamedTuple):
     """Signals of k symbols, one after another: shape (bars,), or empty where nobody gave any.
 
     `wanted` is whether there is any flag.
@@ -148,7 +148,7 @@ BarsIn = types.NamedTuple(
     Bars,
 )
 PartsIn = types.NamedTuple([IntsIn, IntsIn, *[FloatsIn] * 4], Parts)
-WishesIn = types.NamedTuple([*[FlagsIn] * 5, *[FloatsIn] * 8], Wishes)
+SignalArraysIn = types.NamedTuple([*[FlagsIn] * 5, *[FloatsIn] * 8], SignalArrays)
 TargetsIn = types.NamedTuple([IntsIn, FloatsIn, FloatsIn], Targets)
 RulesIn = _records(RULES, readonly=True)
 BookOut = types.NamedTuple(

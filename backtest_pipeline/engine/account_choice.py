@@ -14,8 +14,8 @@ from backtest_pipeline.engine.account_run import (
     account_curve,
     own_curve,
     run_account,
+    signal_arrays_of,
     volatility_fractions,
-    wishes_of,
 )
 from backtest_pipeline.engine.accounts import Curve, Outcome, simulate_symbol
 from backtest_pipeline.engine.records import settings_of
@@ -23,7 +23,7 @@ from backtest_pipeline.engine.records import settings_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from backtest_pipeline.engine.account_arrays import Targets, Wishes
+    from backtest_pipeline.engine.account_arrays import SignalArrays, Targets
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.request import BacktestRequest
@@ -162,7 +162,7 @@ def run_alone(
         market,
         rules_of(request, traded.hold_bars),
         steps_of_target(request),
-        wishes_of([with_sizes(traded, request)]),
+        signal_arrays_of([with_sizes(traded, request)]),
         initial_cash,
         with_own=False,
         chunk_steps=chunk_bars,
@@ -178,7 +178,7 @@ def run_shared(
     after_chunk: Callable[[int], None],
     markets: Markets,
     *,
-    wishes: Wishes | None = None,
+    signals: SignalArrays | None = None,
     targets: Callable[[AccountMarket], Targets] | None = None,
 ) -> SharedAccount:
     """Runs the account that all symbols share.
@@ -189,7 +189,7 @@ def run_shared(
         chunk_bars: bars of all symbols between two calls of `after_chunk`, about.
         after_chunk: takes the number of bars just done, about; they add up.
         markets: finer candles and funding rates, and what was made of them.
-        wishes: instead of the symbols' signals.
+        signals: instead of the symbols' signals.
         targets: makes the target weights of a portfolio for the market.
     """
     market = markets.of([own.candles for own in traded])
@@ -206,7 +206,7 @@ def run_shared(
         market,
         rules_of(request, traded[0].hold_bars),
         steps_of_target(request),
-        wishes or wishes_of([with_sizes(traded[place], request) for place in market.ranks]),
+        signals or signal_arrays_of([with_sizes(traded[place], request) for place in market.ranks]),
         request.initial_cash,
         targets=targets(market) if targets else None,
         chunk_steps=max(1, chunk_bars * steps // bars),

@@ -106,9 +106,10 @@ def close_position(  # noqa: C901  every way to end a position
     if slips:
         fill_price = raw_price * (1.0 - side * rules.slippage)
     is_covered = side < 0 and rules.leverage == 1.0
+    is_in_proportion = is_covered and np.isinf(position.covered_level)  # as `end_all` asks for
     leaves_nothing = False
     if is_covered:
-        if not np.isinf(position.covered_level):
+        if not is_in_proportion:
             measure_own_liquidation(book, rules, symbol)
         if fill_price >= position.covered_level * (1.0 - TOLERANCE):
             reason = LIQUIDATION
@@ -123,7 +124,7 @@ def close_position(  # noqa: C901  every way to end a position
         and (rules.leverage > 1.0 or rules.margin > 0.0)
         and before_fee - fee < 0.0
         and not leaves_nothing
-        and not (is_covered and np.isinf(position.covered_level))
+        and not is_in_proportion
     ):
         reason = LIQUIDATION
         leaves_nothing = True
@@ -138,7 +139,6 @@ def close_position(  # noqa: C901  every way to end a position
     if leaves_nothing:
         state.cash = 0.0
     else:
-        is_in_proportion = is_covered and np.isinf(position.covered_level)
         if (fee > before_fee or state.shorts > 0) and not is_in_proportion:
             fee = _cut_fee(fee, before_fee, worth_of_others(book, symbol), rules)
         state.cash = before_fee - fee
@@ -213,11 +213,10 @@ def close_in_bar(book: Any, rules: Any, symbol: int, bar: int, raw_price: float,
 def liquidate(book: Any, rules: Any) -> None:
     """Ends positions at market prices where the account no longer bears them.
 
-    At leverage 1 shorts that the cash no longer buys back; with a maintenance margin everything.
+    At leverage 1 shorts that the cash no longer buys back; with a maintenance margin everything. For accounts
+    that `may_be_liquidated`.
     """
     state = book.state[0]
-    if state.positions == 0 or (state.shorts == 0 and rules.margin == 0.0):
-        return
     measure_liquidation(book, rules)
     if rules.margin > 0.0:
         value, gross, _ = worth_of(book.state, book.positions)
@@ -255,11 +254,7 @@ def end_all(book: Any, rules: Any, side: int) -> None:
         position = book.positions[symbol]
         if position.side != side:
             continue
-        if is_covered and is_single:
-            position.covered_level = (state.cash - rules.fee_fixed) / (
-                position.quantity * (1.0 + rules.fee_rate)
-            )
-        elif side < 0:
+        if is_covered and not is_single:
             position.covered_level = np.inf
         price = position.mark if scale == 1.0 else position.mark * scale
         close_position(book, rules, symbol, book.next_bar[symbol] - 1, price, LIQUIDATION, False)

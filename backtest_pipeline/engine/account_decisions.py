@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from backtest_pipeline.engine.account_entries import wish_at
+from backtest_pipeline.engine.account_entries import level_at
 from backtest_pipeline.engine.account_orders import drop_order, place_order
 from backtest_pipeline.engine.compiled import compiled_within
 from backtest_pipeline.engine.kernel import MAX_HOLD, SIGNAL
@@ -17,13 +17,13 @@ from backtest_pipeline.engine.kernel import MAX_HOLD, SIGNAL
 
 @compiled_within
 def decide(  # noqa: C901, PLR0912  what signals ask for, in one place
-    book: Any, rules: Any, wishes: Any, bars: Any, symbol: int, bar: int
+    book: Any, rules: Any, signals: Any, bars: Any, symbol: int, bar: int
 ) -> None:
     """What the signals at a bar's close ask for: orders for the next open, and pending ones."""
     position, place = book.positions[symbol], bars.offsets[symbol] + bar
     long_order, short_order = book.orders[2 * symbol], book.orders[2 * symbol + 1]
-    entry, short_entry = wishes.entry[place], wishes.short_entry[place]
-    leave_long, leave_short = wishes.exit[place], wishes.short_exit[place]
+    entry, short_entry = signals.entry[place], signals.short_entry[place]
+    leave_long, leave_short = signals.exit[place], signals.short_exit[place]
     if rules.ignores_conflicts != 0:
         if entry and leave_long:
             entry = leave_long = False
@@ -39,9 +39,9 @@ def decide(  # noqa: C901, PLR0912  what signals ask for, in one place
     is_held_out = position.side != 0 and 0 < rules.max_hold <= held
     if not (go_long or go_short or is_held_out or (leave_long if position.side > 0 else leave_short)):
         return
-    long_limit, long_stop = wish_at(wishes.entry_limit, place), wish_at(wishes.entry_stop, place)
-    short_limit = wish_at(wishes.short_entry_limit, place)
-    short_stop = wish_at(wishes.short_entry_stop, place)
+    long_limit, long_stop = level_at(signals.entry_limit, place), level_at(signals.entry_stop, place)
+    short_limit = level_at(signals.short_entry_limit, place)
+    short_stop = level_at(signals.short_entry_stop, place)
     long_waits = not (np.isnan(long_limit) and np.isnan(long_stop))
     short_waits = not (np.isnan(short_limit) and np.isnan(short_stop))
     side = position.side

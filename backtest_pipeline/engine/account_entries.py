@@ -16,10 +16,11 @@ from backtest_pipeline.engine.compiled import compiled_within
 from backtest_pipeline.engine.kernel import TOLERANCE
 
 NO_CASH, NO_SLOT, NO_STOP, NO_VOLATILITY = range(4)
+REASONS = 4
 
 
 @compiled_within
-def wish_at(prices: Any, place: int) -> float:
+def level_at(prices: Any, place: int) -> float:
     """One of a strategy's prices, NaN where it gave none at all."""
     return float(prices[place]) if len(prices) > 0 else np.nan
 
@@ -110,7 +111,7 @@ def entry_quantity(
 @compiled_within
 def skip_entry(book: Any, symbol: int, problem: int) -> None:
     """Counts an entry that does not take place."""
-    book.skipped[4 * symbol + problem] += 1
+    book.skipped[REASONS * symbol + problem] += 1
 
 
 @compiled_within
@@ -186,7 +187,7 @@ def add_to_position(
 
 @compiled_within
 def enter(
-    book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, symbol: int, bar: int, equity: float
+    book: Any, rules: Any, signals: Any, steps: Any, bars: Any, symbol: int, bar: int, equity: float
 ) -> bool:
     """Lets the entry that waits have its turn.
 
@@ -198,35 +199,35 @@ def enter(
     ordered = bars.offsets[symbol] + position.fill_bar
     position.fill_side = 0
     if 0 < rules.max_positions <= book.state[0].positions and position.side == 0:
-        skip_entry(book, symbol, 1)
+        skip_entry(book, symbol, NO_SLOT)
         return False
     fill_price = raw_price if kind == LIMIT else raw_price * (1.0 + side * rules.slippage)
-    stop_price, target_price = wish_at(wishes.stop_price, ordered), wish_at(wishes.target_price, ordered)
+    stop_price, target_price = level_at(signals.stop_price, ordered), level_at(signals.target_price, ordered)
     stop_in_force = stop_price
     if np.isnan(stop_price) and position.side != 0 and position.has_own_stop != 0:
         stop_in_force = position.stop_level
     quantity, problem = entry_quantity(
-        book, rules, side, fill_price, equity, stop_in_force, wish_at(wishes.size_frac, ordered)
+        book, rules, side, fill_price, equity, stop_in_force, level_at(signals.size_frac, ordered)
     )
     if problem < 0 and not add_to_position(
         book, rules, steps, symbol, bar, side, quantity, raw_price, fill_price, stop_price, target_price
     ):
-        problem = 0
+        problem = NO_CASH
     if problem >= 0:
         skip_entry(book, symbol, problem)
     return problem < 0
 
 
 @compiled_within
-def rank_entries(book: Any, wishes: Any, bars: Any, count: int) -> None:
+def rank_entries(book: Any, signals: Any, bars: Any, count: int) -> None:
     """Orders the symbols in the queue by the confidence of their entries, then by the request's order."""
     for first in range(1, count):
         symbol = book.queue[first]
-        own = wishes.confidence[bars.offsets[symbol] + book.positions[symbol].fill_bar]
+        own = signals.confidence[bars.offsets[symbol] + book.positions[symbol].fill_bar]
         place = first
         while place > 0:
             other = book.queue[place - 1]
-            others = wishes.confidence[bars.offsets[other] + book.positions[other].fill_bar]
+            others = signals.confidence[bars.offsets[other] + book.positions[other].fill_bar]
             if others > own or (others == own and book.ranks[other] < book.ranks[symbol]):
                 break
             book.queue[place] = other
@@ -235,14 +236,14 @@ def rank_entries(book: Any, wishes: Any, bars: Any, count: int) -> None:
 
 
 @compiled_within
-def enter_all(book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, count: int) -> None:
+def enter_all(book: Any, rules: Any, signals: Any, steps: Any, bars: Any, count: int) -> None:
     """Lets the entries of the symbols in the queue have their turns."""
     if count == 0:
         return
-    rank_entries(book, wishes, bars, count)
+    rank_entries(book, signals, bars, count)
     value, _, _ = worth_of(book.state, book.positions)
     equity = book.state[0].cash + value
     for place in range(count):
         symbol = book.queue[place]
-        entered = enter(book, rules, wishes, steps, bars, symbol, book.next_bar[symbol] - 1, equity)
+        entered = enter(book, rules, signals, steps, bars, symbol, book.next_bar[symbol] - 1, equity)
         book.positions[symbol].was_entered = entered

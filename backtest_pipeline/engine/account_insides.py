@@ -15,13 +15,13 @@ from backtest_pipeline.engine.account_levels import (
     exit_of,
     live_to_close,
     meet_bar,
+    nearest_stop,
     see_price,
-    trailing_level,
 )
 from backtest_pipeline.engine.account_orders import first_fill, line_up, take_fill
-from backtest_pipeline.engine.account_worth import measure_liquidation
+from backtest_pipeline.engine.account_worth import may_be_liquidated, measure_liquidation
 from backtest_pipeline.engine.compiled import compiled_within
-from backtest_pipeline.engine.kernel import LIQUIDATION, STOP_LOSS, TAKE_PROFIT, TRAILING_STOP
+from backtest_pipeline.engine.kernel import TAKE_PROFIT
 
 LATEST = 2**63 - 1
 
@@ -73,12 +73,7 @@ def meet_rest(
     """Lets a position that was entered inside a bar meet the rest of it."""
     position = book.positions[symbol]
     side = position.side
-    stop, reach, reason = position.stop_level, position.stop_reach, STOP_LOSS
-    trailing, trailing_reach = trailing_level(position, rules)
-    if (trailing - reach) * side > 0.0:
-        stop, reach, reason = trailing, trailing_reach, TRAILING_STOP
-    if (position.liquidation_level - reach) * side > 0.0:
-        stop, reach, reason = position.liquidation_level, position.liquidation_reach, LIQUIDATION
+    stop, reach, reason = nearest_stop(position, rules, True)
     worst, best = (low, high) if side > 0 else (high, low)
     if (worst - reach) * side <= 0.0:
         raw_price = max(min(stop, fill), low) if side > 0 else min(max(stop, fill), high)
@@ -234,15 +229,15 @@ def _pass_parts(book: Any, rules: Any, bars: Any, parts: Any, count: int) -> int
 
 
 @compiled_within
-def pass_bars(book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, parts: Any, step: int) -> None:
+def pass_bars(book: Any, rules: Any, signals: Any, steps: Any, bars: Any, parts: Any, step: int) -> None:
     """Takes all bars that end in this step through their insides, part by part, entries in turn."""
     state, passing = book.state[0], _passing(book, bars, parts, step)
     while passing > 0 and _next_moment(book, bars, parts, passing) < LATEST:
-        if state.shorts > 0 or rules.margin > 0.0:
+        if may_be_liquidated(state, rules):
             measure_liquidation(book, rules)
         count = _pass_parts(book, rules, bars, parts, passing)
         if state.is_liquidated == 0 and count > 0:
-            enter_all(book, rules, wishes, steps, bars, count)
+            enter_all(book, rules, signals, steps, bars, count)
             for place in range(count):
                 symbol = book.queue[place]
                 book.positions[symbol].goes_on = 2

@@ -31,20 +31,18 @@ from backtest_pipeline.engine.account_arrays import (
     CurvesOut,
     PartsIn,
     RulesIn,
+    SignalArraysIn,
     TargetsIn,
-    WishesIn,
 )
 from backtest_pipeline.engine.account_closing import close_position, liquidate, list_open_position
 from backtest_pipeline.engine.account_decisions import decide
 from backtest_pipeline.engine.account_entries import enter_all
 from backtest_pipeline.engine.account_financing import YEAR_US, pay_interest
 from backtest_pipeline.engine.account_insides import pass_bars
-from backtest_pipeline.engine.account_levels import (
-    see_price,
-)
+from backtest_pipeline.engine.account_levels import see_price
 from backtest_pipeline.engine.account_opens import line_up_at_open, open_bars
 from backtest_pipeline.engine.account_rebalancing import rebalance, want_weights
-from backtest_pipeline.engine.account_worth import worth_of
+from backtest_pipeline.engine.account_worth import may_be_liquidated, worth_of
 from backtest_pipeline.engine.compiled import (
     FloatsIn,
     IntsIn,
@@ -61,13 +59,13 @@ ROOM = 8
 
 @compiled_within
 def _close_bars(  # noqa: C901  the order of a close, in one place
-    book: Any, rules: Any, wishes: Any, steps: Any, bars: Any, step: int
+    book: Any, rules: Any, signals: Any, steps: Any, bars: Any, step: int
 ) -> None:
     """What happens at the close of all bars that end in this step."""
     positions, next_bar = book.positions, book.next_bar
     offsets, close_step, close = bars.offsets, bars.close_step, bars.close
     state, count = book.state[0], 0
-    listed, closing, wanted = 0, book.passing, wishes.wanted
+    listed, closing, wanted = 0, book.passing, signals.wanted
     for symbol in range(len(positions)):
         position = positions[symbol]
         if position.is_running != 0:
@@ -78,13 +76,13 @@ def _close_bars(  # noqa: C901  the order of a close, in one place
                 if wanted[place] or state.pending > 0 or (position.side != 0 and rules.max_hold > 0):
                     closing[listed] = symbol
                     listed += 1
-    if state.shorts > 0 or rules.margin > 0.0:
+    if may_be_liquidated(state, rules):
         liquidate(book, rules)
     for turn in range(listed):
         symbol = closing[turn]
         position = positions[symbol]
         bar = next_bar[symbol] - 1
-        decide(book, rules, wishes, bars, symbol, bar)
+        decide(book, rules, signals, bars, symbol, bar)
         if rules.at_close == 0:
             continue
         if position.exit_order != 0:
@@ -93,7 +91,7 @@ def _close_bars(  # noqa: C901  the order of a close, in one place
             book.queue[count] = symbol
             count += 1
     if count > 0:
-        enter_all(book, rules, wishes, steps, bars, count)
+        enter_all(book, rules, signals, steps, bars, count)
 
 
 @compiled_within
@@ -130,7 +128,7 @@ def _kernels_of(sources: str) -> tuple[Any, Any]:  # noqa: C901  as the kernel i
             IntsIn,
             BarsIn,
             PartsIn,
-            WishesIn,
+            SignalArraysIn,
             TargetsIn,
             CurvesOut,
         )
@@ -144,7 +142,7 @@ def _kernels_of(sources: str) -> tuple[Any, Any]:  # noqa: C901  as the kernel i
         step_us: Any,
         bars: Any,
         parts: Any,
-        wishes: Any,
+        signals: Any,
         targets: Any,
         curves: Any,
     ) -> int:
@@ -161,7 +159,7 @@ def _kernels_of(sources: str) -> tuple[Any, Any]:  # noqa: C901  as the kernel i
             step_us: shape (steps,), moments in microseconds.
             bars: candles of k symbols.
             parts: finer candles.
-            wishes: signals.
+            signals: signals.
             targets: target weights.
             curves: written for the steps.
 
@@ -198,10 +196,10 @@ def _kernels_of(sources: str) -> tuple[Any, Any]:  # noqa: C901  as the kernel i
                     count += 1
                     may_enter = may_enter or position.entry_order != 0
             if may_enter or state.positions > 0 or state.pending > 0 or has_targets:
-                open_bars(book, rules, wishes, steps, targets, bars, opening, count)
+                open_bars(book, rules, signals, steps, targets, bars, opening, count)
             if state.pending > 0 or state.positions > 0:
-                pass_bars(book, rules, wishes, steps, bars, parts, step)
-            _close_bars(book, rules, wishes, steps, bars, step)
+                pass_bars(book, rules, signals, steps, bars, parts, step)
+            _close_bars(book, rules, signals, steps, bars, step)
             while due < len(targets.step) and targets.step[due] == step:
                 want_weights(book, targets, int(due))
                 due += 1

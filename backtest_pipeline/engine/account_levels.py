@@ -88,16 +88,14 @@ def set_levels(
 
 
 @compiled_within
-def exit_of(  # noqa: C901, PLR0911  both sides of one rule
-    position: Any, rules: Any, open_price: float, high: float, low: float, may_liquidate: bool
-) -> tuple[int, float]:
-    """Finds the exit inside a bar that a position meets from its open on, stops before the target.
+def nearest_stop(position: Any, rules: Any, may_liquidate: bool) -> tuple[float, float, int]:
+    """The nearest of stop, trailing stop and liquidation price, the first price to reach it, its reason.
 
-    The liquidation price is one of the stops, but where the whole account has just been asked whether it
-    bears its positions.
-
-    Returns:
-        Reason and raw price; reason 0 where the position lives through the bar.
+    Args:
+        position: an open one.
+        rules: of the account.
+        may_liquidate: whether the liquidation price is one of them; not where the whole account has just been
+            asked whether it bears its positions.
     """
     side = position.side
     stop, reach, reason = position.stop_level, position.stop_reach, STOP_LOSS
@@ -106,8 +104,21 @@ def exit_of(  # noqa: C901, PLR0911  both sides of one rule
         stop, reach, reason = trailing, trailing_reach, TRAILING_STOP
     if may_liquidate and (position.liquidation_level - reach) * side > 0.0:
         stop, reach, reason = position.liquidation_level, position.liquidation_reach, LIQUIDATION
+    return stop, reach, reason
+
+
+@compiled_within
+def exit_of(  # noqa: PLR0911  both sides of one rule
+    position: Any, rules: Any, open_price: float, high: float, low: float, may_liquidate: bool
+) -> tuple[int, float]:
+    """Finds the exit inside a bar that a position meets from its open on, stops before the target.
+
+    Returns:
+        Reason and raw price; reason 0 where the position lives through the bar.
+    """
+    stop, reach, reason = nearest_stop(position, rules, may_liquidate)
     target, target_reach = position.target_level, position.target_reach
-    if side > 0:
+    if position.side > 0:
         if open_price <= reach:
             return reason, open_price
         if open_price >= target_reach:

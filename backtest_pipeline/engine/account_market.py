@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest_pipeline.engine.account_arrays import Bars, Parts
-from backtest_pipeline.engine.account_steps import AccountSteps
+from backtest_pipeline.engine.account_steps import AccountSteps, bar_ends_us
 from backtest_pipeline.engine.joint_grid import JointGrid
 from backtest_pipeline.engine.records import joined
 from backtest_pipeline.model.timeframe import BAR_SECONDS
@@ -117,8 +117,7 @@ def _due_rates(
     before, within = [], []
     for own in candles:
         opens = own.timestamp.view(np.int64)
-        length_us = BAR_SECONDS[own.timeframe] * 1_000_000
-        ends = np.minimum(opens + length_us, np.append(opens[1:], np.iinfo(np.int64).max))
+        ends = bar_ends_us(opens, BAR_SECONDS[own.timeframe] * 1_000_000)
         due_before, due_within = np.zeros((2, len(own)))
         if rates := funding.get(own.symbol):
             moments = rates.timestamp.view(np.int64)
@@ -145,8 +144,8 @@ def _parts(candles: Sequence[Candles], detail: Mapping[str, Candles] | None) -> 
             firsts.append(np.full(len(own), count, dtype=np.int64))
             continue
         moments = finer.timestamp.view(np.int64)
-        ends = np.append(opens[1:], opens[-1] + BAR_SECONDS[own.timeframe] * 1_000_000)
-        start, stop = np.searchsorted(moments, [opens[0], ends[-1]])
+        last_end_us = opens[-1] + BAR_SECONDS[own.timeframe] * 1_000_000
+        start, stop = np.searchsorted(moments, [opens[0], last_end_us])
         firsts.append(count + np.searchsorted(moments[start:stop], opens))
         used.append(finer.slice(int(start), int(stop)))
         count += int(stop - start)

@@ -20,6 +20,7 @@ from backtest_pipeline.engine.account_levels import (
 )
 from backtest_pipeline.engine.account_orders import first_fill, line_up
 from backtest_pipeline.engine.account_rebalancing import rebalance
+from backtest_pipeline.engine.account_worth import may_be_liquidated
 from backtest_pipeline.engine.compiled import compiled_within
 from backtest_pipeline.engine.kernel import SIGNAL
 
@@ -54,7 +55,7 @@ def _turn_at_open(book: Any, rules: Any, symbol: int, bar: int) -> None:
 
 @compiled_within
 def open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
-    book: Any, rules: Any, wishes: Any, steps: Any, targets: Any, bars: Any, opening: Any, count: int
+    book: Any, rules: Any, signals: Any, steps: Any, targets: Any, bars: Any, opening: Any, count: int
 ) -> None:
     """What happens at the open of the symbols that open in this step, whose market prices it is."""
     positions, next_bar = book.positions, book.next_bar
@@ -62,7 +63,7 @@ def open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
     may_enter = state.pending > 0
     if len(bars.funding_before) > 0:
         pay_funding(book, rules, bars, bars.funding_before, opening, count)
-    if state.shorts > 0 or rules.margin > 0.0:
+    if may_be_liquidated(state, rules):
         liquidate(book, rules)
     for place in range(count):
         symbol = opening[place]
@@ -87,7 +88,7 @@ def open_bars(  # noqa: C901, PLR0912  the order of an open, in one place
             if line_up_at_open(book, rules, symbol, next_bar[symbol] - 1):
                 book.queue[lined_up] = symbol
                 lined_up += 1
-        enter_all(book, rules, wishes, steps, bars, lined_up)
+        enter_all(book, rules, signals, steps, bars, lined_up)
     if len(targets.step) > 0 and rules.at_close == 0:
         rebalance(book, rules, steps, targets, opening, count)
         may_enter = True

@@ -11,16 +11,15 @@ import numpy as np
 from backtest_pipeline.engine.account_arrays import (
     Book,
     Curves,
+    SignalArrays,
     Targets,
-    Wishes,
     opening_book,
     read_only_arrays,
 )
 from backtest_pipeline.engine.account_kernel import ROOM, list_open_positions, simulate_account
 from backtest_pipeline.engine.account_records import CHANGE, SKIPPED
-from backtest_pipeline.engine.accounts import Curve, Outcome
+from backtest_pipeline.engine.accounts import Curve, Outcome, bought_and_held
 from backtest_pipeline.engine.joint_grid import elapsed_us
-from backtest_pipeline.engine.joint_kernel import add_carried
 from backtest_pipeline.engine.records import TRADE, joined
 from backtest_pipeline.engine.volatility_kernel import write_volatility_fractions
 from backtest_pipeline.model.signal_checks import LEVELS
@@ -62,7 +61,7 @@ def run_account(
     market: AccountMarket,
     rules: NDArray[Any],
     target_steps: Floats,
-    wishes: Wishes,
+    signals: SignalArrays,
     initial_cash: float,
     *,
     targets: Targets | None = None,
@@ -76,7 +75,7 @@ def run_account(
         market: what it can trade.
         rules: shape (1,), dtype `RULES`.
         target_steps: `take_profit_steps`, shape (2 * m,), bars held and fraction in turn.
-        wishes: signals.
+        signals: signals.
         initial_cash: in quote currency.
         targets: target weights, or none.
         with_own: whether each symbol's own curve is wanted.
@@ -85,7 +84,10 @@ def run_account(
     """
     steps, symbols = len(market.step_us), len(market.candles)
     bars, parts = read_only_arrays(market.bars), read_only_arrays(market.parts)
-    read_only_wishes, read_only_targets = read_only_arrays(wishes), read_only_arrays(targets or no_targets())
+    read_only_signals, read_only_targets = (
+        read_only_arrays(signals),
+        read_only_arrays(targets or no_targets()),
+    )
     curves = Curves(*np.empty((3, steps)), *np.empty((2, len(bars.open) if with_own else 0)))
     book = _with_room(opening_book(market.ranks, initial_cash, initial_cash), symbols)
     chunk = chunk_steps or steps
@@ -101,7 +103,7 @@ def run_account(
             market.step_us,
             bars,
             parts,
-            read_only_wishes,
+            read_only_signals,
             read_only_targets,
             curves,
         )
@@ -155,7 +157,7 @@ def no_targets() -> Targets:
     return Targets(np.empty(0, dtype=np.int64), np.empty(0), np.zeros(1))
 
 
-def wishes_of(signals: Sequence[CheckedSignals]) -> Wishes:
+def signal_arrays_of(signals: Sequence[CheckedSignals]) -> SignalArrays:
     """The signals of some symbols, in the market's order, as the kernel takes them."""
     given = {name for own in signals for name in own.levels}
     levels = {
@@ -163,7 +165,7 @@ def wishes_of(signals: Sequence[CheckedSignals]) -> Wishes:
         for name in LEVELS
     }
     flags = [own.entry | own.exit | own.short_entry | own.short_exit for own in signals]
-    return Wishes(
+    return SignalArrays(
         wanted=joined(flags),
         entry=joined([own.entry for own in signals]),
         exit=joined([own.exit for own in signals]),
@@ -179,10 +181,10 @@ def _level_of(signals: CheckedSignals, name: str) -> Floats:
     return np.full(len(signals.entry), np.nan) if given is None else given
 
 
-def no_wishes(bars: int) -> Wishes:
+def no_signal_arrays(bars: int) -> SignalArrays:
     """No signals at all, for as many bars."""
     flags, nothing = np.zeros(bars, dtype=np.bool_), np.empty(0)
-    return Wishes(flags, flags, flags, flags, flags, nothing, *[nothing] * len(LEVELS))
+    return SignalArrays(flags, flags, flags, flags, flags, nothing, *[nothing] * len(LEVELS))
 
 
 def own_curve(market: AccountMarket, outcome: AccountOutcome, symbol: int, initial_cash: float) -> Curve:
@@ -206,7 +208,7 @@ def own_curve(market: AccountMarket, outcome: AccountOutcome, symbol: int, initi
 def account_curve(market: AccountMarket, outcome: AccountOutcome, initial_cash: float) -> Curve:
     """The account at the rows of its grid, measured against buying each symbol with an equal share."""
     grid, rows = market.grid, market.row_steps
-    held, initial = _bought_and_held(market, initial_cash)
+    held, initial = bought_and_held(market.candles, grid, initial_cash)
     return Curve(
         grid.timestamp,
         outcome.equity[rows],
@@ -219,19 +221,6 @@ def account_curve(market: AccountMarket, outcome: AccountOutcome, initial_cash: 
         grid.moments_us,
         grid.elapsed_us,
     )
-
-
-def _bought_and_held(market: AccountMarket, initial_cash: float) -> tuple[Floats, float]:
-    """What each symbol's equal share, bought at its first close, is worth, and what it was at first."""
-    if len(market.candles) == 1:
-        close = market.candles[0].close
-        return close, float(close[0])
-    share = initial_cash / len(market.candles)
-    total, initial = np.zeros(len(market.grid.slots)), 0.0
-    for own, slots in zip(market.candles, market.grid.own_slots, strict=True):
-        add_carried(market.grid.slots, slots, own.close, share / own.close[0], share, total)
-        initial += share
-    return total, initial
 
 
 def volatility_fractions(close: Floats, periods_per_year: float, target_volatility: float) -> Floats:

@@ -59,8 +59,15 @@ def _on_one_grid(opens: Sequence[Ints], length_us: int) -> AccountSteps | None:
     return AccountSteps(first + np.flatnonzero(is_open) * length_us, steps, steps)
 
 
+def bar_ends_us(opens: Ints, length_us: int) -> Ints:
+    """When bars end: a bar's length after they open, or when the next one does; shape (n,), as the opens."""
+    ends = opens + length_us
+    ends[:-1] = np.minimum(ends[:-1], opens[1:])
+    return ends
+
+
 def _of_moments(opens: Sequence[Ints], length_us: int) -> AccountSteps:
-    ends = [np.minimum(own + length_us, np.append(own[1:], np.iinfo(np.int64).max)) for own in opens]
+    ends = [bar_ends_us(own, length_us) for own in opens]
     moments = np.unique(np.concatenate([*opens, *ends]))
     opened = [np.searchsorted(moments, own) for own in opens]
     ended = [np.searchsorted(moments, own) - 1 for own in ends]

@@ -62,11 +62,14 @@ def set_liquidation(position: Any, level: float) -> None:
 
 
 @compiled_within
+def may_be_liquidated(state: Any, rules: Any) -> bool:
+    """Whether any position has a liquidation price."""
+    return bool(state.positions > 0 and (state.shorts > 0 or rules.margin > 0.0))
+
+
+@compiled_within
 def measure_liquidation(book: Any, rules: Any) -> None:
     """Renews every position's liquidation price, the others being worth their market prices."""
-    state = book.state[0]
-    if state.positions == 0 or (state.shorts == 0 and rules.margin == 0.0):
-        return
     for symbol in range(len(book.positions)):
         if book.positions[symbol].side != 0:
             measure_own_liquidation(book, rules, symbol)

@@ -153,6 +153,29 @@ def _with_room(trades: NDArray[Any], used: int, wanted: int) -> NDArray[Any]:
     return larger
 
 
+def bought_and_held(candles: Sequence[Candles], grid: JointGrid, initial_cash: float) -> tuple[Floats, float]:
+    """What an equal share of the cash in each symbol, bought at its first close, is worth, and was at first.
+
+    Of an only symbol its closes, as the scale does not matter.
+
+    Args:
+        candles: each symbol's.
+        grid: theirs.
+        initial_cash: of all together.
+
+    Returns:
+        Shape (n,), a value for each slot of the grid; and the value before the first bar.
+    """
+    if len(candles) == 1:
+        return candles[0].close, float(candles[0].close[0])
+    share = initial_cash / len(candles)
+    values, initial = np.zeros(len(grid.slots)), 0.0
+    for own, slots in zip(candles, grid.own_slots, strict=True):
+        add_carried(grid.slots, slots, own.close, share / own.close[0], share, values)
+        initial += share
+    return values, initial
+
+
 class JointAccount:
     """Adds symbols' accounts up on the grid of their timeframe: one value a day, a week or a bar's length.
 

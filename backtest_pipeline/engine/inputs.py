@@ -188,8 +188,13 @@ def answer_of(strategy: Strategy, params: StrategyParams, candles: Candles, seed
     except BacktestError:
         raise
     except Exception as error:
-        problem = f"signals() raised {type(error).__name__} on {candles.symbol}: {error}"
-        raise StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy))) from error
+        raise raised_fault(strategy, "signals", error, f" on {candles.symbol}") from error
+
+
+def raised_fault(strategy: AnyStrategy, method: str, error: Exception, where: str = "") -> StrategyFaulty:
+    """What a strategy's method has raised, as a fault of the strategy, with the line that raised it."""
+    problem = f"{method}() raised {type(error).__name__}{where}: {error}"
+    return StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy)))
 
 
 def generator_of(seed: int, symbol: str) -> np.random.Generator:
@@ -236,8 +241,7 @@ def _bars_said(strategy: AnyStrategy, params: StrategyParams, method: str, most:
     except BacktestError:
         raise
     except Exception as error:
-        problem = f"{method}() raised {type(error).__name__}: {error}"
-        raise StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy))) from error
+        raise raised_fault(strategy, method, error) from error
     if bars is not None and not 0 <= bars <= most:
         raise StrategyFaulty(strategy.name, f"{method}() must be 0 to {most:,}, not {bars}")
     return bars

@@ -143,7 +143,7 @@ class Probe(ABC, Generic[Answer]):
         """The first difference of two answers over a number of bars, each from its own start."""
 
     @abstractmethod
-    def marks(self, answer: Answer) -> list[NDArray[np.bool_]]:
+    def flags(self, answer: Answer) -> list[NDArray[np.bool_]]:
         """The bars at which the answer asks for something, a kind of it each."""
 
     @abstractmethod

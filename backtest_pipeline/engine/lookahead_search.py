@@ -57,8 +57,8 @@ def searched(probe: Probe[Answer], *, cuts: int, stretch_cuts: int, seed: int) -
     if probe.first_change(full, probe.true_answer(0, bars), bars):
         raise probe.not_repeatable()
     search = _Search(probe, full, probe.symbol)
-    if not search.whole(_chosen(probe.marks(full), bars - 1, cuts, rng), rng):
-        search.stretches(np.sort(_chosen(probe.marks(full), bars - 1, stretch_cuts, rng)), rng)
+    if not search.whole(_chosen(probe.flags(full), bars - 1, cuts, rng), rng):
+        search.stretches(np.sort(_chosen(probe.flags(full), bars - 1, stretch_cuts, rng)), rng)
     if search.refusal is not None and search.refused == search.cuts + search.stretch_cuts:
         raise search.refusal
     return LookAhead(
@@ -136,12 +136,12 @@ class _Search(Generic[Answer]):
 
 
 def _chosen(
-    marks: list[NDArray[np.bool_]], last: int, count: int, rng: np.random.Generator
+    flags: list[NDArray[np.bool_]], last: int, count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Bars to cut after, in random order: all but the last, or half of the count with each mark in turn."""
     if count >= last:
         return rng.permutation(last)
-    marked = [bars for own in marks if len(bars := np.flatnonzero(own[:last]))]
+    marked = [bars for own in flags if len(bars := np.flatnonzero(own[:last]))]
     share = -(-count // 2) // max(len(marked), 1)
     picked = [rng.choice(bars, size=min(max(share, 1), len(bars)), replace=False) for bars in marked]
     flagged = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *picked]))[: max(count, 0)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from backtest_pipeline.engine.account_arrays import Targets
 from backtest_pipeline.engine.account_choice import Markets, Traded, run_alone, run_shared
-from backtest_pipeline.engine.account_run import no_wishes
+from backtest_pipeline.engine.account_run import no_signal_arrays
 from backtest_pipeline.engine.accounts import Curve, JointAccount, Outcome
 from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
 from backtest_pipeline.engine.frames import positions_frame
@@ -121,13 +121,33 @@ def ask_symbol(
         holding_period = holding_period_of(strategy, params)
     else:
         answer = no_signals(len(seen.candles))
-    candles, signals = seen.traded, seen.traded_signals(answer)
+    candles = seen.traded
     progress.advance(len(candles), "signals")
     calendar = calendar_of(candles, request.calendar)
+    return asked_symbol(request, candles, calendar, answer, seen.traded_signals(answer), holding_period)
+
+
+def asked_symbol(
+    request: BacktestRequest,
+    candles: Candles,
+    calendar: Calendar,
+    answer: CheckedSignals,
+    signals: CheckedSignals,
+    holding_period: int | None,
+) -> AskedSymbol:
+    """A symbol with a strategy's answer, which is measured.
+
+    Args:
+        request: what is asked for.
+        candles: those that are traded.
+        calendar: the symbol's.
+        answer: of all bars that the strategy saw.
+        signals: of the bars that are traded.
+        holding_period: of the strategy.
+    """
     traded = Traded(candles, signals, request.max_hold_bars or holding_period, calendar.periods_per_year)
-    return AskedSymbol(
-        traded, calendar, answer, study_signals(candles, signals, request.direction, holding_period)
-    )
+    study = study_signals(candles, signals, request.direction, holding_period)
+    return AskedSymbol(traded, calendar, answer, study)
 
 
 def ask_portfolio(
@@ -234,7 +254,7 @@ def _shared(
         progress.chunk_bars,
         partial(progress.advance, stage="simulation"),
         markets,
-        wishes=no_wishes(sum(len(own.candles) for own in traded)) if portfolio else None,
+        signals=no_signal_arrays(sum(len(own.candles) for own in traded)) if portfolio else None,
         targets=portfolio.targets if portfolio else None,
     )
     metrics = [

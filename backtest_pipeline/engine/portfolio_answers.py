@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from backtest_pipeline.engine.inputs import generator_of, takes_rng
+from backtest_pipeline.engine.inputs import generator_of, raised_fault, takes_rng
 from backtest_pipeline.model.errors import BacktestError, StrategyFaulty
 from backtest_pipeline.model.portfolio_strategy import Rebalance, Weights
-from backtest_pipeline.model.source_place import place_raised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,8 +94,7 @@ def _answer_of(strategy: PortfolioStrategy, params: StrategyParams, panel: Panel
     except BacktestError:
         raise
     except Exception as error:
-        problem = f"weights() raised {type(error).__name__}: {error}"
-        raise StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy))) from error
+        raise raised_fault(strategy, "weights", error) from error
 
 
 def _checked_weights(strategy: str, answer: object, panel: Panel) -> Floats:

@@ -75,7 +75,7 @@ class SignalProbe(Probe[CheckedSignals]):
         change = first_change(left, right, bars, left_start=left_start, right_start=right_start)
         return change and Change(*change, self.symbol)
 
-    def marks(self, answer: CheckedSignals) -> list[NDArray[np.bool_]]:
+    def flags(self, answer: CheckedSignals) -> list[NDArray[np.bool_]]:
         """The four flags."""
         return [getattr(answer, name) for name in FLAGS]
 

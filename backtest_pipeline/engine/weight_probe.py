@@ -94,7 +94,7 @@ class WeightProbe(Probe[CheckedWeights]):
         row, column = np.unravel_index(int(np.argmin(same)), same.shape)
         return Change(SIGNAL, int(row), self.candles[int(column)].symbol)
 
-    def marks(self, answer: CheckedWeights) -> list[NDArray[np.bool_]]:
+    def flags(self, answer: CheckedWeights) -> list[NDArray[np.bool_]]:
         """Rows that are acted upon, and others with new weights."""
         return [answer.acted_rows, _new_weights(answer.weights) & ~answer.acted_rows]
 

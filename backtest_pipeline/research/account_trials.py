@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.account_choice import Extras, Markets, Traded
-from backtest_pipeline.engine.calendar import calendar_of
-from backtest_pipeline.engine.inputs import benchmark_candles, holding_period_of
+from backtest_pipeline.engine.account_choice import Extras, Markets
+from backtest_pipeline.engine.inputs import holding_period_of
 from backtest_pipeline.engine.measured_accounts import (
-    AskedSymbol,
     MeasuredAccounts,
     ask_portfolio,
+    asked_symbol,
     measured_accounts,
 )
 from backtest_pipeline.engine.progress import Progress
-from backtest_pipeline.engine.signal_study import study_signals
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.portfolio_rules import portfolio_problems
 from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backtest_pipeline.engine.inputs import SeenCandles
-    from backtest_pipeline.model.candles import Candles
-    from backtest_pipeline.model.funding_rates import FundingRates
     from backtest_pipeline.model.request import BacktestRequest
     from backtest_pipeline.model.result import Metrics
     from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
@@ -40,22 +35,8 @@ if TYPE_CHECKING:
     from backtest_pipeline.research.trial_rows import Found
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class TrialExtras:
-    """What trials may need beside candles.
-
-    Attributes:
-        detail: finer candles, by timeframe and symbol.
-        funding: rates by symbol.
-    """
-
-    detail: Mapping[str, Mapping[str, Candles]] = field(default_factory=dict)
-    funding: Mapping[str, FundingRates] = field(default_factory=dict)
-
-    def of(self, request: BacktestRequest) -> Extras:
-        """What one request asks for."""
-        detail = self.detail.get(request.detail_timeframe) if request.detail_timeframe else None
-        return Extras(detail, self.funding if request.funding else None)
+ExtrasOf = Callable[["BacktestRequest"], Extras]
+"""What a request asks for beside candles."""
 
 
 class AccountTrials:
@@ -66,18 +47,12 @@ class AccountTrials:
 
     Args:
         market: the same.
-        given: all candles of the timeframe, among them the benchmark's.
-        extras: finer candles and funding rates.
-        timezone: what a `start` or `end` without a zone means.
+        extras: finer candles and funding rates that a trial's request asks for.
     """
 
-    def __init__(
-        self, market: Market, given: Mapping[str, Candles], extras: TrialExtras, timezone: str
-    ) -> None:
+    def __init__(self, market: Market, extras: ExtrasOf) -> None:
         self.market = market
-        self._given = given
         self._extras = extras
-        self._timezone = timezone
         self._markets: dict[tuple[Any, ...], Markets] = {}
 
     def run(
@@ -103,50 +78,38 @@ class AccountTrials:
             RequestInvalid: a portfolio strategy cannot be run with what is asked for.
             StrategyFaulty: as `check_signals` and `weights_of`.
         """
-        if isinstance(strategy, PortfolioStrategy) and (problems := portfolio_problems(request)):
-            raise RequestInvalid(problems)
-        symbols = [
-            self._asked(place, request, strategy, params, own, answers) for place, own in enumerate(seen)
-        ]
-        portfolio = None
+        portfolio, hold_bars = None, None
+        if isinstance(strategy, Strategy):
+            pairs = zip(answers, seen, strict=True)
+            checked = [check_signals(strategy.name, answer, len(own.candles)) for answer, own in pairs]
+            hold_bars = holding_period_of(strategy, params)
+        else:
+            checked = [no_signals(len(own.candles)) for own in seen]
         if isinstance(strategy, PortfolioStrategy):
+            if problems := portfolio_problems(request):
+                raise RequestInvalid(problems)
             portfolio = ask_portfolio(seen, request, strategy, params)
+        market = self.market
+        symbols = [
+            asked_symbol(request, candles, calendar, answer, own.traded_signals(answer), hold_bars)
+            for candles, calendar, answer, own in zip(
+                market.candles, market.calendars, checked, seen, strict=True
+            )
+        ]
         accounts = measured_accounts(
             symbols,
             portfolio,
             request,
-            benchmark_candles(self._given, request, self._timezone),
-            Progress(None, self.market.bars),
+            market.benchmark,
+            Progress(None, market.bars),
             self._markets_of(request),
         )
         _write(accounts, request.initial_cash, found)
 
-    def _asked(
-        self,
-        place: int,
-        request: BacktestRequest,
-        strategy: AnyStrategy,
-        params: StrategyParams,
-        seen: SeenCandles,
-        answers: Sequence[object],
-    ) -> AskedSymbol:
-        candles = self.market.candles[place]
-        hold_bars = None
-        if isinstance(strategy, Strategy):
-            answer = check_signals(strategy.name, answers[place], len(seen.candles))
-            hold_bars = holding_period_of(strategy, params)
-        else:
-            answer = no_signals(len(seen.candles))
-        signals = seen.traded_signals(answer)
-        calendar = calendar_of(candles, request.calendar)
-        traded = Traded(candles, signals, request.max_hold_bars or hold_bars, calendar.periods_per_year)
-        study = study_signals(candles, signals, request.direction, hold_bars)
-        return AskedSymbol(traded, calendar, answer, study)
-
     def _markets_of(self, request: BacktestRequest) -> Markets:
         key = (request.detail_timeframe, request.funding)
         if key not in self._markets:
-            self._markets[key] = Markets(self._extras.of(request))
+            self._markets[key] = Markets(self._extras(request))
         return self._markets[key]
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from backtest_pipeline.engine.account_records import CHANGE
-from backtest_pipeline.engine.accounts import Curve, JointAccount
+from backtest_pipeline.engine.accounts import Curve, bought_and_held
 from backtest_pipeline.engine.calendar import account_calendar, calendar_of
 from backtest_pipeline.engine.diagnostics import about_years
 from backtest_pipeline.engine.frames import equity_frame, positions_frame, signals_frame, trades_frame
 from backtest_pipeline.engine.inputs import chosen_candles
-from backtest_pipeline.engine.joint_grid import elapsed_us
+from backtest_pipeline.engine.joint_grid import JointGrid
 from backtest_pipeline.engine.kernel import END_OF_DATA, EXIT_REASONS
 from backtest_pipeline.engine.metrics.account_metrics import account_metrics
 from backtest_pipeline.engine.records import TRADE
@@ -176,9 +176,10 @@ class ChainedAccount:
         return pd.concat(frames, ignore_index=True) if frames else nothing
 
     def _curve(self, chosen: Sequence[Candles], request: BacktestRequest, together: pd.DataFrame) -> Curve:
-        held = _bought_and_held(chosen, request.initial_cash)
+        grid = JointGrid.of(chosen)
+        benchmark, initial_benchmark = bought_and_held(chosen, grid, request.initial_cash)
         timestamp = _moments(together["timestamp"])
-        if not np.array_equal(timestamp, held.timestamp):
+        if not np.array_equal(timestamp, grid.timestamp):
             raise AssertionError("the stretches do not follow each other")
         equity, cash, exposure = (
             np.ascontiguousarray(together[name].to_numpy(np.float64))
@@ -190,37 +191,12 @@ class ChainedAccount:
             cash,
             exposure * equity,
             np.empty(len(equity)),
-            held.benchmark,
+            benchmark,
             request.initial_cash,
-            held.initial_benchmark,
-            held.grid_us,
-            held.elapsed_us,
+            initial_benchmark,
+            grid.moments_us,
+            grid.elapsed_us,
         )
-
-
-def _bought_and_held(chosen: Sequence[Candles], initial_cash: float) -> Curve:
-    """The account of some symbols that does nothing, and the benchmark that goes with it."""
-    joint = JointAccount(chosen)
-    share = initial_cash / len(chosen)
-    for own in chosen:
-        cash = np.full(len(own), share)
-        moments = own.timestamp.view(np.int64)
-        nothing = np.zeros(len(own))
-        joint.add(
-            Curve(
-                own.timestamp,
-                cash,
-                cash,
-                nothing,
-                nothing,
-                own.close,
-                share,
-                float(own.close[0]),
-                moments,
-                elapsed_us([own]),
-            )
-        )
-    return joint.curve()
 
 
 def _tables(

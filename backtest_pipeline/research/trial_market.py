@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backtest_pipeline.engine.calendar import account_calendar, calendar_of
+from backtest_pipeline.engine.calendar import Calendar, account_calendar, calendar_of
 from backtest_pipeline.engine.inputs import (
     SeenCandles,
     benchmark_candles,
@@ -47,6 +47,8 @@ class Market:
         bars: of all symbols together.
         longest_bars: of the longest account, a symbol's or the joint one.
         arrays: what the kernel of trials takes.
+        calendars: each symbol's.
+        benchmark: what the accounts are measured against, or `None`.
     """
 
     candles: Sequence[Candles]
@@ -54,6 +56,8 @@ class Market:
     bars: int
     longest_bars: int
     arrays: tuple[NDArray[Any], ...]
+    calendars: Sequence[Calendar]
+    benchmark: Candles | None
     _warm: dict[int, Sequence[SeenCandles]] = field(default_factory=dict)
 
     def seen(self, warmup_bars: int) -> Sequence[SeenCandles]:
@@ -92,7 +96,8 @@ def market_of(candles: Mapping[str, Candles], request: BacktestRequest, timezone
         EXPONENTS,
         *_benchmark_arrays(benchmark, chosen, grid),
     )
-    return Market(chosen, given, sum(bars), max(*bars, len(grid.slots)), arrays)
+    longest = max(*bars, len(grid.slots))
+    return Market(chosen, given, sum(bars), longest, arrays, list(calendars.values()), benchmark)
 
 
 def _benchmark_arrays(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backtest_pipeline.engine.account_choice import Extras
 from backtest_pipeline.engine.indicators.sharing import IndicatorMemo, sharing
 from backtest_pipeline.engine.inputs import answer_of, holding_period_of, warmup_bars_of
 from backtest_pipeline.engine.records import SETTINGS
@@ -16,7 +17,7 @@ from backtest_pipeline.model.signal_checks import carries_levels
 from backtest_pipeline.model.space_values import PARAM
 from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.strategy import Signals, Strategy, checked_params
-from backtest_pipeline.research.account_trials import AccountTrials, TrialExtras
+from backtest_pipeline.research.account_trials import AccountTrials, ExtrasOf
 from backtest_pipeline.research.combinations import groups_of
 from backtest_pipeline.research.space import Points, Space
 from backtest_pipeline.research.trial_batch import TrialBatch
@@ -75,16 +76,15 @@ class TrialRunner:
         strategies: Mapping[str, AnyStrategy],
         *,
         timezone: str = "UTC",
-        extras: TrialExtras | None = None,
+        extras: ExtrasOf = lambda _: Extras(),
     ) -> None:
         zone_of(timezone)
         self.request = request
         self.space = Space.of(request.space)
         self._strategies = strategies
-        self._timezone = timezone
-        self._extras = extras or TrialExtras()
+        self._extras = extras
         self._accounts: AccountTrials | None = None
-        given = self._given = CandlesByTimeframe(candles)
+        given = CandlesByTimeframe(candles)
         given.check(request)
         choices = request.space.get("symbols", (request.backtest.symbols,))
         self.most_bars = given.bars(request.symbols_traded)
@@ -180,8 +180,7 @@ class TrialRunner:
         rows: TrialRows,
     ) -> None:
         if self._accounts is None or self._accounts.market is not market:
-            given = self._given.of(one.request.timeframe)
-            self._accounts = AccountTrials(market, given, self._extras, self._timezone)
+            self._accounts = AccountTrials(market, self._extras)
         symbols = [own.symbol for own in market.candles]
         for trial in one.trials.tolist():
             own, found = np.array([trial]), rows.room(1, len(symbols))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backtest_pipeline.engine.account_steps import bar_ends_us
 from backtest_pipeline.model import remark_texts
 from backtest_pipeline.model.timeframe import BAR_SECONDS
 
@@ -53,10 +54,9 @@ def about_funding(traded: Sequence[Candles], funding: Mapping[str, FundingRates]
 def _bars_without(bars: Candles, finer: Candles | None) -> int:
     if finer is None:
         return len(bars)
-    length = np.timedelta64(BAR_SECONDS[bars.timeframe], "s")
-    ends = bars.timestamp + length
-    ends[:-1] = np.minimum(ends[:-1], bars.timestamp[1:])
-    inside = np.searchsorted(finer.timestamp, ends) - np.searchsorted(finer.timestamp, bars.timestamp)
+    opens, moments = bars.timestamp.view(np.int64), finer.timestamp.view(np.int64)
+    ends = bar_ends_us(opens, BAR_SECONDS[bars.timeframe] * 1_000_000)
+    inside = np.searchsorted(moments, ends) - np.searchsorted(moments, opens)
     return int(np.count_nonzero(inside == 0))
 
 

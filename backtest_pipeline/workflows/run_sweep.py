@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from backtest_pipeline.engine.account_choice import Extras
 from backtest_pipeline.model.errors import TrialsFailed
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED, INVALID
-from backtest_pipeline.research.account_trials import TrialExtras
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.ranking import Ranking, with_ranks
 from backtest_pipeline.research.search.kinds import search_of
@@ -20,6 +20,7 @@ from backtest_pipeline.research.trial_requests import trial_request
 from backtest_pipeline.research.trials import TrialRunner
 from backtest_pipeline.results.sweep_tables import frame_of
 from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
+from backtest_pipeline.workflows.execution_data import ExecutionData
 from backtest_pipeline.workflows.given_candles import given_execution_data, sweep_candles
 from backtest_pipeline.workflows.run_backtest import run_backtest
 from backtest_pipeline.workflows.trial_pool import chunk_size, chunks_of_search, trial_pool
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.research.trial_market import CandlesGiven
     from backtest_pipeline.research.trial_table import TrialChunk
-    from backtest_pipeline.workflows.execution_data import ExecutionData
     from backtest_pipeline.workflows.given_candles import FundingInput, SweepCandlesInput
 
 MOST_CALLS = 100
@@ -120,8 +120,14 @@ def trial_runner(
         StrategyUnknown, ParamsInvalid, RequestInvalid: as `run_sweep`.
     """
     resolved = resolve_sweep(request)
-    extras = TrialExtras(data.detail, data.funding) if data else None
-    return TrialRunner(candles, resolved.request, resolved.strategies, timezone=timezone, extras=extras)
+    of = (data or ExecutionData()).of
+    return TrialRunner(
+        candles,
+        resolved.request,
+        resolved.strategies,
+        timezone=timezone,
+        extras=lambda request: Extras(**of(request)),
+    )
 
 
 def refuse_failed(trials: pa.Table) -> None:

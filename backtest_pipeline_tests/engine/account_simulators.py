@@ -12,7 +12,7 @@ from backtest_pipeline.engine.account_arrays import Targets
 from backtest_pipeline.engine.account_choice import Extras, Traded, with_sizes
 from backtest_pipeline.engine.account_market import AccountMarket
 from backtest_pipeline.engine.account_records import SKIPPED, rules_of, steps_of_target
-from backtest_pipeline.engine.account_run import no_wishes, run_account, wishes_of
+from backtest_pipeline.engine.account_run import no_signal_arrays, run_account, signal_arrays_of
 from backtest_pipeline.engine.kernel import EXIT_REASONS
 from backtest_pipeline.engine.records import TRADE
 from backtest_pipeline.engine.run import run
@@ -49,14 +49,14 @@ def computed_by_the_account_kernel(case: AccountCase, chunk_steps: int = 0) -> A
             )
             for own in market.candles
         ]
-        wishes = wishes_of([with_sizes(own, request) for own in traded])
+        signals = signal_arrays_of([with_sizes(own, request) for own in traded])
     else:
-        wishes, targets = no_wishes(len(market.bars.open)), _targets(case, market)
+        signals, targets = no_signal_arrays(len(market.bars.open)), _targets(case, market)
     outcome = run_account(
         market,
         rules_of(request, request.max_hold_bars),
         steps_of_target(request),
-        wishes,
+        signals,
         request.initial_cash,
         targets=targets,
         chunk_steps=chunk_steps,

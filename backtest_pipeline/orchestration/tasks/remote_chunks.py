@@ -115,12 +115,12 @@ class ChunkMaker:
 
     def _tell(self, call_id: str, outcome: Mapping[str, Any] | None) -> int:
         """Leaves a word for whoever asked, as soon as the broker takes it; returns how often it was begun."""
-        told = {"worker": self.worker} | ({} if outcome is None else {"outcome": outcome})
+        reply = {"worker": self.worker} | ({} if outcome is None else {"outcome": outcome})
         give_up_s = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 pipe = self.client.pipeline(transaction=False)
-                pipe.set(outcome_key(call_id), json.dumps(told), ex=KEPT_S)
+                pipe.set(outcome_key(call_id), json.dumps(reply), ex=KEPT_S)
                 if outcome is None:
                     pipe.incr(tries_key(call_id))
                     pipe.expire(tries_key(call_id), KEPT_S)
