@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+
 import pytest
 
 from backtest_pipeline.orchestration.tasks import deferred
@@ -11,6 +15,7 @@ from backtest_pipeline.orchestration.tasks import deferred
 def _nobody_is_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deferred, "_is_worker", False)
     monkeypatch.setattr(deferred, "_postponed", [])
+    monkeypatch.setattr(deferred, "_NICENESS", 0)  # the tests that follow go on in this process
 
 
 def test_a_worker_does_it_after_the_run_in_order_and_once() -> None:
@@ -22,6 +27,23 @@ def test_a_worker_does_it_after_the_run_in_order_and_once() -> None:
     deferred.finish()
     deferred.finish()
     assert done == ["first", "second"]
+
+
+def _tell_niceness(told: Connection) -> None:
+    deferred.defer_until_finish()
+    deferred.later(lambda: told.send(os.nice(0)))
+    told.send(os.nice(0))
+    deferred.finish()
+
+
+def test_a_worker_lets_others_go_first_once_its_run_has_ended() -> None:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    worker = multiprocessing.get_context("spawn").Process(target=_tell_niceness, args=(theirs,))
+    worker.start()
+    theirs.close()
+    during, after = ours.recv(), ours.recv()
+    worker.join()
+    assert after > during == os.nice(0)
 
 
 def test_anybody_else_does_it_at_once() -> None:

@@ -6,8 +6,12 @@ Only a worker process of ours postpones; anywhere else the work is done at once.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+_NICENESS = 10
+"""Of what comes after a run, so that the next run goes before it where processors are short."""
 
 _postponed: list[Callable[[], object]] = []
 _is_worker = False
@@ -43,7 +47,12 @@ def later(work: Callable[[], object]) -> None:
 
 
 def finish() -> None:
-    """Does what was postponed; trouble with it is logged and is nobody else's."""
+    """Does what was postponed, as the last that this process does, behind whatever is waited for.
+
+    Trouble with it is logged and is nobody else's.
+    """
+    if _postponed:
+        os.nice(_NICENESS)
     while _postponed:
         _do(_postponed.pop(0))
 
