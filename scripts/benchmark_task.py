@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from scratch_service import say, table, unwind_on_terminate
+from scratch_service import database_env, say, table, unwind_on_terminate
 from service_measures import wait
 from service_targets import DagsterTarget, ours
 
@@ -49,9 +49,12 @@ def main() -> None:
     """Measures, prints and draws."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--docs", action="store_true", help="also renew the picture in docs/")
+    parser.add_argument(
+        "--postgres", dest="database", action="store_const", const="postgres", default="sqlite"
+    )
     options = parser.parse_args()
     unwind_on_terminate()
-    with ours(database={}) as target:
+    with database_env(options.database) as database, ours(database=database) as target:
         measured = [_stretches(target) for _ in range(TASKS)]
     medians = {name: statistics.median(own[name] for own in measured[1:]) for name in measured[0]}
     say(table([(name.strip(), f"{seconds * 1e3:6.1f} ms") for name, seconds in medians.items()]))

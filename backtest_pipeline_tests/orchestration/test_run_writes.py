@@ -126,27 +126,45 @@ def test_who_waits_too_long_writes_all_the_same(
     assert found == {"status": "STARTED", "mine": "1"}, "as without a lock; nobody hangs"
 
 
+_TOLD = {
+    dg.DagsterEventType.RUN_STARTING: dg.DagsterRunStatus.STARTING,
+    dg.DagsterEventType.RUN_START: dg.DagsterRunStatus.STARTED,
+    dg.DagsterEventType.RUN_CANCELING: dg.DagsterRunStatus.CANCELING,
+    dg.DagsterEventType.RUN_CANCELED: dg.DagsterRunStatus.CANCELED,
+    dg.DagsterEventType.RUN_SUCCESS: dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterEventType.RUN_FAILURE: dg.DagsterRunStatus.FAILURE,
+}
+
+
 @pytest.mark.parametrize(
-    ("status", "told", "otherwise"),
-    [
-        (dg.DagsterRunStatus.FAILURE, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterRunStatus.SUCCESS),
-        (dg.DagsterRunStatus.CANCELED, dg.DagsterEventType.RUN_SUCCESS, dg.DagsterRunStatus.SUCCESS),
-        (dg.DagsterRunStatus.CANCELED, dg.DagsterEventType.RUN_FAILURE, dg.DagsterRunStatus.FAILURE),
-    ],
+    "ended", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 )
-def test_a_run_stays_cancelled_or_failed_whatever_its_worker_comes_to(
+@pytest.mark.parametrize("told", _TOLD)
+def test_an_ended_run_stays_what_it_is_whatever_is_told_of_it_later(
     instance: dg.DagsterInstance,
     one_at_a_time: None,
-    status: dg.DagsterRunStatus,
+    ended: dg.DagsterRunStatus,
     told: dg.DagsterEventType,
-    otherwise: dg.DagsterRunStatus,
 ) -> None:
-    started = dg.DagsterRunStatus.STARTED
-    given_up, at_work = (
-        create_run_for_test(instance, job_name="backtest", status=one).run_id for one in (status, started)
+    over, at_work = (
+        create_run_for_test(instance, job_name="backtest", status=one).run_id
+        for one in (ended, dg.DagsterRunStatus.MANAGED)
     )
-    for run_id in (given_up, at_work):
-        event = dg.DagsterEvent(told.value, "backtest")
-        instance.report_dagster_event(event, run_id)
+    for run_id in (over, at_work):
+        instance.run_storage.handle_run_event(run_id, dg.DagsterEvent(told.value, "backtest"))
     found = {run.run_id: run.status for run in instance.get_runs()}
-    assert found == {given_up: status, at_work: otherwise}
+    assert found == {over: ended, at_work: _TOLD[told]}
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_run_that_is_launched_and_begun_after_its_cancellation_stays_cancelled(
+    instance: dg.DagsterInstance,
+) -> None:
+    """As where the queue had read it before, and its worker looked before."""
+    run_id = create_run_for_test(instance, job_name="backtest").run_id
+    for told in ("RUN_CANCELED", "RUN_STARTING", "RUN_START", "RUN_SUCCESS"):
+        event = dg.DagsterEvent(dg.DagsterEventType[told].value, "backtest")
+        instance.run_storage.handle_run_event(run_id, event)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.status is dg.DagsterRunStatus.CANCELED

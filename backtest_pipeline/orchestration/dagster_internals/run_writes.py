@@ -7,7 +7,7 @@ not be tried again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from functools import wraps
 from hashlib import sha256
@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlparse
 
-from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster import DagsterEvent, DagsterInstance
+from dagster._core.events import EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.instance.methods.event_methods import EventMethods
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.runs.schema import RunsTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+from sqlalchemy import select
 
 from backtest_pipeline.model.errors import LockNotAcquired
 from backtest_pipeline.orchestration.dagster_internals.compat import replace, uses
@@ -27,15 +31,10 @@ from backtest_pipeline.storage.locks import file_lock
 
 PATIENCE_S = 5.0
 _PURPOSE = "a run's row"
-_STAYS: Mapping[DagsterEventType, tuple[DagsterRunStatus, ...]] = {
-    DagsterEventType.RUN_SUCCESS: (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED),
-    DagsterEventType.RUN_FAILURE: (DagsterRunStatus.CANCELED,),
-}
-"""What a run stays, whatever is told of its worker later."""
+_ENDED = frozenset(status.value for status in FINISHED_STATUSES)
 _Rest = ParamSpec("_Rest")
 _usual_handle_run_event = SqlRunStorage.handle_run_event
 
-uses(SqlRunStorage, "_get_run_by_id", within=SqlRunStorage.handle_run_event)
 uses(SqliteRunStorage, "_conn_string", within=SqliteRunStorage.connect)
 
 
@@ -70,19 +69,24 @@ def _row_lock(storage: Any, run_id: str) -> AbstractContextManager[None]:
     return nullcontext()  # in memory, where nobody else writes
 
 
-def _unless_given_up(storage: Any, run_id: str, event: DagsterEvent, *rest: Any, **further: Any) -> None:
-    """Writes what has become of a run, unless it stays as it is: cancelled, or failed for good.
+def _unless_ended(storage: Any, run_id: str, event: DagsterEvent, *rest: Any, **further: Any) -> None:
+    """Writes what has become of a run, unless it has ended: it stays what it ended as, whatever comes later.
 
-    A worker that stood still, or was cut off, may wake up when its run has failed and is tried again; and the
-    death of a cancelled run's worker is noticed after it.
+    A worker that stood still, or was cut off, may wake up when its run has failed and is tried again. The
+    queue may launch a run that was cancelled since it was read, and the run's worker may begin then. Who
+    cancels may come too late. The death of a cancelled run's worker is noticed after it.
     """
-    stays = _STAYS.get(event.event_type)
-    if stays is not None:
-        run = storage._get_run_by_id(run_id)  # noqa: SLF001  as Dagster's own does
-        if run is not None and run.status in stays:
-            return
+    if event.event_type in EVENT_TYPE_TO_PIPELINE_RUN_STATUS and _status(storage, run_id) in _ENDED:
+        return
     _usual_handle_run_event(storage, run_id, event, *rest, **further)
 
 
+def _status(storage: Any, run_id: str) -> str | None:
+    asked = select(RunsTable.c.status).where(RunsTable.c.run_id == run_id)
+    with storage.connect() as connection:
+        status: str | None = connection.execute(asked).scalar()
+    return status
+
+
 _add_run_tags = _alone(SqlRunStorage.add_run_tags)
-_handle_run_event = _alone(_unless_given_up)
+_handle_run_event = _alone(_unless_ended)
