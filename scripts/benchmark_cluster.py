@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import sys
 import tempfile
@@ -18,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from scratch_service import database_env, say, table, unwind_on_terminate
 from service_measures import percentile
+from this_machine import this_machine
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -54,7 +53,7 @@ def main() -> None:
     """Measures what is asked for."""
     options = _options()
     unwind_on_terminate()
-    figures: dict[str, Any] = {"machine": _machine()}
+    figures: dict[str, Any] = {"machine": this_machine()}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backtest-cluster-")))
         import_demo(CandleStore(folder / "data"))
@@ -79,16 +78,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parts", default="latency,waiting,real", type=lambda text: text.split(","))
     parser.add_argument("--out", type=Path, default=BUILD / "cluster.json", help="where the figures go")
     return parser.parse_args()
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "measured_on": datetime.now(UTC).date().isoformat(),
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "platform": platform.platform(aliased=True, terse=True),
-        "python": platform.python_version(),
-    }
 
 
 def _latency(folder: Path, count: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 
 from scratch_service import ScratchService, say, scratch_service, table, unwind_on_terminate
 from service_measures import percentile
+from this_machine import this_machine
 from worker_service import WorkerService, broker_env
 
 from backtest_pipeline import BacktestRequest
@@ -34,13 +34,14 @@ class _NoWorkers(WorkerService):
 def main() -> None:
     """Measures, prints, and keeps the figures."""
     options = _options()
+    figures = this_machine()
     unwind_on_terminate()
     sys.path.insert(0, str(ROOT))
     with (
         broker_env(wanted=True) as database,
         scratch_service(env={"PYTHONPATH": str(ROOT)}, database=database, service=_NoWorkers) as scene,
     ):
-        figures = _measured(scene, options)
+        figures |= _measured(scene, options)
     say(
         table(
             [
@@ -79,7 +80,6 @@ def _measured(scene: ScratchService, options: argparse.Namespace) -> dict[str, A
     spread = tasks[:: max(1, len(tasks) // options.asked)][: options.asked]
     one = request.model_copy(update={"labels": {"number": "one"}})
     return {
-        "cores": os.cpu_count(),
         "queued": in_queue,
         "asked for": options.queued,
         "submitted a second": len(tasks) / took_s,

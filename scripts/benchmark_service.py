@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -17,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +25,7 @@ from celery_target import celery
 from scratch_service import database_env, say, unwind_on_terminate
 from service_measures import Target, TaskLost, latency, memory, percentile, throughput, wait
 from service_targets import CANDLES, WORKERS, DagsterTarget, ours, rq, stock_dagster
+from this_machine import this_machine
 
 from backtest_pipeline.candles.demo import import_demo
 from backtest_pipeline.candles.store import CandleStore
@@ -155,11 +153,7 @@ def _packages(name: str, wanted: Sequence[str]) -> Path:
 
 def _machine(database: str) -> dict[str, Any]:
     return {
-        "measured_on": datetime.now(UTC).date().isoformat(),
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "platform": platform.platform(aliased=True, terse=True),
-        "python": platform.python_version(),
+        **this_machine(),
         "dagster": version("dagster"),
         "rq": RQ[0].partition("==")[2],
         "celery": CELERY[0].partition("==")[2],
