@@ -17,14 +17,12 @@ from backtest_pipeline_tests.orchestration.resting_orders import RestingOrders
 _ON_A_DATABASE = re.compile(r"\[(postgres|sqlite)\b")
 # Their tests share the acceptance tests' pipeline on SQLite.
 _WITH_SQLITE = ("test_browser.py", "test_command_line.py", "test_readme.py", "test_sweeps.py")
-# Folders and files whose tests start the pipeline, PostgreSQL or a browser, or install something.
+# Folders and files whose tests start the pipeline or PostgreSQL, or install something.
 _WITH_SERVICES = (
     "/acceptance/",
     "/docs/",
     "/deploy/test_backup.py",
     "/deploy/test_wheel.py",
-    "/test_in_browser.py",
-    "/test_sweep_in_browser.py",
 )
 # Their tests share the containers.
 _IN_CONTAINERS = ("test_containers.py", "test_deployment.py")
@@ -63,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what `scripts/test --fast` leaves out."""
     for item in items:
         file = f"/{item.nodeid.partition('::')[0]}"
-        if any(place in file for place in _WITH_SERVICES):
+        if any(place in file for place in _WITH_SERVICES) or "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.service)
 
 

@@ -239,6 +239,7 @@ def test_a_symbol_of_other_timeframes_and_a_misspelt_one_are_told_as_such(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/New_York"])
 def test_what_can_be_loaded_is_never_missing_and_what_lies_outside_is(
     zone: str, store: CandleStore, candle_frame: MakeFrame, put: Put

@@ -147,6 +147,7 @@ def test_bars_a_year_gaps_and_growth_are_those_of_the_exchange(name: str, kind: 
     assert find_gaps(moments, timeframe) == Gaps(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in HOURLY_BARS if name != "24/7"])
 def test_a_missing_session_is_a_gap_and_named(name: str, layout: Layout) -> None:
     days = sessions(name).days

@@ -188,6 +188,7 @@ def test_bars_of_tokyo_begin_anew_after_lunch(tmp_path: Path) -> None:
     assert partial_bars(store, "ACME", "4h") == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("midnight", ["UTC", "America/New_York", "Asia/Seoul"])
 def test_weeks_of_daily_bars_hold_their_sessions(midnight: str, tmp_path: Path) -> None:
     """Whatever midnight the days open at; a week whose Monday is a holiday begins on that Monday."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from numba.core.registry import CPUDispatcher
 
 from backtest_pipeline.engine.compiled import sources_digest
@@ -52,6 +53,7 @@ def _answer(folder: Path, operator: str) -> float:
     return float(answer) + 1_000 * int(hits)
 
 
+@pytest.mark.slow
 def test_a_kernel_is_renewed_when_a_file_changes_that_it_calls(tmp_path: Path) -> None:
     assert _answer(tmp_path, "+") == 9
     assert _answer(tmp_path, "+") == 1_009  # from the cache

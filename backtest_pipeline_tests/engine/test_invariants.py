@@ -24,6 +24,8 @@ from backtest_pipeline_tests.engine.generated import (
 )
 from backtest_pipeline_tests.engine.scripted import Scripted, candles_of, play
 
+pytestmark = pytest.mark.slow
+
 seeds = st.integers(0, 2**32 - 1)
 styles = st.sampled_from(STYLES)
 cheap = settings(max_examples=300, derandomize=True, deadline=None)
@@ -36,7 +38,6 @@ def played(seed: int, style: str, request: BacktestRequest, bars: int = 60, **ch
     return play(rows, generated_signals(rng, bars), **fields)
 
 
-@pytest.mark.slow
 @cheap
 @given(seed=seeds, style=styles, request=requests)
 def test_equity_is_cash_plus_marked_positions_on_every_bar(
@@ -92,7 +93,6 @@ def test_the_size_of_chunks_changes_no_bit(
     assert simulated(chunk_bars) == simulated(60)
 
 
-@pytest.mark.slow
 @cheap
 @given(seed=seeds, style=styles, request=requests)
 def test_the_same_request_and_candles_give_the_same_bytes(
@@ -115,7 +115,6 @@ def test_doubled_prices_leave_returns_unchanged(seed: int, style: str, request: 
     assert (doubled.trades["quantity"] * 2).tolist() == plain.trades["quantity"].tolist()
 
 
-@pytest.mark.slow
 @cheap
 @given(seed=seeds, style=styles, request=requests)
 def test_another_symbol_leaves_a_symbols_trades_unchanged(
@@ -139,7 +138,6 @@ def test_another_symbol_leaves_a_symbols_trades_unchanged(
     assert with_other.by_symbol["X"] == by_itself.metrics
 
 
-@pytest.mark.slow
 @cheap
 @given(
     seed=seeds,

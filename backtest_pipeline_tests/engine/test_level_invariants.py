@@ -17,6 +17,8 @@ from backtest_pipeline_tests.engine.reference_simulator import Bar, Trade
 from backtest_pipeline_tests.engine.scripted import SIGNAL_NAMES
 from backtest_pipeline_tests.engine.simulators import bar_of, computed_by_the_kernel
 
+pytestmark = pytest.mark.slow
+
 BARS = 60
 seeds = st.integers(0, 2**32 - 1)
 styles = st.sampled_from(STYLES)

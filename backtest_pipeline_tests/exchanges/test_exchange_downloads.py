@@ -136,6 +136,7 @@ def test_a_clock_that_is_ahead_stores_no_candle_in_progress(serve: Serve, store:
     assert stored(store, "KRW-BTC") == approx(SPARSE.complete(3_600, NOW_S))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["upbit", "binance", "bybit"])
 @pytest.mark.parametrize(
     "fault",
@@ -291,6 +292,7 @@ def test_what_is_there_is_not_asked_for_again(serve: Serve, store: CandleStore) 
     assert files_of(store) == before
 
 
+@pytest.mark.slow
 def test_order_and_parallelism_change_nothing(serve: Serve, tmp_path: Path) -> None:
     names = [f"KRW-C{number}" for number in range(6)]
     markets = {
@@ -309,6 +311,7 @@ def test_order_and_parallelism_change_nothing(serve: Serve, tmp_path: Path) -> N
         assert stored(stores[0], name) == approx(markets[name].complete(3_600, NOW_S))
 
 
+@pytest.mark.slow
 def test_a_download_cut_short_anywhere_and_resumed_is_the_same(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

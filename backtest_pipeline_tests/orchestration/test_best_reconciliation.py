@@ -24,6 +24,8 @@ from backtest_pipeline_tests.orchestration.forged_sweeps import rewritten
 from backtest_pipeline_tests.research.made_candles import walk
 from backtest_pipeline_tests.results.published import store_candles
 
+pytestmark = pytest.mark.slow
+
 
 def _problems(task: tuple[Layout, str]) -> str:
     layout, task_id = task

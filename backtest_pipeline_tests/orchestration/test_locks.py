@@ -236,6 +236,7 @@ def test_writers_of_results_and_of_candles_wait_for_each_other(tmp_path: Path, w
     assert began.is_set()
 
 
+@pytest.mark.slow
 def test_no_lock_of_ours_hands_on_whether_it_is_had() -> None:
     """`with lock() as had:` invites to forget the question; all that take a lock hand on nothing."""
     package = Path(backtest_pipeline.__file__).parent

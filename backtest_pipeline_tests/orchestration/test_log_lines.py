@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from backtest_pipeline.orchestration.tasks.log_lines import JsonLines, json_line, lines_about
 
 PRINTING = """
@@ -67,6 +69,7 @@ def test_a_traceback_is_one_line() -> None:
     assert "ValueError: invalid literal" in json.loads(text)["stack"]
 
 
+@pytest.mark.slow
 def test_what_a_run_prints_is_in_the_log_with_its_task_and_attempt(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PRINTING, str(tmp_path)],

@@ -134,6 +134,7 @@ def test_a_rehearsal_postpones_nothing() -> None:
     assert done == ["now"]
 
 
+@pytest.mark.slow
 def test_a_warm_worker_finds_all_that_a_task_needs_imported_and_one_thread(tmp_path: Path) -> None:
     preload = "backtest_pipeline.orchestration.processes.worker_preload"
     needed = ("matplotlib.figure", "arch.bootstrap", "bokeh", "numba", "dagster")

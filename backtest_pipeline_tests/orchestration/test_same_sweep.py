@@ -23,6 +23,8 @@ from backtest_pipeline.strategies.sweep_resolution import resolve_sweep
 from backtest_pipeline_tests.research.made_candles import walk
 from backtest_pipeline_tests.results.published import store_candles
 
+pytestmark = pytest.mark.slow
+
 CANDLES = (walk("A", 300), walk("B", 250))
 SPACE: dict[str, Any] = {"params.fast": [2, 5], "symbols": [["A"], ["B"]]}
 

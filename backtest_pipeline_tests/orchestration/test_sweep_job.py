@@ -27,6 +27,8 @@ from backtest_pipeline.workflows.sweep_chunks import chunks_of
 from backtest_pipeline.workflows.sweep_files import SweepFiles, write_sweep
 from backtest_pipeline_tests.research.made_candles import walk
 
+pytestmark = pytest.mark.slow
+
 REQUEST = SweepRequest(
     backtest=BacktestRequest(strategy="sma_cross", symbols=["A"], labels={"desk": "fx"}),
     space={

@@ -25,6 +25,8 @@ from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests.research.made_candles import walk
 from backtest_pipeline_tests.results.published import store_candles
 
+pytestmark = pytest.mark.slow
+
 REQUEST = BacktestRequest(strategy="sma_cross", symbols=["A"], params={"fast": 3, "slow": 9})
 
 

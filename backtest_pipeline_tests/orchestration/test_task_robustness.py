@@ -29,6 +29,8 @@ from backtest_pipeline_tests.orchestration.queued_runs import queued_run
 from backtest_pipeline_tests.research.made_candles import walk
 from backtest_pipeline_tests.results.published import store_candles
 
+pytestmark = pytest.mark.slow
+
 FIRST = BacktestRequest(strategy="sma_cross", symbols=["A"], params={"fast": 3, "slow": 9})
 
 

@@ -41,6 +41,8 @@ from backtest_pipeline.workflows.walk_forward_files import WalkForwardFiles, wri
 from backtest_pipeline_tests.research.made_candles import walk
 from backtest_pipeline_tests.results.published import store_candles
 
+pytestmark = pytest.mark.slow
+
 SWEEP = SweepRequest(
     backtest=BacktestRequest(
         strategy="sma_cross", symbols=["A"], direction="both", start="2015-06-01", labels={"desk": "fx"}

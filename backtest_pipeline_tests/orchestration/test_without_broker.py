@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROCESSES = """
 import sys
 from backtest_pipeline.orchestration.dagster_internals import (
@@ -20,6 +22,7 @@ print(sorted({"celery", "dagster_celery", "kombu", "redis"} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_no_process_of_the_service_imports_celery() -> None:
     env = {name: value for name, value in os.environ.items() if name != "BACKTEST_BROKER_URL"}
     done = subprocess.run(

@@ -14,6 +14,7 @@ def _told(answer: Connection) -> None:
     answer.send({name: value for name, value in os.environ.items() if "SECRET" in name or "ALERT" in name})
 
 
+@pytest.mark.slow
 def test_a_cold_worker_knows_no_secret_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALERT_URLS", "json://secret.example")
     monkeypatch.setenv("BACKTEST_PROXY_SECRET", "secret")

@@ -25,6 +25,8 @@ from backtest_pipeline.reports.charts.equity_chart import compact_money, equity_
 from backtest_pipeline.reports.charts.palette import DARK, LIGHT, LINES, SERIES, TEXTS
 from backtest_pipeline_tests.reports.made import backtest, candles_of, moments, walk
 
+pytestmark = pytest.mark.slow
+
 # Linear light of an sRGB colour and contrast as WCAG 2.1 defines them.
 
 
@@ -156,7 +158,6 @@ def test_a_thousand_candles_are_drawn_in_a_fraction_of_a_second() -> None:
     assert min(taken) < 0.3
 
 
-@pytest.mark.slow
 def test_a_million_bars_take_hardly_longer() -> None:
     bars = 1_000_000
     result = backtest({"AAPL": candles_of(walk(200))})

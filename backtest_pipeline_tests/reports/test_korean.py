@@ -68,6 +68,7 @@ def test_every_metric_and_family_has_a_korean_name_and_explanation() -> None:
     assert len({title for title, _ in KOREAN_METRICS.values()}) == len(METRICS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["report", "without candles", "comparison"])
 def test_every_heading_and_marked_text_has_a_korean_one(kind: str) -> None:
     found = _Said(_reports()[kind])

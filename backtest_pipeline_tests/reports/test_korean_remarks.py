@@ -136,6 +136,7 @@ def test_no_sentence_of_a_report_stays_english(browser: Browser, tmp_path: Path)
     page.close()
 
 
+@pytest.mark.slow
 def test_no_sentence_or_tip_of_a_sweep_s_report_stays_english(browser: Browser, tmp_path: Path) -> None:
     asked = sweep_of(
         {"params.fast": IntRange(2, 12), "params.slow": [20, 30], "stop_loss_frac": [None, 0.1]},

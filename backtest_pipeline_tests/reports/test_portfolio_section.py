@@ -26,6 +26,8 @@ from backtest_pipeline_tests.chromium import chromium
 from backtest_pipeline_tests.reports.made import backtest, candles_of, walk
 from backtest_pipeline_tests.results.bookkeeping import Fill, kept_by_hand
 
+pytestmark = pytest.mark.slow
+
 BORROWING = {"leverage": 9.0, "maintenance_margin_frac": 0.01, "direction": "both"}
 
 

@@ -193,6 +193,7 @@ def test_the_deepest_drawdowns_are_listed_and_currency_and_zone_stated_where_kno
     assert "amounts in" not in _Page(report_html(result, {"AAPL": own})).text
 
 
+@pytest.mark.slow
 def test_the_same_result_yields_the_same_report() -> None:
     candles = _several()
     assert report_html(backtest(candles), candles) == report_html(backtest(candles), candles)
@@ -229,6 +230,7 @@ def test_bars_that_a_page_has_room_for_are_packed_one_by_one() -> None:
     assert len(base64.b64decode(packed["c"])) == 4 * 5_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("symbols", "bars"), [(1, 100_000), (20, 5_000), (500, 120)])
 def test_a_report_stays_small(symbols: int, bars: int) -> None:
     candles = {

@@ -14,6 +14,8 @@ from backtest_pipeline.workflows import trial_pool as workflow
 from backtest_pipeline.workflows.run_sweep import trial_runner
 from backtest_pipeline_tests.research.made_candles import walk
 
+pytestmark = pytest.mark.slow
+
 CANDLES = {"A": walk("A", 260), "B": walk("B", 200, skip=0.2)}
 SPACE: dict[str, Any] = {
     "params.fast": IntRange(2, 22, step=4),

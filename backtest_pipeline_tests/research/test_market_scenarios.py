@@ -106,6 +106,7 @@ def test_a_result_that_hangs_on_the_order_of_history_is_worse_in_nearly_all_othe
     assert sharpe.worse_frac > 0.95
 
 
+@pytest.mark.slow
 def test_on_a_walk_at_random_the_actual_history_is_one_among_equals() -> None:
     """Its rank among others is uniform: over 24 markets the mean share is half, within three errors of it."""
     shares = []

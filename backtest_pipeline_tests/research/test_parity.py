@@ -22,6 +22,8 @@ from backtest_pipeline.research.trial_requests import trial_request
 from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline_tests.research.made_candles import metrics_of, walk
 
+pytestmark = pytest.mark.slow
+
 SPACES: dict[str, dict[str, Any]] = {
     "atr_channel_breakout": {
         "params.window": IntRange(5, 40),

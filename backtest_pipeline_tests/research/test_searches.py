@@ -163,6 +163,7 @@ def _searched(request: SweepRequest, cuts: int) -> list[pa.Table]:
     return tables
 
 
+@pytest.mark.slow
 def test_tpe_chooses_the_same_however_trials_are_cut_and_after_it_was_interrupted() -> None:
     request = _sweep(ENDLESS, "tpe", 3 * BATCH_TRIALS + 20, where=["trades >= 3"])
     whole = pa.concat_tables(_searched(request, BATCH_TRIALS))
@@ -175,6 +176,7 @@ def test_tpe_chooses_the_same_however_trials_are_cut_and_after_it_was_interrupte
     assert _answers(request, resumed).equals(whole.slice(start, BATCH_TRIALS))
 
 
+@pytest.mark.slow
 def test_tpe_comes_nearer_to_the_best() -> None:
     scores = np.array(
         pa.concat_tables(_searched(_sweep(ENDLESS, "tpe", 300), BATCH_TRIALS))["objective"].to_pylist(),

@@ -188,6 +188,7 @@ def test_a_file_is_replaced_only_by_force(here: Layout, exported: Path) -> None:
     assert [path.name for path in exported.parent.glob(".*")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hostile",
     [

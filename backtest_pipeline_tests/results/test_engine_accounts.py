@@ -46,6 +46,7 @@ _SHARED = {"slots", "equal parts", "a rotation"}
 """Those that only a shared account can do."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "account"),
     [

@@ -43,6 +43,8 @@ from backtest_pipeline_tests.workflows.chunked_sweeps import (
     written,
 )
 
+pytestmark = pytest.mark.slow
+
 KILLED = [*(("grid", None, seed) for seed in range(8)), ("tpe", 120, 8), ("tpe", 120, 9)]
 SEARCHES = [("grid", None), ("random", 90), ("sobol", 90), ("tpe", 120)]
 

@@ -99,6 +99,7 @@ def _by_hand(candles: dict[str, Candles], result: WalkForwardResult) -> tuple[li
     return equity, pnl, closed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbols", [("A",), ("A", "B")])
 @pytest.mark.parametrize(
     "fields",

@@ -21,6 +21,8 @@ from backtest_pipeline.workflows.walk_forward_files import WalkForwardFiles, wri
 from backtest_pipeline_tests.research.made_candles import walk
 from backtest_pipeline_tests.workflows.chunked_sweeps import digests
 
+pytestmark = pytest.mark.slow
+
 CANDLES = {"A": walk("A", 420, seed=2)}
 WAYS: dict[str, dict[str, Any]] = {
     "walking": {"train": 150, "test": 60},
