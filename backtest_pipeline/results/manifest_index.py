@@ -64,12 +64,12 @@ class ManifestIndex:
             layout: where the tasks are.
             clock: seconds that only grow.
         """
+        self._database: sqlite3.Connection | None = None
         self._layout = layout
         self._path = layout.data_root / ".catalog" / "tasks.sqlite"
         self._clock = clock
         self._lock = threading.Lock()  # of the connection
         self._looking = threading.Lock()  # held by the one thread that looks at the folders
-        self._database: sqlite3.Connection | None = None
         self._inode: int | None = None
         self._signature: object = None
         self._looked_s = float("-inf")
@@ -77,6 +77,11 @@ class ManifestIndex:
         self._read, self._to_read = 0, 0
         self._names: dict[str, list[str]] = {}
         self._orders = TaskOrders()
+
+    def __del__(self) -> None:
+        """Closes the file, as nobody asks any more."""
+        if self._database is not None:
+            self._database.close()
 
     def find(self, wanted: TaskFilter, order: Order, *, offset: int = 0, limit: int = 50) -> TaskRows:
         """One page of the tasks that a filter lets through.

@@ -190,7 +190,8 @@ def test_what_covers_a_part_is_remarked() -> None:
     )
     assert list(about_detail([bars], {"A": finer_candles(bars)}, "4h")) == []
     rates = rates_of(bars)
-    assert list(about_funding([bars], {"A": rates.between(bars.timestamp[0], bars.timestamp[-1] + 1)})) == []
+    after_all = bars.timestamp[-1] + np.timedelta64(1, "us")
+    assert list(about_funding([bars], {"A": rates.between(bars.timestamp[0], after_all)})) == []
     part = rates.between(bars.timestamp[5], bars.timestamp[10])
     assert list(about_funding([bars], {"A": part})) == [
         "A: the funding rates begin at 2020-01-06 00:00; before that none is paid.",
