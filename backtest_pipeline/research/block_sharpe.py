@@ -59,7 +59,13 @@ class TrialBlocks:
 
     def varying(self) -> Self:
         """The trials whose returns vary."""
-        there = ~np.isnan(self.sharpe())
+        return self._of(~np.isnan(self.sharpe()))
+
+    def filled(self) -> Self:
+        """The trials that have a bar in every block: what compares blocks says nothing of shorter ones."""
+        return self._of((self.count > 0).all(axis=1))
+
+    def _of(self, there: NDArray[np.bool_]) -> Self:
         return type(self)(self.trial[there], self.count[there], self.sum[there], self.sum_squares[there])
 
 

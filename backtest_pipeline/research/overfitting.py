@@ -40,12 +40,13 @@ class Overfitting:
 
 
 def pbo(blocks: TrialBlocks) -> Overfitting | None:
-    """Return the probability of backtest overfitting of a search; `None` below two trials.
+    """Return the probability of backtest overfitting of a search; `None` below two trials of enough bars.
 
     Time is cut into S even blocks. For each choice of S/2 of them the trial with the best Sharpe ratio in
     these (in sample) is ranked by its Sharpe ratio in the others: 1 the worst of N, ties by average rank;
     ω = rank / (N + 1). Of trials that are equally good in sample the first wins. A trial whose returns do
-    not vary in a half has a Sharpe ratio of 0 there: it neither earns nor loses.
+    not vary in a half has a Sharpe ratio of 0 there: it neither earns nor loses. One with fewer bars than
+    blocks is left out.
 
     Bailey, Borwein, López de Prado & Zhu (2017), "The Probability of Backtest Overfitting". Every half's
     Sharpe ratio follows from counts, sums and sums of squares of its blocks, so no matrix of returns is
@@ -60,6 +61,7 @@ def pbo(blocks: TrialBlocks) -> Overfitting | None:
     number = blocks.count.shape[1]
     if number % 2:
         raise ValueError(f"CSCV halves the blocks of time, and {number} is odd")
+    blocks = blocks.filled()
     if len(blocks) < FEWEST_TRIALS:
         return None
     # In this order the complement of a half is as far from the end as the half is from the beginning.

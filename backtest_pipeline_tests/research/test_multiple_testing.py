@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.testing import assert_allclose
 
 from backtest_pipeline.research.block_sharpe import TrialBlocks
 from backtest_pipeline.research.effective_trials import effective_trials
+from backtest_pipeline.research.overfitting import pbo
 from backtest_pipeline.research.superior_ability import reality_check, spa
 
 if TYPE_CHECKING:
@@ -19,6 +21,19 @@ if TYPE_CHECKING:
 
 def _blocks(returns: NDArray[np.float64], number: int = 16) -> TrialBlocks:
     return TrialBlocks.of_returns(returns, number)
+
+
+def _blocks_of(returns: NDArray[np.float64]) -> TrialBlocks:
+    """Sixteen blocks of few bars, as the sweep's kernel writes them: empty ones have sums of 0."""
+    bars, trials = returns.shape
+    edges = [block * bars // 16 for block in range(17)]
+    parts = [returns[start:stop] for start, stop in pairwise(edges)]
+    return TrialBlocks(
+        np.arange(trials),
+        np.array([[len(part)] * trials for part in parts]).T,
+        np.array([part.sum(axis=0) for part in parts]).T,
+        np.array([(part**2).sum(axis=0) for part in parts]).T,
+    )
 
 
 def test_sharpe_ratios_follow_from_blocks() -> None:
@@ -69,6 +84,40 @@ def test_no_trials_answer_no_question() -> None:
     nothing = _blocks(np.zeros((32, 2))).varying()
     assert spa(nothing, 10, np.random.default_rng(0)) is None
     assert reality_check(nothing, 10, np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize("bars", [1, 2, 3, 15])
+def test_fewer_bars_than_blocks_answer_no_question(bars: int) -> None:
+    """15 bars in 16 blocks: the p-value of a block without a bar would be 0 of 10 samples above nothing."""
+    short = _blocks_of(np.random.default_rng(bars).normal(0.01, 0.01, size=(bars, 3)))
+    assert spa(short, 10, np.random.default_rng(0)) is None
+    assert reality_check(short, 10, np.random.default_rng(0)) is None
+    assert pbo(short) is None
+
+
+def test_a_trial_of_too_few_bars_beside_others_does_not_answer_for_them() -> None:
+    """Where starts vary, one trial may be short: the others' answers are what they are without it."""
+    long = _blocks_of(np.random.default_rng(2).normal(size=(160, 5)))
+    short = _blocks_of(np.array([[9.1], [9.2], [9.3]]))
+    both = TrialBlocks(
+        *(np.concatenate([getattr(one, name) for one in (long, short)]) for name in TrialBlocks.__slots__)
+    )
+    for p_value in (spa, reality_check):
+        alone, beside = (p_value(own, 500, np.random.default_rng(1)) for own in (long, both))
+        assert alone == beside
+        assert (alone or 0.0) > 0.0
+    first, second = pbo(long), pbo(both)
+    assert first is not None
+    assert second is not None
+    assert first.pbo == second.pbo
+    assert effective_trials(both) == effective_trials(long) + 1
+
+
+def test_unlike_trials_of_few_bars_are_unlike() -> None:
+    """Two that rise and fall in turn, and a third that does as the first, twice as far."""
+    rising = np.array([0.1, -0.1, 0.1, -0.1])
+    other = np.array([0.1, 0.1, -0.1, -0.1])
+    assert effective_trials(_blocks_of(np.stack([rising, other, 2 * rising], axis=1))) == 2
 
 
 def test_copies_of_a_trial_count_once() -> None:
