@@ -20,11 +20,11 @@ _CHUNK_VALUES = 4_000_000
 def reality_check(blocks: TrialBlocks, samples: int, generator: np.random.Generator) -> float | None:
     """Return the p-value of "no trial earns more than nothing" by White's reality check.
 
-    The statistic is the best mean return; its distribution, were every trial worthless, comes from drawing
-    blocks of time with replacement: White (2000), "A Reality Check for Data Snooping". Blocks of a sixteenth
-    of the time take the place of the shorter ones of that paper, as nothing finer is kept of trials. Many bad
-    trials make it cautious; `spa` is less so. Trials with fewer bars than blocks are left out; `None` where
-    there are no others.
+    The statistic is the best mean return of a year; its distribution, were every trial worthless, comes from
+    drawing blocks of time with replacement: White (2000), "A Reality Check for Data Snooping". Blocks of a
+    sixteenth of the time take the place of the shorter ones of that paper, as nothing finer is kept of
+    trials. Many bad trials make it cautious; `spa` is less so. Trials with fewer bars than blocks are left
+    out; `None` where there are no others.
 
     Args:
         blocks: of the trials that were run.
@@ -32,7 +32,7 @@ def reality_check(blocks: TrialBlocks, samples: int, generator: np.random.Genera
         generator: of the draws.
     """
     own = blocks.filled()
-    means = own.sum / own.count
+    means = own.sum / own.count * (own.periods_per_year / blocks.periods_per_year.max(initial=0.0))[:, None]
     return _p_value(means, means.mean(axis=1), samples, generator) if len(own) else None
 
 

@@ -27,7 +27,7 @@ from backtest_pipeline.results.completed_sweeps import (
 from backtest_pipeline.results.completed_walk_forwards import SHOWN, walk_of
 from backtest_pipeline.results.earlier_trials import EarlierTrials, earlier_trials, earlier_walks
 from backtest_pipeline.results.ledger import Ledger
-from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_row
+from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_column, trial_row
 from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 from backtest_pipeline.workflows.assess_backtest import assessed_backtest
@@ -82,7 +82,9 @@ def robustness_of(store: TaskStore, manifest: Manifest) -> Robustness | None:
     counts = manifest.summary.trials or {}
     return assessed_sweep(
         best,
-        TrialBlocks.of_table(pq.read_table(folder / BLOCKS_FILE, use_threads=False)),
+        TrialBlocks.of_table(
+            pq.read_table(folder / BLOCKS_FILE, use_threads=False), trial_column(folder, "periods_per_year")
+        ),
         counts.get(COMPLETED, 0) + counts.get(FAILED, 0),
         seed=request.seed,
         known=_known(store, manifest, best),
