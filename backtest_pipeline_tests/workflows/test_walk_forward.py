@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from backtest_pipeline import (
     BacktestRequest,
     Candles,
+    FloatRange,
     IntRange,
     Signals,
     Strategy,
@@ -400,6 +402,27 @@ def test_statistics_of_a_walk_forward_are_those_of_its_account() -> None:
     usual = folds["params.slow"].value_counts()
     assert found.walk_forward.chosen["params.slow"].usual_frac == usual.max() / 9
     assert found.verdict.startswith("Out of sample")
+
+
+def test_what_was_chosen_is_said_as_the_request_has_it() -> None:
+    space: dict[str, Any] = {
+        "take_profit_steps": [[[0, 0.02], [5, 0.01]]],
+        "stop_loss_frac": [None],
+        "direction": ["both"],
+        "params.fast": [5],
+        "fee_bps": FloatRange(0.3, 0.3, step=0.1),
+    }
+    found = run_walk_forward(CANDLES, _request(space=space)).robustness
+    assert found is not None
+    assert found.walk_forward is not None
+    usual = {key: json.loads(one.usual) for key, one in found.walk_forward.chosen.items()}
+    assert usual == {
+        "take_profit_steps": [[0, 0.02], [5, 0.01]],
+        "stop_loss_frac": None,
+        "direction": "both",
+        "params.fast": 5,
+        "fee_bps": 0.3,
+    }
 
 
 def test_metrics_of_the_account_are_those_of_a_backtest_with_the_same_curve() -> None:
