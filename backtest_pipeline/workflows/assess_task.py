@@ -112,8 +112,14 @@ def _known(
     own = manifest.candles_of(request)
     first, last = min(seen.first for seen in own), max(seen.last for seen in own)
     ledger = Ledger(store.layout)
-    ask = earlier_walks if walks else earlier_trials
-    return ask(ledger, request.strategy, request.symbols, request.timeframe, first, last)
+    if not walks:
+        return earlier_trials(ledger, request.strategy, request.symbols, request.timeframe, first, last)
+    # Where folds choose among strategies, the one of the backtest that is varied need not be one of them.
+    known = (
+        earlier_walks(ledger, strategy, request.symbols, request.timeframe, first, last)
+        for strategy in strategies_of(manifest.request)
+    )
+    return max(known, key=lambda one: one.trials)
 
 
 def _neighbourhood(folder: Path, request: SweepRequest) -> Neighbourhood | None:

@@ -67,6 +67,21 @@ def _launch(instance: dg.DagsterInstance, request: WalkForwardRequest = REQUEST,
     return walk_forward.execute_in_process(to_walk_forward_config(request), instance=instance, **options)
 
 
+def test_walks_among_strategies_are_deflated_by_those_before(
+    store: TaskStore, instance: dg.DagsterInstance
+) -> None:
+    """The strategy of the backtest that is varied is none of them, so the ledger has no walk of it."""
+    sweep = SweepRequest(
+        backtest=BacktestRequest(strategy="momentum", symbols=["A"]),
+        space={"strategy": ["sma_cross", "ema_cross"]},
+    )
+    runs = [
+        _launch(instance, WalkForwardRequest(sweep=sweep, train=300, test=test)) for test in (100, 150, 200)
+    ]
+    found = [store.manifest(run.run_id).robustness for run in runs]
+    assert [one.trials if one else None for one in found] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("request_", [REQUEST, CROSSED], ids=["walking", "crossing"])
 def test_a_task_leaves_what_a_walk_in_memory_yields_and_all_of_it_adds_up(
     store: TaskStore, instance: dg.DagsterInstance, request_: WalkForwardRequest
