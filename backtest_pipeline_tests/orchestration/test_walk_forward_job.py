@@ -82,6 +82,19 @@ def test_walks_among_strategies_are_deflated_by_those_before(
     assert [one.trials if one else None for one in found] == [1, 2, 3]
 
 
+def test_a_cross_validation_of_single_folds_has_one_path_and_is_whole(
+    store: TaskStore, instance: dg.DagsterInstance
+) -> None:
+    single = WalkForwardRequest(sweep=SWEEP, cross_validation="purged", folds=3, test_folds=1)
+    run = _launch(instance, single)
+    manifest = store.manifest(run.run_id)
+    assert "paths" not in {file.name for file in manifest.result_files}
+    folds = pd.read_parquet(store.layout.task(run.run_id) / "folds.parquet")
+    assert folds["path"].tolist() == [0, 0, 0]
+    assert folds["equity_after"].iloc[-1] == manifest.metrics["final_equity"]
+    assert verify_task(store.layout, run.run_id).problems == []
+
+
 @pytest.mark.parametrize("request_", [REQUEST, CROSSED], ids=["walking", "crossing"])
 def test_a_task_leaves_what_a_walk_in_memory_yields_and_all_of_it_adds_up(
     store: TaskStore, instance: dg.DagsterInstance, request_: WalkForwardRequest
