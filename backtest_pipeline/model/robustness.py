@@ -130,7 +130,9 @@ class Robustness(_Record):
         description="of a sweep: clusters of its trials' returns, by leader clustering at a correlation of "
         "0.8 of block returns; null: not a sweep"
     )
-    sharpe_variance: Figure | None = Field(description="variance of the trials' Sharpe ratios")
+    sharpe_variance: Figure | None = Field(
+        description="variance of the trials' Sharpe ratios, by the winner's bar"
+    )
     expected_best_sharpe: Figure | None = Field(
         description="that the best of so many worthless trials would show; of a sweep by `effective_trials`"
     )

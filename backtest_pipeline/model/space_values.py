@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
@@ -86,6 +87,13 @@ def as_json(value: Any) -> Any:
     return [as_json(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+def repeated_problem(values: Sequence[Any]) -> str | None:
+    """Which of the values are the same in JSON; `None` where all differ."""
+    counts = Counter(json.dumps(as_json(value), sort_keys=True) for value in values)
+    twice = sorted(text for text, count in counts.items() if count > 1)
+    return f"{', '.join(twice)} listed more than once" if twice else None
+
+
 def values_as_json(values: Values) -> Any:
     """A key's values as JSON has them."""
     return as_json(values) if isinstance(values, tuple) else values.to_dict()
@@ -147,15 +155,9 @@ def _checked_values(key: str, values: object) -> Values:
     if not 1 <= len(values) <= MOST_VALUES:
         raise ValueError(f"list 1 to {MOST_VALUES:,} values, not {len(values):,}")
     checked = tuple(_checked_value(key, value) for value in values)
-    written = [json.dumps(as_json(value), sort_keys=True) for value in checked]
-    twice = sorted({text for text in written if written.count(text) > 1}) if _repeats(written) else []
-    if twice:
-        raise ValueError(f"{', '.join(twice)} listed more than once")
+    if problem := repeated_problem(checked):
+        raise ValueError(problem)
     return checked
-
-
-def _repeats(written: Sequence[str]) -> bool:
-    return len(set(written)) < len(written)
 
 
 def _checked_value(key: str, value: Any) -> Any:

@@ -115,6 +115,9 @@ KOREAN_SWEEPS: dict[str, str] = {
         "뾰족한 봉우리: 최고 결과 주변의 설정이 대부분과 다를 바 없어 우연일 가능성이 큽니다."
     ),
     "Nothing is known of settings right around the winner.": "최고 결과 바로 주변의 설정은 알 수 없습니다.",
+    "The winner is no better than the median of all trials, so it has no lead to keep.": (
+        "최고 결과가 모든 시도의 중앙값보다 낫지 않아, 유지할 우위가 없습니다."
+    ),
     "the winner": "최고 결과",
     "mean of its neighbours": "이웃의 평균",
     "the worst of them": "이웃 중 최악",

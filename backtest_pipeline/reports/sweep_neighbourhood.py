@@ -33,6 +33,7 @@ class Neighbourhood:
         mean: mean objective of the neighbours; NaN where there are none.
         worst: the worst of them.
         median: of all trials' objectives.
+        more_is_better: whether a higher objective is the better one.
     """
 
     winner: float
@@ -41,6 +42,12 @@ class Neighbourhood:
     mean: float
     worst: float
     median: float
+    more_is_better: bool
+
+    @property
+    def leads(self) -> bool:
+        """Whether the winner beats the median; trials that break a condition may be better than it."""
+        return self.winner > self.median if self.more_is_better else self.winner < self.median
 
     @property
     def kept(self) -> float | None:
@@ -49,16 +56,18 @@ class Neighbourhood:
         1: neighbours are as good (a plateau). 0: they are no better than the median trial (a spike). `None`
         without neighbours, or where the winner leads nobody.
         """
-        lead = self.winner - self.median
-        if not self.neighbours or not abs(lead) > 0.0:
+        if not self.neighbours or not self.leads:
             return None
-        return (self.mean - self.median) / lead
+        return (self.mean - self.median) / (self.winner - self.median)
 
     @property
     def shape(self) -> str:
-        """What that is called: `plateau` from 0.8, `spike` below 0.5, `slope` between; else `unknown`."""
+        """What that is called: `plateau` from 0.8, `spike` below 0.5, `slope` between.
+
+        `unknown` without neighbours, `behind` where there is no lead to keep.
+        """
         if self.kept is None:
-            return "unknown"
+            return "behind" if self.neighbours else "unknown"
         return "plateau" if self.kept >= PLATEAU else "spike" if self.kept < SPIKE else "slope"
 
 
@@ -121,6 +130,7 @@ class NeighbourSearch:
             mean=float(found.mean()) if len(found) else math.nan,
             worst=worst,
             median=median,
+            more_is_better=more_is_better,
         )
 
     def profile(self, name: int) -> list[tuple[float, float]]:

@@ -105,6 +105,7 @@ def _around(around: Neighbourhood, objective: str) -> str:
         "slope": "A slope: settings around the winner are good, but clearly worse than it.",
         "spike": "A spike: settings around the winner are no better than most, which speaks of luck.",
         "unknown": "Nothing is known of settings right around the winner.",
+        "behind": "The winner is no better than the median of all trials, so it has no lead to keep.",
     }[around.shape]
     kept = "-" if around.kept is None else f"{around.kept:.0%}"
     tone_of = {"plateau": "gain", "spike": "loss"}.get(around.shape, "")

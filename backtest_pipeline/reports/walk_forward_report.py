@@ -55,8 +55,8 @@ def walk_forward_report_html(found: WalkForwardResult, candles: Mapping[str, Can
 
     Args:
         found: with or without a manifest.
-        candles: those that were traded, by symbol, as far as they are there: what the account is compared
-            with.
+        candles: those that were traded and the benchmark's, by symbol, as far as they are there: what the
+            account is compared with.
     """
     result, request, robustness = found.out_of_sample, found.request, found.robustness
     backtest = result.request
@@ -81,7 +81,7 @@ def walk_forward_report_html(found: WalkForwardResult, candles: Mapping[str, Can
             _scatter_section(rows, request.sweep.objective),
             _paths_section(found, walked),
             _chosen_section(walked),
-            equity_section(None, with_benchmark=held is not None),
+            equity_section(backtest.benchmark, with_benchmark=held is not None),
             portfolio_section(portfolio, skipped_entries(result), candles or {}),
             drawdowns_section(drawdowns, backtest.timeframe),
             luck_section(robustness, equity, backtest.initial_cash),

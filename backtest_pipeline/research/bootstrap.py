@@ -59,7 +59,7 @@ def bootstrap(
     sample has.
 
     Args:
-        returns: shape (bars,), each above -1.
+        returns: shape (bars,), each at least -1.
         samples: how many samples.
         generator: of the draws.
         coverage: of the intervals, in (0, 1).
@@ -81,12 +81,14 @@ def bootstrap(
     tail = (1 - coverage) / 2
     ends = (tail, 1 - tail)
     worst = np.quantile(figures[:, 2], ends)
+    with np.errstate(divide="ignore"):  # of an account that has lost everything
+        growth = float(np.log1p(returns).mean())
     return Bootstrap(
         block_bars=block_bars,
         samples=samples,
         coverage=coverage,
         sharpe=_around(float(returns.mean() / returns.std(ddof=1)), figures[:, 0], ends[1]),
-        growth=_around(float(np.log1p(returns).mean()), figures[:, 1], ends[1]),
+        growth=_around(growth, figures[:, 1], ends[1]),
         max_drawdown=(float(worst[0]), float(worst[1])),
         band_bars=band_bars,
         bands=np.quantile(curves, [ends[0], 0.5, ends[1]], axis=0),

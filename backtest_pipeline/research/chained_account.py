@@ -14,7 +14,7 @@ from backtest_pipeline.engine.accounts import Curve, bought_and_held
 from backtest_pipeline.engine.calendar import account_calendar, calendar_of
 from backtest_pipeline.engine.diagnostics import about_years
 from backtest_pipeline.engine.frames import equity_frame, positions_frame, signals_frame, trades_frame
-from backtest_pipeline.engine.inputs import chosen_candles
+from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
 from backtest_pipeline.engine.joint_grid import JointGrid
 from backtest_pipeline.engine.kernel import END_OF_DATA, EXIT_REASONS
 from backtest_pipeline.engine.metrics.account_metrics import account_metrics
@@ -128,16 +128,16 @@ class ChainedAccount:
     def result(
         self, candles: Mapping[str, Candles], request: BacktestRequest, timezone: str = "UTC"
     ) -> BacktestResult:
-        """All of it as one backtest, measured against buying and holding over the whole time.
+        """All of it as one backtest, measured against its benchmark over the whole time.
 
         Args:
-            candles: by symbol, at least the request's.
+            candles: by symbol, at least the request's and its benchmark's.
             request: of the whole time, with the cash that the first backtest has begun with.
             timezone: what a `start` or `end` without a zone means.
         """
         chosen = chosen_candles(candles, request, timezone)
         together = pd.concat(self._curves, ignore_index=True)
-        curve = self._curve(chosen, request, together)
+        curve = self._curve(chosen, request, together).against(benchmark_candles(candles, request, timezone))
         calendars = {own.symbol: calendar_of(own, request.calendar) for own in chosen}
         calendar, note = account_calendar(calendars, curve.timestamp, request.timeframe)
         signals, trades = _tables(self._parts, chosen, request)

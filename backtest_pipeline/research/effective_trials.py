@@ -25,13 +25,14 @@ def effective_trials(blocks: TrialBlocks, alike: float = ALIKE) -> int:
     number of clusters nor random starts, and time of the order of trials times clusters.
 
     Sixteen blocks tell only so many directions apart: of more than some thousand independent trials, some
-    look alike by chance, and the count is too low. Trials whose returns do not vary are one cluster.
+    look alike by chance, and the count is too low. Trials whose returns do not vary are one cluster. A block
+    in which a trial has no bar counts as one in which it earned nothing.
 
     Args:
         blocks: of the trials that were run.
         alike: the correlation, in (0, 1].
     """
-    means = blocks.sum / blocks.count
+    means = blocks.sum / np.maximum(blocks.count, 1)
     centred = means - means.mean(axis=1, keepdims=True)
     lengths = np.sqrt((centred**2).sum(axis=1))
     moving = lengths > 0.0

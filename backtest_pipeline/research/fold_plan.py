@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backtest_pipeline.engine.inputs import chosen_candles
+from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
 from backtest_pipeline.engine.joint_grid import JointGrid
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.span import moment_of
@@ -106,7 +106,7 @@ def fold_plan(candles: Mapping[str, Candles], request: WalkForwardRequest, timez
     """The folds of a walk-forward on some candles.
 
     Args:
-        candles: by symbol, in the request's timeframe, at least the request's.
+        candles: by symbol, in the request's timeframe, at least the request's and its benchmark's.
         request: resolved.
         timezone: what a `start` or `end` without a zone means.
 
@@ -114,7 +114,8 @@ def fold_plan(candles: Mapping[str, Candles], request: WalkForwardRequest, timez
         RequestInvalid: the candles are not enough for one fold, the folds are too many, or there are no
             candles of some symbol.
         CandlesInvalid: a symbol's candles are empty.
-        CandlesMissing: a symbol has no candle within the request's span, or within a part of a fold.
+        CandlesMissing: a symbol or the benchmark has no candle within the request's span, or within a part
+            of a fold.
     """
     chosen = chosen_candles(candles, request.sweep.backtest, timezone)
     grid = JointGrid.of(chosen)
@@ -127,7 +128,9 @@ def fold_plan(candles: Mapping[str, Candles], request: WalkForwardRequest, timez
     if problems := too_many_trials(request, len(plan.trainings)):
         raise RequestInvalid(problems, heading=NO_FOLD)
     for stretch in (*plan.trainings, *(test for fold in plan.folds for test in fold.tests)):
-        chosen_candles(candles, stretch.of(request.sweep.backtest), timezone)
+        own = stretch.of(request.sweep.backtest)
+        chosen_candles(candles, own, timezone)
+        benchmark_candles(candles, own, timezone)
     return plan
 
 

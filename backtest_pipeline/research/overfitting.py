@@ -22,6 +22,7 @@ _ROUNDING = 1e-12  # as that of `block_sharpe`; a kernel's constants stand in it
 _Counts = types.Array(types.int64, 2, "C", readonly=True)
 _Sums = types.Array(types.float64, 2, "C", readonly=True)
 _Halves = types.Array(types.int64, 1, "C", readonly=True)
+_Periods = types.Array(types.float64, 1, "C", readonly=True)
 _Out = types.Array(types.float64, 1, "C")
 
 
@@ -40,12 +41,13 @@ class Overfitting:
 
 
 def pbo(blocks: TrialBlocks) -> Overfitting | None:
-    """Return the probability of backtest overfitting of a search; `None` below two trials.
+    """Return the probability of backtest overfitting of a search; `None` below two trials of enough bars.
 
     Time is cut into S even blocks. For each choice of S/2 of them the trial with the best Sharpe ratio in
     these (in sample) is ranked by its Sharpe ratio in the others: 1 the worst of N, ties by average rank;
     ω = rank / (N + 1). Of trials that are equally good in sample the first wins. A trial whose returns do
-    not vary in a half has a Sharpe ratio of 0 there: it neither earns nor loses.
+    not vary in a half has a Sharpe ratio of 0 there: it neither earns nor loses. One with fewer bars than
+    blocks is left out. Ratios are compared per year, as bars of trials may differ in length.
 
     Bailey, Borwein, López de Prado & Zhu (2017), "The Probability of Backtest Overfitting". Every half's
     Sharpe ratio follows from counts, sums and sums of squares of its blocks, so no matrix of returns is
@@ -60,6 +62,7 @@ def pbo(blocks: TrialBlocks) -> Overfitting | None:
     number = blocks.count.shape[1]
     if number % 2:
         raise ValueError(f"CSCV halves the blocks of time, and {number} is odd")
+    blocks = blocks.filled()
     if len(blocks) < FEWEST_TRIALS:
         return None
     # In this order the complement of a half is as far from the end as the half is from the beginning.
@@ -72,6 +75,7 @@ def pbo(blocks: TrialBlocks) -> Overfitting | None:
         np.ascontiguousarray(blocks.count),
         np.ascontiguousarray(blocks.sum),
         np.ascontiguousarray(blocks.sum_squares),
+        blocks.periods_per_year / blocks.periods_per_year.max(),
         halves,
         winner_in,
         winner_out,
@@ -85,7 +89,9 @@ def pbo(blocks: TrialBlocks) -> Overfitting | None:
 
 
 @compiled()
-def _score_halves(counts: Any, sums: Any, squares: Any, halves: Any, parts: Any, found: Any) -> None:
+def _score_halves(
+    counts: Any, sums: Any, squares: Any, periods: float, halves: Any, parts: Any, found: Any
+) -> None:
     """Writes what orders trials by their Sharpe ratio in each half, from sums over early and late subsets."""
     low_bits = len(counts) // 2
     low_mask = (1 << low_bits) - 1
@@ -108,14 +114,15 @@ def _score_halves(counts: Any, sums: Any, squares: Any, halves: Any, parts: Any,
         # The ratio's square with its sign: one division and no root, and the same order.
         spread = count * square - total * total
         varies = spread > _ROUNDING * count * square
-        found[split] = total * abs(total) * (count - 1.0) / (count * spread) if varies else 0.0
+        found[split] = periods * (total * abs(total) * (count - 1.0) / (count * spread)) if varies else 0.0
 
 
-@compiled(types.void(_Counts, _Sums, _Sums, _Halves, _Out, _Out, _Out, _Out))
+@compiled(types.void(_Counts, _Sums, _Sums, _Periods, _Halves, _Out, _Out, _Out, _Out))
 def cross_validate(
     counts: Any,
     sums: Any,
     squares: Any,
+    periods: Any,
     halves: Any,
     winner_in: Any,
     winner_out: Any,
@@ -130,13 +137,13 @@ def cross_validate(
     subsets = 1 << counts.shape[1] // 2
     parts, found = np.empty((2, 3, subsets)), np.empty(splits)
     for trial in range(trials):
-        _score_halves(counts[trial], sums[trial], squares[trial], halves, parts, found)
+        _score_halves(counts[trial], sums[trial], squares[trial], periods[trial], halves, parts, found)
         for split in range(splits):
             if found[split] > winner_in[split]:
                 winner_in[split] = found[split]
                 winner_out[split] = found[splits - 1 - split]
     for trial in range(trials):
-        _score_halves(counts[trial], sums[trial], squares[trial], halves, parts, found)
+        _score_halves(counts[trial], sums[trial], squares[trial], periods[trial], halves, parts, found)
         for split in range(splits):
             outcome = found[splits - 1 - split]
             below[split] += outcome < winner_out[split]

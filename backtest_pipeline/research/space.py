@@ -87,11 +87,14 @@ class Axis:
 
     @cached_property
     def _listed(self) -> pa.Array:
-        """The values of a list: numbers, truth values or texts, or where they are mixed, the JSON of each."""
+        """The values of a list: numbers, truth values or texts, or where they are mixed, the JSON of each.
+
+        So are numbers of which two are equal and not the same, as 1 and 1.0: a row tells which one it had.
+        """
         plain = [as_json(value) for value in self.values] if isinstance(self.values, tuple) else []
         kinds = {type(value) for value in plain if value is not None}
         for types, column_type in _COLUMN_TYPES:
-            if kinds <= types:
+            if kinds <= types and len(set(plain)) == len(plain):
                 return pa.array(plain, column_type)
         return pa.array([json.dumps(value, sort_keys=True) for value in plain], pa.string())
 

@@ -107,7 +107,7 @@ def _calendar_bounds(
         test_first = first_at_or_after(moments, edge)
         stop = first_at_or_after(moments, test.after(begin, step))
         if test_first < stop:
-            first = first_at_or_after(moments, test.after(moments[0], step - 1))
+            first = first_at_or_after(moments, train.after(edge, -1))
             yield first, test_first - purge_bars, test_first, stop
 
 

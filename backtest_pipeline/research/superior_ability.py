@@ -20,18 +20,20 @@ _CHUNK_VALUES = 4_000_000
 def reality_check(blocks: TrialBlocks, samples: int, generator: np.random.Generator) -> float | None:
     """Return the p-value of "no trial earns more than nothing" by White's reality check.
 
-    The statistic is the best mean return; its distribution, were every trial worthless, comes from drawing
-    blocks of time with replacement: White (2000), "A Reality Check for Data Snooping". Blocks of a sixteenth
-    of the time take the place of the shorter ones of that paper, as nothing finer is kept of trials. Many bad
-    trials make it cautious; `spa` is less so. `None` where there are no trials.
+    The statistic is the best mean return of a year; its distribution, were every trial worthless, comes from
+    drawing blocks of time with replacement: White (2000), "A Reality Check for Data Snooping". Blocks of a
+    sixteenth of the time take the place of the shorter ones of that paper, as nothing finer is kept of
+    trials. Many bad trials make it cautious; `spa` is less so. Trials with fewer bars than blocks are left
+    out; `None` where there are no others.
 
     Args:
         blocks: of the trials that were run.
         samples: how often to draw.
         generator: of the draws.
     """
-    means = blocks.sum / blocks.count
-    return _p_value(means, means.mean(axis=1), samples, generator) if len(blocks) else None
+    own = blocks.filled()
+    means = own.sum / own.count * (own.periods_per_year / blocks.periods_per_year.max(initial=0.0))[:, None]
+    return _p_value(means, means.mean(axis=1), samples, generator) if len(own) else None
 
 
 def spa(blocks: TrialBlocks, samples: int, generator: np.random.Generator) -> float | None:
@@ -41,7 +43,7 @@ def spa(blocks: TrialBlocks, samples: int, generator: np.random.Generator) -> fl
     bars, and trials that are too bad to matter are left where they are: Hansen (2005), "A Test for Superior
     Predictive Ability", the consistent p-value. `None` where no trial's returns vary.
     """
-    own = blocks.varying()
+    own = blocks.filled().varying()
     if not len(own):
         return None
     bars = own.count.sum(axis=1, keepdims=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TRIALS_FILE = "trials.parquet"
 BLOCKS_FILE = "blocks.parquet"
@@ -32,6 +36,13 @@ def best_rows(folder: Path, count: int) -> list[dict[str, Any]]:
     )
     rows: list[dict[str, Any]] = ranked.sort_by("rank").to_pylist()
     return rows
+
+
+def trial_column(folder: Path, name: str) -> NDArray[np.float64]:
+    """A metric of every trial, by number; NaN where it has none."""
+    column = pq.read_table(folder / TRIALS_FILE, columns=[name], use_threads=False).column(name)
+    values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+    return values
 
 
 def trial_row(folder: Path, trial: int) -> pa.Table:

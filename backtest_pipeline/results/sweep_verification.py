@@ -63,9 +63,7 @@ def sweep_problems(folder: Path, manifest: Manifest, request: SweepRequest) -> l
     if counted != manifest.summary.trials:
         problems.append(f"trials.parquet: has {counted}, the manifest says {manifest.summary.trials}")
     problems += _rank_problems(rank, np.concatenate(objectives), manifest, request)
-    with_blocks = np.concatenate(
-        [piece.column("trial").to_numpy() for piece in _pieces(folder / BLOCKS_FILE, ["trial"])]
-    )
+    with_blocks = pq.read_table(folder / BLOCKS_FILE, columns=["trial"], use_threads=False).column("trial")
     if not np.array_equal(with_blocks, np.flatnonzero(np.concatenate(completed))):
         problems.append(f"{BLOCKS_FILE}: its trials are not those that have completed")
     return problems or _best_problems(folder, manifest)

@@ -26,8 +26,9 @@ _FOLD_COLUMNS = ["fold", "path", "trainings", "train_start", "train_end", "train
 def missing_walk_tables(manifest: Manifest) -> list[str]:
     """Names of the tables that a completed walk-forward should list and does not."""
     crossed = manifest.request.get("cross_validation") is not None
+    several = crossed and manifest.request.get("test_folds") != 1  # with one, its account is the only path
     listed = {file.name for file in manifest.result_files}
-    return [name for name in (*ALWAYS, *(("paths",) if crossed else ())) if name not in listed]
+    return [name for name in (*ALWAYS, *(("paths",) if several else ())) if name not in listed]
 
 
 def walk_forward_problems(folder: Path, manifest: Manifest, request: WalkForwardRequest) -> list[str]:

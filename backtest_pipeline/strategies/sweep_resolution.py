@@ -14,7 +14,13 @@ from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.portfolio_rules import portfolio_problems
 from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.request_model import problems_of
-from backtest_pipeline.model.space_values import PARAM, VARIED_FIELDS, Problems, sample_of
+from backtest_pipeline.model.space_values import (
+    PARAM,
+    VARIED_FIELDS,
+    Problems,
+    repeated_problem,
+    sample_of,
+)
 from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
@@ -115,11 +121,15 @@ def _written_out(request: SweepRequest, strategy: AnyStrategy) -> SweepRequest:
 def _checked_values(strategy: AnyStrategy, name: str, values: Any, problems: Problems) -> Any:
     before = len(problems)
     checked = []
-    for value in sample_of(values):
+    for value in values if isinstance(values, tuple) else sample_of(values):
         checked.append(_checked(strategy, name, value, problems))
         if len(problems) > before + 2:  # enough to see what is meant
             break
-    return tuple(checked) if isinstance(values, tuple) else values
+    if not isinstance(values, tuple):
+        return values
+    if len(problems) == before and (problem := repeated_problem(checked)):
+        problems.append((name, problem))
+    return tuple(checked)
 
 
 def _checked(strategy: AnyStrategy, name: str, value: Any, problems: Problems) -> Any:

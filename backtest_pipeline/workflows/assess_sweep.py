@@ -42,7 +42,8 @@ def assessed_sweep(
         known: what the ledger knows of the strategy on these candles, this sweep included.
         around: the neighbourhood of the best trial, where it is known.
     """
-    moments, sharpes = moments_of(best), blocks.varying().sharpe()
+    moments = moments_of(best)
+    sharpes = blocks.varying().sharpe_per(best.metrics["periods_per_year"] or 1.0)
     variance = float(sharpes.var(ddof=1)) if len(sharpes) > 1 else 0.0
     unlike = max(1, effective_trials(blocks))
     everything = max(trials, known.trials if known else 0, 1)

@@ -27,7 +27,7 @@ from backtest_pipeline.results.completed_sweeps import (
 from backtest_pipeline.results.completed_walk_forwards import SHOWN, walk_of
 from backtest_pipeline.results.earlier_trials import EarlierTrials, earlier_trials, earlier_walks
 from backtest_pipeline.results.ledger import Ledger
-from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_row
+from backtest_pipeline.results.sweep_tables import BLOCKS_FILE, trial_column, trial_row
 from backtest_pipeline.results.tables import TABLES
 from backtest_pipeline.storage.layout import BEST
 from backtest_pipeline.workflows.assess_backtest import assessed_backtest
@@ -82,7 +82,9 @@ def robustness_of(store: TaskStore, manifest: Manifest) -> Robustness | None:
     counts = manifest.summary.trials or {}
     return assessed_sweep(
         best,
-        TrialBlocks.of_table(pq.read_table(folder / BLOCKS_FILE, use_threads=False)),
+        TrialBlocks.of_table(
+            pq.read_table(folder / BLOCKS_FILE, use_threads=False), trial_column(folder, "periods_per_year")
+        ),
         counts.get(COMPLETED, 0) + counts.get(FAILED, 0),
         seed=request.seed,
         known=_known(store, manifest, best),
@@ -110,8 +112,14 @@ def _known(
     own = manifest.candles_of(request)
     first, last = min(seen.first for seen in own), max(seen.last for seen in own)
     ledger = Ledger(store.layout)
-    ask = earlier_walks if walks else earlier_trials
-    return ask(ledger, request.strategy, request.symbols, request.timeframe, first, last)
+    if not walks:
+        return earlier_trials(ledger, request.strategy, request.symbols, request.timeframe, first, last)
+    # Where folds choose among strategies, the one of the backtest that is varied need not be one of them.
+    known = (
+        earlier_walks(ledger, strategy, request.symbols, request.timeframe, first, last)
+        for strategy in strategies_of(manifest.request)
+    )
+    return max(known, key=lambda one: one.trials)
 
 
 def _neighbourhood(folder: Path, request: SweepRequest) -> Neighbourhood | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy.stats import spearmanr
 
 from backtest_pipeline.model.luck_verdict import concluded
@@ -15,6 +16,7 @@ from backtest_pipeline.model.robustness import ChosenValues, PathsRecord, Robust
 from backtest_pipeline.model.space_values import as_json
 from backtest_pipeline.reports.rolling_statistics import bar_returns
 from backtest_pipeline.research.sharpe_confidence import SharpeMoments
+from backtest_pipeline.research.space import Space
 from backtest_pipeline.workflows.assess_backtest import deflated
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
+    from backtest_pipeline.research.space import Axis
     from backtest_pipeline.results.earlier_trials import EarlierTrials
 
     Floats = NDArray[np.float64]
@@ -78,7 +81,9 @@ def _record(
         out_of_sample_objective=_mean(traded["out_of_sample_objective"]),
         rank_correlation=_correlation(traded),
         chosen={
-            key: _chosen(traded.drop_duplicates("fold")[key]) for key in request.sweep.space if len(traded)
+            key: _chosen(axis, traded.drop_duplicates("fold")[key])
+            for key, axis in Space.of(request.sweep.space).axes.items()
+            if len(traded)
         },
         paths=None if paths is None else _paths(result, paths),
     )
@@ -96,8 +101,9 @@ def _correlation(traded: pd.DataFrame) -> float | None:
     return float(spearmanr(both[:, 0], both[:, 1]).statistic)
 
 
-def _chosen(column: pd.Series[Any]) -> ChosenValues:
-    written = [json.dumps(as_json(_plain(value)), sort_keys=True) for value in column]
+def _chosen(axis: Axis, column: pd.Series[Any]) -> ChosenValues:
+    cells = pa.chunked_array([pa.array(map(_plain, column), axis.column_type)])
+    written = [json.dumps(as_json(axis.value(place)), sort_keys=True) for place in axis.places(cells)]
     [(usual, count)] = Counter(written).most_common(1)
     return ChosenValues(distinct=len(set(written)), usual=usual, usual_frac=count / len(written))
 

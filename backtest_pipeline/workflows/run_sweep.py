@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from backtest_pipeline.engine.account_choice import Extras
@@ -106,7 +107,8 @@ def _assessed(result: SweepResult) -> Robustness | None:
 
     if result.best is None:
         return None
-    blocks = TrialBlocks.of_table(pa.Table.from_pandas(result.blocks, preserve_index=False))
+    periods = result.trials["periods_per_year"].to_numpy(dtype=np.float64)
+    blocks = TrialBlocks.of_table(pa.Table.from_pandas(result.blocks, preserve_index=False), periods)
     ran = int((result.trials["state"] != INVALID).sum())
     return assessed_sweep(result.best, blocks, ran, seed=result.request.seed)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from backtest_pipeline.engine.inputs import chosen_candles
+from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
 from backtest_pipeline.model.walk_forward_result import WalkForwardResult
 from backtest_pipeline.research.fold_choice import winner_of
 from backtest_pipeline.research.fold_plan import FoldPlan, fold_plan
@@ -120,8 +120,11 @@ def _page(candles: Mapping[str, Candles], timezone: str, result: WalkForwardResu
     """The report of a result, with the candles that its tests have traded."""
     from backtest_pipeline.reports.walk_forward_report import walk_forward_report_html  # noqa: PLC0415  loads the charts
 
-    traded = chosen_candles(candles, result.out_of_sample.request, timezone)
-    return walk_forward_report_html(result, {own.symbol: own for own in traded})
+    request = result.out_of_sample.request
+    seen = {own.symbol: own for own in chosen_candles(candles, request, timezone)}
+    if benchmark := benchmark_candles(candles, request, timezone):
+        seen[benchmark.symbol] = benchmark
+    return walk_forward_report_html(result, seen)
 
 
 def _assessed(result: WalkForwardResult) -> Robustness:

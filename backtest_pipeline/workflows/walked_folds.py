@@ -72,7 +72,7 @@ def walked(
 
     Args:
         plan: what there is to do.
-        candles: by symbol, at least the request's.
+        candles: by symbol, at least the request's and its benchmark's.
         winners: of each fold; none where no trial ranks, and then nothing is traded.
         data: finer candles and funding rates.
         timezone: what a moment without a zone means.

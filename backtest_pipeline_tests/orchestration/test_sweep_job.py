@@ -19,8 +19,10 @@ from backtest_pipeline.model.sweep_config import from_sweep_config, to_sweep_con
 from backtest_pipeline.orchestration.jobs.sweep import sweep
 from backtest_pipeline.orchestration.tasks import sweep_context as contexts
 from backtest_pipeline.orchestration.tasks.sweep_context import SweepContext
+from backtest_pipeline.results.archive import export_task, import_archive
 from backtest_pipeline.results.sweep_parts import PartDamaged, SweepParts
 from backtest_pipeline.results.task_store import TaskStore
+from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline.workflows.sweep_chunks import chunks_of
@@ -232,6 +234,20 @@ def test_a_sweep_of_which_every_trial_fails_fails(
     assert manifest.kind == "sweep"
     assert manifest.error is not None
     assert (manifest.error.type, manifest.error.retryable) == ("TrialsFailed", False)
+
+
+def test_a_sweep_of_which_every_trial_is_invalid_is_whole_and_can_be_handed_on(
+    store: TaskStore, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    space = {"params.fast": [50, 60], "params.slow": [10, 20]}
+    run = launch(instance, SweepRequest(backtest=REQUEST.backtest, space=space))
+    manifest = store.manifest(run.run_id)
+    assert manifest.summary.trials == {"completed": 0, "invalid": 4, "failed": 0, "ranked": 0}
+    assert verify_task(store.layout, run.run_id).problems == []
+    export_task(store.layout, run.run_id, tmp_path / "task.tar.zst")
+    elsewhere = TaskStore(tmp_path / "elsewhere")
+    import_archive(elsewhere.layout, tmp_path / "task.tar.zst")
+    assert elsewhere.manifest(run.run_id).summary == manifest.summary
 
 
 def test_a_refused_sweep_is_recorded_as_it_was_asked(store: TaskStore, instance: dg.DagsterInstance) -> None:

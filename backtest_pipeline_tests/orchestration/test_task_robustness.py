@@ -15,7 +15,9 @@ from skfolio.measures import deflated_sharpe_ratio
 from backtest_pipeline import BacktestRequest, IntRange, SweepRequest, run_backtest, run_sweep
 from backtest_pipeline.model.robustness import Robustness
 from backtest_pipeline.model.run_config import to_run_config
+from backtest_pipeline.model.sweep_config import to_sweep_config
 from backtest_pipeline.orchestration.jobs.backtest import backtest
+from backtest_pipeline.orchestration.jobs.sweep import sweep
 from backtest_pipeline.orchestration.tasks.others_wait import OthersWait
 from backtest_pipeline.orchestration.tasks.report_publishing import add_robustness
 from backtest_pipeline.orchestration.tasks.run_context import RunContext
@@ -115,6 +117,30 @@ def test_a_task_that_was_published_again_keeps_its_own_statistics(task: tuple[La
     add_robustness(store, published, OthersWait(None))
     assert Ledger(layout).strategies() == ["sma_cross"]
     assert store.manifest(task_id).run_ids == later.run_ids
+
+
+def test_ratios_of_unlike_bars_are_deflated_by_the_winners_bar(own_data_root: Path) -> None:
+    """Annual ratios scatter alike by hours and days; of the winner's bars there are so many a year."""
+    store_candles(own_data_root, walk("A", 300), walk("A", 24 * 300, timeframe="1h"))
+    space = {"params.fast": IntRange(2, 8, step=2), "params.slow": [10, 30], "timeframe": ["1h", "1d"]}
+    request = SweepRequest(backtest=FIRST.model_copy(update={"fee_bps": 0.0}), space=space)
+    with dg.instance_for_test() as instance:
+        task_id = sweep.execute_in_process(to_sweep_config(request), instance=instance).run_id
+    store = TaskStore(own_data_root)
+    found = _robustness(store, task_id)
+    trials = pq.read_table(store.layout.task(task_id) / "trials.parquet").to_pandas()
+    winner = trials[trials["rank"] == 1].iloc[0]
+    assert trials["periods_per_year"].unique().tolist() == [365.0 * 24, 365.0]
+    expected = trials["sharpe"].var() / winner["periods_per_year"]
+    assert found.sharpe_variance == pytest.approx(expected, rel=1e-9)
+    candles = {"1h": {"A": walk("A", 24 * 300, timeframe="1h")}, "1d": {"A": walk("A", 300)}}
+    alone = run_sweep(candles, request).overfitting
+    assert alone is not None
+    assert (alone.sharpe_variance, alone.pbo, alone.reality_check) == (
+        found.sharpe_variance,
+        found.pbo,
+        found.reality_check,
+    )
 
 
 def test_the_engine_alone_says_it_too() -> None:

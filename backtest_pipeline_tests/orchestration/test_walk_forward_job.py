@@ -69,6 +69,34 @@ def _launch(instance: dg.DagsterInstance, request: WalkForwardRequest = REQUEST,
     return walk_forward.execute_in_process(to_walk_forward_config(request), instance=instance, **options)
 
 
+def test_walks_among_strategies_are_deflated_by_those_before(
+    store: TaskStore, instance: dg.DagsterInstance
+) -> None:
+    """The strategy of the backtest that is varied is none of them, so the ledger has no walk of it."""
+    sweep = SweepRequest(
+        backtest=BacktestRequest(strategy="momentum", symbols=["A"]),
+        space={"strategy": ["sma_cross", "ema_cross"]},
+    )
+    runs = [
+        _launch(instance, WalkForwardRequest(sweep=sweep, train=300, test=test)) for test in (100, 150, 200)
+    ]
+    found = [store.manifest(run.run_id).robustness for run in runs]
+    assert [one.trials if one else None for one in found] == [1, 2, 3]
+
+
+def test_a_cross_validation_of_single_folds_has_one_path_and_is_whole(
+    store: TaskStore, instance: dg.DagsterInstance
+) -> None:
+    single = WalkForwardRequest(sweep=SWEEP, cross_validation="purged", folds=3, test_folds=1)
+    run = _launch(instance, single)
+    manifest = store.manifest(run.run_id)
+    assert "paths" not in {file.name for file in manifest.result_files}
+    folds = pd.read_parquet(store.layout.task(run.run_id) / "folds.parquet")
+    assert folds["path"].tolist() == [0, 0, 0]
+    assert folds["equity_after"].iloc[-1] == manifest.metrics["final_equity"]
+    assert verify_task(store.layout, run.run_id).problems == []
+
+
 @pytest.mark.parametrize("request_", [REQUEST, CROSSED], ids=["walking", "crossing"])
 def test_a_task_leaves_what_a_walk_in_memory_yields_and_all_of_it_adds_up(
     store: TaskStore, instance: dg.DagsterInstance, request_: WalkForwardRequest

@@ -208,15 +208,30 @@ def test_in_a_corner_there_are_fewer_neighbours(tmp_path: Path) -> None:
     ("mean", "shape"), [(9.0, "plateau"), (8.0, "plateau"), (6.0, "slope"), (4.0, "spike"), (-1.0, "spike")]
 )
 def test_a_plateau_keeps_the_winner_s_lead(mean: float, shape: str) -> None:
-    found = Neighbourhood(winner=10.0, neighbours=8, others=0, mean=mean, worst=0.0, median=0.0)
+    found = _neighbours(winner=10.0, mean=mean, median=0.0, more_is_better=True)
     assert found.kept == mean / 10
     assert found.shape == shape
 
 
 def test_less_is_better_works_the_same_way() -> None:
-    found = Neighbourhood(winner=0.1, neighbours=8, others=0, mean=0.14, worst=0.3, median=0.5)
+    found = _neighbours(winner=0.1, mean=0.14, median=0.5, more_is_better=False)
     assert found.kept == pytest.approx(0.36 / 0.4)
     assert found.shape == "plateau"
+
+
+@pytest.mark.parametrize(
+    ("winner", "mean", "more_is_better"), [(0.5, 0.2, True), (1.0, 0.2, True), (0.5, 0.8, False)]
+)
+def test_a_winner_that_leads_nobody_has_no_plateau(winner: float, mean: float, more_is_better: bool) -> None:
+    """A median of 1.0, or 0.4 where less is better: the better trials break a condition and do not rank."""
+    median = 1.0 if more_is_better else 0.4
+    found = _neighbours(winner=winner, mean=mean, median=median, more_is_better=more_is_better)
+    assert found.kept is None
+    assert found.shape == "behind"
+
+
+def _neighbours(*, winner: float, mean: float, median: float, more_is_better: bool) -> Neighbourhood:
+    return Neighbourhood(winner, 8, 0, mean, worst=mean, median=median, more_is_better=more_is_better)
 
 
 def test_a_search_that_draws_looks_within_a_twentieth(tmp_path: Path) -> None:

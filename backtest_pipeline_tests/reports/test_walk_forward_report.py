@@ -23,6 +23,7 @@ from backtest_pipeline.reports.bilingual import korean_texts
 from backtest_pipeline.reports.charts.walk_forward_svg import distribution_svg, scatter_svg, timeline_svg
 from backtest_pipeline.reports.walk_forward_folds import fold_rows
 from backtest_pipeline.reports.walk_forward_report import walk_forward_report_html
+from backtest_pipeline_tests.reports.made import without_translations
 from backtest_pipeline_tests.research.made_candles import walk
 
 CANDLES = {"A": walk("A", 700, seed=5)}
@@ -51,6 +52,21 @@ def test_the_page_says_the_verdict_and_every_fold(found: WalkForwardResult) -> N
     assert shown("sharpe", found.metrics["sharpe"]) in page
     assert "<b>fx</b>" not in page, "texts from outside are escaped"
     assert walk_forward_report_html(found, CANDLES) == page
+
+
+def test_the_benchmark_is_named_and_drawn() -> None:
+    candles = {**CANDLES, "SPY": walk("SPY", 700, seed=6)}
+    backtest = SWEEP.backtest.model_copy(update={"benchmark": "SPY"})
+    request = WalkForwardRequest(
+        sweep=SWEEP.model_copy(update={"backtest": backtest}), train=200, test=100, anchored=True
+    )
+    result = run_walk_forward(candles, request)
+    assert result.drawn is not None
+    page = result.drawn(result)
+    assert "buy and hold" not in without_translations(page).lower()
+    for wanted in ("SPY, bought and held", "<span>SPY</span>"):
+        assert wanted in page
+    assert shown("buy_hold_return", result.metrics["buy_hold_return"]) in page
 
 
 def test_a_line_a_fold_and_a_bar_for_each_training_and_test(found: WalkForwardResult) -> None:

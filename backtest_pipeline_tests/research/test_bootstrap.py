@@ -57,6 +57,16 @@ def test_returns_that_say_nothing_have_no_intervals() -> None:
     assert bootstrap(np.array([0.1, -0.1]), 10, np.random.default_rng(0)) is None
 
 
+def test_an_account_that_has_lost_everything_has_no_growth_and_falls_all_the_way() -> None:
+    """Nine in ten samples of 60 bars hold one of the ten that lose all: 1 - (50 / 60) ** 60 is all but 1."""
+    returns = np.tile([0.01, -0.01, 0.02, 0.01, -0.02, -1.0], 10)
+    found = bootstrap(returns, 100, np.random.default_rng(0))
+    assert found is not None
+    assert found.growth is None
+    assert found.max_drawdown[1] == 1.0
+    assert found.bands[0, -1] == 0.0
+
+
 def test_the_worst_order_of_trades_has_all_losses_in_a_row() -> None:
     profits = np.array([10.0] * 8 + [-10.0] * 4)  # from 100 up to 180 and down to 140
     found = trade_shuffle(profits, 100.0, 2000, np.random.default_rng(0))

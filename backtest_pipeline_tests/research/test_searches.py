@@ -133,6 +133,16 @@ def test_points_are_read_back_from_the_columns_that_they_make(space: dict[str, A
     assert set(table.column("params.odd").to_pylist()) == {"1", '"one"', "null", "2.5", "[1, 2]"}
 
 
+@pytest.mark.parametrize("values", [[1, 1.0, 2], [0.0, -0.0], [1, True, 1.0]])
+def test_values_that_are_equal_and_not_the_same_are_told_apart_in_columns(values: list[Any]) -> None:
+    """A strategy may do one thing for 1 and another for 1.0, and a row has to say which of them it had."""
+    request = _sweep({"params.odd": values}, "grid")
+    space, points = Space.of(request.space), search_of(request).points(0, len(values))
+    table = pa.table({"trial": np.arange(len(values)), **space.columns(points)})
+    found = [repr(space.values(space.points_of(table), row)["params.odd"]) for row in range(len(values))]
+    assert found == [repr(value) for value in values]
+
+
 def _answers(request: SweepRequest, points: Points) -> pa.Table:
     """A table of trials whose Sharpe ratio is highest at window 3 and share 1; every seventh one is none."""
     space = Space.of(request.space)

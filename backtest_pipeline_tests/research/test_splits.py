@@ -136,6 +136,21 @@ def test_every_bar_after_the_first_training_is_tested_once_and_never_trained_on_
         assert one.train[-1].stop + purge == one.test[0].first
 
 
+def test_a_training_is_a_month_long_though_the_candles_begin_on_the_31st() -> None:
+    """A month after 31 January is 28 February: tests begin on the 28th, and trainings a month before them."""
+    days = np.arange("2019-01-31", "2019-06-15", dtype="datetime64[D]").astype("datetime64[us]")
+    month = window_of("1mo")
+    splits = walk_forward_splits(days, month, month)
+    begun = [[str(days[part.first])[:10] for part in (own.train[0], own.test[0])] for own in splits]
+    assert begun == [
+        ["2019-01-31", "2019-02-28"],
+        ["2019-02-28", "2019-03-28"],
+        ["2019-03-28", "2019-04-28"],
+        ["2019-04-28", "2019-05-28"],
+    ]
+    assert all(own.train[0].stop == own.test[0].first for own in splits)
+
+
 def test_a_month_lacks_days_and_spans_do_not_drift() -> None:
     month = window_of("1mo")
     assert isinstance(month, CalendarSpan)

@@ -213,6 +213,16 @@ def test_a_space_with_one_value_is_one_trial() -> None:
     assert result.trials["rank"][0] == 1
 
 
+def test_a_long_list_of_a_parameter_is_searched_to_its_end() -> None:
+    """A range of which only the ends are looked at beforehand is no longer than a list of which all are."""
+    listed = [*range(2_500, 1_000, -1), *range(1, 1_001)]
+    trials = run_sweep(CANDLES, _sweep({"params.window": listed})).trials
+    assert trials["params.window"].tolist() == listed
+    assert run_sweep(CANDLES, _sweep({"params.window": IntRange(1, 1_500)})).trials.shape[0] == 1_500
+    with pytest.raises(ParamsInvalid, match=r"window: .*not -7"):
+        run_sweep(CANDLES, _sweep({"params.window": [*range(1, 1_200), -7, 1_200]}))
+
+
 def test_a_space_of_fields_alone_shares_the_signals_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     original = Moody.signals
@@ -267,6 +277,7 @@ def test_several_strategies_may_be_compared_and_each_has_its_own_parameters() ->
         ({"params.window": [3, 0]}, ParamsInvalid, "window: .*greater than or equal to 1, not 0"),
         ({"params.window": FloatRange(1, 2, step=0.5)}, ParamsInvalid, "window: .*not 1.5"),
         ({"params.window": IntRange(0, 5)}, ParamsInvalid, "window: .*not 0"),
+        ({"params.window": [3, 5.0, "5", 5]}, ParamsInvalid, "window: 5 listed more than once"),
         ({"strategy": ["moody", "mody"]}, StrategyUnknown, "there is no 'mody'"),
         ({"symbols": [["A"], ["A", "Z"]]}, RequestInvalid, "no 1d candles were given for Z; given: A"),
         ({"timeframe": ["1d", "1h"]}, RequestInvalid, "no 1h candles were given for A; given: none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from backtest_pipeline import (
     BacktestRequest,
     Candles,
+    FloatRange,
     IntRange,
     Signals,
     Strategy,
@@ -265,6 +267,28 @@ def test_too_few_candles_and_a_symbol_without_candles_in_a_fold_are_refused() ->
         run_walk_forward(late, _request(("A", "B")))
 
 
+@pytest.mark.parametrize("fields", [{}, {"cross_validation": "purged", "folds": 4}])
+def test_the_account_is_measured_against_the_benchmark_that_the_request_names(fields: dict[str, Any]) -> None:
+    """C has the bars of A: at each it is worth its close, and it is bought at the first one tested."""
+    candles = {**CANDLES, "C": walk("C", 700, seed=7)}
+    result = run_walk_forward(candles, _request(backtest={"benchmark": "C"}, **fields))
+    held = candles["C"].close[-len(result.equity) :]
+    assert result.metrics["buy_hold_return"] == pytest.approx(held[-1] / held[0] - 1)
+    changes = np.append(0.0, held[1:] / held[:-1] - 1)
+    equity = np.append(10_000.0, result.equity.equity)
+    own = equity[1:] / equity[:-1] - 1
+    beta = np.cov(own, changes)[0, 1] / changes.var(ddof=1)
+    assert result.metrics["beta"] == pytest.approx(beta)
+    assert result.metrics["alpha"] == pytest.approx((1 + own.mean() - beta * changes.mean()) ** 365 - 1)
+
+
+def test_a_benchmark_without_candles_in_a_test_is_refused_before_anything_is_searched() -> None:
+    early = {**CANDLES, "C": walk("C", 630, seed=7)}
+    with pytest.raises(CandlesMissing, match="no C 1d candles"):
+        fold_plan(early, _request(backtest={"benchmark": "C"}))
+    assert fold_plan(early, _request(backtest={"benchmark": "C"}, test=250)).folds
+
+
 def test_a_strategy_that_fails_in_every_trial_of_a_training_fails_the_walk() -> None:
     class Broken(Strategy):
         """Never answers."""
@@ -379,6 +403,27 @@ def test_statistics_of_a_walk_forward_are_those_of_its_account() -> None:
     usual = folds["params.slow"].value_counts()
     assert found.walk_forward.chosen["params.slow"].usual_frac == usual.max() / 9
     assert found.verdict.startswith("Out of sample")
+
+
+def test_what_was_chosen_is_said_as_the_request_has_it() -> None:
+    space: dict[str, Any] = {
+        "take_profit_steps": [[[0, 0.02], [5, 0.01]]],
+        "stop_loss_frac": [None],
+        "direction": ["both"],
+        "params.fast": [5],
+        "fee_bps": FloatRange(0.3, 0.3, step=0.1),
+    }
+    found = run_walk_forward(CANDLES, _request(space=space)).robustness
+    assert found is not None
+    assert found.walk_forward is not None
+    usual = {key: json.loads(one.usual) for key, one in found.walk_forward.chosen.items()}
+    assert usual == {
+        "take_profit_steps": [[0, 0.02], [5, 0.01]],
+        "stop_loss_frac": None,
+        "direction": "both",
+        "params.fast": 5,
+        "fee_bps": 0.3,
+    }
 
 
 def test_metrics_of_the_account_are_those_of_a_backtest_with_the_same_curve() -> None:
