@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from backtest_pipeline.candles.formats.column_names import ALIASES, TIMES, short_name, zoned_name
-from backtest_pipeline.candles.formats.epochs import epoch_us
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesInvalid
+from backtest_pipeline.model.frame_columns import moments_of, numbers_of
 from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.time_grid import grid_fault
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.timeframe import Timeframe
@@ -44,12 +41,12 @@ def candles_of_frame(
     """
     frame = _of_symbol(frame, symbol)
     stamps, zone = _times(frame, symbol)
-    timestamp = _moments(stamps, symbol, zone_of(zone or timezone))
+    timestamp = moments_of(stamps, symbol, zone_of(zone or timezone), _SOURCE)
     columns: dict[str, NDArray[Any]] = {"timestamp": timestamp}
     for name in CANDLE_COLUMNS[1:]:
         found = _named(frame, ALIASES[name])
         if found is not None:
-            columns[name] = _numbers(frame[found], symbol, str(found))
+            columns[name] = numbers_of(frame[found], symbol, str(found), _SOURCE)
     if len(timestamp) > 1 and timestamp[0] > timestamp[-1]:
         columns = {name: column[::-1] for name, column in columns.items()}
     missing = [name for name in CANDLE_COLUMNS if name not in columns]
@@ -94,35 +91,3 @@ def _times(frame: pd.DataFrame, symbol: str) -> tuple[pd.Series[Any], str | None
         problem = "it has no times; name their column `timestamp`, or make them its index"
         raise CandlesInvalid(symbol, problem, source=_SOURCE)
     return pd.Series(frame.index), zoned_name(str(frame.index.name or ""))[1]
-
-
-def _moments(stamps: pd.Series[Any], symbol: str, zone: ZoneInfo) -> NDArray[np.datetime64]:
-    def fault(problem: str, row: int | None) -> CandlesInvalid:
-        return CandlesInvalid(symbol, problem, source=_SOURCE, row=row)
-
-    if stamps.isna().any():
-        raise fault("there is no time", int(stamps.isna().to_numpy().argmax()))
-    if pd.api.types.is_numeric_dtype(stamps) and len(stamps):
-        numbers = stamps.to_numpy(dtype=np.float64)
-        whole = stamps.to_numpy(dtype=np.int64) if pd.api.types.is_integer_dtype(stamps) else None
-        return epoch_us(numbers, whole, fault, lambda _: None).astype("datetime64[us]")
-    try:
-        read = (
-            stamps
-            if pd.api.types.is_datetime64_any_dtype(stamps)
-            else pd.to_datetime(stamps, format="ISO8601")
-        )
-        if read.dt.tz is None:
-            read = read.dt.tz_localize(zone)
-        return read.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    except (ValueError, TypeError, AttributeError) as error:  # of pandas, for text and for clock changes
-        reason = str(error).partition(". ")[0]
-        problem = f"its times cannot be read ({reason}); convert them first, with pandas.to_datetime"
-        raise CandlesInvalid(symbol, problem, source=_SOURCE) from error
-
-
-def _numbers(column: pd.Series[Any], symbol: str, name: str) -> NDArray[np.float64]:
-    try:
-        return column.to_numpy(dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise CandlesInvalid(symbol, f"{name} holds what is no number: {error}", source=_SOURCE) from error

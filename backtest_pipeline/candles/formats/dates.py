@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtest_pipeline.candles.formats.cells import Fault, cleaned, first_true, is_text, parsed_numbers
-from backtest_pipeline.candles.formats.epochs import epoch_us
 from backtest_pipeline.candles.formats.zones import NAME, OFFSET, WITH_LETTERS, with_plain_offsets, zone_names
 from backtest_pipeline.model.candle_rules import FIRST_MOMENT, LAST_MOMENT
+from backtest_pipeline.model.epochs import epoch_us
 from backtest_pipeline.model.local_times import to_utc
 
 if TYPE_CHECKING:
