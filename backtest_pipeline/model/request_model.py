@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.plain_data import shortened
@@ -18,6 +18,14 @@ class RequestModel(BaseModel):
     """What requests of every kind have in common: immutable, unknown fields refused, known by a digest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuses True as 1, which pydantic takes: `initial_cash: yes` in YAML is a slip."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError(f"should be no truth value, not {value}")
+        return value
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults written out, as JSON values."""
