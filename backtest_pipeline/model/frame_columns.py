@@ -74,7 +74,10 @@ def moments_of(stamps: pd.Series[Any], symbol: str, zone: ZoneInfo, source: str)
         read = _read(stamps)
         if read.dt.tz is None:
             read = read.dt.tz_localize(zone)
-        return read.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+        moments: NDArray[np.datetime64] = (
+            read.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+        )
+        return moments
     except (ValueError, TypeError, AttributeError) as error:  # of pandas, for text and for clock changes
         reason = str(error).partition(". ")[0]
         problem = f"its times cannot be read ({reason}); convert them first, with pandas.to_datetime"
@@ -100,4 +103,4 @@ def _read(stamps: pd.Series[Any]) -> pd.Series[Any]:
     texts = stamps.map(lambda stamp: isinstance(stamp, str)).all()
     # Where clocks change, a market's times have two offsets, which pandas takes for two zones.
     zoned = bool(texts and stamps.str.contains(_OFFSET).all())
-    return pd.to_datetime(stamps, format="ISO8601", utc=True if zoned else None)
+    return pd.to_datetime(stamps, format="ISO8601", utc=zoned)
