@@ -77,11 +77,11 @@ def moments_of(stamps: pd.Series[Any], symbol: str, zone: ZoneInfo, source: str)
         moments: NDArray[np.datetime64] = (
             read.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
         )
-        return moments
     except (ValueError, TypeError, AttributeError) as error:  # of pandas, for text and for clock changes
         reason = str(error).partition(". ")[0]
         problem = f"its times cannot be read ({reason}); convert them first, with pandas.to_datetime"
         raise CandlesInvalid(symbol, problem, source=source) from error
+    return moments
 
 
 def numbers_of(column: pd.Series[Any], symbol: str, name: str, source: str) -> NDArray[np.float64]:

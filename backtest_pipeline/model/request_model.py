@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
+from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.plain_data import shortened
 
@@ -38,6 +39,17 @@ class RequestModel(BaseModel):
     def digest(self) -> str:
         """SHA-256 of `canonical_json()`, in hexadecimal."""
         return digest_of(self.to_dict())
+
+
+def require_kind(request: object, *kinds: type[RequestModel]) -> None:
+    """Refuse what is no request of one of these kinds, as a mapping of its fields.
+
+    Raises:
+        RequestInvalid: with the kinds that there are.
+    """
+    if not isinstance(request, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise RequestInvalid([("", f"give a {wanted}, not {type(request).__name__}")])
 
 
 def digest_of(fields: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from backtest_pipeline.model.errors import BacktestError, RequestInvalid, Strate
 from backtest_pipeline.model.portfolio_rules import portfolio_problems
 from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_model import require_kind
 from backtest_pipeline.model.source_place import place_raised
 from backtest_pipeline.model.strategy import OWN_FAULTS, AnyStrategy, Strategy, StrategyParams, checked_params
 from backtest_pipeline.settings import get_settings
@@ -118,7 +119,8 @@ def resolve(request: BacktestRequest) -> Resolved:
         RequestInvalid: the strategy trades a portfolio, and the request is not made for one.
         StrategyFaulty: the strategy cannot be made, or validators of its parameters fail.
     """
-    strategy = _made(strategy_named(request.strategy))
+    require_kind(request, BacktestRequest)
+    strategy = made(strategy_named(request.strategy))
     params = checked_params(strategy, request.params)
     if isinstance(strategy, PortfolioStrategy) and (problems := portfolio_problems(request)):
         raise RequestInvalid(problems)
@@ -162,7 +164,12 @@ def _joint_digest(names: Iterable[str], digest_of: Callable[[type[AnyStrategy]],
     return known_digests[0] if len(known_digests) == 1 else joint
 
 
-def _made(strategy: type[AnyStrategy]) -> AnyStrategy:
+def made(strategy: type[AnyStrategy]) -> AnyStrategy:
+    """An instance of a strategy.
+
+    Raises:
+        StrategyFaulty: it cannot be made without arguments.
+    """
     try:
         return strategy()
     except OWN_FAULTS as error:

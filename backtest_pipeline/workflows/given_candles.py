@@ -36,7 +36,8 @@ def given_candles(
     """Return candles by symbol; frames are read as `candles_of_frame` does.
 
     Raises:
-        RequestInvalid: one alone was given for several symbols, or something else than candles and frames.
+        RequestInvalid: one alone was given for several symbols, another symbol's, or something else than
+            candles and frames.
         CandlesInvalid: a frame does not hold candles of this timeframe.
     """
     if isinstance(given, Candles | pd.DataFrame):
@@ -114,6 +115,9 @@ def _by_timeframe(
 
 def _candles(given: object, symbol: str, timeframe: Timeframe, timezone: str) -> Candles:
     if isinstance(given, Candles):
+        if given.symbol != symbol:
+            problem = f"those given for {symbol} are {given.symbol}'s; give each symbol its own"
+            raise RequestInvalid([("candles", problem)])
         return given
     if isinstance(given, pd.DataFrame):
         return candles_of_frame(given, symbol, timeframe, timezone)

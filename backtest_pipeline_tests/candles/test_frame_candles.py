@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest_pipeline import BacktestRequest, Candles, IntRange, SweepRequest, run_backtest, run_sweep
+from backtest_pipeline import (
+    BacktestRequest,
+    Candles,
+    IntRange,
+    SweepRequest,
+    run_backtest,
+    run_sweep,
+    run_walk_forward,
+)
 from backtest_pipeline.candles.frame_candles import candles_of_frame
 from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid
 from backtest_pipeline_tests.results.published import wandering
@@ -105,6 +113,25 @@ def test_a_sweep_takes_frames_as_a_backtest_does(given: object) -> None:
     request = SweepRequest(backtest=REQUEST, space={"params.fast": IntRange(2, 4)})
     wanted = run_sweep({"BTCUSD": PLAIN}, request).trials
     pd.testing.assert_frame_equal(run_sweep(given, request).trials, wanted)  # type: ignore[arg-type]  # of each kind
+
+
+def test_another_symbols_candles_are_refused_wherever_candles_are_given() -> None:
+    with pytest.raises(RequestInvalid, match="those given for BTCUSD are ETHUSD's; give each symbol its own"):
+        run_backtest({"BTCUSD": wandering("ETHUSD", 60)}, REQUEST)
+    sweep = SweepRequest(backtest=REQUEST, space={"params.fast": IntRange(2, 4)})
+    with pytest.raises(RequestInvalid, match="are ETHUSD's"):
+        run_sweep({"BTCUSD": wandering("ETHUSD", 60)}, sweep)
+
+
+@pytest.mark.parametrize("wrong", [None, {"strategy": "sma_cross"}, REQUEST])
+def test_a_request_of_another_kind_is_refused(wrong: object) -> None:
+    if wrong is not REQUEST:
+        with pytest.raises(RequestInvalid, match=r"give a BacktestRequest, not (NoneType|dict)"):
+            run_backtest(_frame(), wrong)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(RequestInvalid, match="give a SweepRequest, not"):
+        run_sweep(_frame(), wrong)  # type: ignore[arg-type]  # as above
+    with pytest.raises(RequestInvalid, match="give a WalkForwardRequest, not"):
+        run_walk_forward(_frame(), wrong)  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
