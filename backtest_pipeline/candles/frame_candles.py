@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from backtest_pipeline.candles.formats.column_names import ALIASES, TIMES, short_name, zoned_name
+from backtest_pipeline.candles.formats.columns import day_and_clock
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesInvalid
 from backtest_pipeline.model.frame_columns import moments_of, numbers_of
@@ -85,6 +86,11 @@ def _times(frame: pd.DataFrame, symbol: str) -> tuple[pd.Series[Any], str | None
     known = {zoned_name(str(column))[0]: column for column in reversed(frame.columns)}
     for name in TIMES:
         if name in known:
+            if two := day_and_clock(list(known), name):
+                day, clock = (list(known.values())[at] for at in two)
+                joined = f"frame[{day!r}].astype(str) + ' ' + frame[{clock!r}].astype(str)"
+                problem = f"its times are in two columns; join them, as frame['timestamp'] = {joined}"
+                raise CandlesInvalid(symbol, problem, source=_SOURCE)
             column = known[name]
             return frame[column], zoned_name(str(column))[1]
     if isinstance(frame.index, pd.RangeIndex):

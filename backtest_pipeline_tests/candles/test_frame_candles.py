@@ -82,6 +82,10 @@ def test_times_without_a_zone_are_of_the_zone_that_the_call_says() -> None:
         (_frame().assign(close="dear"), "close holds what is no number"),
         (_frame().assign(timestamp=None), "there is no time .*, row 0"),
         (_frame().assign(high=0.5), "high is below"),
+        (
+            _frame().rename(columns={"timestamp": "Date"}).assign(Time="09:00"),
+            r"in two columns; join them, as .*frame\['Date'\].*frame\['Time'\]",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_cure(frame: pd.DataFrame, says: str) -> None:
