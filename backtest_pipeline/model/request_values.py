@@ -45,6 +45,8 @@ def _few_symbols(symbols: object) -> object:
     if isinstance(symbols, set | frozenset):
         problem = "write a list: a set has no order, and entries compete in the order of symbols"
         raise ValueError(problem)  # noqa: TRY004  as above
+    if isinstance(symbols, list | tuple) and not symbols:
+        raise ValueError("at least 1 item, as in ['AAPL']")
     if isinstance(symbols, list | tuple) and len(symbols) > MOST_SYMBOLS:
         raise ValueError(
             f"at most {MOST_SYMBOLS} items, not {len(symbols):,}; send the others in further requests"
