@@ -172,7 +172,10 @@ def test_text_with_the_two_offsets_of_a_market_whose_clocks_change_is_read(read:
         (_frame().assign(timestamp="03/04/2020"), "cannot be read .*pandas.to_datetime"),
         (_frame().assign(timestamp=pd.period_range("2024-01-01", periods=60)), "pandas.to_datetime"),
         (_frame().assign(timestamp=range(20240101, 20240161)), "20240101"),
-        (_frame().assign(timestamp=[pd.NaT] * 60), "there is no time .*row 0"),
+        (
+            _frame().assign(timestamp=pd.Series([None] * 60, dtype="datetime64[us]")),
+            "there is no time .*row 0",
+        ),
         (_frame().assign(close="1,234"), "close holds what is no number: .*pandas.to_numeric"),
         (pd.concat([_frame(), _frame()[["open"]]], axis="columns"), "it has open twice"),
         (pd.concat([_frame(), _frame()[["timestamp"]]], axis="columns"), "it has timestamp twice"),
