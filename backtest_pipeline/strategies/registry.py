@@ -255,6 +255,8 @@ def _imported(name: str) -> ModuleType:
         return import_module(name)
     except OWN_FAULTS as error:
         problem = f"this module of BACKTEST_STRATEGIES cannot be imported: {error!r}"
+        if isinstance(error, ModuleNotFoundError) and place_raised(error) is None:
+            problem += "; write its name without .py, and let PYTHONPATH have its folder"
         raise StrategyFaulty(name, problem, place_raised(error)) from error
 
 

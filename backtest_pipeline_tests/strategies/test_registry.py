@@ -275,6 +275,24 @@ def test_a_broken_operators_module_is_named(
     sys.modules.pop("broken_strategies", None)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_its_own_name"),
+    [("nowhere_at_all", True), ("own_strategies.py", True), ("lacking_strategies", False)],
+)
+def test_a_module_that_is_not_found_is_named_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_its_own_name: bool
+) -> None:
+    (tmp_path / "own_strategies.py").write_text("x = 1")
+    (tmp_path / "lacking_strategies.py").write_text("import a_library_that_is_not_installed")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BACKTEST_STRATEGIES", name)
+    with pytest.raises(StrategyFaulty, match="cannot be imported: ModuleNotFoundError") as refused:
+        strategies()
+    cure = "write its name without .py, and let PYTHONPATH have its folder"
+    assert (cure in str(refused.value)) is is_its_own_name
+    sys.modules.pop("own_strategies", None)
+
+
 def test_each_strategy_says_where_it_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = """
         import numpy as np
