@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from backtest_pipeline.candles.formats.column_names import ALIASES, TIMES, short_name, zoned_name
+from backtest_pipeline.candles.formats.column_names import (
+    ALIASES,
+    SERIES_NAMES,
+    TIMES,
+    short_name,
+    zoned_name,
+)
 from backtest_pipeline.candles.formats.columns import day_and_clock
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesInvalid
-from backtest_pipeline.model.frame_columns import moments_of, numbers_of
+from backtest_pipeline.model.frame_columns import moments_of, numbers_of, refuse_levels
 from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.time_grid import grid_fault
 
@@ -41,6 +47,8 @@ def candles_of_frame(
             breaks a rule of candles.
     """
     frame = _of_symbol(frame, symbol)
+    refuse_levels(frame, symbol, _SOURCE)
+    _refuse_several_series(frame, symbol)
     stamps, zone = _times(frame, symbol)
     timestamp = moments_of(stamps, symbol, zone_of(zone or timezone), _SOURCE)
     columns: dict[str, NDArray[Any]] = {"timestamp": timestamp}
@@ -73,6 +81,18 @@ def _of_symbol(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
         if frame.columns.get_level_values(level).nunique() == 1:
             return frame.droplevel(level, axis="columns")
     return frame
+
+
+def _refuse_several_series(frame: pd.DataFrame, symbol: str) -> None:
+    """Refuse rows of several symbols (markets, intervals …), of which each would follow the other."""
+    for at, name in enumerate(frame.columns):
+        if short_name(str(name)) in SERIES_NAMES:
+            values = frame.iloc[:, at].dropna().astype(str).unique()
+            if len(values) > 1:
+                shown = ", ".join(values[:8])
+                problem = f"the column {str(name)!r} has {len(values)} values ({shown})"
+                cure = f"take the rows of one of them, as frame[frame[{str(name)!r}] == {values[0]!r}]"
+                raise CandlesInvalid(symbol, f"{problem}; {cure}", source=_SOURCE)
 
 
 def _named(frame: pd.DataFrame, names: tuple[str, ...]) -> Any:

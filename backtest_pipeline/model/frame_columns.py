@@ -30,6 +30,7 @@ def columns_of(
     if not isinstance(frame, pd.DataFrame):
         problem = f"give a pandas frame with the columns {', '.join(names)}, not {type(frame).__name__}"
         raise CandlesInvalid(symbol, problem, source=source)
+    refuse_levels(frame, symbol, source)
     if "timestamp" not in frame.columns and not isinstance(frame.index, pd.RangeIndex):
         frame = frame.rename_axis("timestamp").reset_index()
     missing = [name for name in names if name not in frame.columns]
@@ -46,6 +47,20 @@ def columns_of(
         else numbers_of(frame[name], symbol, name, source)
         for name in names
     }
+
+
+def refuse_levels(frame: pd.DataFrame, symbol: str, source: str) -> None:
+    """Refuse an index of several levels, as of days and symbols.
+
+    Raises:
+        CandlesInvalid: with the cure.
+    """
+    if frame.index.nlevels > 1:
+        names = ", ".join(str(name) for name in frame.index.names)
+        problem = (
+            f"its index has several levels ({names}); take the rows of one symbol, as frame.xs({symbol!r})"
+        )
+        raise CandlesInvalid(symbol, problem, source=source)
 
 
 def moments_of(stamps: pd.Series[Any], symbol: str, zone: ZoneInfo, source: str) -> NDArray[np.datetime64]:

@@ -83,6 +83,14 @@ def test_times_without_a_zone_are_of_the_zone_that_the_call_says() -> None:
         (_frame().assign(timestamp=None), "there is no time .*, row 0"),
         (_frame().assign(high=0.5), "high is below"),
         (
+            _frame().assign(ticker=["BTCUSD"] * 30 + ["ETHUSD"] * 30),
+            r"'ticker' has 2 values \(BTCUSD, ETHUSD\); take .* frame\[frame\['ticker'\] == 'BTCUSD'\]",
+        ),
+        (
+            _frame().assign(ticker="BTCUSD").set_index(["timestamp", "ticker"]),
+            r"several levels \(timestamp, ticker\); take the rows of one symbol, as frame.xs\('BTCUSD'",
+        ),
+        (
             _frame().rename(columns={"timestamp": "Date"}).assign(Time="09:00"),
             r"in two columns; join them, as .*frame\['Date'\].*frame\['Time'\]",
         ),
@@ -167,6 +175,7 @@ def test_text_with_the_two_offsets_of_a_market_whose_clocks_change_is_read(read:
     ("frame", "says"),
     [
         ([1, 2], "give a pandas frame .* not list"),
+        (_frame().assign(ticker="BTCUSD").set_index(["ticker", "timestamp"]), "several levels"),
         (None, "not NoneType"),
         (_frame().rename(columns=str.capitalize), r"missing columns: timestamp.*it has \(Timestamp, Open"),
         (_frame().assign(timestamp="03/04/2020"), "cannot be read .*pandas.to_datetime"),
