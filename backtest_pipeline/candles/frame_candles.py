@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from backtest_pipeline.candles.formats.column_names import ALIASES, TIMES, short_name, zoned_name
-from backtest_pipeline.candles.formats.epochs import epoch_us
+from backtest_pipeline.candles.formats.column_names import (
+    ALIASES,
+    SERIES_NAMES,
+    TIMES,
+    short_name,
+    zoned_name,
+)
+from backtest_pipeline.candles.formats.columns import day_and_clock
 from backtest_pipeline.model.candles import CANDLE_COLUMNS, Candles
 from backtest_pipeline.model.errors import CandlesInvalid
+from backtest_pipeline.model.frame_columns import moments_of, numbers_of, refuse_levels
 from backtest_pipeline.model.span import zone_of
 from backtest_pipeline.model.time_grid import grid_fault
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from numpy.typing import NDArray
 
     from backtest_pipeline.model.timeframe import Timeframe
@@ -43,13 +47,15 @@ def candles_of_frame(
             breaks a rule of candles.
     """
     frame = _of_symbol(frame, symbol)
+    refuse_levels(frame, symbol, _SOURCE)
+    _refuse_several_series(frame, symbol)
     stamps, zone = _times(frame, symbol)
-    timestamp = _moments(stamps, symbol, zone_of(zone or timezone))
+    timestamp = moments_of(stamps, symbol, zone_of(zone or timezone), _SOURCE)
     columns: dict[str, NDArray[Any]] = {"timestamp": timestamp}
     for name in CANDLE_COLUMNS[1:]:
         found = _named(frame, ALIASES[name])
         if found is not None:
-            columns[name] = _numbers(frame[found], symbol, str(found))
+            columns[name] = numbers_of(frame[found], symbol, str(found), _SOURCE)
     if len(timestamp) > 1 and timestamp[0] > timestamp[-1]:
         columns = {name: column[::-1] for name, column in columns.items()}
     missing = [name for name in CANDLE_COLUMNS if name not in columns]
@@ -77,6 +83,18 @@ def _of_symbol(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
     return frame
 
 
+def _refuse_several_series(frame: pd.DataFrame, symbol: str) -> None:
+    """Refuse rows of several symbols (markets, intervals …), of which each would follow the other."""
+    for at, name in enumerate(frame.columns):
+        if short_name(str(name)) in SERIES_NAMES:
+            values = frame.iloc[:, at].dropna().astype(str).unique()
+            if len(values) > 1:
+                shown = ", ".join(values[:8])
+                problem = f"the column {str(name)!r} has {len(values)} values ({shown})"
+                cure = f"take the rows of one of them, as frame[frame[{str(name)!r}] == {values[0]!r}]"
+                raise CandlesInvalid(symbol, f"{problem}; {cure}", source=_SOURCE)
+
+
 def _named(frame: pd.DataFrame, names: tuple[str, ...]) -> Any:
     """The column whose name comes first among `names`; None where there is none."""
     known = {short_name(str(column)): column for column in reversed(frame.columns)}
@@ -88,41 +106,14 @@ def _times(frame: pd.DataFrame, symbol: str) -> tuple[pd.Series[Any], str | None
     known = {zoned_name(str(column))[0]: column for column in reversed(frame.columns)}
     for name in TIMES:
         if name in known:
+            if two := day_and_clock(list(known), name):
+                day, clock = (list(known.values())[at] for at in two)
+                joined = f"frame[{day!r}].astype(str) + ' ' + frame[{clock!r}].astype(str)"
+                problem = f"its times are in two columns; join them, as frame['timestamp'] = {joined}"
+                raise CandlesInvalid(symbol, problem, source=_SOURCE)
             column = known[name]
             return frame[column], zoned_name(str(column))[1]
     if isinstance(frame.index, pd.RangeIndex):
         problem = "it has no times; name their column `timestamp`, or make them its index"
         raise CandlesInvalid(symbol, problem, source=_SOURCE)
     return pd.Series(frame.index), zoned_name(str(frame.index.name or ""))[1]
-
-
-def _moments(stamps: pd.Series[Any], symbol: str, zone: ZoneInfo) -> NDArray[np.datetime64]:
-    def fault(problem: str, row: int | None) -> CandlesInvalid:
-        return CandlesInvalid(symbol, problem, source=_SOURCE, row=row)
-
-    if stamps.isna().any():
-        raise fault("there is no time", int(stamps.isna().to_numpy().argmax()))
-    if pd.api.types.is_numeric_dtype(stamps) and len(stamps):
-        numbers = stamps.to_numpy(dtype=np.float64)
-        whole = stamps.to_numpy(dtype=np.int64) if pd.api.types.is_integer_dtype(stamps) else None
-        return epoch_us(numbers, whole, fault, lambda _: None).astype("datetime64[us]")
-    try:
-        read = (
-            stamps
-            if pd.api.types.is_datetime64_any_dtype(stamps)
-            else pd.to_datetime(stamps, format="ISO8601")
-        )
-        if read.dt.tz is None:
-            read = read.dt.tz_localize(zone)
-        return read.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    except (ValueError, TypeError, AttributeError) as error:  # of pandas, for text and for clock changes
-        reason = str(error).partition(". ")[0]
-        problem = f"its times cannot be read ({reason}); convert them first, with pandas.to_datetime"
-        raise CandlesInvalid(symbol, problem, source=_SOURCE) from error
-
-
-def _numbers(column: pd.Series[Any], symbol: str, name: str) -> NDArray[np.float64]:
-    try:
-        return column.to_numpy(dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise CandlesInvalid(symbol, f"{name} holds what is no number: {error}", source=_SOURCE) from error

@@ -44,6 +44,8 @@ def backtest(
 def main() -> None:
     """Runs the command line; errors of ours end with one line on stderr and status 1, or 2 for bad input.
 
+    So does a file that the system refuses, as where DATA_ROOT is on a volume that is read only.
+
     A file `.env` in the folder where it is started may set what the environment does not.
     """
     try:
@@ -52,3 +54,9 @@ def main() -> None:
     except BacktestError as error:
         print(f"backtest: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
         sys.exit(USAGE if isinstance(error, RequestInvalid) else FAILED)
+    except OSError as error:
+        if error.filename is None or isinstance(error, BrokenPipeError):
+            raise
+        cure = "let it be written, or set DATA_ROOT to a folder that can be"
+        print(f"backtest: {error.filename}: {error.strerror}; {cure}", file=sys.stderr)  # noqa: T201  as above
+        sys.exit(FAILED)

@@ -64,7 +64,8 @@ def takes_request_or_trial(command: Callable[..., Result]) -> Callable[..., Resu
         default=None,
     )
     symbols = spelled["symbols"].replace(
-        annotation=Annotated[str | None, typer.Option(help=_SYMBOLS_HELP, show_default=False)], default=None
+        annotation=Annotated[list[str] | None, typer.Option(help=_SYMBOLS_HELP, show_default=False)],
+        default=None,
     )
     others = [option for name, option in spelled.items() if name not in {"strategy", "symbols"}]
     return _with_options(command, [strategy, symbols, *others, *_derived(), *_of_trial()], _request_or_trial)
@@ -92,7 +93,7 @@ def _with_options(
 def _spelled_out() -> list[inspect.Parameter]:
     return [
         _parameter("strategy", Annotated[str, typer.Argument(help=_STRATEGY_HELP)]),
-        _parameter("symbols", Annotated[str, typer.Option(help=_SYMBOLS_HELP)]),
+        _parameter("symbols", Annotated[list[str], typer.Option(help=_SYMBOLS_HELP)]),
         _parameter(
             "param",
             Annotated[list[str], typer.Option("--param", "-p", help="NAME=VALUE, may be repeated")],
@@ -149,7 +150,7 @@ def _fields(values: dict[str, Any]) -> dict[str, Any]:
     """The fields that are given."""
     fields = {name: value for name, value in values.items() if value is not None}
     if "symbols" in fields:
-        fields["symbols"] = [symbol.strip() for symbol in fields["symbols"].split(",") if symbol.strip()]
+        fields["symbols"] = parsed_symbols(fields["symbols"])
     if "take_profit_steps" in fields:
         fields["take_profit_steps"] = parsed_steps(fields["take_profit_steps"])
     fields["params"] = parsed_params(fields.pop("param"))
@@ -182,20 +183,30 @@ def _best_of(store: TaskStore, task_id: str) -> int:
     return best
 
 
+def parsed_symbols(texts: list[str]) -> list[str]:
+    """Symbols from texts that separate them by commas, one for each time that the option was given."""
+    return [symbol.strip() for text in texts for symbol in text.split(",") if symbol.strip()]
+
+
 def parsed_params(texts: list[str]) -> dict[str, Any]:
     """Parameters from `NAME=VALUE` texts.
 
     Raises:
-        RequestInvalid: a text has another form.
+        RequestInvalid: a text has another form, or a name comes twice.
     """
     return {key: _value(text) for key, text in _pairs("param", texts)}
 
 
 def _pairs(option: str, texts: list[str]) -> list[tuple[str, str]]:
+    pairs: dict[str, str] = {}
     for text in texts:
-        if "=" not in text:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
             raise RequestInvalid([(f"--{option}", f"write NAME=VALUE, not {text!r}")])
-    return [(key, value) for key, _, value in (text.partition("=") for text in texts)]
+        if name in pairs:
+            raise RequestInvalid([(f"--{option}", f"{name} is given twice; give it once")])
+        pairs[name] = value
+    return list(pairs.items())
 
 
 def _value(text: str) -> Any:

@@ -23,6 +23,7 @@ from backtest_pipeline.model.request import MOST_WARMUP_BARS
 from backtest_pipeline.model.signal_checks import CheckedSignals, check_signals
 from backtest_pipeline.model.source_place import place_raised
 from backtest_pipeline.model.span import asked_text, moment_of, moment_text, span_of, zone_of
+from backtest_pipeline.model.strategy import OWN_FAULTS
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -187,11 +188,11 @@ def answer_of(strategy: Strategy, params: StrategyParams, candles: Candles, seed
         return strategy.signals(candles, params)
     except BacktestError:
         raise
-    except Exception as error:
+    except OWN_FAULTS as error:
         raise raised_fault(strategy, "signals", error, f" on {candles.symbol}") from error
 
 
-def raised_fault(strategy: AnyStrategy, method: str, error: Exception, where: str = "") -> StrategyFaulty:
+def raised_fault(strategy: AnyStrategy, method: str, error: BaseException, where: str = "") -> StrategyFaulty:
     """What a strategy's method has raised, as a fault of the strategy, with the line that raised it."""
     problem = f"{method}() raised {type(error).__name__}{where}: {error}"
     return StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy)))
@@ -240,7 +241,7 @@ def _bars_said(strategy: AnyStrategy, params: StrategyParams, method: str, most:
         bars = None if answer is None else index(answer)
     except BacktestError:
         raise
-    except Exception as error:
+    except OWN_FAULTS as error:
         raise raised_fault(strategy, method, error) from error
     if bars is not None and not 0 <= bars <= most:
         raise StrategyFaulty(strategy.name, f"{method}() must be 0 to {most:,}, not {bars}")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from backtest_pipeline.engine.inputs import generator_of, raised_fault, takes_rng
+from backtest_pipeline.model.answer_labels import label_problem
 from backtest_pipeline.model.errors import BacktestError, StrategyFaulty
 from backtest_pipeline.model.portfolio_strategy import Rebalance, Weights
+from backtest_pipeline.model.strategy import OWN_FAULTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,11 +95,13 @@ def _answer_of(strategy: PortfolioStrategy, params: StrategyParams, panel: Panel
         return strategy.weights(panel, params)
     except BacktestError:
         raise
-    except Exception as error:
+    except OWN_FAULTS as error:
         raise raised_fault(strategy, "weights", error) from error
 
 
 def _checked_weights(strategy: str, answer: object, panel: Panel) -> Floats:
+    if problem := label_problem("weights", answer, panel.symbols):
+        raise StrategyFaulty(strategy, problem)
     values: NDArray[Any] = np.asarray(answer)
     shape = (len(panel), len(panel.symbols))
     if values.shape != shape:

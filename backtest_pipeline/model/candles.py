@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backtest_pipeline.model.errors import CandlesInvalid
+from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid
+from backtest_pipeline.model.timeframe import TIMEFRAMES, symbol_problem
 from backtest_pipeline.quick_imports import ImportedWhenUsed
 
 if TYPE_CHECKING:
@@ -94,25 +95,29 @@ class Candles:
         """Builds candles from a pandas frame with the six columns; further columns are ignored.
 
         Args:
-            frame: one row a bar. `timestamp` is a column or the index; without a zone it means UTC.
+            frame: one row a bar, oldest first. `timestamp` is a column or the index: moments, numbers since
+                1970 (seconds to nanoseconds, by their size), or text in ISO 8601; without a zone it means
+                UTC.
             symbol: the candles' symbol.
             timeframe: the candles' timeframe.
             source: where the frame comes from, for error messages.
 
         Raises:
-            CandlesInvalid: a column is missing or a row breaks a rule of `check_candles`.
+            CandlesInvalid: this is no frame, a column is missing or cannot be read, a row breaks a rule of
+                `check_candles`, or the bars are of another length.
+            RequestInvalid: this is no symbol or timeframe.
         """
-        if "timestamp" not in frame.columns and isinstance(frame.index, pd.DatetimeIndex):
-            frame = frame.rename_axis("timestamp").reset_index()
-        columns: dict[str, NDArray[Any]] = {
-            name: frame[name].to_numpy(dtype=np.float64)
-            for name in CANDLE_COLUMNS[1:]
-            if name in frame.columns
-        }
-        if "timestamp" in frame.columns:
-            stamps = pd.to_datetime(frame["timestamp"], utc=True)
-            columns["timestamp"] = stamps.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-        return cls.from_arrays(symbol, timeframe, columns, source=source)
+        from backtest_pipeline.model.frame_columns import columns_of  # noqa: PLC0415  needs pandas
+        from backtest_pipeline.model.time_grid import grid_fault  # noqa: PLC0415  needs pandas
+
+        if problems := _name_problems(symbol, timeframe):
+            raise RequestInvalid(problems, heading="these candles cannot be made")
+        candles = cls.from_arrays(
+            symbol, timeframe, columns_of(frame, CANDLE_COLUMNS, symbol, source), source=source
+        )
+        if fault := grid_fault(candles.timestamp, timeframe):
+            raise CandlesInvalid(symbol, fault.problem, source=source, row=fault.row)
+        return candles
 
     def __len__(self) -> int:
         return len(self.timestamp)
@@ -179,3 +184,12 @@ class Candles:
         for name in CANDLE_COLUMNS[1:]:
             digest.update(getattr(self, name).astype("<f8", copy=False).data)
         return digest.hexdigest()
+
+
+def _name_problems(symbol: str, timeframe: str) -> list[tuple[str, str]]:
+    problems = []
+    if problem := symbol_problem(symbol):
+        problems.append(("symbol", problem))
+    if timeframe not in TIMEFRAMES:
+        problems.append(("timeframe", f"{timeframe!r} is no timeframe; write one of {', '.join(TIMEFRAMES)}"))
+    return problems

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from backtest_pipeline.model.errors import CandlesInvalid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,11 +23,20 @@ class FundingRates:
         timestamp: shape (n,), `datetime64[us]`, UTC, increasing: when each is paid.
         rate: shape (n,), float64: fraction of the position's value that longs pay to shorts; below 0, shorts
             pay.
+
+    Raises:
+        CandlesInvalid: at construction: these are no such arrays, or their lengths differ, moments do not
+            increase, or a rate is no number.
     """
 
     symbol: str
     timestamp: NDArray[np.datetime64]
     rate: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Refuse what would be paid at a wrong moment, or as a wrong amount, in silence."""
+        if problem := _problem_of(self.timestamp, self.rate):
+            raise CandlesInvalid(self.symbol, problem, source="its funding rates")
 
     def __len__(self) -> int:
         """How many rates there are."""
@@ -42,3 +53,17 @@ class FundingRates:
         digest.update(np.ascontiguousarray(self.timestamp.astype("datetime64[us]").astype("<i8")).data)
         digest.update(np.ascontiguousarray(self.rate.astype("<f8")).data)
         return digest.hexdigest()
+
+
+def _problem_of(timestamp: Any, rate: Any) -> str | None:
+    for name, array, kinds in (("timestamp", timestamp, "M"), ("rate", rate, "fiu")):
+        if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in kinds:
+            dtype = "datetime64[us] in UTC" if kinds == "M" else "float64"
+            return f"{name} should be an array of shape (n,), {dtype}; make it by np.asarray"
+    if len(timestamp) != len(rate):
+        return f"there are {len(timestamp)} moments and {len(rate)} rates"
+    if not (timestamp[1:] > timestamp[:-1]).all():
+        return "the moments should increase; sort them and leave out repeated ones"
+    if not np.isfinite(rate).all():
+        return "a rate is no finite number; leave out its moment"
+    return None

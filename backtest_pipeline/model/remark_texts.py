@@ -51,6 +51,10 @@ FUNDING_ENDS_EARLY = "{0}: the funding rates end at {1}; after that none is paid
 DETAIL_IN_PART = (
     "{0}: no {1} candles inside {2} bars (of {3} in all); what came first in those is taken to be the worse."
 )
+DETAIL_ELSEWHERE = (
+    "{0}: the {1} candles leave the range of {2} bars (of {3} in all) by more than 1 %; "
+    "take both from one source, adjusted alike."
+)
 
 LEFT_OPEN = ("ends", "end", "in an open position, marked to the last close")
 LIQUIDATED = ("was", "were", "liquidated")
@@ -92,6 +96,7 @@ _ALONE = (
     FUNDING_BEGINS_LATE,
     FUNDING_ENDS_EARLY,
     DETAIL_IN_PART,
+    DETAIL_ELSEWHERE,
     SERVERS_CODE,
     NONE_RANKS_WHERE,
     NONE_RANKS,

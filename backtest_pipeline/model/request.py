@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
@@ -249,9 +249,11 @@ class BacktestRequest(RequestModel):
         if self.start is None or self.end is None:
             return self
         first, last = _as_datetime(self.start, time.min), _as_datetime(self.end, time.max)
+        slack = timedelta(0)
         if (first.tzinfo is None) != (last.tzinfo is None):
-            first, last = first.replace(tzinfo=None), last.replace(tzinfo=None)
-        if last < first:
+            # What the one without a zone means, the store tells; until then, a day more or less is fine.
+            first, last, slack = first.replace(tzinfo=None), last.replace(tzinfo=None), timedelta(days=1)
+        if last - first < -slack:
             raise ValueError(f"end ({self.end.isoformat()}) is before start ({self.start.isoformat()})")
         return self
 

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from backtest_pipeline.model.errors import RequestInvalid
 from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.plain_data import shortened
 
@@ -18,6 +19,20 @@ class RequestModel(BaseModel):
     """What requests of every kind have in common: immutable, unknown fields refused, known by a digest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, fields: Any) -> Any:
+        """Refuses True as 1, which pydantic takes.
+
+        One look at all fields: a validator for each would make the request of a trial take thrice as long.
+        """
+        if isinstance(fields, dict):
+            for name, value in fields.items():
+                field = cls.model_fields.get(name) if isinstance(value, bool) else None
+                if field is not None and field.annotation is not bool:
+                    raise ValueError(f"{name} should be no truth value, not {value}")
+        return fields
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults written out, as JSON values."""
@@ -30,6 +45,17 @@ class RequestModel(BaseModel):
     def digest(self) -> str:
         """SHA-256 of `canonical_json()`, in hexadecimal."""
         return digest_of(self.to_dict())
+
+
+def require_kind(request: object, *kinds: type[RequestModel]) -> None:
+    """Refuse what is no request of one of these kinds, as a mapping of its fields.
+
+    Raises:
+        RequestInvalid: with the kinds that there are.
+    """
+    if not isinstance(request, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise RequestInvalid([("", f"give a {wanted}, not {type(request).__name__}")])
 
 
 def digest_of(fields: Mapping[str, Any]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from itertools import pairwise
+from numbers import Number
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
@@ -32,10 +34,19 @@ SameBarTrail = Literal["proven", "pessimistic"]
 LevelFrac = Annotated[float, Field(gt=0)]
 OpenFrac = Annotated[float, Field(gt=0, lt=1)]
 Moment = date | datetime
+_WRITE_A_MOMENT = "write 2024-05-01 or 2024-05-01T09:30"
 
 
 def _few_symbols(symbols: object) -> object:
-    """Refuses a list that is too long before anything in it is looked at."""
+    """Refuses what is no list, or one that is too long, before anything in it is looked at."""
+    if isinstance(symbols, str):
+        problem = f"write a list, as [{symbols!r}], not {shortened(symbols)}"
+        raise ValueError(problem)  # noqa: TRY004  pydantic takes a ValueError for a finding
+    if isinstance(symbols, set | frozenset):
+        problem = "write a list: a set has no order, and entries compete in the order of symbols"
+        raise ValueError(problem)  # noqa: TRY004  as above
+    if isinstance(symbols, list | tuple) and not symbols:
+        raise ValueError("at least 1 item, as in ['AAPL']")
     if isinstance(symbols, list | tuple) and len(symbols) > MOST_SYMBOLS:
         raise ValueError(
             f"at most {MOST_SYMBOLS} items, not {len(symbols):,}; send the others in further requests"
@@ -79,15 +90,19 @@ def _checked_symbol(symbol: str) -> str:
 
 
 def _parsed_moment(value: object) -> object:
-    """Reads ISO text: `2024-05-01` is a date, anything longer a datetime."""
+    """Reads ISO text: `2024-05-01` and `20240501` are dates, what has a time of day is a datetime.
+
+    A number may be a day (20240501) as well as seconds since 1970, and pandas' NaT is no moment at all.
+    """
+    is_missing = isinstance(value, date) and value != value  # noqa: PLR0124  as NaT alone
+    if isinstance(value, Number) or is_missing:
+        raise ValueError(f"{value!r} is no date or datetime; {_WRITE_A_MOMENT}")
     if not isinstance(value, str):
         return value
-    try:
-        return date.fromisoformat(value) if len(value) == len("2024-05-01") else datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            f"{value!r} is no ISO date or datetime; write 2024-05-01 or 2024-05-01T09:30"
-        ) from None
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        with suppress(ValueError):
+            return read(value)
+    raise ValueError(f"{value!r} is no ISO date or datetime; {_WRITE_A_MOMENT}")
 
 
 def _plain_values(params: object) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backtest_pipeline.model.answer_labels import label_problem
 from backtest_pipeline.model.errors import StrategyFaulty
 from backtest_pipeline.model.strategy import Signals
 
@@ -200,6 +201,8 @@ def _full_confidence(bars: int) -> NDArray[np.float64]:
 
 
 def _as_array(strategy: str, name: str, array: object, bars: int) -> NDArray[Any]:
+    if problem := label_problem(name, array):
+        raise StrategyFaulty(strategy, problem)
     values = np.asarray(array)
     if values.shape != (bars,):
         raise StrategyFaulty(strategy, f"{name} must have shape ({bars},), not {values.shape}")

@@ -50,12 +50,14 @@ def span_of(start: date | datetime | None, end: date | datetime | None, zone: Zo
 
 
 def _microseconds(field: str, moment: object, time_of_day: time, zone: ZoneInfo, *, fold: int) -> int:
-    if isinstance(moment, datetime):
+    is_missing = moment != moment  # noqa: PLR0124  as pandas' NaT alone, which is a datetime
+    if isinstance(moment, datetime) and not is_missing:
         aware = moment if moment.tzinfo else moment.replace(tzinfo=zone, fold=fold)
-    elif isinstance(moment, date):
+    elif isinstance(moment, date) and not is_missing:
         aware = datetime.combine(moment, time_of_day, tzinfo=zone).replace(fold=fold)
     else:
-        raise RequestInvalid([(field, f"{moment!r} is neither a date nor a datetime")])
+        problem = f"{moment!r} is neither a date nor a datetime; give date(2024, 5, 1) or the like"
+        raise RequestInvalid([(field, problem)])
     return (aware - EPOCH) // MICROSECOND
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backtest_pipeline.model.errors import ParamsInvalid
+from backtest_pipeline.model.errors import ParamsInvalid, StrategyFaulty
+from backtest_pipeline.model.nearest_names import did_you_mean
 from backtest_pipeline.model.request_model import problems_of
+from backtest_pipeline.model.source_place import place_raised
+
+OWN_FAULTS = (Exception, SystemExit)
+"""What a strategy's code raises and answers for: sys.exit() would end whatever process asks it."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +87,7 @@ class AnyStrategy(ABC):
     @classmethod
     def summary(cls) -> str:
         """First line of the class's docstring: what users read."""
-        return (cls.__doc__ or cls.name).strip().splitlines()[0]
+        return ((cls.__doc__ or "").strip() or cls.name).splitlines()[0]
 
     def warmup_bars(self, params: Any) -> int:  # noqa: ARG002  subclasses read it
         """Bars before a bar that its answer depends on: as many are loaded before a request's `start`."""
@@ -120,6 +126,7 @@ def checked_params(strategy: AnyStrategy, params: Mapping[str, Any]) -> Strategy
 
     Raises:
         ParamsInvalid: a parameter is unknown, of the wrong type or out of range, or they do not fit together.
+        StrategyFaulty: its own validators raised something else than a finding.
     """
     try:
         # As model_validate, which takes twice as long.
@@ -131,4 +138,23 @@ def checked_params(strategy: AnyStrategy, params: Mapping[str, Any]) -> Strategy
             for field, problem in problems_of(error, names)
         ]
         raise ParamsInvalid(strategy.name, problems, names) from None
+    except OWN_FAULTS as error:
+        problem = f"its Params raised {type(error).__name__}: {error}; let validators raise ValueError"
+        raise StrategyFaulty(strategy.name, problem, place_raised(error, type(strategy))) from error
+    unknown = set(params) - _names_of(strategy.Params)
+    if unknown and strategy.Params.model_config.get("extra") != "allow":  # a plain model ignores them
+        names = list(strategy.Params.model_fields)
+        problems = [
+            (name, f"there is no such parameter{did_you_mean(name, names)}") for name in sorted(unknown)
+        ]
+        raise ParamsInvalid(strategy.name, problems, names)
     return checked
+
+
+@cache
+def _names_of(model: type[BaseModel]) -> frozenset[str]:
+    """What a model's fields may be called."""
+    aliases = (
+        alias for field in model.model_fields.values() for alias in (field.alias, field.validation_alias)
+    )
+    return frozenset(model.model_fields) | {alias for alias in aliases if isinstance(alias, str)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from backtest_pipeline.model.errors import TaskAmbiguous, TaskUnknown
+from backtest_pipeline.model.errors import RequestInvalid, TaskAmbiguous, TaskUnknown
 
 LAST = "last"
 """Names the newest task."""
@@ -19,6 +19,18 @@ _BEGINNING = re.compile(rf"[0-9a-f-]{{{FEWEST_CHARACTERS},35}}")
 def is_task_id(text: str) -> bool:
     """Whether a text has the form of a whole task id."""
     return _TASK_ID.fullmatch(text) is not None
+
+
+def written_name(task: object) -> str:
+    """What somebody wrote to name a task.
+
+    Raises:
+        RequestInvalid: it is no text, as where a whole `TaskStatus` was given.
+    """
+    if not isinstance(task, str):
+        problem = f"write a task's id as text, as task.task_id, not {type(task).__name__}"
+        raise RequestInvalid([("task_id", problem)], heading="no task is named")
+    return task
 
 
 def may_begin_id(text: str) -> bool:

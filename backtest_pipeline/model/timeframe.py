@@ -22,8 +22,10 @@ BAR_SECONDS: dict[Timeframe, int] = {
 SYMBOL_PATTERN = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 
 
-def symbol_problem(symbol: str) -> str | None:
-    """Says why a text cannot be a symbol, or `None` where it can."""
+def symbol_problem(symbol: object) -> str | None:
+    """Says why a value cannot be a symbol, or `None` where it can."""
+    if not isinstance(symbol, str):
+        return f"{symbol!r} is not a symbol; write it as text, with the zeros that it begins with"
     if SYMBOL_PATTERN.fullmatch(symbol) and ".." not in symbol:
         return None
     meant = symbol.strip().upper()

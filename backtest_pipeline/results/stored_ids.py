@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from backtest_pipeline.model.task_names import LAST, is_task_id, only_match
+from backtest_pipeline.model.task_names import LAST, is_task_id, only_match, written_name
 from backtest_pipeline.results.catalog import read_catalog
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ def stored_id(layout: Layout, text: str) -> str | None:
     Raises:
         TaskUnknown: `text` names no task.
         TaskAmbiguous: it is the beginning of several ids.
+        RequestInvalid: it is no text.
     """
-    if is_task_id(text):
+    if is_task_id(written_name(text)):
         return text
     return newest_task(layout) if text == LAST else only_match(text, _ids_of(layout))
 

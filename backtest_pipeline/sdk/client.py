@@ -125,7 +125,7 @@ class BacktestClient(StoredResults):
 
     def submit_many(
         self,
-        requests: Sequence[TaskRequest],
+        requests: Iterable[TaskRequest],
         *,
         idempotency_keys: Sequence[str] | None = None,
         at_once: int = 2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeAlias
@@ -16,6 +16,8 @@ from backtest_pipeline.model.errors import (
     StrategyUnknown,
     SubmissionsFailed,
 )
+from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_model import require_kind
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.task_kind import kind_of, strategies_of
 from backtest_pipeline.model.task_request import TaskRequest, config_of
@@ -67,6 +69,7 @@ def launch(
 def _params(request: TaskRequest, key: str, code_of: CodeOf, *, reuse: bool, server_code: bool) -> Params:
     if not key.strip() or len(key) > _LONGEST_KEY:
         raise RequestInvalid([("idempotency_key", f"write 1 to {_LONGEST_KEY} characters, not {key!r}")])
+    require_kind(request, BacktestRequest, SweepRequest, WalkForwardRequest)
     request = _checked(request)
     return {
         "selector": {**_REPOSITORY, "jobName": kind_of(request.to_dict())},
@@ -86,7 +89,7 @@ def _run_of(url: str, answer: Mapping[str, Any]) -> Run:
 
 def launch_all(
     graphql: GraphQL,
-    requests: Sequence[TaskRequest],
+    requests: Iterable[TaskRequest],
     given_keys: Sequence[str] | None,
     at_once: int,
     *,
@@ -98,6 +101,7 @@ def launch_all(
         RequestInvalid: there are not as many keys as requests; nothing was submitted.
         SubmissionsFailed: after all have been tried, if any was not taken.
     """
+    requests = list(requests)
     keys = [new_key() for _ in requests] if given_keys is None else list(given_keys)
     if len(keys) != len(requests):
         raise RequestInvalid([("idempotency_keys", f"{len(keys)} keys for {len(requests)} requests")])

@@ -7,7 +7,7 @@ from itertools import islice
 
 from backtest_pipeline.model.errors import TaskAmbiguous, TaskUnknown
 from backtest_pipeline.model.status import TaskStatus
-from backtest_pipeline.model.task_names import LAST, beginning_of, may_begin_id
+from backtest_pipeline.model.task_names import LAST, beginning_of, may_begin_id, written_name
 from backtest_pipeline.results.stored_ids import stored_id
 from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.sdk.listing import pages
@@ -38,9 +38,10 @@ def whole_id(
 
     Raises:
         TaskUnknown, TaskAmbiguous: no task, or more than one, is named so.
+        RequestInvalid: `text` is none.
         ServiceError: the server did not answer.
     """
-    if text == LAST:
+    if written_name(text) == LAST:
         tasks = newest(limit=1)
         if not tasks:
             raise TaskUnknown(text, f" on the server at {graphql.url}")

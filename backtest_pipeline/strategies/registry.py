@@ -14,12 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
 
+from pydantic import BaseModel
+
 from backtest_pipeline.model.errors import BacktestError, RequestInvalid, StrategyFaulty, StrategyUnknown
 from backtest_pipeline.model.portfolio_rules import portfolio_problems
 from backtest_pipeline.model.portfolio_strategy import PortfolioStrategy
 from backtest_pipeline.model.request import BacktestRequest
+from backtest_pipeline.model.request_model import require_kind
 from backtest_pipeline.model.source_place import place_raised
-from backtest_pipeline.model.strategy import AnyStrategy, Strategy, StrategyParams, checked_params
+from backtest_pipeline.model.strategy import OWN_FAULTS, AnyStrategy, Strategy, StrategyParams, checked_params
 from backtest_pipeline.settings import get_settings
 from backtest_pipeline.strategies.code_version import (
     changed_since_loaded,
@@ -114,8 +117,10 @@ def resolve(request: BacktestRequest) -> Resolved:
         StrategyUnknown: no strategy has that name.
         ParamsInvalid: a parameter is unknown, of the wrong type or out of range.
         RequestInvalid: the strategy trades a portfolio, and the request is not made for one.
+        StrategyFaulty: the strategy cannot be made, or validators of its parameters fail.
     """
-    strategy = strategy_named(request.strategy)()
+    require_kind(request, BacktestRequest)
+    strategy = made(strategy_named(request.strategy))
     params = checked_params(strategy, request.params)
     if isinstance(strategy, PortfolioStrategy) and (problems := portfolio_problems(request)):
         raise RequestInvalid(problems)
@@ -157,6 +162,19 @@ def _joint_digest(names: Iterable[str], digest_of: Callable[[type[AnyStrategy]],
         return None
     joint = hashlib.sha256("".join(known_digests).encode()).hexdigest()
     return known_digests[0] if len(known_digests) == 1 else joint
+
+
+def made(strategy: type[AnyStrategy]) -> AnyStrategy:
+    """An instance of a strategy.
+
+    Raises:
+        StrategyFaulty: it cannot be made without arguments.
+    """
+    try:
+        return strategy()
+    except OWN_FAULTS as error:
+        problem = f"it cannot be made without arguments: {type(error).__name__}: {error}"
+        raise StrategyFaulty(strategy.name, problem, place_raised(error, strategy)) from error
 
 
 def _strategy_named(name: str) -> type[AnyStrategy] | None:
@@ -226,7 +244,7 @@ def _add(found: dict[str, _Found], classes: Iterable[type[AnyStrategy]], origin:
 def _loaded(point: EntryPoint) -> list[type[AnyStrategy]]:
     try:
         target = point.load()
-    except Exception as error:
+    except OWN_FAULTS as error:
         problem = f"entry point {point.value} cannot be loaded: {error!r}"
         raise StrategyFaulty(point.name, problem, place_raised(error)) from error
     return _strategies_of(target) if isinstance(target, ModuleType) else [_checked(target, point.value)]
@@ -235,8 +253,10 @@ def _loaded(point: EntryPoint) -> list[type[AnyStrategy]]:
 def _imported(name: str) -> ModuleType:
     try:
         return import_module(name)
-    except Exception as error:
+    except OWN_FAULTS as error:
         problem = f"this module of BACKTEST_STRATEGIES cannot be imported: {error!r}"
+        if isinstance(error, ModuleNotFoundError) and place_raised(error) is None:
+            problem += "; write its name without .py, and let PYTHONPATH have its folder"
         raise StrategyFaulty(name, problem, place_raised(error)) from error
 
 
@@ -258,4 +278,6 @@ def _checked(strategy: object, where: str) -> type[AnyStrategy]:
         raise StrategyFaulty(where, "this is no subclass of Strategy or PortfolioStrategy")
     if not isinstance(getattr(strategy, "name", None), str) or not strategy.name.isidentifier():
         raise StrategyFaulty(where, "a strategy needs a `name` of letters, digits and underscores")
+    if not (inspect.isclass(strategy.Params) and issubclass(strategy.Params, BaseModel)):
+        raise StrategyFaulty(strategy.name, "its `Params` should be a subclass of StrategyParams")
     return strategy

@@ -24,7 +24,7 @@ from backtest_pipeline.model.space_values import (
 from backtest_pipeline.model.strategy import AnyStrategy, StrategyParams
 from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
-from backtest_pipeline.strategies.registry import strategies
+from backtest_pipeline.strategies.registry import made, strategies
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def resolve_sweep(request: SweepRequest) -> ResolvedSweep:
     for name in names:
         if name not in known:
             raise StrategyUnknown(name, list(known))
-    found = {name: known[name]() for name in names}
+    found = {name: made(known[name]) for name in names}
     for strategy in found.values():
         if isinstance(strategy, PortfolioStrategy) and (
             problems := portfolio_problems(request.backtest, request.space)

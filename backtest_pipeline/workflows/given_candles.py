@@ -36,7 +36,8 @@ def given_candles(
     """Return candles by symbol; frames are read as `candles_of_frame` does.
 
     Raises:
-        RequestInvalid: one alone was given for several symbols, or something else than candles and frames.
+        RequestInvalid: one alone was given for several symbols, another symbol's, or something else than
+            candles and frames.
         CandlesInvalid: a frame does not hold candles of this timeframe.
     """
     if isinstance(given, Candles | pd.DataFrame):
@@ -84,15 +85,30 @@ def given_execution_data(
         )
     rates: Mapping[str, FundingRates] = {}
     if wants_funding(request):
-        if isinstance(funding, FundingRates):
-            funding = {symbols[0]: funding} if len(symbols) == 1 else {funding.symbol: funding}
-        rates = funding or {}
-        if not rates:
+        rates = _rates_by_symbol(funding)
+        if not any(len(rates[symbol]) for symbol in symbols if symbol in rates):
             example = "CandleStore(DATA_ROOT).funding(symbols)"
-            problems.append(("funding", f"no rates were given; give them, as funding={example}"))
+            problems.append(
+                ("funding", f"no rates were given for {', '.join(symbols)}; give them, as funding={example}")
+            )
     if problems:
         raise RequestInvalid(problems)
     return ExecutionData(by_timeframe, rates)
+
+
+def _rates_by_symbol(given: object) -> Mapping[str, FundingRates]:
+    if isinstance(given, FundingRates):
+        return {given.symbol: given}
+    rates = {} if given is None else given
+    if not isinstance(rates, Mapping):
+        problem = f"give FundingRates, or a mapping of them by symbol, not {type(given).__name__}"
+        raise RequestInvalid([("funding", problem)])
+    for symbol, own in rates.items():
+        if not isinstance(own, FundingRates):
+            raise RequestInvalid([("funding", f"{symbol}: give FundingRates, not {type(own).__name__}")])
+        if own.symbol != symbol:
+            raise RequestInvalid([("funding", f"those given for {symbol} are {own.symbol}'s")])
+    return rates
 
 
 def _by_timeframe(
@@ -114,6 +130,9 @@ def _by_timeframe(
 
 def _candles(given: object, symbol: str, timeframe: Timeframe, timezone: str) -> Candles:
     if isinstance(given, Candles):
+        if given.symbol != symbol:
+            problem = f"those given for {symbol} are {given.symbol}'s; give each symbol its own"
+            raise RequestInvalid([("candles", problem)])
         return given
     if isinstance(given, pd.DataFrame):
         return candles_of_frame(given, symbol, timeframe, timezone)

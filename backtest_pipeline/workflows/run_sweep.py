@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from backtest_pipeline.engine.account_choice import Extras
 from backtest_pipeline.model.errors import TrialsFailed
+from backtest_pipeline.model.request_model import require_kind
+from backtest_pipeline.model.sweep_request import SweepRequest
 from backtest_pipeline.model.sweep_result import SweepResult
 from backtest_pipeline.model.trial_states import COMPLETED, FAILED, INVALID
 from backtest_pipeline.research.block_sharpe import TrialBlocks
@@ -29,7 +31,6 @@ from backtest_pipeline.workflows.trial_pool import chunk_size, chunks_of_search,
 if TYPE_CHECKING:
     from backtest_pipeline.model.result import BacktestResult
     from backtest_pipeline.model.robustness import Robustness
-    from backtest_pipeline.model.sweep_request import SweepRequest
     from backtest_pipeline.research.trial_market import CandlesGiven
     from backtest_pipeline.research.trial_table import TrialChunk
     from backtest_pipeline.workflows.given_candles import FundingInput, SweepCandlesInput
@@ -71,6 +72,7 @@ def run_sweep(
         TrialsFailed: not one trial could be run, as the strategy raised in all.
         WorkersDied: processes were killed again and again at the same trials.
     """
+    require_kind(request, SweepRequest)
     given = sweep_candles(candles, request, timezone)
     data = given_execution_data(detail, funding, request, timezone)
     runner = trial_runner(given, request, data, timezone=timezone)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from backtest_pipeline.engine.inputs import benchmark_candles, chosen_candles
+from backtest_pipeline.model.request_model import require_kind
+from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
 from backtest_pipeline.model.walk_forward_result import WalkForwardResult
 from backtest_pipeline.research.fold_choice import winner_of
 from backtest_pipeline.research.fold_plan import FoldPlan, fold_plan
@@ -24,7 +26,6 @@ from backtest_pipeline.workflows.walked_folds import Winner, walked
 if TYPE_CHECKING:
     from backtest_pipeline.model.candles import Candles
     from backtest_pipeline.model.robustness import Robustness
-    from backtest_pipeline.model.walk_forward_request import WalkForwardRequest
     from backtest_pipeline.workflows.given_candles import CandlesInput, FundingInput, SweepCandlesInput
 
 
@@ -62,6 +63,7 @@ def run_walk_forward(
         TrialsFailed: not one trial of a training could be run, as the strategy raised in all.
         WorkersDied: processes were killed again and again at the same trials.
     """
+    require_kind(request, WalkForwardRequest)
     backtest = request.sweep.backtest
     given = given_candles(candles, backtest.symbols, backtest.timeframe, timezone)
     data = given_execution_data(detail, funding, request, timezone)

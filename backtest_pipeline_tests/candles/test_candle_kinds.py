@@ -274,6 +274,90 @@ def test_the_open_time_goes_before_others_and_a_name_may_say_the_zone(
 
 
 @pytest.mark.parametrize(
+    ("day", "clock"),
+    [
+        *(("Date", "Time"), ("일자", "시간"), ("날짜", "시각"), ("日付", "時刻"), ("日期", "时间")),
+        *(("Datum", "Uhrzeit"), ("fecha", "hora"), ("일자", "time"), ("거래일자", "시간")),
+    ],
+)
+@pytest.mark.parametrize("date", ["2024/01/02", "2024.01.02", "20240102", "2024-01-02"])
+@pytest.mark.parametrize(
+    "times", [["09:00", "09:01"], ["900", "901"], ["090000", "090100"], ["0900", "0901"]]
+)
+def test_a_day_and_a_time_of_day_in_two_columns_are_one_moment(
+    day: str, clock: str, date: str, times: list[str], tmp_path: Path
+) -> None:
+    # Bars of the same values would be one repeated row if the day alone were read.
+    rows = "\n".join(f"{date},{time},{BAR}" for time in times)
+    text = f"{day},{clock},open,high,low,close,volume\n{rows}\n"
+
+    _, frame = _import(CandleStore(tmp_path / "data", "Asia/Seoul"), text, "1m")
+
+    assert _times(frame) == ["2024-01-02 00:00", "2024-01-02 00:01"]
+
+
+@pytest.mark.parametrize(
+    ("morning", "noon", "evening"),
+    [
+        ("오전 9:30:00", "오후 12:00:00", "오후 11:30:00"),
+        ("午前 9:30", "午後 12:00", "午後 11:30"),
+        ("上午09:30", "下午12:00", "下午11:30"),
+        ("9:30 a.m.", "12:00 p.m.", "11:30 p.m."),
+        ("09:30AM", "12:00PM", "11:30PM"),
+        ("9:30 AM", "12:00 PM", "11:30 PM"),
+    ],
+)
+@pytest.mark.parametrize("date", ["2024-01-02", "2024/01/02", "2024.01.02"])
+def test_halves_of_a_day_are_read_as_people_write_them(
+    date: str, morning: str, noon: str, evening: str, store: CandleStore
+) -> None:
+    rows = "".join(f"{date} {time},{BAR}\n" for time in (noon, morning, evening))
+
+    _, frame = _import(store, f"{HEADER}\n{rows}", "30m")
+
+    assert _times(frame) == ["2024-01-02 09:30", "2024-01-02 12:00", "2024-01-02 23:30"]
+
+
+@pytest.mark.parametrize("first", ["2024-01-02 23:00", "2024-01-02 24:00"])
+def test_hour_24_is_refused_as_a_closing_time(first: str, store: CandleStore) -> None:
+    said = _refusal(store, f"{HEADER}\n{first},{BAR}\n2024-01-02 24:00,{BAR}\n", "1h")
+
+    assert "'2024-01-02 24:00'" in said
+    assert "these are closing times; a column of open times is needed" in said
+
+
+@pytest.mark.parametrize("zero", ["0", "0.00", "-0"])
+def test_days_without_a_trade_are_left_out_and_said(zero: str, store: CandleStore) -> None:
+    halted = f"2024-01-03,{zero},{zero},{zero},11,0\n"
+
+    report, frame = _import(store, f"{HEADER}\n2024-01-02,{BAR}\n{halted}2024-01-04,{BAR}\n")
+
+    assert _times(frame) == ["2024-01-02 00:00", "2024-01-04 00:00"]
+    assert report.assumptions == ("without a trade (open, high, low and volume are 0) and left out: 1 row",)
+
+
+def test_an_open_of_zero_beside_a_trade_is_a_fault(store: CandleStore) -> None:
+    traded = "2024-01-03,0,0,0,11,5\n"
+    assert "open must be finite and positive" in _refusal(store, f"{HEADER}\n2024-01-02,{BAR}\n{traded}")
+    assert "open must be finite and positive" in _refusal(store, f"{HEADER}\n2024-01-03,0,0,0,11,0\n")
+
+
+@pytest.mark.parametrize(
+    ("close", "adjusted"), [("현재가", "수정종가"), ("終値", "調整後終値"), ("收盘价", "调整后收盘价")]
+)
+def test_adjusted_closes_are_found_by_the_words_of_exports(
+    close: str, adjusted: str, store: CandleStore
+) -> None:
+    path = store.layout.data_root.parent / "candles"
+    path.write_text(f"date,open,high,low,{close},{adjusted},volume\n2024-01-02,10,12,9,11,5.5,500\n")
+
+    import_candles(store, path, "ACME", "1d", adjust=True)
+
+    # Half of each price, and twice the volume.
+    assert _first_bar(store.load(["ACME"], "1d")["ACME"].to_frame()) == [5, 6, 4.5, 5.5, 1000]
+
+
+@pytest.mark.parametrize(
     ("written", "moment"),
     [
         ("20240102 09:30:00 US/Eastern", "2024-01-02 14:30"),

@@ -353,8 +353,12 @@ def test_what_is_no_symbol_reaches_no_folder(symbol: str, store: CandleStore) ->
 def test_wrong_arguments_are_explained(store: CandleStore) -> None:
     with pytest.raises(RequestInvalid, match="timeframe: there is no '2d'; choose one of 1m, 5m"):
         store.load(["ACME"], cast(Any, "2d"))
-    with pytest.raises(RequestInvalid, match="start: '2020-01-01' is neither a date nor a datetime"):
+    with pytest.raises(
+        RequestInvalid, match="start: '2020-01-01' is neither a date nor a datetime; give date"
+    ):
         store.load(["ACME"], "1d", cast(Any, "2020-01-01"))
+    with pytest.raises(RequestInvalid, match="end: NaT is neither a date nor a datetime"):
+        store.load(["ACME"], "1d", end=cast(Any, pd.NaT))
     with pytest.raises(RequestInvalid, match="'Mars/Base' is no time zone; write one like UTC"):
         CandleStore("data", "Mars/Base")
 

@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest_pipeline import BacktestRequest, IntRange, SweepRequest, run_backtest, run_sweep
+from backtest_pipeline import (
+    BacktestRequest,
+    Candles,
+    IntRange,
+    SweepRequest,
+    run_backtest,
+    run_sweep,
+    run_walk_forward,
+)
 from backtest_pipeline.candles.frame_candles import candles_of_frame
 from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid
 from backtest_pipeline_tests.results.published import wandering
@@ -74,6 +82,18 @@ def test_times_without_a_zone_are_of_the_zone_that_the_call_says() -> None:
         (_frame().assign(close="dear"), "close holds what is no number"),
         (_frame().assign(timestamp=None), "there is no time .*, row 0"),
         (_frame().assign(high=0.5), "high is below"),
+        (
+            _frame().assign(ticker=["BTCUSD"] * 30 + ["ETHUSD"] * 30),
+            r"'ticker' has 2 values \(BTCUSD, ETHUSD\); take .* frame\[frame\['ticker'\] == 'BTCUSD'\]",
+        ),
+        (
+            _frame().assign(ticker="BTCUSD").set_index(["timestamp", "ticker"]),
+            r"several levels \(timestamp, ticker\); take the rows of one symbol, as frame.xs\('BTCUSD'",
+        ),
+        (
+            _frame().rename(columns={"timestamp": "Date"}).assign(Time="09:00"),
+            r"in two columns; join them, as .*frame\['Date'\].*frame\['Time'\]",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_cure(frame: pd.DataFrame, says: str) -> None:
@@ -105,3 +125,87 @@ def test_a_sweep_takes_frames_as_a_backtest_does(given: object) -> None:
     request = SweepRequest(backtest=REQUEST, space={"params.fast": IntRange(2, 4)})
     wanted = run_sweep({"BTCUSD": PLAIN}, request).trials
     pd.testing.assert_frame_equal(run_sweep(given, request).trials, wanted)  # type: ignore[arg-type]  # of each kind
+
+
+def test_another_symbols_candles_are_refused_wherever_candles_are_given() -> None:
+    with pytest.raises(RequestInvalid, match="those given for BTCUSD are ETHUSD's; give each symbol its own"):
+        run_backtest({"BTCUSD": wandering("ETHUSD", 60)}, REQUEST)
+    sweep = SweepRequest(backtest=REQUEST, space={"params.fast": IntRange(2, 4)})
+    with pytest.raises(RequestInvalid, match="are ETHUSD's"):
+        run_sweep({"BTCUSD": wandering("ETHUSD", 60)}, sweep)
+
+
+@pytest.mark.parametrize("wrong", [None, {"strategy": "sma_cross"}, REQUEST])
+def test_a_request_of_another_kind_is_refused(wrong: object) -> None:
+    if wrong is not REQUEST:
+        with pytest.raises(RequestInvalid, match=r"give a BacktestRequest, not (NoneType|dict)"):
+            run_backtest(_frame(), wrong)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(RequestInvalid, match="give a SweepRequest, not"):
+        run_sweep(_frame(), wrong)  # type: ignore[arg-type]  # as above
+    with pytest.raises(RequestInvalid, match="give a WalkForwardRequest, not"):
+        run_walk_forward(_frame(), wrong)  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("kind", [np.int64, np.float64])
+def test_candles_of_a_frame_read_numbers_as_times_by_their_size(unit: str, kind: type) -> None:
+    frame = _numbers(unit).astype({"timestamp": kind})
+    candles = Candles.from_frame(frame, symbol="BTCUSD", timeframe="1d")
+    assert candles.fingerprint() == PLAIN.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "read", [candles_of_frame, lambda *of: Candles.from_frame(of[0], symbol=of[1], timeframe=of[2])]
+)
+def test_text_with_the_two_offsets_of_a_market_whose_clocks_change_is_read(read: object) -> None:
+    # Clocks were put forward on Sunday, 10 March 2024: midnight of New York was 05:00, then 04:00 in UTC.
+    times = ["2024-03-08 00:00:00-05:00", "2024-03-11 00:00:00-04:00", "2024-03-12 00:00:00-04:00"]
+    frame = pd.DataFrame(
+        {"timestamp": times, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}
+    )
+    opens = read(frame, "ACME", "1d").timestamp  # type: ignore[operator]  # of both kinds
+    assert opens.astype("datetime64[h]").astype(str).tolist() == [
+        "2024-03-08T05",
+        "2024-03-11T04",
+        "2024-03-12T04",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        ([1, 2], "give a pandas frame .* not list"),
+        (_frame().assign(ticker="BTCUSD").set_index(["ticker", "timestamp"]), "several levels"),
+        (None, "not NoneType"),
+        (_frame().rename(columns=str.capitalize), r"missing columns: timestamp.*it has \(Timestamp, Open"),
+        (_frame().assign(timestamp="03/04/2020"), "cannot be read .*pandas.to_datetime"),
+        (_frame().assign(timestamp=pd.period_range("2024-01-01", periods=60)), "pandas.to_datetime"),
+        (_frame().assign(timestamp=range(20240101, 20240161)), "20240101"),
+        (
+            _frame().assign(timestamp=pd.Series([None] * 60, dtype="datetime64[us]")),
+            "there is no time .*row 0",
+        ),
+        (_frame().assign(close="1,234"), "close holds what is no number: .*pandas.to_numeric"),
+        (pd.concat([_frame(), _frame()[["open"]]], axis="columns"), "it has open twice"),
+        (pd.concat([_frame(), _frame()[["timestamp"]]], axis="columns"), "it has timestamp twice"),
+        (_frame().assign(timestamp=pd.date_range("2024-01-01", periods=60, freq="h")), "not 1d candles"),
+    ],
+)
+def test_candles_of_what_is_no_such_frame_are_refused_with_the_cure(frame: object, says: str) -> None:
+    with pytest.raises(CandlesInvalid, match=says):
+        Candles.from_frame(frame, symbol="BTCUSD", timeframe="1d")  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize(
+    ("symbol", "timeframe", "says"),
+    [
+        ("btc usd", "1d", "symbol: 'btc usd' is not a symbol"),
+        ("삼성전자", "1d", "is not a symbol"),
+        (5930, "1d", "symbol: 5930 is not a symbol; write it as text"),
+        ("BTCUSD", "1D", "timeframe: '1D' is no timeframe; write one of 1m, 5m"),
+        ("BTCUSD", "3h", "'3h' is no timeframe"),
+    ],
+)
+def test_candles_of_no_symbol_or_timeframe_are_refused(symbol: str, timeframe: str, says: str) -> None:
+    with pytest.raises(RequestInvalid, match=says):
+        Candles.from_frame(_frame(), symbol=symbol, timeframe=timeframe)  # type: ignore[arg-type]  # what is tested

@@ -20,6 +20,7 @@ from backtest_pipeline.candles.demo import DemoMissing
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli import output
 from backtest_pipeline.cli.commands.candle_commands import candles_app
+from backtest_pipeline.cli.main import main
 from backtest_pipeline.model.errors import CandlesInvalid, RequestInvalid, SymbolsUnknown
 from backtest_pipeline.settings import get_settings
 
@@ -334,3 +335,17 @@ def test_an_unknown_calendar_is_refused_with_names_like_it(data_root: Path, pric
 def _listed() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads(_run("list", "--json").stdout)
     return rows
+
+
+def test_a_data_root_that_cannot_be_written_is_one_line(
+    data_root: Path, prices: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data_root.write_text("a file, and no folder")
+    arguments = ["candles", "import", str(prices), "--symbol", "ACME", "--timeframe", "1d"]
+    monkeypatch.setattr(sys, "argv", ["backtest", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"backtest: {data_root}")
+    assert last.endswith("let it be written, or set DATA_ROOT to a folder that can be")

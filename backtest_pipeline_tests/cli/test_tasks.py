@@ -112,6 +112,38 @@ def test_submit_with_a_key_yields_the_same_task_again(server: FakeServer) -> Non
     assert len(server.runs) == 1
 
 
+@pytest.mark.parametrize(
+    "symbols",
+    [["--symbols", "AAPL,IBM"], ["--symbols", "AAPL", "--symbols", "IBM"], ["--symbols", " AAPL, IBM,"]],
+)
+def test_symbols_may_be_given_in_one_option_or_in_several(server: FakeServer, symbols: list[str]) -> None:
+    assert _run("submit", "sma_cross", *symbols).stdout == "run0\n"
+    [sent] = server.sent
+    assert sent["params"]["runConfigData"]["symbols"] == ["AAPL", "IBM"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-p", "fast=3", "-p", "fast=4"], "--param: fast is given twice; give it once"),
+        (["--label", "desk=a", "--label", "desk=b"], "--label: desk is given twice"),
+        (["-p", "=3"], "--param: write NAME=VALUE, not '=3'"),
+    ],
+)
+def test_a_name_that_is_given_twice_or_not_at_all_is_refused(
+    server: FakeServer, arguments: list[str], says: str
+) -> None:
+    done = _run("submit", "sma_cross", "--symbols", "AAPL", *arguments)
+    assert says in str(done.exception)
+    assert server.asked == []
+
+
+def test_no_symbol_at_all_is_refused_with_an_example(server: FakeServer) -> None:
+    done = _run("submit", "sma_cross", "--symbols", ",")
+    assert "symbols: at least 1 item, as in ['AAPL']" in str(done.exception)
+    assert server.asked == []
+
+
 def test_a_failed_run_is_an_error_with_its_message(server: FakeServer, told: Stderr) -> None:
     launched = FakeServer._launch
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from backtest_pipeline.engine.run import run
@@ -30,6 +32,9 @@ NO = np.zeros(3, dtype=np.bool_)
         ),
         (Signals(entry=NO, confidence=np.full(3, np.nan)), "confidence must lie in 0 to 1, not nan at bar 0"),
         (NO, "must return Signals, not ndarray"),
+        (Signals(entry=np.ma.masked_array(NO, mask=[0, 1, 0])), "entry has masked values"),  # type: ignore[arg-type]  # on purpose
+        (Signals(entry=pd.Series(NO, index=[2, 1, 0])), "entry has an index .* give entry.sort_index"),  # type: ignore[arg-type]  # on purpose
+        (Signals(entry=NO, stop_price=pd.Series(1.0, index=[0, 2, 1])), "stop_price has an index"),  # type: ignore[arg-type]  # on purpose
     ],
 )
 def test_a_wrong_answer_names_the_strategy_and_the_fault(answer: Any, problem: str) -> None:
@@ -44,6 +49,36 @@ class Raising(Strategy):
 
     def signals(self, candles: Candles, params: StrategyParams) -> Signals:
         raise KeyError("sma")
+
+
+class Leaving(Strategy):
+    """Ends the process that asks it."""
+
+    name = "leaving"
+
+    def signals(self, candles: Candles, params: StrategyParams) -> Signals:
+        sys.exit(0)
+
+    def warmup_bars(self, params: StrategyParams) -> int:
+        raise SystemExit("no data")
+
+
+def test_a_strategy_that_leaves_is_a_fault_and_not_the_end_of_the_process() -> None:
+    candles = {"X": candles_of(flat(1, 2, 3))}
+    whole = BacktestRequest(strategy="leaving", symbols=("X",))
+    with pytest.raises(StrategyFaulty, match=r"leaving: signals\(\) raised SystemExit on X: 0"):
+        run(candles, whole, Leaving(), StrategyParams())
+    cut = BacktestRequest(strategy="leaving", symbols=("X",), start="1970-01-01")
+    with pytest.raises(StrategyFaulty, match=r"warmup_bars\(\) raised SystemExit: no data"):
+        run(candles, cut, Leaving(), StrategyParams())
+
+
+@pytest.mark.parametrize("index", [None, [4, 5, 6], pd.date_range("2024-01-01", periods=3)])
+def test_a_series_in_the_order_of_the_bars_is_as_good_as_an_array(index: Any) -> None:
+    bars, entry = flat(1, 2, 4), np.array([True, False, False])
+    plain = play(bars, Signals(entry=entry, exit=NO))
+    labelled = play(bars, Signals(entry=pd.Series(entry, index=index), exit=NO))  # type: ignore[arg-type]  # on purpose
+    assert labelled.equity.equals(plain.equity)
 
 
 class Writing(Strategy):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from backtest_pipeline.engine.panel_building import panel_of
@@ -64,6 +65,24 @@ def halves(own: Panel) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def acted_days(found: CheckedWeights, own: Panel) -> list[str]:
     return own.day[found.acted_rows].astype(str).tolist()  # type: ignore[no-any-return]  # texts
+
+
+def test_weights_whose_columns_are_not_the_panels_symbols_in_order_are_refused() -> None:
+    own = panel(3, symbols="BA")
+    sorted_by_name = pd.DataFrame(0.5, index=range(3), columns=["A", "B"])  # as pivot and unstack leave it
+    with pytest.raises(StrategyFaulty, match=r"the columns A, B, .* give weights\[list\(panel.symbols\)\]"):
+        checked(sorted_by_name, own)
+    in_order = checked(sorted_by_name.assign(A=0.2)[list(own.symbols)], own)
+    assert in_order.weights.tolist() == [[0.5, 0.2]] * 3
+    assert checked(pd.DataFrame(halves(own)), own).weights.tolist() == [[0.5, 0.5]] * 3
+
+
+def test_weights_without_the_bars_order_or_with_a_mask_are_refused() -> None:
+    own = panel(3)
+    with pytest.raises(StrategyFaulty, match="weights has an index that is not in the order"):
+        checked(pd.DataFrame(halves(own)).sort_index(ascending=False), own)
+    with pytest.raises(StrategyFaulty, match="weights has masked values"):
+        checked(np.ma.masked_equal(halves(own), 0.5), own)
 
 
 def test_weights_come_back_as_contiguous_floats() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from backtest_pipeline import BacktestRequest
@@ -33,6 +34,8 @@ def test_a_request_needs_only_a_strategy_and_symbols() -> None:
     ("changes", "says"),
     [
         ({"symbols": []}, "symbols: .*at least 1 item"),
+        ({"symbols": "AAPL"}, r"symbols: write a list, as \['AAPL'\], not 'AAPL'"),
+        ({"symbols": {"AAPL", "IBM"}}, "symbols: write a list: a set has no order"),
         ({"symbols": ["../etc"]}, r"symbols: '\.\./etc' is not a symbol; a symbol has 1 to 32 of A-Z"),
         ({"symbols": ["A..B"]}, r"'A\.\.B' is not a symbol"),
         ({"symbols": ["aapl"]}, "'aapl' is not a symbol"),
@@ -41,6 +44,15 @@ def test_a_request_needs_only_a_strategy_and_symbols() -> None:
         ({"symbols": [f"S{i}" for i in range(501)]}, "symbols: .*at most 500 items"),
         ({"timeframe": "2d"}, "timeframe: .*'1d'.*not '2d'"),
         ({"start": "2012-01-02", "end": "2012-01-01"}, r"end \(2012-01-01\) is before start \(2012-01-02\)"),
+        ({"start": 20240101}, "start: 20240101 is no date or datetime; write 2024-05-01"),
+        ({"end": 1704067200.0}, "end: 1704067200.0 is no date or datetime; write 2024-05-01"),
+        ({"end": np.int64(20240131)}, "end: .*20240131.* is no date or datetime"),
+        ({"start": True}, "start should be no truth value, not True"),
+        ({"end": pd.NaT}, "end: NaT is no date or datetime"),
+        ({"start": "2024-01-03T00:00+09:00", "end": "2024-01-01T08:00"}, "is before start"),
+        ({"initial_cash": True}, "initial_cash should be no truth value, not True"),
+        ({"warmup_bars": False}, "warmup_bars should be no truth value, not False"),
+        ({"leverage": True}, "leverage should be no truth value, not True"),
         ({"start": "yesterday"}, "'yesterday' is no ISO date or datetime; write 2024-05-01"),
         ({"initial_cash": 0}, "initial_cash: .*greater than 0, not 0"),
         ({"initial_cash": float("inf")}, "initial_cash: .*finite number"),
@@ -112,6 +124,17 @@ def test_every_wrong_field_is_named_at_once() -> None:
 def test_an_end_on_the_day_of_the_start_is_fine_because_a_date_includes_the_whole_day() -> None:
     request = _request(start=datetime(2024, 5, 1, 15, 30), end=date(2024, 5, 1))  # noqa: DTZ001  no zone on purpose
     assert request.end == date(2024, 5, 1)
+
+
+@pytest.mark.parametrize("written", ["20240131", "2024-W05-3", "2024W053"])
+def test_a_day_in_any_spelling_of_iso_is_that_whole_day(written: str) -> None:
+    assert _request(start=written, end=written).to_dict()["end"] == "2024-01-31"
+
+
+def test_an_end_without_a_zone_may_lie_after_a_start_with_one_whatever_its_clock_says() -> None:
+    # In UTC, from 15:00 to 16:00 on the last day of 2023.
+    request = _request(start="2024-01-01T00:00+09:00", end="2023-12-31T16:00")
+    assert request.start > datetime(2023, 12, 31, tzinfo=UTC)  # type: ignore[operator]  # it is a datetime
 
 
 def test_the_digest_is_the_sha256_of_sorted_compact_json_with_every_default() -> None:

@@ -46,6 +46,25 @@ def test_submitting_takes_one_request_and_tells_the_status() -> None:
     assert server.asked == ["Launch"]
 
 
+@pytest.mark.parametrize("request_", [None, {"strategy": "sma_cross"}, "sma_cross"])
+def test_what_is_no_request_is_not_sent(request_: Any) -> None:
+    server = FakeServer()
+    with server.client() as client:
+        with pytest.raises(
+            RequestInvalid, match="give a BacktestRequest or SweepRequest or WalkForwardRequest, not"
+        ):
+            client.submit(request_)
+        with pytest.raises(SubmissionsFailed, match="give a BacktestRequest"):
+            client.submit_many([request_])
+    assert server.asked == []
+
+
+def test_requests_may_come_one_by_one() -> None:
+    with FakeServer().client() as client:
+        tasks = client.submit_many(_request(seed=seed) for seed in range(3))
+    assert [task.task_id for task in tasks] == ["run0", "run1", "run2"]
+
+
 def test_each_submission_has_a_key_of_its_own() -> None:
     server = FakeServer()
     with server.client() as client:

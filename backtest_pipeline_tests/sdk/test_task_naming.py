@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from backtest_pipeline.model.errors import (
+    RequestInvalid,
     ResultElsewhere,
     ResultMissing,
     ServerUnreachable,
@@ -68,6 +69,16 @@ def test_seven_characters_are_too_few_and_the_message_says_so() -> None:
 def test_a_beginning_that_nobody_has_is_unknown_on_that_server() -> None:
     with FakeServer(run(TASK)).client() as client, pytest.raises(TaskUnknown, match=f"the server at {URL}"):
         client.status("deadbeef")
+
+
+@pytest.mark.parametrize("name", [None, 5, b"deadbeef", ["deadbeef"]])
+def test_what_is_no_text_names_no_task_and_the_message_says_what_does(name: str, tmp_path: Path) -> None:
+    with FakeServer(run(TASK)).client() as client:
+        for ask in (client.status, client.result, client.cancel, client.pin, StoredResults(tmp_path).result):
+            with pytest.raises(RequestInvalid, match=r"write a task's id as text, as task\.task_id, not"):
+                ask(name)
+        with pytest.raises(RequestInvalid, match="not TaskStatus"):
+            client.wait(client.status(TASK))  # type: ignore[arg-type]  # what is tested
 
 
 def test_last_without_any_task_says_so() -> None:

@@ -6,11 +6,11 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field, model_validator
 
 from backtest_pipeline import (
     BacktestRequest,
@@ -98,6 +98,66 @@ def test_a_strategy_registered_by_hand_is_known_in_this_process() -> None:
     register(Never)
     resolved = resolve(BacktestRequest(strategy="never", symbols=["AAPL"]))
     assert dict(resolved.request.params) == {"patience": 3}
+
+
+class PlainParams(Never):
+    """Its parameters are of pydantic's own kind, which ignores what it does not know."""
+
+    name = "plain_params"
+
+    class Params(BaseModel):
+        patience: int = Field(3, alias="Patience")
+
+
+def test_a_plain_model_of_parameters_does_not_ignore_unknown_ones() -> None:
+    register(PlainParams)
+    request = BacktestRequest(strategy="plain_params", symbols=["AAPL"], params={"Patience": 4})
+    assert resolve(request).params.model_dump() == {"patience": 4}
+    wrong = request.model_copy(update={"params": {"patients": 4}})
+    with pytest.raises(ParamsInvalid, match=r"patients: there is no such parameter .did you mean patience"):
+        resolve(wrong)
+
+
+def test_parameters_that_are_no_model_are_refused_as_the_strategy_is_registered() -> None:
+    class NoModel(Never):
+        name = "no_model"
+
+        class Params:
+            patience = 3
+
+    with pytest.raises(StrategyFaulty, match="no_model: its `Params` should be a subclass of StrategyParams"):
+        register(NoModel)
+
+
+def test_what_parameters_and_constructors_raise_is_a_fault_of_the_strategy() -> None:
+    class Dividing(Never):
+        """ """
+
+        name = "dividing"
+
+        class Params(StrategyParams):
+            patience: int = Field(0, description="bars")
+
+            @model_validator(mode="after")
+            def _divides(self) -> Self:
+                assert 1 / self.patience > 0
+                return self
+
+    class Asking(Never):
+        name = "asking"
+
+        def __init__(self, path: str) -> None:
+            self.path = path
+
+    register(Dividing)
+    register(Asking)
+    assert Dividing.summary() == "dividing"
+    with pytest.raises(
+        StrategyFaulty, match=r"dividing: its Params raised ZeroDivisionError.*test_registry\.py"
+    ):
+        resolve(BacktestRequest(strategy="dividing", symbols=["AAPL"], params={"patience": 0}))
+    with pytest.raises(StrategyFaulty, match="asking: it cannot be made without arguments: TypeError"):
+        resolve(BacktestRequest(strategy="asking", symbols=["AAPL"]))
 
 
 class Halves(PortfolioStrategy):
@@ -193,6 +253,7 @@ CLASS = "from backtest_pipeline import Strategy\nclass A(Strategy):\n"
     [
         ("x = 1", "defines no strategy"),
         ("raise RuntimeError('half a file')", "cannot be imported: RuntimeError.'half a file'"),
+        ("import sys; sys.exit('no licence')", "cannot be imported: SystemExit.'no licence'"),
         (
             f"{CLASS}    name = 'sma_cross'\n    def signals(self, candles, params): ...",
             "uses a name that backtest_pipeline.strategies.builtin.sma_cross has taken",
@@ -212,6 +273,24 @@ def test_a_broken_operators_module_is_named(
     with pytest.raises(StrategyFaulty, match=says):
         strategies()
     sys.modules.pop("broken_strategies", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_its_own_name"),
+    [("nowhere_at_all", True), ("own_strategies.py", True), ("lacking_strategies", False)],
+)
+def test_a_module_that_is_not_found_is_named_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_its_own_name: bool
+) -> None:
+    (tmp_path / "own_strategies.py").write_text("x = 1")
+    (tmp_path / "lacking_strategies.py").write_text("import a_library_that_is_not_installed")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BACKTEST_STRATEGIES", name)
+    with pytest.raises(StrategyFaulty, match="cannot be imported: ModuleNotFoundError") as refused:
+        strategies()
+    cure = "write its name without .py, and let PYTHONPATH have its folder"
+    assert (cure in str(refused.value)) is is_its_own_name
+    sys.modules.pop("own_strategies", None)
 
 
 def test_each_strategy_says_where_it_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,6 +217,8 @@ def test_env_is_a_name_like_any_other_where_nothing_replaces_it(config: Any) -> 
         ('{labels: {a: "\\ud800"}}', "Unicode"),
         ('{labels: {a: "\\0"}}', "NUL"),
         ("a: &a [1]\nb: *a", "references"),
+        ("symbols: [AAPL]\nsymbols: [IBM]", "'symbols' stands there twice; leave out one"),
+        ("strategy: {sma_cross: {fast: 10, slow: 20, fast: 5}}", "'fast' stands there twice"),
         ("a: .inf", "finite"),
         ("a: !!binary aGk=", "plain value"),
         ("1: 2", "names are texts"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from backtest_pipeline import (
@@ -19,7 +20,7 @@ from backtest_pipeline import (
 )
 from backtest_pipeline.candles.funding_file import write_funding
 from backtest_pipeline.candles.store import CandleStore
-from backtest_pipeline.model.errors import DetailMissing, FundingMissing, RequestInvalid
+from backtest_pipeline.model.errors import CandlesInvalid, DetailMissing, FundingMissing, RequestInvalid
 from backtest_pipeline.model.funding_rates import FundingRates
 from backtest_pipeline.model.manifest import FundingFingerprint
 from backtest_pipeline.model.task_request import TaskRequest
@@ -151,7 +152,7 @@ def test_a_manifest_without_either_does_not_speak_of_them() -> None:
     ("fields", "said"),
     [
         ({"detail_timeframe": "4h"}, r"no 4h candles were given; give them, as detail=CandleStore"),
-        ({"funding": True}, r"no rates were given; give them, as funding=CandleStore"),
+        ({"funding": True}, r"no rates were given for .*; give them, as funding=CandleStore"),
     ],
 )
 def test_python_is_told_what_to_give(fields: dict[str, Any], said: str) -> None:
@@ -197,6 +198,78 @@ def test_what_covers_a_part_is_remarked() -> None:
         "A: the funding rates begin at 2020-01-06 00:00; before that none is paid.",
         "A: the funding rates end at 2020-01-10 16:00; after that none is paid.",
     ]
+
+
+def test_finer_candles_of_other_prices_are_remarked() -> None:
+    bars = BARS["A"]
+    finer = finer_candles(bars)
+    # Before a split of two for one: the first ten days, of six candles each, at twice the price.
+    doubled = {
+        name: np.where(np.arange(len(finer)) < 10 * 6, 2, 1) * getattr(finer, name)
+        for name in ("open", "high", "low", "close")
+    }
+    unadjusted = replace(finer, **doubled)
+    assert list(about_detail([bars], {"A": unadjusted}, "4h")) == [
+        (
+            "A: the 4h candles leave the range of 10 bars (of 20 in all) by more than 1 %; "
+            "take both from one source, adjusted alike."
+        )
+    ]
+    # Each bar by itself, one after the other.
+    far = 0
+    for opened, high, low in zip(bars.timestamp, bars.high, bars.low, strict=True):
+        inside = (unadjusted.timestamp >= opened) & (unadjusted.timestamp < opened + np.timedelta64(1, "D"))
+        far += bool(
+            (unadjusted.high[inside] > 1.01 * high).any() or (unadjusted.low[inside] < 0.99 * low).any()
+        )
+    assert far == 10
+    asked = _asked(detail_timeframe="4h", stop_loss_frac=0.05)
+    assert any(
+        "leave the range" in said
+        for said in run_backtest(
+            BARS, asked, detail={"A": unadjusted, "B": finer_candles(BARS["B"])}
+        ).diagnostics
+    )
+
+
+MOMENTS = np.datetime64("2024-01-01", "us") + np.arange(3) * np.timedelta64(8, "h")
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "rate", "says"),
+    [
+        (MOMENTS, np.array([0.1, np.nan, 0.1]), "a rate is no finite number"),
+        (MOMENTS, np.array([0.1, np.inf, 0.1]), "a rate is no finite number"),
+        (MOMENTS[::-1], np.full(3, 0.1), "the moments should increase"),
+        (MOMENTS[[0, 0, 1]], np.full(3, 0.1), "the moments should increase"),
+        (MOMENTS, np.full(2, 0.1), "there are 3 moments and 2 rates"),
+        (MOMENTS.astype(np.int64), np.full(3, 0.1), "timestamp should be an array .* datetime64"),
+        (MOMENTS, [0.1, 0.1, 0.1], "rate should be an array of shape .* float64"),
+        (MOMENTS, np.full((3, 1), 0.1), "rate should be an array of shape"),
+    ],
+)
+def test_rates_that_would_be_paid_wrongly_are_refused(timestamp: Any, rate: Any, says: str) -> None:
+    with pytest.raises(CandlesInvalid, match=f"A: {says}"):
+        FundingRates("A", timestamp, rate)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            pd.DataFrame({"timestamp": MOMENTS, "rate": 0.1}),
+            "give FundingRates, or a mapping .* not DataFrame",
+        ),
+        ({"A": pd.DataFrame()}, "A: give FundingRates, not DataFrame"),
+        ({"A": FundingRates("B", MOMENTS, np.full(3, 0.1))}, "those given for A are B's"),
+        ({"C": FundingRates("C", MOMENTS, np.full(3, 0.1))}, "no rates were given for A"),
+        (FundingRates("C", MOMENTS, np.full(3, 0.1)), "no rates were given for A"),
+        ({"A": FundingRates("A", MOMENTS[:0], np.empty(0))}, "no rates were given for A"),
+    ],
+)
+def test_rates_of_others_or_of_nobody_are_not_taken(given: Any, says: str) -> None:
+    with pytest.raises(RequestInvalid, match=says):
+        run_backtest(BARS, _asked(funding=True), funding=given)
 
 
 def test_nothing_given_is_nothing() -> None:

@@ -60,7 +60,21 @@ TIMES = (
     "時間",
     "fecha",
     "data",
+    "시각",
+    "時刻",
+    "时刻",
+    "zeit",
+    "uhrzeit",
+    "hora",
+    "heure",
+    "체결시간",
 )
+# A day and a time of day in two columns.
+DAYS = (
+    *("date", "일자", "날짜", "거래일", "거래일자", "日付", "日付け", "日期", "交易日期", "datum", "fecha"),
+    "data",
+)
+CLOCKS = ("time", "시간", "시각", "時刻", "時間", "时间", "时刻", "zeit", "uhrzeit", "hora", "heure")
 CLOSE_TIMES = frozenset({"closetime", "timeclose", "endtime", "timeend", "timeperiodend", "closetimestamp"})
 ALIASES: dict[str, tuple[str, ...]] = {
     "timestamp": TIMES,
@@ -81,7 +95,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "close": (
         *("close", "closeprice", "closingprice", "tradeprice", "closelast", "last", "lastprice", "c"),
-        *("종가", "終値", "收盘", "收盘价", "收盤", "收盤價"),
+        *("종가", "현재가", "終値", "收盘", "收盘价", "收盤", "收盤價"),
         *("schluss", "schlusskurs", "letzter", "clot", "clôture", "cierre", "último"),
         "price",  # of a page that calls its close so
     ),
@@ -90,7 +104,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("거래량", "出来高", "成交量", "交易量", "volumen", "stück", "volumen", "volume24h"),
         *("tickvol", "tickvolume"),
     ),
-    "adj close": ("adjclose", "adjustedclose", "closeadj", "closeadjusted", "adjcloseprice", "adj"),
+    "adj close": (
+        *("adjclose", "adjustedclose", "closeadj", "closeadjusted", "adjcloseprice", "adj"),
+        *("수정종가", "調整後終値", "调整后收盘价", "調整後收盤價"),
+    ),
 }
 TICK_VOLUMES = frozenset({"tickvol", "tickvolume"})
 # A column of which a file of one series has one value.

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from backtest_pipeline.candles.formats.column_names import (
     ALIASES,
+    CLOCKS,
     CLOSE_TIMES,
+    DAYS,
     OPEN_TIMES,
     SERIES_NAMES,
     TICK_VOLUMES,
@@ -181,8 +183,8 @@ def _times(
         if len(rivals) > 1:
             raise fault(f"{names[rivals[0]]!r} and {names[rivals[1]]!r} are the same column twice", None)
         zone = zoned[best][1]
-        if alias in {"date", "time"} and {"date", "time"} <= set(plain):
-            day, clock = plain.index("date"), plain.index("time")
+        if two := day_and_clock(plain, alias):
+            day, clock = two
             return _joined(table.column(day), table.column(clock)), zoned[day][1] or zoned[clock][1]
         if alias in OPEN_TIMES and {"timestamp", "date", "time"} & set(plain):
             assume(f"{names[best]!r} was read as the open time")
@@ -201,6 +203,19 @@ def _times(
     return None, None
 
 
+def day_and_clock(plain: list[str], alias: str) -> tuple[int, int] | None:
+    """Positions of a day and a time of day in two columns, where a column of this name is one of them.
+
+    Args:
+        plain: the columns' names as `plain_name` writes them.
+        alias: the name of the one that was found.
+    """
+    if alias not in {*DAYS, *CLOCKS}:
+        return None
+    days, clocks = ([name for name in names if name in plain] for names in (DAYS, CLOCKS))
+    return (plain.index(days[0]), plain.index(clocks[0])) if days and clocks else None
+
+
 def _may_be_times(column: pa.ChunkedArray) -> bool:
     """Whether these are no row numbers."""
     if not len(column) or pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
@@ -216,5 +231,7 @@ def _joined(day: pa.ChunkedArray, clock: pa.ChunkedArray) -> pa.ChunkedArray:
     parts = [pc.utf8_trim_whitespace(part.cast(pa.string())) for part in (day, clock)]
     if len(clock) and pc.all(pc.match_substring_regex(parts[1], "^[0-9]{1,6}$")).as_py():
         longest = pc.max(pc.utf8_length(parts[1])).as_py()
-        parts[1] = pc.utf8_lpad(parts[1], 4 if longest <= 4 else 6, "0")
+        digits = pc.utf8_lpad(parts[1], 4 if longest <= 4 else 6, "0")
+        parts[1] = pc.replace_substring_regex(digits, "^([0-9]{2})([0-9]{2})([0-9]{2})?$", r"\1:\2:\3")
+        parts[1] = pc.replace_substring_regex(parts[1], ":$", "")
     return pc.binary_join_element_wise(*parts, " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -12,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtest_pipeline.candles.formats.cells import Fault, cleaned, first_true, is_text, parsed_numbers
-from backtest_pipeline.candles.formats.epochs import epoch_us
 from backtest_pipeline.candles.formats.zones import NAME, OFFSET, WITH_LETTERS, with_plain_offsets, zone_names
 from backtest_pipeline.model.candle_rules import FIRST_MOMENT, LAST_MOMENT
+from backtest_pipeline.model.epochs import epoch_us
 from backtest_pipeline.model.local_times import to_utc
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ SPELLINGS = (
     (r"^([0-9]{4})([-./]) ([0-9]{1,2})[-./] ([0-9]{1,2})\.?", r"\1-\3-\4"),
     (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? ", ""),
 )
+# `오전 9:30` and `9:30 a.m.` are `9:30 AM`, each row by itself.
+HALF_OF_DAY = r"오전|오후|午前|午後|上午|下午|[0-9] ?[AaPp]\.?[Mm]\.?$"
+HALVES = (
+    (r"(?:오전|午前|上午) ?([0-9:]+)$", r"\1 AM"),
+    (r"(?:오후|午後|下午) ?([0-9:]+)$", r"\1 PM"),
+    (r"([0-9:]+) ?[Aa]\.?[Mm]\.?$", r"\1 AM"),
+    (r"([0-9:]+) ?[Pp]\.?[Mm]\.?$", r"\1 PM"),
+)
+LAST_HOUR = re.compile(r"[ T]24(:00){1,2}$")
 
 
 def parsed_times(
@@ -147,6 +157,9 @@ def _from_text(
     for spelling, meant in SPELLINGS:
         if _matches(column, spelling):
             column = pc.replace_substring_regex(column, spelling, meant)
+    if _matches(column, HALF_OF_DAY):
+        for spelling, meant in HALVES:
+            column = pc.replace_substring_regex(column, spelling, meant)
     if _matches(column, WITH_LETTERS):
         column = with_plain_offsets(column)
     zones: list[tuple[ZoneInfo, pa.Array]] = []
@@ -192,8 +205,14 @@ def _fitting(
     fitting = [name for name in formats if not np.isnat(_parsed(first, name)[0])]
     if not fitting:
         problem = f"timestamp is no date or time: {written[0].as_py()!r}"
-        raise fault(f"{problem}; write 2024-05-01T09:30", 0)
+        raise fault(_with_cure(problem, written[0].as_py(), "write 2024-05-01T09:30"), 0)
     return fitting
+
+
+def _with_cure(problem: str, text: str, cure: str = "") -> str:
+    if LAST_HOUR.search(text):  # the end of a bar, whose open lies a bar before
+        cure = "hour 24 is a day's end, so these are closing times; a column of open times is needed"
+    return f"{problem}; {cure}" if cure else problem
 
 
 def _agreed(
@@ -214,7 +233,8 @@ def _agreed(
     if not whole:
         farthest = max(readings.values(), key=lambda stamps: int(np.argmax(np.isnat(stamps))))
         row = int(np.argmax(np.isnat(farthest)))
-        raise fault(f"timestamp {shown[row].as_py()!r} is no date or time like those before it", row)
+        text = shown[row].as_py()
+        raise fault(_with_cure(f"timestamp {text!r} is no date or time like those before it", text), row)
     first, *others = whole
     for other in others:
         if (whole[other] != whole[first]).any():

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 HAIR_FRAC = 1e-9
 MOST_SERIES_SHOWN = 8
-NO_PRICES = ("", "null", "nan", "none", "n/a", "-")
+NO_PRICES = ("", "null", "nan", "none", "n/a", "#n/a", "-")
+ZERO = r"^[+-]?0+([.,]0*)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,30 @@ class CandleSource:
         return {"timestamp": timestamp, **values}
 
     def with_prices(self) -> CandleSource:
-        """Without rows that have no price at all, as of days on which a feed had none."""
+        """Without rows that have no price at all, as of days on which a feed had none; as `with_trades`."""
+        return self._with_any_price().with_trades()
+
+    def with_trades(self) -> CandleSource:
+        """Without rows of days on which nobody could trade.
+
+        Where trading is suspended, Korean exports have the last close beside an open, high, low and volume
+        of 0.
+        """
+        found = find_columns(self.table, self.fault, lambda _: None)
+        names = ("open", "high", "low", "volume")
+        if not self.table.num_rows or any(name not in found.columns for name in names):
+            return self
+        none = pa.scalar(value=True)
+        for name in names:
+            none = pc.and_(none, _is_zero(found.columns[name]))
+        number = pc.sum(none).as_py() or 0
+        if not number or number == self.table.num_rows:
+            return self
+        rows = "1 row" if number == 1 else f"{number} rows"
+        self._assume(f"without a trade (open, high, low and volume are 0) and left out: {rows}")
+        return self._taken(pc.invert(none))
+
+    def _with_any_price(self) -> CandleSource:
         found = find_columns(self.table, self.fault, lambda _: None)
         prices = [found.columns[name] for name in PRICE_COLUMNS if name in found.columns]
         if len(prices) < len(PRICE_COLUMNS) or not self.table.num_rows:
@@ -196,6 +220,16 @@ def _without_value(column: pa.ChunkedArray) -> pa.ChunkedArray:
         plain = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
         return pc.fill_null(pc.is_in(plain, value_set=pa.array(NO_PRICES)), fill_value=True)
     return pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
+
+
+def _is_zero(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if is_text(column.type):
+        plain = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        return pc.fill_null(pc.match_substring_regex(plain, ZERO), fill_value=False)
+    try:
+        return pc.fill_null(pc.equal(column.cast(pa.float64(), safe=False), 0.0), fill_value=False)
+    except pa.ArrowException:  # refused later, by name
+        return pa.chunked_array([pa.array([False] * len(column))])
 
 
 def _widen_by_a_hair(values: dict[str, Floats]) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from backtest_pipeline.candles.store import CandleStore
 from backtest_pipeline.cli.output import Json, print_json, print_table
-from backtest_pipeline.cli.request_options import parsed_params
+from backtest_pipeline.cli.request_options import parsed_params, parsed_symbols
 from backtest_pipeline.engine.inputs import SeenCandles, strategy_warmup_bars
 from backtest_pipeline.engine.lookahead import (
     STRETCH_CUTS,
@@ -35,7 +35,7 @@ from backtest_pipeline.strategies.registry import Resolved, resolve, strategy_na
 
 def check(
     strategy: Annotated[str, typer.Argument(help="registered name; see `backtest strategies`")],
-    symbols: Annotated[str, typer.Option(help="comma-separated, e.g. AAPL,MSFT")],
+    symbols: Annotated[list[str], typer.Option(help="comma-separated, e.g. AAPL,MSFT")],
     param: Annotated[list[str], typer.Option("--param", "-p", help="NAME=VALUE, may be repeated")] = [],  # noqa: B006  typer copies it
     timeframe: Annotated[str, typer.Option(help="length of a bar")] = "1d",
     cuts: Annotated[int, typer.Option(min=1, help="after how many bars to cut all candles off")] = 50,
@@ -56,7 +56,7 @@ def check(
     request = BacktestRequest(
         strategy=strategy,
         params=parsed_params(param),
-        symbols=[symbol.strip() for symbol in symbols.split(",") if symbol.strip()],
+        symbols=parsed_symbols(symbols),
         timeframe=cast("Timeframe", timeframe),
         account="shared" if trades_portfolio else "split",
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import yaml
 
 from backtest_pipeline.model.errors import RequestInvalid
+from backtest_pipeline.model.plain_data import shortened
 
 LONGEST_CHARACTERS = 65_536
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's own, with dates as texts as in Dagster's loader, and without references.
+    """PyYAML's own, with dates as texts as in Dagster's loader, without references and repeated names.
 
     A few references to references stand for more values than any memory holds.
     """
@@ -24,6 +26,14 @@ class _Loader(yaml.SafeLoader):
                 [("run config", "YAML with references (*name) is not read; write values out")]
             )
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuses a name that stands twice, of which PyYAML drops the first."""
+        names = Counter(name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode))
+        twice = [name for name, times in names.items() if times > 1]
+        if twice:
+            raise RequestInvalid([("run config", f"{shortened(twice[0])} stands there twice; leave out one")])
+        return super().construct_mapping(node, deep=deep)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -40,7 +50,7 @@ def loaded(config: Any, *, broken_is_told: bool) -> Any:
         broken_is_told: whether the answer to the request says what is wrong with YAML that is none.
 
     Raises:
-        RequestInvalid: it is too long, or no YAML.
+        RequestInvalid: it is too long, no YAML, or has a name twice.
     """
     if not isinstance(config, str):
         return config

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from backtest_pipeline.candles.formats.cells import Fault
+    Fault = Callable[[str, int | None], Exception]
 
 UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 PER_MICROSECOND = (1e6, 1e3, 1.0, 1e-3)
