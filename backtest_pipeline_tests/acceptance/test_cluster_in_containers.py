@@ -6,12 +6,10 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import httpx
 import pytest
@@ -156,16 +154,13 @@ def test_metrics_and_doctor_tell_of_workers_and_of_the_volume(with_workers: Clus
     inside = {one["what"]: one for one in found}
     assert inside["volume"]["ok"], inside
     assert inside["instance database"]["ok"], inside
-    program = str(Path(sys.executable).with_name("backtest"))
-    done = project.as_operator([program, "doctor", "--json"])
-    outside = {one["what"]: one for one in json.loads(done.stdout)}
-    assert outside["workers"]["detail"] == "2 workers on 2 machines, 4 slots"
-    assert outside["shared volume"] == {
-        "what": "shared volume",
-        "ok": True,
-        "detail": "/data is the same for all of them",
-    }
-    assert outside["broker"]["ok"], outside
+    # What the doctor asks from outside, where it would compile kernels first.
+    bearer = {"Authorization": f"Bearer {project.token}"}
+    answer = httpx.get(f"{project.url}/healthz", headers=bearer, timeout=30).json()
+    outside = {one["name"]: (one["ok"], one["detail"]) for one in answer["checks"]}
+    assert outside["broker"] == (True, "answers")
+    assert outside["workers"] == (True, "2 workers on 2 machines, 4 slots")
+    assert outside["shared volume"] == (True, "/data is the same for all of them")
 
 
 def test_what_a_run_printed_on_a_worker_is_read_in_the_web_ui(with_workers: Cluster) -> None:
@@ -177,8 +172,7 @@ def test_what_a_run_printed_on_a_worker_is_read_in_the_web_ui(with_workers: Clus
     events = cluster.asked(project, EVENTS, id=task)["logsForRun"]["events"]
     [key] = {event["fileKey"] for event in events if event["__typename"] == "LogsCapturedEvent"}
     logs = cluster.asked(project, LOGS, key=[task, "compute_logs", key])["capturedLogs"]
-    assert "STEP_SUCCESS" in logs["stderr"]
-    assert task in logs["stderr"]
+    assert f"{task} - load_candles - IBM: 3,270 candles" in logs["stderr"]
 
 
 def test_flower_is_for_people_who_may_do_everything(with_workers: Cluster) -> None:
@@ -191,7 +185,7 @@ def test_flower_is_for_people_who_may_do_everything(with_workers: Cluster) -> No
             assert browser.get(path, headers=bearer).status_code == 401, path
         for path in ("/flower", "/flower/", "/flower/workers"):
             page = browser.get(path, auth=ALICE)
-            assert (page.status_code, "<title>Flower</title>" in page.text) == (200, True), path
+            assert (page.status_code, "Workers · Flower</title>" in page.text) == (200, True), path
         until(
             lambda: all(
                 host in browser.get("/flower/workers", auth=ALICE).text for host in cluster.hosts(project)
