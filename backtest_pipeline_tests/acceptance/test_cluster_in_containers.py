@@ -20,8 +20,8 @@ from backtest_pipeline_tests.acceptance.running_workers import table_digests, un
 from backtest_pipeline_tests.deploy import cluster, kube
 from backtest_pipeline_tests.deploy.further_host import (
     SERVED,
-    address_of_hosts,
     further_host,
+    network_of_hosts,
     served_to_hosts,
 )
 from backtest_pipeline_tests.deploy.guards import has_way_out, require_guarded, require_no_secret_is_seen
@@ -235,9 +235,9 @@ def test_redis_keeps_its_data_when_it_starts_again_and_nothing_is_lost_when_it_l
 def test_a_further_host_runs_workers_of_the_same_compose_file(with_workers: Cluster) -> None:
     project = with_workers.project
     with (
-        address_of_hosts() as address,
+        network_of_hosts() as (address, found),
         served_to_hosts(project, address),
-        further_host(project, address, workers=1) as further,
+        further_host(project, found, workers=1) as further,
     ):
         assert {one.split(":")[0] for one in _published(project)} == {address}
         [host] = cluster.hosts(further)

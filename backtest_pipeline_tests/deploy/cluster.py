@@ -38,7 +38,7 @@ def workers_on(project: Project) -> Iterator[None]:
 
 def prepare(project: Project) -> None:
     """Runs `scripts/deploy/prepare cluster` as an operator who has these variables in `.env`."""
-    command = [ROOT / "scripts/deploy/prepare", "cluster"]
+    command = [str(ROOT / "scripts/deploy/prepare"), "cluster"]
     subprocess.run(command, env=outside() | {**project.variables}, cwd=project.folder, check=True)
 
 

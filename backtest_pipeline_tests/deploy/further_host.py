@@ -11,22 +11,36 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from backtest_pipeline_tests.acceptance.wires import wire
 from backtest_pipeline_tests.deploy import cluster
 from backtest_pipeline_tests.deploy.images import ROOT
 from backtest_pipeline_tests.deploy.project import OPERATOR, Project
 
-SERVED = ("postgres", "redis")
+SERVED = {"postgres": 5432, "redis": 6379}
 # What docs/deployment.md has copied from the first host.
 _COPIED = ("pgpass", "redis_conf")
 
 
 @contextmanager
-def address_of_hosts() -> Iterator[str]:
+def network_of_hosts() -> Iterator[tuple[str, str]]:
+    """Two addresses: where the first host is to publish its ports, and where a further one finds them.
+
+    A wire joins them, as podman lets no container reach another network, be it by a published port.
+    """
+    with ExitStack() as stack:
+        first, found = (stack.enter_context(_address()) for _ in range(2))
+        for port in SERVED.values():
+            stack.enter_context(wire(port, to=first, at=(found, port)))
+        yield first, found
+
+
+@contextmanager
+def _address() -> Iterator[str]:
     """An address of this machine that no other program listens at."""
-    address = f"10.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}.1"
+    address = f"10.{secrets.randbelow(80) + 1}.{secrets.randbelow(254) + 1}.1"
     where = [f"{address}/32", "dev", "lo"]
     subprocess.run(["ip", "address", "add", *where], check=True)  # noqa: S607  Debian's
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +35,10 @@ def played(project: Project) -> Iterator[str]:
     deployment["spec"]["replicas"] = 1
     of_pod = deployment["spec"]["template"]["spec"]
     of_pod["securityContext"] = dict.fromkeys(of_pod["securityContext"], OPERATOR)  # to whom the data belong
-    data = {name: base64.b64encode((project.secrets / name).read_bytes()).decode() for name in SECRETS}
+    [secrets] = [one["secret"] for one in of_pod["volumes"] if "secret" in one]
+    secrets["optional"] = False  # as it is where nothing is said, at which podman 4.3 stumbles
+    # Kubernetes wants the content in base64, podman 4.3 as it is.
+    data = {name: (project.secrets / name).read_text() for name in SECRETS}
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
