@@ -14,6 +14,7 @@ import pytest
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline_tests import polling
 from backtest_pipeline_tests.deploy import images
+from backtest_pipeline_tests.deploy.cluster import a_sweep, submitted
 from backtest_pipeline_tests.deploy.guards import NET_BIND_SERVICE, has_way_out, require_guarded
 from backtest_pipeline_tests.deploy.project import Project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
@@ -68,6 +69,8 @@ def test_no_kernel_is_compiled_and_no_font_looked_for_after_the_build(project: P
             task = client.submit(BacktestRequest(strategy=strategy, symbols=["IBM"], seed=1))
             assert client.wait(task.task_id, timeout_s=PATIENCE_S).state == "completed"
             wait_for_report(project.data_root, task.task_id)
+        sweep = submitted(client, a_sweep(2_000))
+        assert client.wait(sweep, timeout_s=PATIENCE_S).state == "completed"
     built, used = (
         set(project.said("code", "sh", "-c", f"cd {folder} && find . -type f").split())
         for folder in ("/opt/cache", f"{TMP}/cache")
