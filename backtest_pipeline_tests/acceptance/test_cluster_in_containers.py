@@ -269,22 +269,28 @@ def _published(project: Project) -> list[str]:
     ]
 
 
-def test_the_manifest_for_kubernetes_runs_workers_in_a_pod(with_workers: Cluster) -> None:
+def test_the_manifests_for_kubernetes_run_alone_and_make_the_same_bytes(with_workers: Cluster) -> None:
     project = with_workers.project
-    project.order("--profile", "cluster", "stop", "worker")
+    ours = ("proxy", "web", "viewer", "daemon", "code", "worker", "flower")
+    project.order("--profile", "cluster", "stop", *ours)
     try:
-        with kube.played(project) as worker:
-            known = project.engine.inspect(worker)
-            assert known["HostConfig"]["ReadonlyRootfs"]
-            assert known["HostConfig"]["Memory"] == 4 * GIB
-            host = project.engine("exec", worker, "hostname").strip()
-            until(lambda: cluster.workers(project) == {host}, "the pod's worker to be listed, and no other")
-            assert project.engine("healthcheck", "run", worker) == ""
-            with project.client() as client:
-                task = cluster.submitted(client, cluster.a_backtest())
-                assert client.wait(task, timeout_s=PATIENCE_S).state == "completed"
-                assert table_digests(client, task) == with_workers.backtest
-                assert client.result(task).manifest.environment.host == host
+        with kube.pods(project) as (pods, stack):
+            for part in kube.PARTS:
+                pods.play(stack, part)
+                known = project.engine.inspect(pods.container(part))["HostConfig"]
+                assert known["ReadonlyRootfs"]
+                assert known["Memory"] == (GIB if part in {"daemon", "web"} else 4 * GIB)
+            host, client = pods.host("worker"), pods.client(stack)
+            backtest = cluster.submitted(client, cluster.a_backtest())
+            sweep = cluster.submitted(client, cluster.a_sweep(TRIALS))
+            ended = client.wait_many([backtest, sweep], timeout_s=PATIENCE_S)
+            assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 2
+            assert table_digests(client, backtest) == with_workers.backtest
+            assert table_digests(client, sweep) == with_workers.sweep
+            assert {client.result(task).manifest.environment.host for task in (backtest, sweep)} == {host}
     finally:
-        project.order("--profile", "cluster", "start", "worker")
+        project.order(
+            "--profile", "cluster", "up", "--no-build", "--detach", "--scale", f"worker={cluster.WORKERS}"
+        )
+        project.wait_until_well()
     until(lambda: len(cluster.workers(project)) == cluster.WORKERS, "the workers of compose to be back")

@@ -1,50 +1,83 @@
-"""The manifest of docs/deployment.md says of a worker what docker-compose.yml says."""
+"""scripts/deploy/kubernetes.yaml says what docker-compose.yml says."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 from backtest_pipeline_tests.deploy import kube
 from backtest_pipeline_tests.deploy.images import ROOT
 
-WORKER: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["worker"]
-DEPLOYMENT: dict[str, Any] = yaml.safe_load(kube.manifest())
-POD: dict[str, Any] = DEPLOYMENT["spec"]["template"]["spec"]
-[CONTAINER] = POD["containers"]
-# Of the compose file these have values that .env may change.
-_OF_A_CLUSTER = {"DAGSTER_PG_HOST": "postgres", "BACKTEST_LOG_FORMAT": "json"}
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+# What a pod calls otherwise than a container of compose, and what .env may change there.
+OWN = {
+    "DAGSTER_HOME": "/tmp/dagster_home",  # noqa: S108  a pod's
+    "DAGSTER_PG_HOST": "postgres",
+    "PGPASSFILE": "/run/secrets/database/pgpass",
+    "BACKTEST_CODE_HOST": "backtest-code",
+    "BACKTEST_LOG_FORMAT": "json",
+    "RUN_LOG_FOLDER": "/data/.run_logs",
+}
 
 
-def test_image_command_and_environment_are_those_of_compose() -> None:
-    assert CONTAINER["image"] == WORKER["image"]
-    assert CONTAINER["args"][:2] == WORKER["command"][:2] == ["backtest", "worker"]
-    assert "command" not in CONTAINER  # it would replace what the image starts with
-    told = {one["name"]: one["value"] for one in CONTAINER["env"]}
+def _pod(part: str) -> dict[str, Any]:
+    pod: dict[str, Any] = kube.named("Deployment", f"backtest-{part}")["spec"]["template"]["spec"]
+    return pod
+
+
+def _container(part: str) -> dict[str, Any]:
+    [container] = _pod(part)["containers"]
+    assert container["name"] == part
+    return dict(container)
+
+
+def test_there_are_the_deployments_of_the_page_and_one_daemon() -> None:
+    known = [(one["kind"], one["metadata"]["name"].removeprefix("backtest-")) for one in kube.manifests()]
+    assert [name for kind, name in known if kind == "Deployment"] == list(kube.PARTS)
+    assert [name for kind, name in known if kind == "Service"] == ["code", "web"]
+    for part in ("code", "daemon", "web"):
+        spec = kube.named("Deployment", f"backtest-{part}")["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})  # never two daemons
+
+
+def test_the_environment_is_that_of_compose() -> None:
+    told = kube.named("ConfigMap", "backtest-environment")["data"]
     assert all(isinstance(value, str) for value in told.values())  # Kubernetes refuses numbers
-    assert {name: WORKER["environment"][name] for name in told} | _OF_A_CLUSTER == told
+    assert {name: SERVICES["worker"]["environment"][name] for name in told} | OWN == told
 
 
-def test_probes_ask_what_compose_asks() -> None:
-    asked = WORKER["healthcheck"]["test"][1:]
-    for probe in ("readinessProbe", "livenessProbe"):
-        assert CONTAINER[probe]["exec"]["command"] == asked
+@pytest.mark.parametrize("part", kube.PARTS)
+def test_image_command_and_probe_are_those_of_compose(part: str) -> None:
+    container, service = _container(part), SERVICES[part]
+    assert container["image"] == service["image"]
+    assert "command" not in container  # it would replace what the image starts with
+    wanted = [word for word in service["command"] if "$" not in word]
+    assert [word for word in container["args"] if word in wanted] == wanted
+    assert container["readinessProbe"]["exec"]["command"] == service["healthcheck"]["test"][1:]
+    alive = container["livenessProbe"]["exec"]["command"]
+    assert alive == service["healthcheck"]["test"][1 : len(alive) + 1]
+    assert "http" not in alive  # what another service lacks is no reason to start this one again
 
 
-def test_a_worker_may_do_no_more_than_in_compose_and_writes_where_it_has_to() -> None:
-    assert CONTAINER["securityContext"] == {
-        "readOnlyRootFilesystem": True,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert 0 not in POD["securityContext"].values()
-    assert CONTAINER["resources"]["limits"]["memory"] == "4Gi"
-    mounts = {one["mountPath"]: one for one in CONTAINER["volumeMounts"]}
-    assert {path for path, one in mounts.items() if not one.get("readOnly")} == {"/data", "/tmp"}  # noqa: S108  a pod's
-    assert {one["name"] for one in CONTAINER["volumeMounts"]} == {one["name"] for one in POD["volumes"]}
-    [secret] = [one["secret"] for one in POD["volumes"] if "secret" in one]
-    assert secret["defaultMode"] == 0o400  # YAML 1.1, as Kubernetes reads it, and it is no decimal number
-    assert (
-        DEPLOYMENT["spec"]["selector"]["matchLabels"] == DEPLOYMENT["spec"]["template"]["metadata"]["labels"]
-    )
+@pytest.mark.parametrize("part", kube.PARTS)
+def test_a_pod_may_do_no_more_than_in_compose_and_knows_no_more_secrets(part: str) -> None:
+    pod, service = _pod(part), SERVICES[part]
+    assert 0 not in pod["securityContext"].values()
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        assert container["securityContext"] == {
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["limits"]["memory"].endswith("Gi")
+        writable = {one["mountPath"] for one in container["volumeMounts"] if not one.get("readOnly")}
+        may_write_data = any(one.endswith(":/data") for one in service["volumes"])
+        assert writable <= {"/tmp", *(["/data"] if may_write_data else [])}  # noqa: S108  a pod's
+    labels = kube.named("Deployment", f"backtest-{part}")["spec"]
+    assert labels["selector"]["matchLabels"] == labels["template"]["metadata"]["labels"]
+    secrets = [one["secret"] for one in pod["volumes"] if "secret" in one]
+    assert {kube.SECRETS[one["secretName"]] for one in secrets} <= set(service["secrets"])
+    # YAML 1.1, as Kubernetes reads it: no decimal number.
+    assert {one["defaultMode"] for one in secrets} == {0o400}
