@@ -37,7 +37,7 @@ ALICE, VICTOR = (httpx.BasicAuth(name, password) for name, password in PASSWORDS
 # What each service may write to, and how much memory it may take.
 MAY_WRITE = {"redis": {"/data"}, "worker": {TMP, "/data"}, "flower": {TMP}}
 MEMORY = {"redis": GIB, "worker": 4 * GIB, "flower": GIB // 2}
-SLOW_S = 12
+SLOW_S = 20
 TRIALS = 60_000
 EVENTS = """
 query Events($id: ID!) {
@@ -86,8 +86,8 @@ def with_workers(project: Project) -> Iterator[Cluster]:
 def both_at_work(client: BacktestClient) -> tuple[str, str]:
     """A run that takes its time and a sweep, once the strategy of one and chunks of the other are at work."""
     slow = cluster.submitted(client, cluster.a_slow_one(SLOW_S))
-    sweep = cluster.submitted(client, cluster.a_sweep(TRIALS))
     until(lambda: client.status(slow).stage == "signals", "the run to be at work")
+    sweep = cluster.submitted(client, cluster.a_sweep(TRIALS))
     until_some_trials_are_done(client, sweep, TRIALS)
     return slow, sweep
 
