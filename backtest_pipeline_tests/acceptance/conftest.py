@@ -28,6 +28,7 @@ from backtest_pipeline_tests.deploy.project import Project, running_project
 
 ELSEWHERE = os.environ.get("ACCEPTANCE_URL", "")
 SHARED = {"pipeline", "sqlite_pipeline"}
+OF_THIS_MACHINE = {"own_postgres", "processes_here"}
 MEASURED = pytest.StashKey[dict[str, str]]()
 
 
@@ -44,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_of_use_elsewhere(fixtures: set[str]) -> bool:
-    return bool(SHARED & fixtures) and "processes_here" not in fixtures
+    return bool(SHARED & fixtures) and not OF_THIS_MACHINE & fixtures
 
 
 @pytest.hookimpl(wrapper=True)
