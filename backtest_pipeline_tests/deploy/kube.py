@@ -86,11 +86,20 @@ class Pods:
 
 
 def _for_podman(part: str) -> dict[str, Any]:
-    """A deployment for the operator who has the data, with one pod."""
+    """A deployment for the operator who has the data, with one pod.
+
+    podman 4.3 publishes every port on this machine, and does not wait for a first container in a pod whose
+    containers see each other's processes; so what that would do is done before the other one's command.
+    """
     deployment = named("Deployment", f"backtest-{part}")
     deployment["spec"]["replicas"] = 1
     pod = deployment["spec"]["template"]["spec"]
     pod["securityContext"] = dict.fromkeys(pod["securityContext"], OPERATOR)
+    [container] = pod["containers"]
+    container.pop("ports", None)
+    for first in pod.pop("initContainers", []):
+        before = f'{" ".join(first["args"])} && exec "$@"'
+        container["args"] = ["sh", "-c", before, "sh", *container["args"]]
     return deployment
 
 
