@@ -66,7 +66,7 @@ def test_no_kernel_is_compiled_and_no_font_looked_for_after_the_build(project: P
     """Numba and Matplotlib write what they had to find out themselves; so nothing new is in their folders."""
     with project.client() as client:
         for strategy in ("sma_cross", "volume_zone_breakout"):
-            task = client.submit(BacktestRequest(strategy=strategy, symbols=["IBM"], seed=1))
+            task = client.submit(BacktestRequest(strategy=strategy, symbols=["IBM"], seed=1), reuse=False)
             assert client.wait(task.task_id, timeout_s=PATIENCE_S).state == "completed"
             wait_for_report(project.data_root, task.task_id)
         sweep = submitted(client, a_sweep(2_000))
@@ -83,7 +83,7 @@ def test_no_kernel_is_compiled_and_no_font_looked_for_after_the_build(project: P
 def test_a_killed_code_container_comes_back_and_its_task_is_tried_again(project: Project) -> None:
     with project.client() as client:
         request = BacktestRequest(strategy="slow", params={"seconds": 8}, symbols=["IBM"])
-        task = client.submit(request).task_id
+        task = submitted(client, request)
         until(lambda: client.status(task).state == "running", "the task to run")
         before = project.inspect("code")["State"]["Pid"]
         project.kill("code")
@@ -96,7 +96,7 @@ def test_a_killed_code_container_comes_back_and_its_task_is_tried_again(project:
 def test_any_other_killed_container_comes_back_and_work_goes_on(project: Project, service: str) -> None:
     with project.client() as client:
         slow = BacktestRequest(strategy="slow", params={"seconds": 3}, symbols=["IBM"])
-        task = client.submit(slow).task_id
+        task = submitted(client, slow)
         project.kill(service)
         assert client.wait(task, timeout_s=PATIENCE_S).state == "completed"
     project.wait_until_well()
@@ -105,7 +105,7 @@ def test_any_other_killed_container_comes_back_and_work_goes_on(project: Project
 def test_a_restart_of_the_database_loses_nothing(project: Project) -> None:
     with project.client() as client:
         slow = BacktestRequest(strategy="slow", params={"seconds": 3}, symbols=["IBM"])
-        tasks = [client.submit(slow).task_id for _ in range(4)]
+        tasks = [submitted(client, slow) for _ in range(4)]
         project.order("restart", "postgres")
         ended = client.wait_many(tasks, timeout_s=PATIENCE_S)
     assert [task.state for task in ended] == ["completed"] * 4
@@ -167,5 +167,5 @@ def test_after_an_upgrade_to_an_image_of_ones_own_all_tasks_are_there(
     with project.client() as client:
         assert client.status(earlier.task_id) == known
         assert not client.result(earlier.task_id).trades.empty
-        later = client.submit(BacktestRequest(strategy="sma_cross", symbols=["MSFT"], seed=2))
+        later = client.submit(BacktestRequest(strategy="sma_cross", symbols=["MSFT"], seed=2), reuse=False)
         assert client.wait(later.task_id, timeout_s=PATIENCE_S).state == "completed"
