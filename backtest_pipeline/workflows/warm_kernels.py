@@ -11,10 +11,14 @@ from backtest_pipeline.model.request import BacktestRequest
 from backtest_pipeline.strategies.registry import signal_strategies
 from backtest_pipeline.workflows.run_backtest import run_backtest
 
-TRIAL_KERNEL = "backtest_pipeline.research.trial_kernel"
-ACCOUNT_KERNEL = "backtest_pipeline.engine.account_kernel"
-STATISTICS_KERNELS = ("backtest_pipeline.research.bootstrap", "backtest_pipeline.research.overfitting")
-
+_KERNELS = (
+    "backtest_pipeline.engine.account_kernel",
+    "backtest_pipeline.research.block_kernel",
+    "backtest_pipeline.research.bootstrap",
+    "backtest_pipeline.research.overfitting",
+    "backtest_pipeline.research.trial_kernel",
+)
+"""Modules of kernels that no backtest of one symbol imports; an import compiles them."""
 _BARS = 600
 _BUILT_IN = "backtest_pipeline.strategies.builtin."
 
@@ -32,7 +36,7 @@ def warm_kernels() -> list[str]:
     Returns:
         The strategies' names.
     """
-    for module in (TRIAL_KERNEL, ACCOUNT_KERNEL, *STATISTICS_KERNELS):
+    for module in _KERNELS:
         import_module(module)
     candles = {"WARM": made_up_candles()}
     known = signal_strategies().items()

@@ -28,6 +28,7 @@ from backtest_pipeline_tests.deploy.project import Project, running_project
 
 ELSEWHERE = os.environ.get("ACCEPTANCE_URL", "")
 SHARED = {"pipeline", "sqlite_pipeline"}
+OF_THIS_MACHINE = {"own_postgres", "processes_here"}
 MEASURED = pytest.StashKey[dict[str, str]]()
 
 
@@ -38,9 +39,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
     if ELSEWHERE:
-        others = [item for item in items if not SHARED & set(getattr(item, "fixturenames", ()))]
+        others = [item for item in items if not _is_of_use_elsewhere(set(getattr(item, "fixturenames", ())))]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+def _is_of_use_elsewhere(fixtures: set[str]) -> bool:
+    return bool(SHARED & fixtures) and not OF_THIS_MACHINE & fixtures
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,6 +69,11 @@ def workers() -> Iterator[None]:
         return
     with with_workers.workers_behind_every_service():
         yield
+
+
+@pytest.fixture
+def processes_here() -> None:
+    """For tests that start, look at or kill processes: elsewhere the same ids are those of others."""
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,9 @@ import pytest
 from backtest_pipeline import BacktestRequest
 from backtest_pipeline_tests import polling
 from backtest_pipeline_tests.deploy import images
-from backtest_pipeline_tests.deploy.project import OPERATOR, Project
+from backtest_pipeline_tests.deploy.cluster import a_sweep, submitted
+from backtest_pipeline_tests.deploy.guards import NET_BIND_SERVICE, has_way_out, require_guarded
+from backtest_pipeline_tests.deploy.project import Project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
 
 pytestmark = pytest.mark.deployment  # minutes of a processor: not with every change
@@ -33,67 +35,44 @@ MAY_WRITE = {
     "proxy": {TMP, "/state"},
 }
 MEMORY = {"postgres": GIB, "code": 4 * GIB, "daemon": GIB, "web": GIB, "viewer": GIB, "proxy": GIB // 4}
-NET_BIND_SERVICE = 1 << 10
-# It may not look into every folder, and has no rights below those either.
-WRITABLE = (
-    r"find / \( -path /proc -o -path /sys -o -path /dev \) -prune -o -writable -type d -print 2>/dev/null; :"
-)
-LIMIT = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes"
-
-
-def _said(project: Project, service: str, *command: str) -> str:
-    done = project.compose("exec", "-T", service, *command)
-    assert done.returncode == 0, (command, done.stderr.decode())
-    return done.stdout.decode()
-
-
-def _tops(folders: set[str]) -> set[str]:
-    """Those that are in no other of them."""
-    return {one for one in folders if not any(one.startswith(f"{other}/") for other in folders)}
 
 
 @pytest.mark.parametrize("service", MAY_WRITE)
 def test_a_service_writes_where_it_has_to_and_has_no_rights_beyond(project: Project, service: str) -> None:
-    assert _tops(set(_said(project, service, "sh", "-c", WRITABLE).split())) == MAY_WRITE[service]
-    assert int(_said(project, service, "sh", "-c", LIMIT)) == MEMORY[service]
-    for pid in project.engine.processes(project.container(service)):
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        rights = int(status["CapPrm"], 16) | int(status["CapBnd"], 16) | int(status["CapAmb"], 16)
-        assert rights == (NET_BIND_SERVICE if service == "proxy" else 0)
-        assert status["NoNewPrivs"] == "1"
-        assert set(status["Uid"].split()) | set(status["Gid"].split()) == {str(OPERATOR)}
+    require_guarded(
+        project,
+        service,
+        may_write=MAY_WRITE[service],
+        memory=MEMORY[service],
+        capabilities=NET_BIND_SERVICE if service == "proxy" else 0,
+    )
 
 
 def test_the_database_is_reached_by_those_who_need_it_and_reaches_nobody(project: Project) -> None:
     asked = "import socket; print(socket.gethostbyname('postgres'))"
     for service in ("code", "daemon", "web", "viewer"):
-        assert re.fullmatch(r"[\d.]+\s*", _said(project, service, "python", "-c", asked))
+        assert re.fullmatch(r"[\d.]+\s*", project.said(service, "python", "-c", asked))
     assert project.compose("exec", "-T", "proxy", "getent", "hosts", "postgres").returncode == 2
-    assert _said(project, "proxy", "getent", "hosts", "web")
-    assert not _has_way_out(project, "postgres")
-    assert _has_way_out(project, "code")  # alerts go out
+    assert project.said("proxy", "getent", "hosts", "web")
+    assert not has_way_out(project, "postgres")
+    assert has_way_out(project, "code")  # alerts go out
     ports = {service: project.inspect(service)["HostConfig"]["PortBindings"] or {} for service in MAY_WRITE}
     assert [service for service, bound in ports.items() if any(bound.values())] == ["proxy"]
     with socket.create_connection(("127.0.0.1", int(project.variables["BACKTEST_HTTPS_PORT"])), timeout=5):
         pass
 
 
-def _has_way_out(project: Project, service: str) -> bool:
-    """Whether there is a default route."""
-    pid = project.inspect(service)["State"]["Pid"]
-    routes = Path(f"/proc/{pid}/net/route").read_text().splitlines()[1:]
-    return any(line.split()[1] == "00000000" for line in routes)
-
-
 def test_no_kernel_is_compiled_and_no_font_looked_for_after_the_build(project: Project) -> None:
     """Numba and Matplotlib write what they had to find out themselves; so nothing new is in their folders."""
     with project.client() as client:
         for strategy in ("sma_cross", "volume_zone_breakout"):
-            task = client.submit(BacktestRequest(strategy=strategy, symbols=["IBM"], seed=1))
+            task = client.submit(BacktestRequest(strategy=strategy, symbols=["IBM"], seed=1), reuse=False)
             assert client.wait(task.task_id, timeout_s=PATIENCE_S).state == "completed"
             wait_for_report(project.data_root, task.task_id)
+        sweep = submitted(client, a_sweep(2_000))
+        assert client.wait(sweep, timeout_s=PATIENCE_S).state == "completed"
     built, used = (
-        set(_said(project, "code", "sh", "-c", f"cd {folder} && find . -type f").split())
+        set(project.said("code", "sh", "-c", f"cd {folder} && find . -type f").split())
         for folder in ("/opt/cache", f"{TMP}/cache")
     )
     assert used == built
@@ -104,7 +83,7 @@ def test_no_kernel_is_compiled_and_no_font_looked_for_after_the_build(project: P
 def test_a_killed_code_container_comes_back_and_its_task_is_tried_again(project: Project) -> None:
     with project.client() as client:
         request = BacktestRequest(strategy="slow", params={"seconds": 8}, symbols=["IBM"])
-        task = client.submit(request).task_id
+        task = submitted(client, request)
         until(lambda: client.status(task).state == "running", "the task to run")
         before = project.inspect("code")["State"]["Pid"]
         project.kill("code")
@@ -117,7 +96,7 @@ def test_a_killed_code_container_comes_back_and_its_task_is_tried_again(project:
 def test_any_other_killed_container_comes_back_and_work_goes_on(project: Project, service: str) -> None:
     with project.client() as client:
         slow = BacktestRequest(strategy="slow", params={"seconds": 3}, symbols=["IBM"])
-        task = client.submit(slow).task_id
+        task = submitted(client, slow)
         project.kill(service)
         assert client.wait(task, timeout_s=PATIENCE_S).state == "completed"
     project.wait_until_well()
@@ -126,7 +105,7 @@ def test_any_other_killed_container_comes_back_and_work_goes_on(project: Project
 def test_a_restart_of_the_database_loses_nothing(project: Project) -> None:
     with project.client() as client:
         slow = BacktestRequest(strategy="slow", params={"seconds": 3}, symbols=["IBM"])
-        tasks = [client.submit(slow).task_id for _ in range(4)]
+        tasks = [submitted(client, slow) for _ in range(4)]
         project.order("restart", "postgres")
         ended = client.wait_many(tasks, timeout_s=PATIENCE_S)
     assert [task.state for task in ended] == ["completed"] * 4
@@ -184,9 +163,9 @@ def test_after_an_upgrade_to_an_image_of_ones_own_all_tasks_are_there(
     project.wait_until_well()
     (package,) = re.findall(r"install --no-cache-dir ([a-z-]+)==", dockerfile)
     assert package == "scikit-learn"
-    _said(project, "code", "python", "-c", "import sklearn.linear_model")
+    project.said("code", "python", "-c", "import sklearn.linear_model")
     with project.client() as client:
         assert client.status(earlier.task_id) == known
         assert not client.result(earlier.task_id).trades.empty
-        later = client.submit(BacktestRequest(strategy="sma_cross", symbols=["MSFT"], seed=2))
+        later = client.submit(BacktestRequest(strategy="sma_cross", symbols=["MSFT"], seed=2), reuse=False)
         assert client.wait(later.task_id, timeout_s=PATIENCE_S).state == "completed"

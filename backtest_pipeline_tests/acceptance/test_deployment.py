@@ -22,6 +22,7 @@ from backtest_pipeline.results.task_store import TaskStore
 from backtest_pipeline.results.verification import verify_task
 from backtest_pipeline.storage.layout import Layout
 from backtest_pipeline_tests import polling
+from backtest_pipeline_tests.deploy.cluster import submitted
 from backtest_pipeline_tests.deploy.project import PASSWORDS, Project
 from backtest_pipeline_tests.deploy.settled import wait_for_report
 
@@ -129,7 +130,7 @@ def test_a_restart_of_the_code_server_lets_running_tasks_end_and_others_wait(
 ) -> None:
     """By compose's own signal, SIGTERM: all tasks complete, and none has spent an attempt."""
     with project.client() as client:
-        tasks = [client.submit(_slow(0.8)).task_id for _ in range(3)]
+        tasks = [submitted(client, _slow(0.8)) for _ in range(3)]
         until(lambda: _running(client, tasks) == 2, "two to run, the third to wait")
         project.order("restart", "code")
         ended = client.wait_many(tasks, timeout_s=PATIENCE_S)
@@ -138,9 +139,11 @@ def test_a_restart_of_the_code_server_lets_running_tasks_end_and_others_wait(
 
 def test_a_backup_taken_while_tasks_run_brings_everything_back(project: Project) -> None:
     with project.client() as client:
-        done = client.wait(client.submit(BacktestRequest(strategy="sma_cross", symbols=["AAPL"])).task_id)
+        # Its own, at a time when nobody waits: an earlier one may have left its report out.
+        asked = BacktestRequest(strategy="sma_cross", symbols=["AAPL"])
+        done = client.wait(submitted(client, asked))
         wait_for_report(project.data_root, done.task_id)
-        running = client.submit(_slow(0.8)).task_id
+        running = submitted(client, _slow(0.8))
         until(lambda: _running(client, [running]) == 1, "a task to run")
         made = project.script("backup.py", "-")
         assert made.returncode == 0, made.stderr

@@ -81,6 +81,7 @@ def test_a_client_that_sees_neither_candles_nor_results_gets_the_earlier_task(
         assert client.submit(request).task_id in {fresh.task_id, keyed.task_id}, "the newest one"
 
 
+@pytest.mark.usefixtures("processes_here")
 def test_a_damaged_result_is_not_handed_out(pipeline: Pipeline) -> None:
     request = _request()
     done = _completed(pipeline, request)

@@ -76,6 +76,14 @@ def test_a_backtest_on_a_worker_has_the_bytes_of_one_in_this_process(
         assert theirs == (tmp_path / f"{name}.parquet").read_bytes(), name
 
 
+def test_what_runs_strategies_has_no_address_of_the_broker_in_its_environment(machines: Machines) -> None:
+    keeper, *others = machines.machines[0].pids
+    told = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in (keeper, *others)}
+    assert machines.redis.url.encode() in told.pop(keeper)  # so it would be seen
+    assert len(told) >= 5  # what the pools are forked from, both pools and their processes
+    assert all(b"DAGSTER_HOME=" in one and machines.redis.url.encode() not in one for one in told.values())
+
+
 def test_a_running_task_is_cancelled_and_one_that_is_stuck_is_killed(machines: Machines) -> None:
     slow, stuck = (submit(machines, name, params={"seconds": 300}) for name in ("slow", "stuck"))
     waiting = submit(machines, "slow", params={"seconds": 300})

@@ -175,7 +175,10 @@ def test_a_task_is_pinned_unpinned_and_run_again(
 ) -> None:
     page, complaints = _page(browser, sqlite_pipeline.url)
     page.goto(f"/results/{task_ids[0]}")
-    for wanted, then in (("true", "false"), ("false", "true")):
+    # The web server of docker-compose.yml cannot write results, and so offers nothing that would.
+    pins = () if "ACCEPTANCE_URL" in os.environ else (("true", "false"), ("false", "true"))
+    expect(page.locator('button[data-action="pin"]')).to_have_count(1 if pins else 0)
+    for wanted, then in pins:
         page.locator(f'button[data-action="pin"][data-pinned="{wanted}"]').click()
         expect(page.locator(f'button[data-action="pin"][data-pinned="{then}"]')).to_be_visible()
         with sqlite_pipeline.client() as client:

@@ -132,6 +132,7 @@ def test_a_cancelled_sweep_goes_on_where_it_was_when_the_same_is_asked_for_again
     assert _parts(sqlite_pipeline) == before
 
 
+@pytest.mark.usefixtures("processes_here")
 def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(
     sqlite_pipeline: Pipeline, uninterrupted: dict[str, str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_sweep_whose_worker_is_killed_goes_on_in_another_attempt(
     assert (ended.state, ended.attempt) == ("completed", 2)
 
 
+@pytest.mark.usefixtures("processes_here")
 def test_a_sweep_goes_on_after_the_death_of_the_code_server(
     demo_candles: Path, tmp_path: Path, uninterrupted: dict[str, str]
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from backtest_pipeline import (
     BacktestRequest,
@@ -92,6 +93,7 @@ def test_one_by_the_command_line_is_what_memory_yields_and_can_be_looked_at(
     assert any(line["trials"] >= len(alone.trials) for line in ledger)
 
 
+@pytest.mark.usefixtures("processes_here")
 def test_one_whose_worker_is_killed_goes_on_in_another_attempt(sqlite_pipeline: Pipeline) -> None:
     seen: list[TaskStatus] = []
     with sqlite_pipeline.client() as client, sqlite_pipeline.graphql() as graphql:

@@ -10,11 +10,16 @@ from contextlib import contextmanager, suppress
 
 
 class Wire:
-    """Forwards connections from a port of its own to another one of 127.0.0.1."""
+    """Forwards connections from one address to another.
 
-    def __init__(self, to_port: int) -> None:
-        self._to_port = to_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    Args:
+        to: where they are led, as host and port.
+        at: where they are taken, as host and port; 0 is any free port.
+    """
+
+    def __init__(self, to: tuple[str, int], at: tuple[str, int]) -> None:
+        self._to = to
+        self._listener = socket.create_server(at)
         self.port = int(self._listener.getsockname()[1])
         self._whole = threading.Event()
         self._whole.set()
@@ -46,7 +51,7 @@ class Wire:
             except OSError:
                 return  # closed
             try:
-                ours = socket.create_connection(("127.0.0.1", self._to_port))
+                ours = socket.create_connection(self._to)
             except OSError:
                 theirs.close()
                 continue
@@ -69,9 +74,9 @@ class Wire:
 
 
 @contextmanager
-def wire(to_port: int) -> Iterator[Wire]:
+def wire(to_port: int, *, to: str = "127.0.0.1", at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[Wire]:
     """A wire, gone afterwards."""
-    made = Wire(to_port)
+    made = Wire((to, to_port), at)
     try:
         yield made
     finally:

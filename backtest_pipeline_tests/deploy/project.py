@@ -82,7 +82,7 @@ class Project:
     @property
     def env(self) -> dict[str, str]:
         """For whoever uses it from outside: SDK, command line, tests."""
-        return _outside() | {
+        return outside() | {
             "BACKTEST_URL": self.url,
             "BACKTEST_TOKEN": self.token,
             "DATA_ROOT": str(self.data_root),
@@ -112,15 +112,19 @@ class Project:
         told = self.engine("volume", "inspect", "--format", "{{.Mountpoint}}", f"{self.name}_{name}")
         return Path(told.strip())
 
-    def container(self, service: str) -> str:
-        """The id of a service's container."""
-        labels = {"project": self.name, "service": service, "oneoff": "False"}
+    def containers(self, service: str = "") -> list[str]:
+        """The ids of a service's containers, or of all services', those that have ended as well."""
+        labels = {"project": self.name, "oneoff": "False"} | ({"service": service} if service else {})
         filters = [
             word
             for key, value in labels.items()
             for word in ("--filter", f"label=com.docker.compose.{key}={value}")
         ]
-        (found,) = self.engine("ps", "--all", "--quiet", "--no-trunc", *filters).split()
+        return self.engine("ps", "--all", "--quiet", "--no-trunc", *filters).split()
+
+    def container(self, service: str) -> str:
+        """The id of a service's only container."""
+        (found,) = self.containers(service)
         return found
 
     def inspect(self, service: str) -> dict[str, Any]:
@@ -130,7 +134,7 @@ class Project:
         """Runs `docker compose …` as the operator does, its standard input `given`."""
         command = [*self._tool, "--project-directory", str(ROOT), "--file", str(ROOT / "docker-compose.yml")]
         command += ["--env-file", str(self.folder / "empty"), "--project-name", self.name, *arguments]
-        env = _outside() | {**self.variables, "DOCKER_HOST": f"unix://{self.engine.socket}"}
+        env = outside() | {**self.variables, "DOCKER_HOST": f"unix://{self.engine.socket}"}
         if shutil.which("docker") is None:
             env["COMPOSE_INTERACTIVE_NO_CLI"] = "1"
         return subprocess.run(
@@ -148,22 +152,32 @@ class Project:
         self.wait_until_well()
 
     def wait_until_well(self) -> None:
-        """Waits until every service says that it is healthy."""
-        services = self.compose("config", "--services").stdout.decode().split()
-        waiting = [name for name in services if name != "setup"]
+        """Waits until every container says that it is healthy."""
         deadline = time.monotonic() + _PATIENCE_S
-        while waiting := [name for name in waiting if self.health(name) != "healthy"]:
+        while waiting := self._unwell():
             assert time.monotonic() < deadline, f"{waiting} not well in {_PATIENCE_S} s\n{self.logs()}"
             time.sleep(0.5)
+
+    def _unwell(self) -> list[str]:
+        known = (self.engine.inspect(container) for container in self.containers())
+        services = ((one["Config"]["Labels"]["com.docker.compose.service"], one["State"]) for one in known)
+        return [
+            service
+            for service, state in services
+            if service != "setup" and state["Health"]["Status"] != "healthy"
+        ]
+
+    def said(self, service: str, *command: str) -> str:
+        """What a command in a service's container prints; it has to work."""
+        done = self.compose("exec", "-T", service, *command)
+        assert done.returncode == 0, (command, done.stdout.decode(), done.stderr.decode())
+        return done.stdout.decode()
 
     def script(self, name: str, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Runs a script in the container `code`, or in one of its kind while that is stopped."""
         running = self.inspect("code")["State"]["Running"]
         way = ["exec", "-T"] if running else ["run", "--rm", "-T", "--no-deps"]
         return self.compose(*way, "code", "python", f"scripts/{name}", *arguments, given=given)
-
-    def health(self, service: str) -> str:
-        return str(self.inspect(service)["State"]["Health"]["Status"])
 
     def kill(self, service: str) -> None:
         """Kills a container's first process with signal 9, as a crash would."""
@@ -233,10 +247,10 @@ def running_project(strategies: Path) -> Iterator[Project]:
         _prepare(project, strategies)
         with health_checks(engine):
             try:
-                project.measured["from up until all is well"] = f"{_seconds(project.start):.0f} s"
+                project.measured["from up until all is well"] = f"{seconds(project.start):.0f} s"
                 yield project
             finally:
-                project.compose("down", "--volumes")
+                project.compose("--profile", "cluster", "down", "--volumes")
 
 
 def _prepare(project: Project, strategies: Path) -> None:
@@ -245,7 +259,7 @@ def _prepare(project: Project, strategies: Path) -> None:
     (folder / "home").mkdir(parents=True)
     (folder / "empty").touch()
     prepare = [ROOT / "scripts/deploy/prepare"]
-    subprocess.run(prepare, env=_outside() | {**project.variables}, cwd=folder, check=True)
+    subprocess.run(prepare, env=outside() | {**project.variables}, cwd=folder, check=True)
     for file, line in _LOGINS.items():
         (folder / "secrets" / file).write_text(line)
     import_demo(CandleStore(folder / "data"))
@@ -269,13 +283,13 @@ def _mount_point(folder: str) -> Iterator[None]:
             path.rmdir()
 
 
-def _seconds(action: Callable[[], None]) -> float:
+def seconds(action: Callable[[], None]) -> float:
     started = time.monotonic()
     action()
     return time.monotonic() - started
 
 
-def _outside() -> dict[str, str]:
+def outside() -> dict[str, str]:
     """This environment without what is the pipeline's."""
     ours = ("DAGSTER_", "BACKTEST_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

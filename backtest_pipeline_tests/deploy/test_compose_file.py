@@ -15,6 +15,9 @@ from backtest_pipeline.settings import SECRET_VARIABLES, Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.cluster.yml").read_text())
+# Who may have variables in .env.
+READERS = ("docker-compose.yml", "docker-compose.cluster.yml", "scripts/deploy/prepare")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ASSIGNMENT = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=")
 # What a service must not be able to do or to do without; one line each in docker-compose.yml.
@@ -36,11 +39,13 @@ def _sampled() -> set[str]:
 
 
 def _used() -> set[str]:
-    return set(re.findall(r"\$\{([A-Z0-9_]+)", (ROOT / "docker-compose.yml").read_text()))
+    return {
+        name for file in READERS for name in re.findall(r"\$\{([A-Z][A-Z0-9_]+)", (ROOT / file).read_text())
+    }
 
 
 def test_the_sample_has_every_variable_and_no_other() -> None:
-    """Settings, what Dagster reads, and what the compose file takes from outside."""
+    """Settings, what Dagster reads, and what compose files and `prepare` take from outside."""
     settings = {name.upper() for name in Settings.model_fields}
     of_dagster = {
         "DAGSTER_HOME",
@@ -93,6 +98,18 @@ def test_only_the_proxy_is_reached_from_outside_and_only_the_guards_know_the_log
         "redis", "worker", "flower",
     }  # fmt: skip
     assert "database" not in SERVICES["proxy"]["networks"]
+
+
+def test_further_hosts_reach_database_and_broker_at_one_address_only() -> None:
+    assert {name: set(service) for name, service in CLUSTER["services"].items()} == {
+        "postgres": {"networks", "ports"},
+        "redis": {"networks", "ports"},
+    }
+    for name, port in (("postgres", "5432"), ("redis", "6379")):
+        [published] = CLUSTER["services"][name]["ports"]
+        # Without an address compose says what is missing; it would publish the port everywhere.
+        assert re.fullmatch(rf"\$\{{BACKTEST_CLUSTER_ADDRESS:\?[^}}]+\}}:{port}:{port}", published)
+        assert SERVICES[name]["expose"] == [port]
 
 
 def test_images_are_pinned_and_the_database_has_the_programs_of_its_own_version() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,17 @@ def test_pinning_keeps_a_task_and_is_refused_to_viewers_and_foreign_pages(data_r
     assert not store.manifest(TASK).pinned
     assert post(app, "/results/pin", {"task_id": "../..", "pinned": True}, headers=own).status == 404
     assert post(app, "/results/pin", [1], headers=own).status == 400
+
+
+@pytest.mark.parametrize("may_write", [True, False])
+def test_a_pin_is_offered_where_the_results_can_be_written(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch, *, may_write: bool
+) -> None:
+    # A mount that is read-only refuses root as well, whom rights do not stop.
+    monkeypatch.setattr(os, "access", lambda _, mode: may_write or mode != os.W_OK)
+    page = get(server(data_root), f"/results/{TASK}").body
+    offered = [one["data-action"] for _, one in Elements(page).tags if "data-action" in one]
+    assert offered == (["pin", "rerun"] if may_write else ["rerun"])
 
 
 def test_pins_need_a_user_even_where_no_guard_stands_before(data_root: Path) -> None:

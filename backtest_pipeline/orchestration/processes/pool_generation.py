@@ -97,9 +97,14 @@ def started(
         command,
         env=_environment(settings),
         start_new_session=True,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE if is_json else None,
         stderr=subprocess.STDOUT if is_json else None,
     )
+    if process.stdin is not None:
+        # Not in the environment: strategies, and others of this user, read what that was at the start.
+        with suppress(BrokenPipeError), process.stdin:  # where it has ended, the keeper notices
+            process.stdin.write(settings.backtest_broker_url.encode())
     if process.stdout is not None:
         copying = threading.Thread(target=_copy_as_json, args=(process.stdout, worker), daemon=True)
         copying.start()
@@ -118,12 +123,11 @@ def _copy_as_json(printed: IO[bytes], worker: str) -> None:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Ours without secrets but the broker's address, with absolute folders and one thread for arithmetic."""
+    """Ours without secrets, with absolute folders and one thread for arithmetic."""
     hidden = {*SECRET_VARIABLES, "ALERT_URLS"}
     return {name: value for name, value in os.environ.items() if name not in hidden} | {
         "DAGSTER_HOME": str(settings.dagster_home),
         "DATA_ROOT": str(settings.data_root),
         "RUN_LOG_FOLDER": str(settings.run_logs or ""),
-        "BACKTEST_BROKER_URL": settings.backtest_broker_url,
         **ONE_THREAD,
     }

@@ -52,8 +52,7 @@ def main() -> None:
     options = _options()
     end_with_parent(options.keeper)
     settings = get_settings()
-    url, visibility_timeout_s = settings.backtest_broker_url, settings.broker_visibility_timeout_s
-    os.environ.pop("BACKTEST_BROKER_URL", None)
+    url, visibility_timeout_s = sys.stdin.read(), settings.broker_visibility_timeout_s
     with quick_imports():
         from backtest_pipeline.orchestration.processes import worker_preload  # noqa: PLC0415  all there is
         from backtest_pipeline.orchestration.processes.pool_process import (  # noqa: PLC0415  as above

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -138,7 +139,9 @@ class ResultsApp:
             row = self._index.rows_of([task_id])[task_id]
         except (TaskUnknown, ResultMissing, ResultDamaged, OSError, KeyError):
             return self._missing(words)
-        body = task_page(manifest, row, words, self._prefix, may_act=may_act)
+        # docker-compose.yml mounts the results read-only here, and a button that always fails helps nobody.
+        may_pin = os.access(self._layout.task(task_id), os.W_OK)
+        body = task_page(manifest, row, words, self._prefix, may_act=may_act, may_pin=may_pin)
         return document(manifest.strategy_id, body, words, self._prefix)
 
     def _comparison(self, query_string: bytes, words: Wording) -> Response:

@@ -22,8 +22,19 @@ from backtest_pipeline.web.pages.table_page import name_cell
 from backtest_pipeline.web.pages.wording import Wording
 
 
-def task_page(manifest: Manifest, row: Row, words: Wording, prefix: str, *, may_act: bool) -> str:
-    """The page's body."""
+def task_page(
+    manifest: Manifest, row: Row, words: Wording, prefix: str, *, may_act: bool, may_pin: bool
+) -> str:
+    """The page's body.
+
+    Args:
+        manifest: the task's.
+        row: the same in the index.
+        words: of the reader's language.
+        prefix: of all paths.
+        may_act: whether the reader may change something.
+        may_pin: whether this server can write what pins a task.
+    """
     error = (
         f'<section><h2>{words("Error")}</h2><p class="loss">{name_of(manifest.error.message)}</p></section>'
         if manifest.error
@@ -35,7 +46,7 @@ def task_page(manifest: Manifest, row: Row, words: Wording, prefix: str, *, may_
         f"{outside(row['submitted_at'])} UTC {name_of(row['user'])}"
         f" · {name_of(', '.join(manifest.symbols[:20]))} {outside(manifest.timeframe)}"
         f" · {outside(manifest.task_id)}</p>"
-        f"{_actions(manifest, words, prefix, may_act=may_act)}{error}"
+        f"{_actions(manifest, words, prefix, may_act=may_act, may_pin=may_pin)}{error}"
         f"{_metrics(manifest, words)}{_files(manifest, words, prefix)}"
         f"<section><h2>{words('Request')}</h2><pre>{outside_lines(manifest.request)}</pre></section>"
     )
@@ -65,7 +76,7 @@ def outside_lines(value: Any) -> str:
     return "\n".join(outside(line) for line in text.split("\n"))
 
 
-def _actions(manifest: Manifest, words: Wording, prefix: str, *, may_act: bool) -> str:
+def _actions(manifest: Manifest, words: Wording, prefix: str, *, may_act: bool, may_pin: bool) -> str:
     base, task_id = outside(prefix), outside(manifest.task_id)
     parts = [
         f'<a class="button" href="{base}/runs/{outside(manifest.run_ids[-1])}">{words("Dagster run")}</a>'
@@ -76,13 +87,14 @@ def _actions(manifest: Manifest, words: Wording, prefix: str, *, may_act: bool) 
     if launch is not None:
         path = launchpad_path(launch["selector"]["jobName"], launchpad_yaml(launch["runConfigData"]))
         parts.append(_button(f"{base}{outside(path)}", words("Open in launchpad with this request")))
-    if may_act:
+    if may_act and may_pin:
         pin = words("Unpin" if manifest.pinned else "Pin")
         wanted = "false" if manifest.pinned else "true"
         parts.append(
             f'<button type="button" data-action="pin" data-task="{task_id}" data-pinned="{wanted}">'
             f"{pin}</button>"
         )
+    if may_act:
         if launch is not None:
             parts.append(
                 f'<button type="button" data-action="rerun" data-launch="{outside(json.dumps(launch))}">'
