@@ -53,7 +53,7 @@ def _address() -> Iterator[str]:
 def served_to_hosts(project: Project, address: str) -> Iterator[None]:
     """The first host publishes PostgreSQL and Redis at the address."""
     first = replace(project, variables={**project.variables, "BACKTEST_CLUSTER_ADDRESS": address})
-    more = ["--file", str(ROOT / "docker-compose.cluster.yml")]
+    more = ["--file", str(ROOT / "scripts/deploy/first_host.yml")]
     up = ["--profile", "cluster", "up", "--no-build", "--no-deps", "--detach", *SERVED]
     first.order(*more, *up)
     try:

@@ -15,9 +15,9 @@ from backtest_pipeline.settings import SECRET_VARIABLES, Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.cluster.yml").read_text())
+CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "scripts/deploy/first_host.yml").read_text())
 # Who may have variables in .env.
-READERS = ("docker-compose.yml", "docker-compose.cluster.yml", "scripts/deploy/prepare")
+READERS = ("docker-compose.yml", "scripts/deploy/first_host.yml", "scripts/deploy/prepare")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ASSIGNMENT = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=")
 # What a service must not be able to do or to do without; one line each in docker-compose.yml.
