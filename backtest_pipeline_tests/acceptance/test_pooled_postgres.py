@@ -1,13 +1,24 @@
-"""A worker's connections to PostgreSQL."""
+"""Connections to PostgreSQL: how few a process makes, and when."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psycopg2
+import pytest
+
+from backtest_pipeline import BacktestClient, BacktestRequest
+from backtest_pipeline_tests.acceptance.live import Pipeline
 from backtest_pipeline_tests.acceptance.postgres import postgres_server
+from backtest_pipeline_tests.polling import PATIENCE_S
+
+RENEWED_WITHIN_S = 1.5
 
 WORK = """
 import os
@@ -44,3 +55,38 @@ def test_a_worker_asks_all_over_few_connections_and_dagster_over_one_each(tmp_pa
             counts[pooled] = int(done.stdout)
     assert counts["yes"] <= 2
     assert counts["no"] == 20
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_task_makes_no_connection_but_those_of_the_worker_that_stands_by_next(pipeline: Pipeline) -> None:
+    tasks = 4
+    with pipeline.client() as client, closing(_connected(pipeline.database)) as database:
+        _complete(client, 3, first_seed=0)  # what the processes keep is there then
+        time.sleep(2 * RENEWED_WITHIN_S)
+        before = _sessions(database)
+        _complete(client, tasks, first_seed=3)
+        time.sleep(2 * RENEWED_WITHIN_S)
+        made = _sessions(database) - before
+    assert 0 < made <= 3 * tasks  # two each, and one where two questions of the web server fall together
+
+
+def _complete(client: BacktestClient, count: int, first_seed: int) -> None:
+    for seed in range(first_seed, first_seed + count):
+        request = BacktestRequest(strategy="sma_cross", symbols=["AAPL"], seed=seed)
+        task = client.submit(request, reuse=False)
+        assert client.wait(task.task_id, timeout_s=PATIENCE_S).state == "completed"
+        time.sleep(RENEWED_WITHIN_S)
+
+
+def _connected(env: dict[str, str]) -> Any:
+    names = {"host": "HOST", "port": "PORT", "user": "USERNAME", "password": "PASSWORD", "dbname": "DB"}
+    connection = psycopg2.connect(**{name: env[f"DAGSTER_PG_{of}"] for name, of in names.items()})
+    connection.autocommit = True
+    return connection
+
+
+def _sessions(database: Any) -> int:
+    """How many connections have ever been made."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT sessions FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])

@@ -45,12 +45,16 @@ def _started() -> StandingWorker:
 
 
 class Workers(RunWorkers):
-    """Workers that open no instance; every run of these tests finds one that stands by."""
+    """Workers that open no instance."""
 
     def __init__(self) -> None:
         super().__init__(logging.getLogger())
         self.standing = self._standing = StandingWorkers(_started, STANDING, logging.getLogger())
         self._context = self  # type: ignore[assignment]  # it has `fresh`, which is all that is asked of it
+
+    @staticmethod
+    def fresh() -> StandingWorker:
+        return _started()
 
     def pids(self) -> list[int]:
         ready = [worker for worker in self.standing._standing if worker.is_ready()]

@@ -17,6 +17,7 @@ from backtest_pipeline.orchestration.dagster_internals.instance_databases import
 )
 from backtest_pipeline.orchestration.dagster_internals.queue_daemon import PromptQueueDaemon
 from backtest_pipeline.orchestration.dagster_internals.retry_daemon import LastingRetryDaemon
+from backtest_pipeline.orchestration.dagster_internals.unopened_instance import start_runs_without_it
 from backtest_pipeline.settings import get_settings
 
 _LOOP = "dagster-daemon-"
@@ -60,6 +61,7 @@ def prepare() -> None:
 
         starting_runs.install()
     use_databases_well()
+    start_runs_without_it()
     check_all()
 
 

@@ -25,6 +25,7 @@ _STORAGES = {
 }
 
 
+_AT_ONCE = 3
 _KEEPALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 
 
@@ -40,6 +41,32 @@ def keep_connections() -> None:
         module = import_module(name)
         uses(module, storage)
         replace(module, "create_pg_engine", _pooled, used_by=getattr(module, storage).__init__)
+
+
+def keep_those_of_a_launch() -> None:
+    """Has the web server keep as many connections of each storage as a launch needs at once.
+
+    Dagster keeps one, and limits how long it is waited for an answer. A launch holds a lock by one connection
+    while it writes by another, so each of its questions made a connection anew. Without PostgreSQL it does
+    nothing.
+
+    Raises:
+        InternalsChanged: the web server's connections are made another way.
+    """
+    if not os.environ.get("DAGSTER_PG_HOST"):
+        return
+    for name, storage in _STORAGES.items():
+        module = import_module(name)
+        used_by = getattr(module, storage).optimize_for_webserver
+        replace(module, "create_pg_engine", _of_a_launch, used_by=used_by)
+
+
+def _of_a_launch(url: str, token_provider: Any = None, **options: Any) -> Engine:
+    from dagster_postgres.utils import create_pg_engine  # noqa: PLC0415  as below
+
+    if options.get("pool_size") == 1:
+        options["pool_size"] = _AT_ONCE
+    return create_pg_engine(url, token_provider, **options)
 
 
 def _pooled(url: str, token_provider: Any = None, **options: Any) -> Engine:

@@ -22,6 +22,7 @@ from dagster import DagsterInstance
 from dagster._core.instance import factory
 
 from backtest_pipeline.orchestration.dagster_internals.compat import replaced
+from backtest_pipeline.orchestration.dagster_internals.run_storage import is_postgres, run_storage_of
 
 if TYPE_CHECKING:
     from dagster._core.instance.ref import InstanceRef
@@ -92,7 +93,11 @@ def opened(reference: InstanceRef | None) -> DagsterInstance | None:
         return None
     with suppress(Exception):
         instance = DagsterInstance.from_ref(reference)
+        storage = run_storage_of(instance)
         instance.get_run_by_id("")
+        if is_postgres(storage):
+            with storage.connect(), storage.connect():
+                pass  # a run's row is written by one while the other holds its lock
         instance.all_logs("")
         instance.compute_log_manager  # noqa: B018  loaded when it is first asked for
         instance.get_concurrency_config()

@@ -20,6 +20,7 @@ from backtest_pipeline.orchestration.dagster_internals import (
     form_gate,
     launch_gate,
     migration_scripts,
+    pooled_postgres,
     pooled_sqlite,
 )
 from backtest_pipeline.orchestration.dagster_internals.compat import check_all, replace, uses
@@ -28,6 +29,7 @@ from backtest_pipeline.orchestration.dagster_internals.instance_databases import
 )
 from backtest_pipeline.orchestration.dagster_internals.run_writes import write_one_at_a_time
 from backtest_pipeline.orchestration.dagster_internals.service_health import Health
+from backtest_pipeline.orchestration.dagster_internals.unopened_instance import start_runs_without_it
 from backtest_pipeline.orchestration.tasks.cluster_figures import cluster_figures
 from backtest_pipeline.orchestration.tasks.running_tasks import running_tasks
 from backtest_pipeline.orchestration.tasks.task_counts import Counter
@@ -224,8 +226,10 @@ def prepare() -> None:
     if get_settings().backtest_broker_url:
         import_module("backtest_pipeline.orchestration.dagster_internals.broker_launcher")  # a second's work
     migration_scripts.read_once()
-    pooled_sqlite.keep_connections()  # of PostgreSQL, Dagster's web server keeps some itself, with a limit
+    pooled_sqlite.keep_connections()
+    pooled_postgres.keep_those_of_a_launch()
     write_one_at_a_time()
+    start_runs_without_it()
     check_all()
 
 
