@@ -90,8 +90,11 @@ def test_a_sweep_by_the_command_line_can_be_looked_at_run_again_and_handed_on(
 
 def test_a_sweep_by_the_client_tells_how_far_it_is_and_can_be_read_back(pipeline: Pipeline) -> None:
     seen: list[TaskStatus] = []
+    backtest = _large().backtest.model_copy(
+        update={"initial_cash": 12_345.0}
+    )  # nobody has left parts of this
     with pipeline.client() as client:
-        task = client.submit(_large(), reuse=False)
+        task = client.submit(_large().model_copy(update={"backtest": backtest}), reuse=False)
         ended = client.wait(task.task_id, timeout_s=PATIENCE_S, on_progress=seen.append)
         result = client.result(task.task_id)
         single = client.trial(task.task_id, int(result.trials["trial"].iloc[-1]))
