@@ -68,6 +68,16 @@ class Cluster:
         assert table_digests(client, sweep) == self.sweep
         return [task.attempt for task in ended]
 
+    def same_bytes_made(self, client: BacktestClient) -> tuple[str, str]:
+        """A backtest and a sweep that have completed at once, with the bytes of before."""
+        backtest = cluster.submitted(client, cluster.a_backtest())
+        sweep = cluster.submitted(client, cluster.a_sweep(TRIALS))
+        ended = client.wait_many([backtest, sweep], timeout_s=PATIENCE_S)
+        assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 2
+        assert table_digests(client, backtest) == self.backtest
+        assert table_digests(client, sweep) == self.sweep
+        return backtest, sweep
+
 
 @pytest.fixture(scope="module")
 def with_workers(project: Project) -> Iterator[Cluster]:
@@ -128,13 +138,7 @@ def test_a_backtest_and_a_sweep_run_on_workers_and_have_the_bytes_of_before(with
     project, hosts = with_workers.project, cluster.hosts(with_workers.project)
     assert len(hosts) == cluster.WORKERS
     with project.client() as client:
-        backtest = cluster.submitted(client, cluster.a_backtest())
-        sweep = cluster.submitted(client, cluster.a_sweep(TRIALS))
-        ended = client.wait_many([backtest, sweep], timeout_s=PATIENCE_S)
-        assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 2
-        assert table_digests(client, backtest) == with_workers.backtest
-        assert table_digests(client, sweep) == with_workers.sweep
-        for task in (backtest, sweep):
+        for task in with_workers.same_bytes_made(client):
             host = client.result(task).manifest.environment.host
             assert host in hosts
             assert cluster.host_of(project, task) == host
@@ -248,13 +252,7 @@ def test_a_further_host_runs_workers_of_the_same_compose_file(with_workers: Clus
         try:
             until(lambda: cluster.workers(project) == {host}, "the first host's workers to be gone")
             with project.client() as client:
-                backtest = cluster.submitted(client, cluster.a_backtest())
-                sweep = cluster.submitted(client, cluster.a_sweep(TRIALS))
-                ended = client.wait_many([backtest, sweep], timeout_s=PATIENCE_S)
-                assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 2
-                assert table_digests(client, backtest) == with_workers.backtest
-                assert table_digests(client, sweep) == with_workers.sweep
-                for task in (backtest, sweep):
+                for task in with_workers.same_bytes_made(client):
                     assert client.result(task).manifest.environment.host == host
         finally:
             project.order("--profile", "cluster", "start", "worker")
@@ -281,13 +279,8 @@ def test_the_manifests_for_kubernetes_run_alone_and_make_the_same_bytes(with_wor
                 assert known["ReadonlyRootfs"]
                 assert known["Memory"] == (GIB if part in {"daemon", "web"} else 4 * GIB)
             host, client = pods.host("worker"), pods.client(stack)
-            backtest = cluster.submitted(client, cluster.a_backtest())
-            sweep = cluster.submitted(client, cluster.a_sweep(TRIALS))
-            ended = client.wait_many([backtest, sweep], timeout_s=PATIENCE_S)
-            assert [(task.state, task.attempt) for task in ended] == [("completed", 1)] * 2
-            assert table_digests(client, backtest) == with_workers.backtest
-            assert table_digests(client, sweep) == with_workers.sweep
-            assert {client.result(task).manifest.environment.host for task in (backtest, sweep)} == {host}
+            tasks = with_workers.same_bytes_made(client)
+            assert {client.result(task).manifest.environment.host for task in tasks} == {host}
     finally:
         project.order(
             "--profile", "cluster", "up", "--no-build", "--detach", "--scale", f"worker={cluster.WORKERS}"
